@@ -1,0 +1,400 @@
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file holds the one error type that leaves the package, the one table
+// from its codes to protocols, and the response an error becomes over HTTP.
+// It does not decide which errors are logged: the access log does.
+
+// Code says what kind of failure an [Error] is. It is the only thing callers
+// and protocols branch on. The zero value is [Internal], so that a failure
+// nobody classified never shows its text to a client.
+type Code uint8
+
+const (
+	// Internal is a fault of the program. Its message and cause are logged and
+	// never shown to a client. HTTP 500.
+	Internal Code = iota
+	// Malformed is input that could not be read: broken syntax, an unknown
+	// parameter, a duplicate key. HTTP 400.
+	Malformed
+	// Invalid is input that was read and breaks a rule. HTTP 422.
+	Invalid
+	// Unauthenticated is a call that needs a caller and has none. HTTP 401.
+	Unauthenticated
+	// Forbidden is a call that its caller may not make. HTTP 403.
+	Forbidden
+	// NotFound is a thing that does not exist, or that the caller may not know
+	// exists. HTTP 404.
+	NotFound
+	// MethodNotAllowed is a path that exists under other methods. HTTP 405.
+	MethodNotAllowed
+	// NotAcceptable is a request for a representation we do not have. HTTP 406.
+	NotAcceptable
+	// Conflict is a change that contradicts what is stored, such as a second
+	// account with one e-mail address. HTTP 409.
+	Conflict
+	// Gone is a thing that existed and will not come back. HTTP 410.
+	Gone
+	// PreconditionFailed is a change to a version that is not the current one.
+	// HTTP 412.
+	PreconditionFailed
+	// TooLarge is input over a limit. HTTP 413.
+	TooLarge
+	// Unsupported is a content type or encoding that is not accepted. HTTP 415.
+	Unsupported
+	// Misdirected is a request for a host that this server does not serve.
+	// HTTP 421.
+	Misdirected
+	// PreconditionRequired is a change that must name the version it changes.
+	// HTTP 428.
+	PreconditionRequired
+	// RateLimited is a caller who asked too often; see [Error.RetryAfter].
+	// HTTP 429.
+	RateLimited
+	// Canceled is a call whose caller went away. HTTP 499, as nginx logs it;
+	// no client sees it.
+	Canceled
+	// Unimplemented is a method or feature this server does not have. HTTP 501.
+	Unimplemented
+	// Unavailable is a failure that is expected to pass, such as a database
+	// that cannot be reached or a full queue. HTTP 503.
+	Unavailable
+	// Timeout is work that did not end within its deadline; whether it took
+	// effect may be unknown. HTTP 504.
+	Timeout
+
+	codeCount
+)
+
+// codes is the one table from a code to its name, its HTTP status and what a
+// client is told when the error has no message of its own.
+var codes = [codeCount]struct {
+	name    string
+	status  int
+	message string
+}{
+	Internal:             {"internal", http.StatusInternalServerError, "Something went wrong on our side."},
+	Malformed:            {"malformed", http.StatusBadRequest, "The request could not be read."},
+	Invalid:              {"invalid", http.StatusUnprocessableEntity, "The input is not valid."},
+	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Sign in first."},
+	Forbidden:            {"forbidden", http.StatusForbidden, "You may not do this."},
+	NotFound:             {"not_found", http.StatusNotFound, "There is nothing here."},
+	MethodNotAllowed:     {"method_not_allowed", http.StatusMethodNotAllowed, "This method is not supported here; the Allow header lists those that are."},
+	NotAcceptable:        {"not_acceptable", http.StatusNotAcceptable, "None of the accepted content types is available."},
+	Conflict:             {"conflict", http.StatusConflict, "This contradicts what is already stored."},
+	Gone:                 {"gone", http.StatusGone, "This no longer exists."},
+	PreconditionFailed:   {"precondition_failed", http.StatusPreconditionFailed, "This was changed in the meantime; read it again first."},
+	TooLarge:             {"too_large", http.StatusRequestEntityTooLarge, "The request is too large."},
+	Unsupported:          {"unsupported", http.StatusUnsupportedMediaType, "This content type is not supported."},
+	Misdirected:          {"misdirected", http.StatusMisdirectedRequest, "This server does not serve that host."},
+	PreconditionRequired: {"precondition_required", http.StatusPreconditionRequired, "Name the version you are changing with an If-Match header."},
+	RateLimited:          {"rate_limited", http.StatusTooManyRequests, "Too many requests; try again later."},
+	Canceled:             {"canceled", 499, "The request was canceled."},
+	Unimplemented:        {"unimplemented", http.StatusNotImplemented, "This is not implemented."},
+	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "The service is not available right now; try again later."},
+	Timeout:              {"timeout", http.StatusGatewayTimeout, "This took too long; check whether it took effect before you try again."},
+}
+
+// String returns the code's name as it stands in responses and logs, such as
+// "not_found".
+func (c Code) String() string {
+	return codes[c.known()].name
+}
+
+// Status returns the HTTP status for the code. An unknown code is a 500.
+func (c Code) Status() int {
+	return codes[c.known()].status
+}
+
+// MarshalText writes the code's name.
+func (c Code) MarshalText() ([]byte, error) {
+	return []byte(c.String()), nil
+}
+
+// UnmarshalText reads a code's name; a name it does not know is an error.
+func (c *Code) UnmarshalText(text []byte) error {
+	for code := range codes {
+		if codes[code].name == string(text) {
+			*c = Code(code)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown error code %q", text)
+}
+
+func (c Code) known() Code {
+	if c >= codeCount {
+		return Internal
+	}
+	return c
+}
+
+// Error is the one error type that reaches clients: by every protocol, with
+// the same code. What is safe to show and what is not are separate fields:
+// Message and Fields are shown (except when Code is [Internal]), the cause is
+// only logged.
+//
+// An error that is not an *Error, and wraps none, is [Internal]: the client
+// gets a request id, the log gets everything. Three foreign errors are known:
+// [context.Canceled] is [Canceled], [context.DeadlineExceeded] is [Timeout],
+// and *[http.MaxBytesError] is [TooLarge].
+type Error struct {
+	// Code is the kind of failure. The zero value is [Internal].
+	Code Code
+	// Message tells the client what to do next, in a sentence. Empty means a
+	// general sentence for the code.
+	Message string
+	// Fields lists what is wrong with each input field.
+	Fields []FieldError
+	// RetryAfter says when trying again makes sense; it is sent in whole
+	// seconds, rounded up, as Retry-After. Zero sends none.
+	RetryAfter time.Duration
+
+	cause error
+}
+
+// FieldError says what is wrong with one field of the input. It never holds
+// the field's value, which may be a secret.
+type FieldError struct {
+	// Pointer is where the field is, as an RFC 6901 JSON pointer: "/tags/0".
+	Pointer string `json:"pointer"`
+	// Rule is the name of the rule that was broken, such as "required".
+	Rule string `json:"rule,omitempty"`
+	// Message is a sentence for a person.
+	Message string `json:"detail"`
+}
+
+// Errorf returns an *[Error] with the code and the formatted message, which
+// clients will see. A %w verb makes that error the cause; since its text
+// becomes part of the message too, prefer [Error.Wrap] for causes that clients
+// must not see.
+func Errorf(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	e := &Error{Code: code, Message: err.Error()}
+	if _, wraps := err.(interface{ Unwrap() error }); wraps {
+		e.cause = err
+	}
+	if _, wraps := err.(interface{ Unwrap() []error }); wraps {
+		e.cause = err
+	}
+	return e
+}
+
+// Wrap returns a copy of e whose cause is cause: found by [errors.Is] and
+// [errors.As], written to the log, never shown to a client.
+func (e *Error) Wrap(cause error) *Error {
+	wrapped := *e
+	wrapped.cause = cause
+	return &wrapped
+}
+
+// Error returns the code, the message and the cause, for logs.
+func (e *Error) Error() string {
+	text := e.Code.String()
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	for _, field := range e.Fields {
+		text += "; " + field.Pointer + ": " + field.Message
+	}
+	if e.cause != nil && e.cause.Error() != e.Message {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error {
+	return e.cause
+}
+
+// CodeOf returns the code of err by the rules of [Error]. It must not be
+// called with nil.
+func CodeOf(err error) Code {
+	return asError(err).Code.known()
+}
+
+// asError returns the *Error that err is or wraps, or the one that stands for
+// it. The result keeps err as its cause when it had to be made.
+func asError(err error) *Error {
+	var known *Error
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &tooLarge):
+		return &Error{Code: TooLarge, Message: fmt.Sprintf("The request body is over the limit of %d bytes.", tooLarge.Limit), cause: err}
+	case errors.Is(err, context.Canceled):
+		return &Error{Code: Canceled, cause: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: Timeout, cause: err}
+	}
+	return &Error{Code: Internal, cause: err}
+}
+
+// WriteError answers a request with err: as RFC 9457 application/problem+json,
+// or as a small HTML page where the Accept header prefers text/html. The
+// problem's members are type, title, status, detail, code, requestId and, for
+// input errors, errors with a JSON pointer each.
+//
+// An error that is [Internal] by the rules of [Error] shows nothing but the
+// request id; the error itself goes to the access log's record, or to
+// [slog.Default] where the request passed no access log.
+//
+// The response carries nosniff and a closed Content-Security-Policy even if no
+// middleware set them. Headers that are already set, such as Allow, stay;
+// those that describe another body (Content-Length, Content-Encoding, ETag,
+// Last-Modified, Cache-Control) are replaced or removed.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	id := reportError(r, e.Code.known(), err)
+
+	head := w.Header()
+	for _, name := range bodyHeaders {
+		delete(head, name)
+	}
+	head["Cache-Control"] = noStore
+	head["X-Content-Type-Options"] = nosniff
+	if head["Content-Security-Policy"] == nil {
+		head["Content-Security-Policy"] = closedPolicy
+	}
+	if e.RetryAfter > 0 {
+		seconds := (e.RetryAfter + time.Second - 1) / time.Second
+		head.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	}
+	if prefersHTML(r.Header.Values("Accept")) {
+		writeErrorPage(w, e, id)
+		return
+	}
+	writeProblem(w, e, id)
+}
+
+// bodyHeaders describe a body other than the error's own.
+var bodyHeaders = []string{"Content-Length", "Content-Encoding", "Content-Disposition", "Etag", "Last-Modified"}
+
+// Header values are shared slices: assigning one costs no allocation, and
+// nobody may change them.
+var (
+	noStore      = []string{"no-store"}
+	nosniff      = []string{"nosniff"}
+	closedPolicy = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
+	problemType  = []string{"application/problem+json; charset=utf-8"}
+	htmlType     = []string{"text/html; charset=utf-8"}
+)
+
+// reportError hands err to whoever logs this request and returns its id.
+func reportError(r *http.Request, code Code, err error) string {
+	if x := exchangeFrom(r.Context()); x != nil {
+		x.err = err
+		return x.id
+	}
+	if code == Internal {
+		slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
+	}
+	return ""
+}
+
+// shown returns what a client may read of the error.
+func (e *Error) shown() (message string, fields []FieldError) {
+	code := e.Code.known()
+	if code == Internal || e.Message == "" {
+		message = codes[code].message
+	} else {
+		message = e.Message
+	}
+	if code != Internal {
+		fields = e.Fields
+	}
+	return message, fields
+}
+
+func statusTitle(code Code) string {
+	if text := http.StatusText(code.Status()); text != "" {
+		return text
+	}
+	return "Client Closed Request"
+}
+
+func writeProblem(w http.ResponseWriter, e *Error, id string) {
+	message, fields := e.shown()
+	body, err := json.Marshal(struct {
+		Type      string       `json:"type"`
+		Title     string       `json:"title"`
+		Status    int          `json:"status"`
+		Detail    string       `json:"detail"`
+		Code      Code         `json:"code"`
+		RequestID string       `json:"requestId,omitempty"`
+		Errors    []FieldError `json:"errors,omitempty"`
+	}{"about:blank", statusTitle(e.Code), e.Code.Status(), message, e.Code.known(), id, fields})
+	if err != nil { // only strings and integers: cannot happen
+		body = []byte("{}")
+	}
+	w.Header()["Content-Type"] = problemType
+	w.WriteHeader(e.Code.Status())
+	w.Write(append(body, '\n'))
+}
+
+func writeErrorPage(w http.ResponseWriter, e *Error, id string) {
+	message, fields := e.shown()
+	title := html.EscapeString(statusTitle(e.Code))
+	var page strings.Builder
+	fmt.Fprintf(&page, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>%d %s</title>\n</head>\n<body>\n"+
+		"<h1>%s</h1>\n<p>%s</p>\n", e.Code.Status(), title, title, html.EscapeString(message))
+	if len(fields) > 0 {
+		page.WriteString("<ul>\n")
+		for _, field := range fields {
+			fmt.Fprintf(&page, "<li>%s: %s</li>\n", html.EscapeString(field.Pointer), html.EscapeString(field.Message))
+		}
+		page.WriteString("</ul>\n")
+	}
+	if id != "" {
+		fmt.Fprintf(&page, "<p>Request <code>%s</code></p>\n", html.EscapeString(id))
+	}
+	page.WriteString("</body>\n</html>\n")
+
+	w.Header()["Content-Type"] = htmlType
+	w.WriteHeader(e.Code.Status())
+	io.WriteString(w, page.String())
+}
+
+// prefersHTML reports whether an Accept header ranks HTML above JSON, as
+// browsers' do and API clients' do not. A wildcard says nothing about either.
+func prefersHTML(accept []string) bool {
+	var htmlQ, jsonQ float64
+	for _, line := range accept {
+		for item := range strings.SplitSeq(line, ",") {
+			mediaType, params, err := mime.ParseMediaType(item)
+			if err != nil {
+				continue
+			}
+			q := 1.0
+			if text, ok := params["q"]; ok {
+				if q, err = strconv.ParseFloat(text, 64); err != nil {
+					continue
+				}
+			}
+			switch mediaType {
+			case "text/html", "application/xhtml+xml":
+				htmlQ = max(htmlQ, q)
+			case "application/json", "application/problem+json":
+				jsonQ = max(jsonQ, q)
+			}
+		}
+	}
+	return htmlQ > jsonQ
+}
