@@ -292,7 +292,7 @@ var (
 	noStore      = []string{"no-store"}
 	nosniff      = []string{"nosniff"}
 	closedPolicy = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
-	problemType  = []string{"application/problem+json; charset=utf-8"}
+	problemType  = []string{"application/problem+json"}
 	htmlType     = []string{"text/html; charset=utf-8"}
 )
 
