@@ -1,0 +1,267 @@
+// Package bind turns the Go values of a query's arguments into the few types
+// that every database driver takes, the same way for every engine: times in
+// UTC, text checked, lists expanded, everything else that has a structure as
+// JSON.
+package bind
+
+import (
+	"bytes"
+	"database/sql/driver"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+)
+
+// ErrText is the error of text that not every engine can store. It is the
+// input's fault, unlike every other error of this package.
+var ErrText = errors.New("text is not valid UTF-8 or holds a NUL byte")
+
+// Args returns the engine's text of q for args, and the arguments for its
+// driver.
+func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
+	if len(args) != q.Params() {
+		return "", nil, fmt.Errorf("the query has %d parameters (?) and was given %d arguments", q.Params(), len(args))
+	}
+	values := make([]driver.NamedValue, 0, len(args))
+	var lengths []int // made when the first list turns up
+	for i, arg := range args {
+		list := reflect.Value{}
+		if q.List(i) {
+			list = asList(arg)
+		}
+		if !list.IsValid() {
+			value, err := Value(arg)
+			if err != nil {
+				return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
+			}
+			values = appendValue(values, value)
+			continue
+		}
+		if lengths == nil {
+			lengths = ones(len(args))
+		}
+		lengths[i] = list.Len()
+		var err error
+		if values, err = appendList(values, list, q.ListAsArray()); err != nil {
+			return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
+		}
+	}
+	return q.Text(lengths), values, nil
+}
+
+func ones(n int) []int {
+	lengths := make([]int, n)
+	for i := range lengths {
+		lengths[i] = sqltext.One
+	}
+	return lengths
+}
+
+func appendValue(values []driver.NamedValue, value driver.Value) []driver.NamedValue {
+	return append(values, driver.NamedValue{Ordinal: len(values) + 1, Value: value})
+}
+
+// appendList appends the values of a list: as one array literal, or one by one
+// and padded by repeating the last.
+func appendList(values []driver.NamedValue, list reflect.Value, asArray bool) ([]driver.NamedValue, error) {
+	items := make([]driver.Value, list.Len(), sqltext.Padded(list.Len()))
+	for i := range items {
+		var err error
+		if items[i], err = Value(list.Index(i).Interface()); err != nil {
+			return nil, fmt.Errorf("item %d: %w", i, err)
+		}
+	}
+	if asArray {
+		return appendValue(values, arrayLiteral(items)), nil
+	}
+	for len(items) < cap(items) {
+		items = append(items, items[len(items)-1])
+	}
+	for _, item := range items {
+		values = appendValue(values, item)
+	}
+	return values, nil
+}
+
+// asList returns arg as a slice or array to expand, or the zero Value if it is
+// a single value. Bytes and whatever has a conversion of its own are single.
+func asList(arg any) reflect.Value {
+	switch arg.(type) {
+	case nil, []byte, json.RawMessage, driver.Valuer, encoding.TextMarshaler:
+		return reflect.Value{}
+	}
+	v := reflect.ValueOf(arg)
+	switch v.Kind() {
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			return v
+		}
+	}
+	return reflect.Value{}
+}
+
+// arrayLiteral writes a PostgreSQL array in its text form, which the server
+// reads as an array of whatever type the query compares it with.
+func arrayLiteral(items []driver.Value) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, item := range items {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		switch item := item.(type) {
+		case nil:
+			b.WriteString("NULL")
+		case int64:
+			b.WriteString(strconv.FormatInt(item, 10))
+		case float64:
+			b.WriteString(strconv.FormatFloat(item, 'g', -1, 64))
+		case bool:
+			b.WriteString(strconv.FormatBool(item))
+		case time.Time:
+			quoteItem(&b, item.Format("2006-01-02 15:04:05.999999Z07:00"))
+		case []byte:
+			quoteItem(&b, fmt.Sprintf(`\x%x`, item))
+		case string:
+			quoteItem(&b, item)
+		}
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+func quoteItem(b *strings.Builder, text string) {
+	b.WriteByte('"')
+	for i := range len(text) {
+		if text[i] == '"' || text[i] == '\\' {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(text[i])
+	}
+	b.WriteByte('"')
+}
+
+// Value returns arg as nil, int64, float64, bool, []byte, string or time.Time.
+//
+//   - A time becomes UTC and is cut to microseconds, which is what every
+//     engine can store.
+//   - A string must be valid UTF-8 without NUL, or the error is [ErrText].
+//   - A driver.Valuer or encoding.TextMarshaler decides for itself.
+//   - A pointer is what it points to; nil is NULL.
+//   - A struct, map, slice or array becomes its JSON text.
+func Value(arg any) (driver.Value, error) {
+	switch v := arg.(type) { // the usual types, without reflection
+	case nil:
+		return nil, nil
+	case string:
+		return text(v)
+	case int64, float64, bool:
+		return v, nil
+	case int:
+		return int64(v), nil
+	case []byte:
+		if v == nil {
+			return nil, nil
+		}
+		return v, nil
+	case time.Time:
+		return v.UTC().Truncate(time.Microsecond), nil
+	case json.RawMessage:
+		if v == nil {
+			return nil, nil
+		}
+		return text(string(v))
+	case driver.Valuer:
+		return fromValuer(v)
+	case encoding.TextMarshaler:
+		if isNilPointer(arg) {
+			return nil, nil
+		}
+		marshaled, err := v.MarshalText()
+		if err != nil {
+			return nil, err
+		}
+		return text(string(marshaled))
+	}
+	return fromKind(reflect.ValueOf(arg))
+}
+
+func fromKind(v reflect.Value) (driver.Value, error) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil, nil
+		}
+		return Value(v.Elem().Interface())
+	case reflect.String:
+		return text(v.String())
+	case reflect.Bool:
+		return v.Bool(), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return v.Int(), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		if v.Uint() > math.MaxInt64 {
+			return nil, fmt.Errorf("%d is over the largest integer that every engine can store", v.Uint())
+		}
+		return int64(v.Uint()), nil
+	case reflect.Float32, reflect.Float64:
+		return v.Float(), nil
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return Value(v.Bytes())
+		}
+		return fromJSON(v)
+	case reflect.Struct, reflect.Map, reflect.Array:
+		return fromJSON(v)
+	}
+	return nil, fmt.Errorf("a %s cannot be stored", v.Type())
+}
+
+func fromValuer(v driver.Valuer) (driver.Value, error) {
+	if isNilPointer(v) { // a value method would panic
+		return nil, nil
+	}
+	value, err := v.Value()
+	if err != nil {
+		return nil, err
+	}
+	if _, again := value.(driver.Valuer); again {
+		return nil, fmt.Errorf("the Value method of %T returned another driver.Valuer, a %T", v, value)
+	}
+	return Value(value)
+}
+
+func fromJSON(v reflect.Value) (driver.Value, error) {
+	if (v.Kind() == reflect.Map || v.Kind() == reflect.Slice) && v.IsNil() {
+		return nil, nil
+	}
+	// Without HTML escapes: the text goes to a column, not to a page.
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v.Interface()); err != nil {
+		return nil, err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
+func isNilPointer(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+func text(s string) (driver.Value, error) {
+	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+		return nil, ErrText
+	}
+	return s, nil
+}

@@ -1,0 +1,114 @@
+package bind
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
+	"math"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+)
+
+type (
+	name   string
+	point  struct{ X, Y int }
+	secret struct{}
+)
+
+func (secret) Value() (driver.Value, error) { return int32(7), nil }
+
+func TestValue(t *testing.T) {
+	t.Parallel()
+	vienna := time.FixedZone("", 3600)
+	number := 5
+	for _, test := range []struct {
+		name string
+		arg  any
+		want driver.Value
+	}{
+		{"nil", nil, nil},
+		{"string", "ä?", "ä?"},
+		{"named string", name("x"), "x"},
+		{"int32", int32(-3), int64(-3)},
+		{"uint64", uint64(9), int64(9)},
+		{"float32", float32(0.5), 0.5},
+		{"bool", true, true},
+		{"duration", time.Second, int64(1e9)},
+		{"pointer", &number, int64(5)},
+		{"nil pointer", (*int)(nil), nil},
+		{"nil bytes", []byte(nil), nil},
+		{"empty bytes", []byte{}, []byte{}},
+		{"time", time.Date(2026, 1, 2, 3, 4, 5, 6789, vienna), time.Date(2026, 1, 2, 2, 4, 5, 6000, time.UTC)},
+		{"valuer", secret{}, int64(7)},
+		{"nil valuer", (*secret)(nil), nil},
+		{"sql null", sql.NullString{}, nil},
+		{"sql value", sql.Null[string]{V: "a", Valid: true}, "a"},
+		{"text marshaler", netip.MustParseAddr("::1"), "::1"},
+		{"struct", point{1, 2}, `{"X":1,"Y":2}`},
+		{"slice", []string{"<a>"}, `["<a>"]`},
+		{"nil map", map[string]int(nil), nil},
+		{"raw json", json.RawMessage(`{"a":1}`), `{"a":1}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := Value(test.arg)
+			require.NoError(t, err)
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestValueErrors(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []any{"a\x00b", "\xff", name("\xff"), json.RawMessage("\x00")} {
+		_, err := Value(arg)
+		require.ErrorIs(t, err, ErrText)
+	}
+	for _, arg := range []any{uint64(math.MaxUint64), make(chan int), func() {}} {
+		_, err := Value(arg)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, ErrText)
+	}
+}
+
+func TestArgs(t *testing.T) {
+	t.Parallel()
+	parse := func(dialect sqltext.Dialect, source string) *sqltext.Query {
+		q, err := sqltext.Parse(dialect, source)
+		require.NoError(t, err)
+		return q
+	}
+	values := func(named []driver.NamedValue) (values []any) {
+		for i, value := range named {
+			require.Equal(t, i+1, value.Ordinal)
+			values = append(values, value.Value)
+		}
+		return values
+	}
+
+	text, args, err := Args(parse(sqltext.SQLite, "a IN (?) AND b = ?"), []any{[]string{"x", "y", "z"}, 1})
+	require.NoError(t, err)
+	require.Equal(t, "a IN (?, ?, ?, ?) AND b = ?", text)
+	require.Equal(t, []any{"x", "y", "z", "z", int64(1)}, values(args))
+
+	text, args, err = Args(parse(sqltext.Postgres, "a IN (?) AND b = ?"), []any{[]any{`a"\b`, nil, 1, []byte{1}}, []int{1, 2}})
+	require.NoError(t, err)
+	require.Equal(t, "a = ANY($1) AND b = $2", text)
+	require.Equal(t, []any{`{"a\"\\b",NULL,1,"\\x01"}`, "[1,2]"}, values(args))
+
+	text, args, err = Args(parse(sqltext.SQLite, "a IN (?)"), []any{[]byte("one value")})
+	require.NoError(t, err)
+	require.Equal(t, "a IN (?)", text)
+	require.Equal(t, []any{[]byte("one value")}, values(args))
+
+	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{1, 2})
+	require.ErrorContains(t, err, "1 parameters (?) and was given 2 arguments")
+
+	_, _, err = Args(parse(sqltext.SQLite, "a = ? OR b IN (?)"), []any{1, []string{"ok", "\xff"}})
+	require.ErrorIs(t, err, ErrText)
+	require.ErrorContains(t, err, "argument 2: item 1")
+}

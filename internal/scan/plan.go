@@ -1,0 +1,216 @@
+// Package scan puts rows into Go values. What goes where is worked out once
+// for a type and a list of columns, a [Plan]; a row is then only assignments.
+//
+// Which field a column belongs to follows sqlx: the db tag, else the field's
+// name in lower case; "author.name" is the field name of the struct author;
+// fields of embedded structs count as the outer struct's own. Beyond sqlx, a
+// column owner_id also finds a field OwnerID that has no tag.
+package scan
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/jmoiron/sqlx/reflectx"
+)
+
+// Plan says how a row with certain columns becomes a value of a certain type.
+// It is immutable, so any number of goroutines may use it.
+type Plan struct {
+	typ     reflect.Type
+	columns []string
+	pointer bool // typ points to the struct that is filled
+	leaves  []leaf
+	groups  [][]int // for each joined struct behind a pointer, its columns
+}
+
+// leaf is the destination of one column.
+type leaf struct {
+	column int
+	name   string // for errors: Note.Author.Name
+	index  []int  // nil: the value itself
+	set    setter
+	groups []int // pointers on the way, which stay nil while all they hold is NULL
+}
+
+// NewPlan works out how rows with these columns become a t. The error says
+// which column or field does not fit, and what to do.
+func NewPlan(t reflect.Type, columns []string) (*Plan, error) {
+	p := &Plan{typ: t, columns: slices.Clone(columns)}
+	target := t
+	if t.Kind() == reflect.Pointer && isRow(t.Elem()) {
+		target, p.pointer = t.Elem(), true
+	}
+	if isRow(target) {
+		return p, p.mapStruct(target)
+	}
+	if len(columns) != 1 {
+		return nil, fmt.Errorf("a %s takes one column and the query returns %d (%s)", t, len(columns), strings.Join(columns, ", "))
+	}
+	set, err := setterFor(t)
+	if err != nil {
+		return nil, err
+	}
+	p.leaves = []leaf{{name: t.String(), set: set}}
+	return p, nil
+}
+
+// Fits reports whether the plan is for t and these columns.
+func (p *Plan) Fits(t reflect.Type, columns []string) bool {
+	return p.typ == t && slices.Equal(p.columns, columns)
+}
+
+// Row puts the values of one row into dst, a settable value of the plan's
+// type. It keeps none of the row's memory.
+func (p *Plan) Row(dst reflect.Value, row []driver.Value) error {
+	if p.pointer {
+		dst.Set(reflect.New(p.typ.Elem()))
+		dst = dst.Elem()
+	}
+	for i := range p.leaves {
+		leaf := &p.leaves[i]
+		if leaf.groups != nil && p.absent(leaf.groups, row) {
+			continue
+		}
+		if err := leaf.set(leaf.field(dst), row[leaf.column]); err != nil {
+			return fmt.Errorf("column %q into %s: %w", p.columns[leaf.column], leaf.name, err)
+		}
+	}
+	return nil
+}
+
+// absent reports whether one of the groups has only NULLs in the row.
+func (p *Plan) absent(groups []int, row []driver.Value) bool {
+	for _, group := range groups {
+		if !slices.ContainsFunc(p.groups[group], func(column int) bool { return row[column] != nil }) {
+			return true
+		}
+	}
+	return false
+}
+
+// field returns the leaf's place in dst and allocates the pointers on the way.
+func (l *leaf) field(dst reflect.Value) reflect.Value {
+	for _, i := range l.index {
+		if dst.Kind() == reflect.Pointer {
+			if dst.IsNil() {
+				dst.Set(reflect.New(dst.Type().Elem()))
+			}
+			dst = dst.Elem()
+		}
+		dst = dst.Field(i)
+	}
+	return dst
+}
+
+// mapStruct finds a field for each column, and an answer for each field that
+// has none.
+func (p *Plan) mapStruct(t reflect.Type) error {
+	tree := reflectx.NewMapperFunc("db", strings.ToLower).TypeMap(t)
+	used := map[*reflectx.FieldInfo]bool{}
+	groups := map[*reflectx.FieldInfo]int{}
+	for column, name := range p.columns {
+		field := find(tree, name)
+		if field == nil || used[field] {
+			continue // more columns than fields are fine; the first of two wins
+		}
+		used[field] = true
+		set, err := setterFor(field.Field.Type)
+		if err != nil {
+			return fmt.Errorf("field %s of %s: %w", goName(field), t, err)
+		}
+		leaf := leaf{column: column, name: t.Name() + "." + goName(field), index: field.Index, set: set}
+		for up := field.Parent; up != nil && up.Parent != nil; up = up.Parent {
+			if up.Field.Type.Kind() != reflect.Pointer {
+				continue
+			}
+			group, ok := groups[up]
+			if !ok {
+				group = len(p.groups)
+				groups[up] = group
+				p.groups = append(p.groups, nil)
+			}
+			p.groups[group] = append(p.groups[group], column)
+			leaf.groups = append(leaf.groups, group)
+		}
+		p.leaves = append(p.leaves, leaf)
+	}
+	return missing(t, tree, used, groups, p.columns)
+}
+
+// find returns the field for a column.
+func find(tree *reflectx.StructMap, column string) *reflectx.FieldInfo {
+	lower := strings.ToLower(column)
+	for _, name := range []string{column, lower} {
+		if field := tree.GetByPath(name); usable(field) {
+			return field
+		}
+	}
+	field := tree.GetByPath(strings.ReplaceAll(lower, "_", ""))
+	if usable(field) && !tagged(field) {
+		return field
+	}
+	return nil
+}
+
+// usable reports whether a field can take a column: it is exported, and not an
+// embedded struct, whose fields take columns instead.
+func usable(field *reflectx.FieldInfo) bool {
+	return field != nil && field.Field.IsExported() && !field.Embedded
+}
+
+func tagged(field *reflectx.FieldInfo) bool {
+	tag, ok := field.Field.Tag.Lookup("db")
+	return ok && tag != "-" && tag != ""
+}
+
+// missing returns an error that names the tagged fields which no column fills.
+// A joined struct behind a pointer may be left out as a whole.
+func missing(t reflect.Type, tree *reflectx.StructMap, used map[*reflectx.FieldInfo]bool, groups map[*reflectx.FieldInfo]int, columns []string) error {
+	var names []string
+	for _, field := range tree.Index {
+		if usable(field) && tagged(field) && !used[field] && isLeaf(field) && expected(field, used, groups) {
+			names = append(names, fmt.Sprintf("%s (%s)", goName(field), field.Path))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the query returns no column for %s of %s; it returns %s. Select the column, or drop the field's db tag if it may be missing",
+		strings.Join(names, ", "), t, strings.Join(columns, ", "))
+}
+
+// isLeaf reports whether a field is filled by a column of its own name: it is
+// not a struct whose fields are.
+func isLeaf(field *reflectx.FieldInfo) bool {
+	t := field.Field.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return !isRow(t)
+}
+
+// expected reports whether nothing above the field makes it optional: a struct
+// that was filled from JSON, a struct without a tag, or one behind a pointer
+// of which no column was selected.
+func expected(field *reflectx.FieldInfo, used map[*reflectx.FieldInfo]bool, groups map[*reflectx.FieldInfo]int) bool {
+	for up := field.Parent; up != nil && up.Parent != nil; up = up.Parent {
+		_, selected := groups[up]
+		if used[up] || up.Field.Type.Kind() == reflect.Pointer && !selected || !up.Embedded && !tagged(up) {
+			return false
+		}
+	}
+	return true
+}
+
+// goName returns the field's name as Go code would write it.
+func goName(field *reflectx.FieldInfo) string {
+	name := field.Field.Name
+	for up := field.Parent; up != nil && up.Parent != nil; up = up.Parent {
+		name = up.Field.Name + "." + name
+	}
+	return name
+}

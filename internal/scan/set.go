@@ -1,0 +1,323 @@
+package scan
+
+import (
+	"bytes"
+	"database/sql"
+	"database/sql/driver"
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"time"
+)
+
+// setter puts a driver's value into dst, which is settable.
+type setter func(dst reflect.Value, src driver.Value) error
+
+var (
+	scannerType     = reflect.TypeFor[sql.Scanner]()
+	unmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+	timeType        = reflect.TypeFor[time.Time]()
+	rawType         = reflect.TypeFor[json.RawMessage]()
+)
+
+// isRow reports whether t is a struct whose fields are columns, rather than a
+// value with a conversion of its own.
+func isRow(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != timeType &&
+		!reflect.PointerTo(t).Implements(scannerType) && !reflect.PointerTo(t).Implements(unmarshalerType)
+}
+
+// setterFor returns the setter for fields of type t.
+func setterFor(t reflect.Type) (setter, error) {
+	switch {
+	case reflect.PointerTo(t).Implements(scannerType):
+		return setScanner, nil
+	case t == timeType:
+		return notNull(setTime), nil
+	case t == rawType:
+		return setBytes, nil
+	case reflect.PointerTo(t).Implements(unmarshalerType):
+		return notNull(setText), nil
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return setPointer(t.Elem())
+	case reflect.String:
+		return notNull(setString), nil
+	case reflect.Bool:
+		return notNull(setBool), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return notNull(setInt), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return notNull(setUint), nil
+	case reflect.Float32, reflect.Float64:
+		return notNull(setFloat), nil
+	case reflect.Interface:
+		if t.NumMethod() == 0 {
+			return setAny, nil
+		}
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return setBytes, nil
+		}
+		return setJSON, nil
+	case reflect.Struct, reflect.Map, reflect.Array:
+		return setJSON, nil
+	}
+	return nil, fmt.Errorf("a %s cannot hold a column", t)
+}
+
+// notNull refuses NULL, which set would have to turn into something else.
+func notNull(set setter) setter {
+	return func(dst reflect.Value, src driver.Value) error {
+		if src == nil {
+			return fmt.Errorf("it is NULL, which a %s cannot hold; use a *%[1]s or sql.Null[%[1]s]", dst.Type())
+		}
+		return set(dst, src)
+	}
+}
+
+func setPointer(elem reflect.Type) (setter, error) {
+	set, err := setterFor(elem)
+	if err != nil {
+		return nil, err
+	}
+	return func(dst reflect.Value, src driver.Value) error {
+		if src == nil {
+			dst.SetZero()
+			return nil
+		}
+		dst.Set(reflect.New(elem))
+		return set(dst.Elem(), src)
+	}, nil
+}
+
+// setScanner hands the value to the field's Scan method; bytes are copied,
+// since the driver's are gone with the next row.
+func setScanner(dst reflect.Value, src driver.Value) error {
+	if b, ok := src.([]byte); ok {
+		src = bytes.Clone(b)
+	}
+	return dst.Addr().Interface().(sql.Scanner).Scan(src)
+}
+
+func setText(dst reflect.Value, src driver.Value) error {
+	text, ok := asText(src)
+	if !ok {
+		return mismatch(dst, src)
+	}
+	return dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
+}
+
+func setAny(dst reflect.Value, src driver.Value) error {
+	switch v := src.(type) {
+	case nil:
+		dst.SetZero()
+	case []byte:
+		dst.Set(reflect.ValueOf(bytes.Clone(v)))
+	case time.Time:
+		dst.Set(reflect.ValueOf(v.UTC()))
+	default:
+		dst.Set(reflect.ValueOf(v))
+	}
+	return nil
+}
+
+func setBytes(dst reflect.Value, src driver.Value) error {
+	switch v := src.(type) {
+	case nil:
+		dst.SetZero()
+	case []byte:
+		dst.SetBytes(append(make([]byte, 0, len(v)), v...)) // empty, not nil
+	case string:
+		dst.SetBytes([]byte(v))
+	default:
+		return mismatch(dst, src)
+	}
+	return nil
+}
+
+func setString(dst reflect.Value, src driver.Value) error {
+	switch v := src.(type) {
+	case string:
+		dst.SetString(v)
+	case []byte:
+		dst.SetString(string(v))
+	case time.Time:
+		dst.SetString(v.UTC().Format(time.RFC3339Nano))
+	case int64, float64, bool, uint64, float32:
+		dst.SetString(fmt.Sprint(v))
+	default:
+		return mismatch(dst, src)
+	}
+	return nil
+}
+
+func setBool(dst reflect.Value, src driver.Value) error {
+	if b, ok := src.(bool); ok {
+		dst.SetBool(b)
+		return nil
+	}
+	if n, ok := src.(int64); ok && (n == 0 || n == 1) {
+		dst.SetBool(n == 1)
+		return nil
+	}
+	if b, ok := src.([]byte); ok && len(b) == 1 && b[0] <= 1 { // MySQL's BIT(1)
+		dst.SetBool(b[0] == 1)
+		return nil
+	}
+	text, ok := asText(src)
+	if !ok {
+		return mismatch(dst, src)
+	}
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return mismatch(dst, src)
+	}
+	dst.SetBool(b)
+	return nil
+}
+
+func setInt(dst reflect.Value, src driver.Value) error {
+	n, ok := asInt(src)
+	if !ok {
+		return mismatch(dst, src)
+	}
+	if dst.OverflowInt(n) {
+		return fmt.Errorf("%d does not fit into %s", n, dst.Type())
+	}
+	dst.SetInt(n)
+	return nil
+}
+
+func setUint(dst reflect.Value, src driver.Value) error {
+	n, ok := src.(uint64)
+	if !ok {
+		signed, isInt := asInt(src)
+		if !isInt {
+			return mismatch(dst, src)
+		}
+		if signed < 0 {
+			return fmt.Errorf("%d does not fit into %s", signed, dst.Type())
+		}
+		n = uint64(signed)
+	}
+	if dst.OverflowUint(n) {
+		return fmt.Errorf("%d does not fit into %s", n, dst.Type())
+	}
+	dst.SetUint(n)
+	return nil
+}
+
+// asInt reads a whole number in any of the forms that drivers use: MySQL and
+// PostgreSQL send sums of integers as decimals.
+func asInt(src driver.Value) (int64, bool) {
+	switch v := src.(type) {
+	case int64:
+		return v, true
+	case uint64:
+		return int64(v), v <= math.MaxInt64
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	case float64:
+		return int64(v), v == math.Trunc(v) && math.Abs(v) < 1<<63
+	}
+	text, ok := asText(src)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil
+}
+
+func setFloat(dst reflect.Value, src driver.Value) error {
+	switch v := src.(type) {
+	case float64:
+		dst.SetFloat(v)
+		return nil
+	case float32:
+		dst.SetFloat(float64(v))
+		return nil
+	case int64:
+		dst.SetFloat(float64(v))
+		return nil
+	}
+	text, ok := asText(src)
+	if !ok {
+		return mismatch(dst, src)
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return mismatch(dst, src)
+	}
+	dst.SetFloat(f)
+	return nil
+}
+
+// timeLayouts are the forms in which SQLite holds times, by us and by its own
+// functions. Those without a zone are UTC.
+var timeLayouts = []string{
+	"2006-01-02 15:04:05.999999999Z07:00",
+	"2006-01-02T15:04:05.999999999Z07:00",
+	"2006-01-02 15:04:05.999999999",
+	"2006-01-02T15:04:05.999999999",
+	"2006-01-02 15:04",
+	"2006-01-02",
+}
+
+func setTime(dst reflect.Value, src driver.Value) error {
+	if v, ok := src.(time.Time); ok {
+		dst.Set(reflect.ValueOf(v.UTC()))
+		return nil
+	}
+	text, ok := asText(src)
+	if !ok {
+		return mismatch(dst, src)
+	}
+	for _, layout := range timeLayouts {
+		if v, err := time.Parse(layout, text); err == nil {
+			dst.Set(reflect.ValueOf(v.UTC()))
+			return nil
+		}
+	}
+	return mismatch(dst, src)
+}
+
+// setJSON reads a JSON column. NULL leaves the zero value, as an absent
+// document would.
+func setJSON(dst reflect.Value, src driver.Value) error {
+	if src == nil {
+		dst.SetZero()
+		return nil
+	}
+	text, ok := asText(src)
+	if !ok {
+		return mismatch(dst, src)
+	}
+	dst.SetZero() // decoding adds to maps and slices that are there
+	if err := json.Unmarshal([]byte(text), dst.Addr().Interface()); err != nil {
+		return fmt.Errorf("it is not the JSON of a %s: %w", dst.Type(), err)
+	}
+	return nil
+}
+
+func asText(src driver.Value) (string, bool) {
+	switch v := src.(type) {
+	case string:
+		return v, true
+	case []byte:
+		return string(v), true
+	}
+	return "", false
+}
+
+// mismatch does not show the value, which may be a secret.
+func mismatch(dst reflect.Value, src driver.Value) error {
+	return fmt.Errorf("the database's %T is no %s", src, dst.Type())
+}

@@ -1,0 +1,299 @@
+package sqltext
+
+import "strings"
+
+// scanner walks over a query's tokens and notes its parameters. It knows of
+// what came before only what it needs to tell a parameter from PostgreSQL's ?
+// operators: whether the last token ends an operand.
+type scanner struct {
+	dialect Dialect
+	src     string
+	pos     int
+
+	slots []slot
+	drops []int
+
+	operand bool     // the last token ends an operand, so an operator follows
+	recent  [3]token // the last tokens, newest first
+
+	first  string // the first keyword, upper case
+	writes bool   // a keyword that changes data was seen
+	more   bool   // a second statement follows
+	ended  bool   // a semicolon was seen
+}
+
+// token is a token as far as list recognition needs it.
+type token struct {
+	word  string // upper case for words, else empty
+	char  byte   // the character, for punctuation
+	start int
+}
+
+func (s *scanner) run() error {
+	for s.pos < len(s.src) {
+		if err := s.step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step reads one token, or skips white space or a comment.
+func (s *scanner) step() error {
+	c := s.src[s.pos]
+	switch {
+	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
+		s.pos++
+		return nil
+	case c == '-' && s.lineComment():
+		return nil
+	case c == '#' && s.dialect == MySQL:
+		s.skipLine()
+		return nil
+	case c == '/' && s.peek(1) == '*':
+		return s.blockComment()
+	}
+	if s.ended && c != ';' {
+		s.more = true
+	}
+	switch {
+	case c == '\'':
+		return s.quoted('\'', s.dialect == MySQL || s.escapePrefix(), "the string")
+	case c == '"':
+		return s.quoted('"', s.dialect == MySQL, "the quoted name")
+	case c == '`' && s.dialect != Postgres:
+		return s.quoted('`', false, "the quoted name")
+	case c == '[' && s.dialect == SQLite:
+		return s.quoted(']', false, "the quoted name")
+	case c == '$' && s.dialect == Postgres:
+		return s.dollar()
+	case c == '?':
+		s.question()
+	case isWordStart(c):
+		s.word()
+	case c >= '0' && c <= '9':
+		s.number()
+	default:
+		s.punctuation(c)
+	}
+	return nil
+}
+
+func (s *scanner) peek(ahead int) byte {
+	if s.pos+ahead < len(s.src) {
+		return s.src[s.pos+ahead]
+	}
+	return 0
+}
+
+func (s *scanner) push(t token, operand bool) {
+	s.recent[2], s.recent[1], s.recent[0] = s.recent[1], s.recent[0], t
+	s.operand = operand
+}
+
+// lineComment skips a -- comment. MySQL wants white space after the dashes;
+// without it they are two minus signs.
+func (s *scanner) lineComment() bool {
+	if s.peek(1) != '-' {
+		return false
+	}
+	if after := s.peek(2); s.dialect == MySQL && after > ' ' {
+		return false
+	}
+	s.skipLine()
+	return true
+}
+
+func (s *scanner) skipLine() {
+	end := strings.IndexByte(s.src[s.pos:], '\n')
+	if end < 0 {
+		s.pos = len(s.src)
+		return
+	}
+	s.pos += end + 1
+}
+
+// blockComment skips a comment, which nests in PostgreSQL only.
+func (s *scanner) blockComment() error {
+	start, depth := s.pos, 1
+	s.pos += 2
+	for depth > 0 {
+		switch {
+		case s.pos+1 >= len(s.src):
+			if s.dialect == SQLite { // SQLite lets the end of input end it
+				s.pos = len(s.src)
+				return nil
+			}
+			return unterminated("the comment", s.src, start)
+		case s.src[s.pos] == '*' && s.src[s.pos+1] == '/':
+			depth--
+			s.pos += 2
+		case s.dialect == Postgres && s.src[s.pos] == '/' && s.src[s.pos+1] == '*':
+			depth++
+			s.pos += 2
+		default:
+			s.pos++
+		}
+	}
+	return nil
+}
+
+// escapePrefix reports whether the string at the current position is an E'…'
+// string, whose backslashes escape.
+func (s *scanner) escapePrefix() bool {
+	last := s.recent[0]
+	return s.dialect == Postgres && last.word == "E" && last.start == s.pos-1
+}
+
+// quoted skips a string or quoted name up to the closing character, which
+// stands for itself when doubled.
+func (s *scanner) quoted(end byte, backslash bool, what string) error {
+	start := s.pos
+	for s.pos++; s.pos < len(s.src); s.pos++ {
+		switch c := s.src[s.pos]; {
+		case c == '\\' && backslash:
+			s.pos++
+		case c == end && s.peek(1) == end && end != ']':
+			s.pos++
+		case c == end:
+			s.pos++
+			s.push(token{start: start}, true)
+			return nil
+		}
+	}
+	return unterminated(what, s.src, start)
+}
+
+// dollar reads a dollar-quoted string, or a $ that is something else.
+func (s *scanner) dollar() error {
+	start := s.pos
+	end := s.pos + 1
+	for end < len(s.src) && s.src[end] != '$' && isWordPart(s.src[end]) {
+		end++
+	}
+	if end >= len(s.src) || s.src[end] != '$' || isDigit(s.src[start+1]) {
+		s.pos = end
+		s.push(token{start: start}, true)
+		return nil
+	}
+	tag := s.src[start : end+1]
+	length := strings.Index(s.src[end+1:], tag)
+	if length < 0 {
+		return unterminated("the string "+tag, s.src, start)
+	}
+	s.pos = end + 1 + length + len(tag)
+	s.push(token{start: start}, true)
+	return nil
+}
+
+// question reads a ?, which is a parameter unless it is doubled or, in
+// PostgreSQL, stands where an operator must.
+func (s *scanner) question() {
+	start := s.pos
+	s.pos++
+	switch {
+	case s.dialect == Postgres && s.peek(0) == '?':
+		s.drops = append(s.drops, s.pos)
+		s.pos++
+		s.push(token{char: '?', start: start}, false)
+	case s.dialect == Postgres && s.operand:
+		s.push(token{char: '?', start: start}, false)
+	default:
+		s.slots = append(s.slots, s.newSlot(start))
+		s.push(token{start: start}, true)
+	}
+}
+
+// newSlot returns the slot for the parameter at offset at, with its list if it
+// is alone in one.
+func (s *scanner) newSlot(at int) slot {
+	found := slot{at: at}
+	closing := at + 1
+	for closing < len(s.src) && strings.IndexByte(" \t\r\n", s.src[closing]) >= 0 {
+		closing++
+	}
+	if closing == len(s.src) || s.src[closing] != ')' || s.recent[0].char != '(' || s.recent[1].word != "IN" {
+		return found
+	}
+	found.listStart, found.listEnd = s.recent[1].start, closing+1
+	if s.recent[2].word == "NOT" {
+		found.listStart, found.negated = s.recent[2].start, true
+	}
+	return found
+}
+
+func (s *scanner) word() {
+	start := s.pos
+	for s.pos < len(s.src) && isWordPart(s.src[s.pos]) {
+		s.pos++
+	}
+	if s.recent[0].char == '.' { // a column may be called anything
+		s.push(token{start: start}, true)
+		return
+	}
+	word := strings.ToUpper(s.src[start:s.pos])
+	s.note(word)
+	s.push(token{word: word, start: start}, !beforeOperand[word])
+}
+
+// note keeps what decides whether the query only reads.
+func (s *scanner) note(word string) {
+	if s.first == "" {
+		s.first = word
+	}
+	switch word {
+	case "INSERT", "UPDATE", "DELETE", "MERGE":
+		s.writes = true
+	case "INTO": // REPLACE INTO, SELECT … INTO
+		s.writes = true
+	}
+}
+
+// reads reports whether the query only reads. FOR UPDATE is seen as a write,
+// which is what it asks for.
+func (s *scanner) reads() bool {
+	switch s.first {
+	case "SELECT", "VALUES", "WITH":
+		return !s.writes && !s.more
+	}
+	return false
+}
+
+func (s *scanner) number() {
+	start := s.pos
+	for s.pos < len(s.src) && (isWordPart(s.src[s.pos]) || s.src[s.pos] == '.') {
+		s.pos++
+	}
+	s.push(token{start: start}, true)
+}
+
+func (s *scanner) punctuation(c byte) {
+	if c == ';' {
+		s.ended = true
+	}
+	s.push(token{char: c, start: s.pos}, c == ')' || c == ']')
+	s.pos++
+}
+
+func isWordStart(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c >= 0x80
+}
+
+func isWordPart(c byte) bool {
+	return isWordStart(c) || isDigit(c) || c == '$'
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// beforeOperand has the reserved words of PostgreSQL after which an operand
+// begins, so that a ? there is a parameter. After any other word, which names
+// something, a ? is an operator.
+var beforeOperand = map[string]bool{
+	"ALL": true, "AND": true, "ANY": true, "AS": true, "ASYMMETRIC": true, "BETWEEN": true, "BY": true,
+	"CALL": true, "CASE": true, "COLLATE": true, "DEFAULT": true, "DISTINCT": true, "ELSE": true, "ESCAPE": true,
+	"EXCEPT": true, "EXECUTE": true, "FETCH": true, "FOR": true, "FROM": true, "HAVING": true, "ILIKE": true, "IN": true,
+	"INTERSECT": true, "INTO": true, "IS": true, "LIKE": true, "LIMIT": true, "NOT": true, "OFFSET": true,
+	"ON": true, "OR": true, "RETURNING": true, "ROWS": true, "SELECT": true, "SET": true, "SIMILAR": true, "SOME": true,
+	"SYMMETRIC": true, "THEN": true, "TO": true, "UNION": true, "USING": true, "VALUES": true, "WHEN": true,
+	"WHERE": true, "WITH": true, "ZONE": true,
+}

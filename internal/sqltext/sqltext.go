@@ -1,0 +1,189 @@
+// Package sqltext reads SQL just far enough to find its parameters. Callers
+// write ? for every parameter on every engine; this package turns them into
+// the engine's own, leaves strings, comments, casts and JSON operators alone,
+// and makes IN (?) fit a list of any length.
+//
+// It does not check SQL: what it does not understand goes to the engine as it
+// is, which knows best what is wrong with it.
+package sqltext
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Dialect is the SQL of one engine.
+type Dialect uint8
+
+const (
+	Postgres Dialect = iota
+	SQLite
+	MySQL // and MariaDB
+)
+
+// Query is a query that was read once and can be written many times. It is
+// immutable, so any number of goroutines may use it.
+type Query struct {
+	dialect Dialect
+	source  string
+	slots   []slot
+	drops   []int // offsets of characters to leave out: the second ? of ??
+	plain   string
+	reads   bool
+}
+
+// slot is one parameter.
+type slot struct {
+	at int // offset of the question mark
+	// The parameter's list, when it stands alone in one: [NOT] IN (?).
+	// listStart is the offset of NOT or IN and listEnd the one after the
+	// closing parenthesis; both are 0 elsewhere.
+	listStart, listEnd int
+	negated            bool
+}
+
+// One stands for a parameter with one value in the lengths given to
+// [Query.Text].
+const One = -1
+
+// Parse reads source. The only error is a string, quoted name or comment that
+// does not end, which would hide parameters.
+func Parse(dialect Dialect, source string) (*Query, error) {
+	s := scanner{dialect: dialect, src: source}
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads()}
+	q.plain = q.write(nil)
+	return q, nil
+}
+
+// Params returns the number of parameters.
+func (q *Query) Params() int { return len(q.slots) }
+
+// Reads reports whether the query certainly only reads, judged by its
+// keywords: SELECT and VALUES do, WITH does if nothing in it writes.
+func (q *Query) Reads() bool { return q.reads }
+
+// List reports whether parameter i stands alone in a list, as in IN (?), and
+// so takes any number of values.
+func (q *Query) List(i int) bool { return q.slots[i].listEnd > 0 }
+
+// ListAsArray reports whether a list parameter becomes a single array
+// parameter in the engine's text, so that the text does not depend on its
+// length.
+func (q *Query) ListAsArray() bool { return q.dialect == Postgres }
+
+// Padded returns how many values the text written for a list of n values
+// takes: the next power of two, so that lists of many lengths share few
+// statements. The caller repeats its last value to fill them.
+func Padded(n int) int {
+	size := 1
+	for size < n {
+		size *= 2
+	}
+	if n == 0 {
+		return 0
+	}
+	return size
+}
+
+// Text returns the engine's text. lengths has, for each parameter, [One] or
+// the number of values of its list; nil means One for all of them.
+//
+// An empty list matches nothing, and everything when negated, as a list with
+// no values should.
+func (q *Query) Text(lengths []int) string {
+	if lengths == nil {
+		return q.plain
+	}
+	return q.write(lengths)
+}
+
+func (q *Query) write(lengths []int) string {
+	if len(q.drops) == 0 && (len(q.slots) == 0 || q.dialect != Postgres && lengths == nil) {
+		return q.source
+	}
+	w := writer{source: q.source, drops: q.drops}
+	w.out.Grow(len(q.source) + 8*len(q.slots))
+	for i, slot := range q.slots {
+		switch {
+		case lengths == nil || lengths[i] == One:
+			w.copyTo(slot.at)
+			w.placeholder(q.dialect)
+			w.next = slot.at + 1
+		case q.dialect == Postgres:
+			w.copyTo(slot.listStart)
+			w.array(slot.negated)
+			w.next = slot.listEnd
+		default:
+			w.copyTo(slot.at)
+			w.list(q.dialect, Padded(lengths[i]))
+			w.next = slot.at + 1
+		}
+	}
+	w.copyTo(len(q.source))
+	return w.out.String()
+}
+
+// writer copies a source up to the places where something else goes.
+type writer struct {
+	source string
+	drops  []int
+	next   int // offset of the first character not yet copied
+	params int
+	out    strings.Builder
+}
+
+func (w *writer) copyTo(end int) {
+	for len(w.drops) > 0 && w.drops[0] < end {
+		w.out.WriteString(w.source[w.next:w.drops[0]])
+		w.next, w.drops = w.drops[0]+1, w.drops[1:]
+	}
+	w.out.WriteString(w.source[w.next:end])
+	w.next = end
+}
+
+func (w *writer) placeholder(dialect Dialect) {
+	if dialect != Postgres {
+		w.out.WriteByte('?')
+		return
+	}
+	w.params++
+	w.out.WriteByte('$')
+	w.out.WriteString(strconv.Itoa(w.params))
+}
+
+// array writes PostgreSQL's list test over an array parameter, which is right
+// for empty arrays too.
+func (w *writer) array(negated bool) {
+	operator := "= ANY("
+	if negated {
+		operator = "<> ALL("
+	}
+	w.out.WriteString(operator)
+	w.placeholder(Postgres)
+	w.out.WriteByte(')')
+}
+
+// list writes what goes between the parentheses of IN (…). SQLite takes an
+// empty list as it is; MySQL wants a query without rows.
+func (w *writer) list(dialect Dialect, n int) {
+	if n == 0 {
+		if dialect == MySQL {
+			w.out.WriteString("SELECT NULL FROM DUAL WHERE FALSE")
+		}
+		return
+	}
+	w.out.WriteByte('?')
+	for range n - 1 {
+		w.out.WriteString(", ?")
+	}
+}
+
+// unterminated is the error of a construct that starts at offset and has no
+// end.
+func unterminated(what string, source string, offset int) error {
+	return fmt.Errorf("%s that starts at line %d of the query does not end", what, 1+strings.Count(source[:offset], "\n"))
+}

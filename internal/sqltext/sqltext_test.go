@@ -1,0 +1,137 @@
+package sqltext
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		dialect Dialect
+		source  string
+		lengths []int
+		want    string
+	}{
+		{"numbered", Postgres, "SELECT * FROM t WHERE a = ? AND b=?", nil, "SELECT * FROM t WHERE a = $1 AND b=$2"},
+		{"as they are", SQLite, "SELECT * FROM t WHERE a = ?", nil, "SELECT * FROM t WHERE a = ?"},
+		{"string", Postgres, "SELECT 'a ? '' ?', ?", nil, "SELECT 'a ? '' ?', $1"},
+		{"backslash is a character", Postgres, `SELECT '\', ?`, nil, `SELECT '\', $1`},
+		{"escape string", Postgres, `SELECT E'\' ?', ?`, nil, `SELECT E'\' ?', $1`},
+		{"E is not a prefix", Postgres, `SELECT e.'\', ?`, nil, `SELECT e.'\', $1`},
+		{"quoted name", Postgres, `SELECT "a?""?" FROM t WHERE b = ?`, nil, `SELECT "a?""?" FROM t WHERE b = $1`},
+		{"dollar quotes", Postgres, "SELECT $$ ? $$, $x$ ? $$ ? $x$, ?", nil, "SELECT $$ ? $$, $x$ ? $$ ? $x$, $1"},
+		{"line comment", Postgres, "SELECT ? -- why?\n, ?", nil, "SELECT $1 -- why?\n, $2"},
+		{"nested comment", Postgres, "SELECT /* ? /* ? */ ? */ ?", nil, "SELECT /* ? /* ? */ ? */ $1"},
+		{"cast", Postgres, "SELECT ?::jsonb, a::text FROM t", nil, "SELECT $1::jsonb, a::text FROM t"},
+		{"json operator", Postgres, "SELECT data ? 'key' FROM t WHERE id = ?", nil, "SELECT data ? 'key' FROM t WHERE id = $1"},
+		{"json operator and parameter", Postgres, "SELECT 1 FROM t WHERE data ? ? AND (a->'b') ?| ?", nil, "SELECT 1 FROM t WHERE data ? $1 AND (a->'b') ?| $2"},
+		{"json operator on a parameter", Postgres, "SELECT ?::jsonb ?& ?", nil, "SELECT $1::jsonb ?& $2"},
+		{"doubled", Postgres, "SELECT data ?? ?, x ??| ?", nil, "SELECT data ? $1, x ?| $2"},
+		{"column named like a keyword", Postgres, "SELECT t.in ? 'x' FROM t", nil, "SELECT t.in ? 'x' FROM t"},
+		{"after keywords", Postgres, "SELECT ? WHERE a BETWEEN ? AND ? LIMIT ? OFFSET ?", nil, "SELECT $1 WHERE a BETWEEN $2 AND $3 LIMIT $4 OFFSET $5"},
+		{"case", Postgres, "SELECT CASE ? WHEN ? THEN ? ELSE ? END", nil, "SELECT CASE $1 WHEN $2 THEN $3 ELSE $4 END"},
+		{"time zone", Postgres, "SELECT now() AT TIME ZONE ?", nil, "SELECT now() AT TIME ZONE $1"},
+		{"mysql backslash", MySQL, `SELECT 'it\'s ?', "a\"?", ? # ?`, []int{2}, `SELECT 'it\'s ?', "a\"?", ?, ? # ?`},
+		{"mysql minus", MySQL, "SELECT 5--?", []int{2}, "SELECT 5--?, ?"},
+		{"sqlite bracket", SQLite, "SELECT [a?] FROM t WHERE b IN (?)", []int{2}, "SELECT [a?] FROM t WHERE b IN (?, ?)"},
+
+		{"array", Postgres, "SELECT * FROM t WHERE a IN (?) AND b = ?", []int{3, One}, "SELECT * FROM t WHERE a = ANY($1) AND b = $2"},
+		{"no array", Postgres, "SELECT * FROM t WHERE a not  in ( ? )", []int{0}, "SELECT * FROM t WHERE a <> ALL($1)"},
+		{"one in a list", Postgres, "SELECT * FROM t WHERE a IN (?)", []int{One}, "SELECT * FROM t WHERE a IN ($1)"},
+		{"padded", SQLite, "SELECT * FROM t WHERE a IN (?) AND b = ?", []int{3, One}, "SELECT * FROM t WHERE a IN (?, ?, ?, ?) AND b = ?"},
+		{"empty in sqlite", SQLite, "DELETE FROM t WHERE a NOT IN (?)", []int{0}, "DELETE FROM t WHERE a NOT IN ()"},
+		{"empty in mysql", MySQL, "DELETE FROM t WHERE a IN (?)", []int{0}, "DELETE FROM t WHERE a IN (SELECT NULL FROM DUAL WHERE FALSE)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			q, err := Parse(test.dialect, test.source)
+			require.NoError(t, err)
+			require.Equal(t, test.want, q.Text(test.lengths))
+		})
+	}
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	q, err := Parse(Postgres, "SELECT ? FROM t WHERE a IN (?) AND b IN (?, ?) AND c IN (f(?)) AND NOT IN(\n?\t)")
+	require.NoError(t, err)
+	require.Equal(t, 6, q.Params())
+	var lists []bool
+	for i := range q.Params() {
+		lists = append(lists, q.List(i))
+	}
+	require.Equal(t, []bool{false, true, false, false, false, true}, lists)
+}
+
+func TestReads(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]bool{
+		"SELECT 1":                              true,
+		"  -- note\n select replace(a, ?, ?)":   true,
+		"VALUES (1)":                            true,
+		"WITH x AS (SELECT 1) SELECT * FROM x;": true,
+		"WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x": false,
+		"WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x":    false,
+		"WITH x AS (SELECT 1) REPLACE INTO t SELECT * FROM x":   false,
+		"SELECT 1; DELETE FROM t":                               false,
+		"SELECT * FROM t FOR UPDATE":                            false,
+		"SELECT 'DELETE'":                                       true,
+		"SELECT t.update FROM t":                                true,
+		"INSERT INTO t VALUES (?)":                              false,
+		"PRAGMA journal_mode = DELETE":                          false,
+		"":                                                      false,
+	} {
+		q, err := Parse(SQLite, source)
+		require.NoError(t, err, source)
+		require.Equal(t, want, q.Reads(), source)
+	}
+}
+
+func TestUnterminated(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{"SELECT 'a", `SELECT "a`, "SELECT /* /* */", "SELECT $x$ a $$", `SELECT E'\'`} {
+		_, err := Parse(Postgres, source)
+		require.ErrorContains(t, err, "line 1", source)
+	}
+}
+
+func TestPadded(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 1000: 1024} {
+		require.Equal(t, want, Padded(n))
+	}
+}
+
+// FuzzParse checks that no text panics, that without parameters nothing is
+// changed but doubled question marks, and that the written text has the
+// parameters again.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"SELECT ?", "a IN (?)", "'?' \"?\" `?` [?]", "$$?$$ $1 $a$", "E'\\'?'", "/*?*/--?\n?", "a ?? ? ?| ?", "\x00?\xff"} {
+		for dialect := range MySQL + 1 {
+			f.Add(uint8(dialect), seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, dialect uint8, source string) {
+		d := Dialect(dialect % uint8(MySQL+1))
+		q, err := Parse(d, source)
+		if err != nil {
+			return
+		}
+		if d != Postgres {
+			require.Equal(t, source, q.Text(nil))
+			lengths := make([]int, q.Params())
+			for i := range lengths {
+				lengths[i] = One
+			}
+			require.Equal(t, source, q.Text(lengths))
+			return
+		}
+		require.GreaterOrEqual(t, strings.Count(q.Text(nil), "$"), q.Params())
+		if q.Params() == 0 && !strings.Contains(source, "??") {
+			require.Equal(t, source, q.Text(nil))
+		}
+	})
+}
