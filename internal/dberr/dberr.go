@@ -1,0 +1,262 @@
+// Package dberr tells what a database's error means, the same for every
+// engine: which rule was broken and where, whether trying again helps, whether
+// the connection is gone. It knows the errors of SQLite's and MySQL's drivers
+// by their shape, so that it need not import the drivers.
+package dberr
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/lib/pq"
+)
+
+// Kind is what an error means.
+type Kind uint8
+
+const (
+	Other         Kind = iota // a mistake in the query or the program
+	Unique                    // a value that must be unique is there already
+	ForeignKey                // what it refers to is missing, or what refers to it is there
+	Check                     // a CHECK constraint refused the row
+	NotNull                   // a column that must have a value has none
+	Data                      // a value that the column's type cannot hold
+	TooLarge                  // a value over one of the engine's limits
+	Serialization             // lost against another transaction: run the whole again
+	ReadOnly                  // a write where only reading is possible
+	Timeout                   // the engine's own time limit
+	Unavailable               // busy, out of connections, gone
+)
+
+// Info is what is known about an error. Names are empty where the engine does
+// not tell them.
+type Info struct {
+	Kind       Kind
+	Constraint string
+	Table      string
+	Column     string
+	// Answered is set when the engine itself reported the error, so that the
+	// statement certainly had no effect. Otherwise nothing is known.
+	Answered bool
+}
+
+// Classify tells what err, which is not nil, means.
+func Classify(err error) Info {
+	var pg *pq.Error
+	if errors.As(err, &pg) {
+		return fromPostgres(pg)
+	}
+	for _, e := range chain(err) {
+		switch v := reflect.ValueOf(e); v.Type().String() {
+		case "*sqlite.Error":
+			if coder, ok := e.(interface{ Code() int }); ok {
+				return fromSQLite(coder.Code(), e.Error())
+			}
+		case "*mysql.MySQLError":
+			if !v.IsNil() {
+				return fromMySQL(v.Elem().FieldByName("Number").Uint(), v.Elem().FieldByName("Message").String())
+			}
+		}
+	}
+	if isConnection(err) {
+		return Info{Kind: Unavailable}
+	}
+	return Info{}
+}
+
+// chain returns err and everything it wraps.
+func chain(err error) []error {
+	var all []error
+	for todo := []error{err}; len(todo) > 0; {
+		next := todo[0]
+		todo = todo[1:]
+		if next == nil {
+			continue
+		}
+		all = append(all, next)
+		switch w := next.(type) {
+		case interface{ Unwrap() error }:
+			todo = append(todo, w.Unwrap())
+		case interface{ Unwrap() []error }:
+			todo = append(todo, w.Unwrap()...)
+		}
+	}
+	return all
+}
+
+// isConnection reports whether err is a connection that could not be made or
+// did not last.
+func isConnection(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		strings.Contains(err.Error(), "invalid connection") || // mysql.ErrInvalidConn
+		strings.Contains(err.Error(), "sql: database is closed")
+}
+
+// fromPostgres reads SQLSTATE codes:
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+func fromPostgres(e *pq.Error) Info {
+	info := Info{Constraint: e.Constraint, Table: e.Table, Column: e.Column, Answered: true}
+	switch code := string(e.Code); code {
+	case "23505", "23P01":
+		info.Kind = Unique
+	case "23503":
+		info.Kind = ForeignKey
+	case "23514":
+		info.Kind = Check
+	case "23502":
+		info.Kind = NotNull
+	case "40001", "40P01":
+		info.Kind = Serialization
+	case "25006":
+		info.Kind = ReadOnly
+	case "57014":
+		info.Kind = Timeout
+	case "55P03":
+		info.Kind = Unavailable
+	default:
+		info.Kind = postgresClass(code)
+	}
+	return info
+}
+
+func postgresClass(code string) Kind {
+	if len(code) != 5 {
+		return Other
+	}
+	switch code[:2] {
+	case "22": // data exception
+		return Data
+	case "54": // program limit exceeded
+		return TooLarge
+	case "08", "53", "57", "58": // connection, resources, operator intervention, system
+		return Unavailable
+	}
+	return Other
+}
+
+// fromSQLite reads extended result codes (https://www.sqlite.org/rescode.html) and
+// the names that its messages end with.
+func fromSQLite(code int, message string) Info {
+	info := Info{Answered: true}
+	switch code {
+	case 2067, 1555, 2579: // UNIQUE, PRIMARYKEY, ROWID
+		info.Kind = Unique
+		info.Table, info.Column = sqliteColumn(message)
+	case 787: // FOREIGNKEY
+		info.Kind = ForeignKey
+	case 275: // CHECK
+		info.Kind = Check
+		info.Constraint = sqliteName(message)
+	case 1299: // NOTNULL
+		info.Kind = NotNull
+		info.Table, info.Column = sqliteColumn(message)
+	case 3091: // DATATYPE
+		info.Kind = Data
+	default:
+		info.Kind = sqlitePrimary(code & 0xff)
+	}
+	return info
+}
+
+func sqlitePrimary(code int) Kind {
+	switch code {
+	case 5, 6: // BUSY, LOCKED
+		return Serialization
+	case 8: // READONLY
+		return ReadOnly
+	case 9: // INTERRUPT
+		return Timeout
+	case 10, 13, 14: // IOERR, FULL, CANTOPEN
+		return Unavailable
+	case 18: // TOOBIG
+		return TooLarge
+	case 19: // CONSTRAINT, of another sort
+		return Check
+	case 20: // MISMATCH
+		return Data
+	}
+	return Other
+}
+
+var sqliteFailed = regexp.MustCompile(`constraint failed: ([^ ,]+(?:, [^ ,]+)*) \(\d+\)$`)
+
+func sqliteName(message string) string {
+	if m := sqliteFailed.FindStringSubmatch(message); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// sqliteColumn reads "notes.title, notes.owner" as the table and its first
+// column.
+func sqliteColumn(message string) (table, column string) {
+	first, _, _ := strings.Cut(sqliteName(message), ", ")
+	table, column, found := strings.Cut(first, ".")
+	if !found {
+		return "", ""
+	}
+	return table, column
+}
+
+var (
+	mysqlKey        = regexp.MustCompile("for key '(?:[^']*\\.)?([^'.]+)'$")
+	mysqlForeignKey = regexp.MustCompile("\\(`[^`]*`\\.`([^`]*)`, CONSTRAINT `([^`]*)` FOREIGN KEY \\(`([^`]*)`")
+	mysqlColumn     = regexp.MustCompile("^(?:Column|Field) '([^']*)'")
+	mysqlForColumn  = regexp.MustCompile("for column (?:`[^`]*`\\.`([^`]*)`\\.)?[`']([^`']*)[`']")
+	mysqlCheck      = regexp.MustCompile("^(?:CONSTRAINT `(?:[^`]*\\.)?([^`]*)` failed for `[^`]*`\\.`([^`]*)`|Check constraint '([^']*)')")
+)
+
+// fromMySQL reads the error numbers of MySQL and MariaDB. Their messages hold the
+// names, and for duplicates the value, which is not taken over.
+func fromMySQL(number uint64, message string) Info {
+	info := Info{Answered: true}
+	switch number {
+	case 1062, 1169, 1586:
+		info.Kind = Unique
+		if m := mysqlKey.FindStringSubmatch(message); m != nil {
+			info.Constraint = m[1]
+		}
+	case 1451, 1452, 1216, 1217:
+		info.Kind = ForeignKey
+		if m := mysqlForeignKey.FindStringSubmatch(message); m != nil {
+			info.Table, info.Constraint, info.Column = m[1], m[2], m[3]
+		}
+	case 4025, 3819:
+		info.Kind = Check
+		if m := mysqlCheck.FindStringSubmatch(message); m != nil {
+			info.Constraint, info.Table = m[1]+m[3], m[2]
+		}
+	case 1048, 1364:
+		info.Kind = NotNull
+		if m := mysqlColumn.FindStringSubmatch(message); m != nil {
+			info.Column = m[1]
+		}
+	case 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1690, 3140:
+		info.Kind = Data
+		if m := mysqlForColumn.FindStringSubmatch(message); m != nil {
+			info.Table, info.Column = m[1], m[2]
+		}
+	case 1153:
+		info.Kind = TooLarge
+	case 1205, 1213, 1020, 1615:
+		info.Kind = Serialization
+	case 1290, 1792, 1836:
+		info.Kind = ReadOnly
+	case 1317, 1969, 3024:
+		info.Kind = Timeout
+	case 1040, 1042, 1053, 1203, 1226, 1927, 2006, 2013:
+		info.Kind = Unavailable
+	}
+	return info
+}

@@ -1,0 +1,71 @@
+package dberr
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/lib/pq"
+	"github.com/stretchr/testify/require"
+)
+
+// The messages are the engines' own, taken from running them; the conformance
+// suite of backendtest provokes them anew.
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	maria := func(number uint16, message string) error { return &mysql.MySQLError{Number: number, Message: message} }
+	for _, test := range []struct {
+		name string
+		err  error
+		want Info
+	}{
+		{"pg unique", fmt.Errorf("wrapped: %w", &pq.Error{Code: "23505", Constraint: "notes_title_key", Table: "notes"}),
+			Info{Kind: Unique, Constraint: "notes_title_key", Table: "notes", Answered: true}},
+		{"pg serialization", &pq.Error{Code: "40001"}, Info{Kind: Serialization, Answered: true}},
+		{"pg data", &pq.Error{Code: "22P02"}, Info{Kind: Data, Answered: true}},
+		{"pg index row too long", &pq.Error{Code: "54000"}, Info{Kind: TooLarge, Answered: true}},
+		{"pg shutdown", &pq.Error{Code: "57P01"}, Info{Kind: Unavailable, Answered: true}},
+		{"pg syntax", &pq.Error{Code: "42601"}, Info{Answered: true}},
+		{"maria unique", maria(1062, "Duplicate entry 'for key 'x'' for key 'notes_title'"),
+			Info{Kind: Unique, Constraint: "notes_title", Answered: true}},
+		{"mysql unique", maria(1062, "Duplicate entry 'a' for key 'notes.title'"), Info{Kind: Unique, Constraint: "title", Answered: true}},
+		{"maria foreign key", maria(1452, "Cannot add or update a child row: a foreign key constraint fails (`test`.`child`, CONSTRAINT `child_parent` FOREIGN KEY (`parent_id`) REFERENCES `parent` (`id`))"),
+			Info{Kind: ForeignKey, Constraint: "child_parent", Table: "child", Column: "parent_id", Answered: true}},
+		{"maria check", maria(4025, "CONSTRAINT `positive` failed for `test`.`t`"), Info{Kind: Check, Constraint: "positive", Table: "t", Answered: true}},
+		{"maria null", maria(1048, "Column 'title' cannot be null"), Info{Kind: NotNull, Column: "title", Answered: true}},
+		{"maria too long", maria(1406, "Data too long for column 'title' at row 1"), Info{Kind: Data, Column: "title", Answered: true}},
+		{"maria not a number", maria(1366, "Incorrect integer value: 'for column' for column `test`.`t`.`n` at row 1"),
+			Info{Kind: Data, Table: "t", Column: "n", Answered: true}},
+		{"maria deadlock", maria(1213, "Deadlock found"), Info{Kind: Serialization, Answered: true}},
+		{"mysql connection", mysql.ErrInvalidConn, Info{Kind: Unavailable}},
+		{"bad connection", driver.ErrBadConn, Info{Kind: Unavailable}},
+		{"end of file", errors.Join(errors.New("a"), io.ErrUnexpectedEOF), Info{Kind: Unavailable}},
+		{"unknown", errors.New("x"), Info{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			require.Equal(t, test.want, Classify(test.err))
+		})
+	}
+}
+
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		code    int
+		message string
+		want    Info
+	}{
+		{2067, "constraint failed: UNIQUE constraint failed: notes.title, notes.owner (2067)", Info{Kind: Unique, Table: "notes", Column: "title", Answered: true}},
+		{1299, "constraint failed: NOT NULL constraint failed: notes.title (1299)", Info{Kind: NotNull, Table: "notes", Column: "title", Answered: true}},
+		{275, "constraint failed: CHECK constraint failed: positive (275)", Info{Kind: Check, Constraint: "positive", Answered: true}},
+		{787, "constraint failed: FOREIGN KEY constraint failed (787)", Info{Kind: ForeignKey, Answered: true}},
+		{517, "database is locked (517)", Info{Kind: Serialization, Answered: true}},
+		{8, "attempt to write a readonly database (8)", Info{Kind: ReadOnly, Answered: true}},
+		{1, "SQL logic error: no such table: x (1)", Info{Answered: true}},
+	} {
+		require.Equal(t, test.want, fromSQLite(test.code, test.message))
+	}
+}
