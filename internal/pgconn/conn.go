@@ -1,0 +1,292 @@
+package pgconn
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/lib/pq/pqerror"
+
+	"github.com/seed-215b9b7c/backend/internal/stmtcache"
+)
+
+// inner is what this package uses of lib/pq's connection. It is always given a
+// context that cannot end, so that lib/pq starts no goroutine.
+type inner interface {
+	driver.Conn
+	driver.ConnPrepareContext
+	driver.QueryerContext
+	driver.ExecerContext
+	driver.NamedValueChecker
+	driver.Validator
+	driver.Tx
+}
+
+var (
+	_ driver.Conn               = (*Conn)(nil)
+	_ driver.ConnBeginTx        = (*Conn)(nil)
+	_ driver.ConnPrepareContext = (*Conn)(nil)
+	_ driver.QueryerContext     = (*Conn)(nil)
+	_ driver.ExecerContext      = (*Conn)(nil)
+	_ driver.NamedValueChecker  = (*Conn)(nil)
+	_ driver.Pinger             = (*Conn)(nil)
+	_ driver.SessionResetter    = (*Conn)(nil)
+	_ driver.Validator          = (*Conn)(nil)
+)
+
+// Conn is one connection. database/sql uses it as any driver's; inside
+// [database/sql.Conn.Raw] its methods can be called directly, which saves the
+// goroutines and the scanning of database/sql.
+//
+// It does one thing at a time and is not safe for concurrent use. Once an error
+// has left it in an unknown state, every call returns
+// [database/sql/driver.ErrBadConn] and touches nothing.
+type Conn struct {
+	connector  *Connector
+	inner      inner
+	wire       *wire
+	insides    insides
+	generation uint64
+
+	bad       bool
+	rows      *Rows                      // open rows, which the connection is busy with
+	cache     *stmtcache.Cache[prepared] // nil with a pooler
+	forgotten bool                       // the server still has statements the cache dropped
+
+	inTx     bool // begun by StartTx; see inTransaction
+	readOnly bool // inTx, and read-only on purpose
+
+	// The running operation: see arm.
+	ctx     context.Context
+	stop    func() bool // takes interrupt back from the context
+	onDone  func()      // interrupt, bound once
+	ask     bool        // interrupt asks the server to cancel
+	pending int         // callbacks that may have started: each sends to settled
+	settled chan bool
+	fired   atomic.Bool // an interruption has begun
+}
+
+// begin starts an operation that ends with ctx. ask says whether the server is
+// asked to cancel it then.
+func (c *Conn) begin(ctx context.Context, ask bool) error {
+	switch {
+	case c.bad:
+		return driver.ErrBadConn
+	case c.rows != nil:
+		return ErrRowsOpen
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.wire.mark()
+	c.arm(ctx, ask)
+	return nil
+}
+
+// end finishes an operation that lib/pq ended with err: it decides whether the
+// connection is still good and what the caller is told. harmless says that the
+// operation can be repeated elsewhere even if the server executed it.
+func (c *Conn) end(err error, harmless bool) error {
+	ctx := c.ctx
+	interrupted, settled := c.disarm()
+	answer := serverError(err)
+	if err != nil && answer == nil || c.wire.err != nil || !settled || !c.inner.IsValid() || answer != nil && answer.Fatal() {
+		c.breakOff()
+	}
+	switch {
+	case err == nil:
+		return nil
+	case interrupted && (answer == nil || answer.Code == pqerror.QueryCanceled):
+		return c.interruption(ctx.Err(), err)
+	case answer != nil:
+		if isFailover(answer, c.readOnly || c.connector.standby) {
+			c.breakOff()
+			c.connector.retire(c.generation)
+		}
+		return err
+	case isOversized(err):
+		return ErrOversizedError
+	}
+	return c.loss(err, harmless)
+}
+
+// interruption is the error of an operation that was stopped by its context, or
+// else by the bound on reading unread rows.
+func (c *Conn) interruption(reason, err error) error {
+	if reason == nil {
+		reason = ErrRowsUnread
+	}
+	if c.wire.err != nil {
+		err = c.wire.err // lib/pq may have made driver.ErrBadConn of it
+	}
+	return &interruptedError{reason: reason, cause: err}
+}
+
+// loss is the error of a connection that broke by itself.
+func (c *Conn) loss(err error, harmless bool) error {
+	if c.wire.err != nil {
+		// The server went away in the middle of an operation: it, or what stands
+		// before it, was stopped, so the other connections will not have survived.
+		c.connector.retire(c.generation)
+		if (harmless || c.wire.sent == 0) && !c.inTransaction() {
+			return driver.ErrBadConn
+		}
+		err = c.wire.err
+	}
+	return lost(err)
+}
+
+// breakOff gives the connection up: nothing is read from it or written to it
+// again, and the server notices at once.
+func (c *Conn) breakOff() {
+	c.bad = true
+	c.wire.Close()
+}
+
+// inTransaction reports whether the session is inside a transaction, however it
+// was begun.
+func (c *Conn) inTransaction() bool {
+	if status := c.insides.txStatus(); status != statusUnknown {
+		return status != statusIdle
+	}
+	return c.inTx
+}
+
+// IsValid reports whether the connection may be used again, without asking the
+// server. One whose rows are open or that is inside a transaction may not:
+// whoever gets it next would find itself in somebody else's transaction.
+func (c *Conn) IsValid() bool {
+	return !c.bad && c.rows == nil && !c.inTransaction() &&
+		c.generation == c.connector.generation.Load()
+}
+
+// ResetSession is called by database/sql when it takes the connection out of the
+// pool. It finds out, without waiting and without a round trip, whether the
+// server has closed the connection or announced that it will; the pool then
+// takes another one.
+func (c *Conn) ResetSession(context.Context) error {
+	if !c.IsValid() {
+		return driver.ErrBadConn
+	}
+	waiting, open := c.wire.peek()
+	if !open || !c.expected(waiting) {
+		c.breakOff()
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// expected reports whether bytes that came while the connection was idle are
+// messages that a server may send at any time: notices, notifications and
+// changed parameters. The next operation reads them. Anything else is, most
+// likely, the error by which the server ends the session. Under TLS nothing can
+// be told, so nothing is expected.
+func (c *Conn) expected(waiting []byte) bool {
+	if c.wire.tls {
+		return len(waiting) == 0
+	}
+	for len(waiting) > 0 {
+		if !bytes.ContainsRune([]byte("SNA"), rune(waiting[0])) {
+			return false
+		}
+		if len(waiting) < 5 {
+			return true
+		}
+		length := int64(binary.BigEndian.Uint32(waiting[1:5])) + 1
+		if length < 5 {
+			return false
+		}
+		waiting = waiting[min(length, int64(len(waiting))):]
+	}
+	return true
+}
+
+// Ping asks the server for a sign of life, in one round trip.
+func (c *Conn) Ping(ctx context.Context) error {
+	if err := c.begin(ctx, false); err != nil {
+		return err
+	}
+	_, err := c.exec(";")
+	return c.end(err, true)
+}
+
+// Close ends the session. It takes no longer than 100 ms, even if the server has
+// stalled.
+func (c *Conn) Close() error {
+	if c.bad {
+		return c.wire.Close()
+	}
+	c.bad = true
+	c.wire.deadline(time.Now().Add(grace))
+	c.goodbye()
+	c.wire.Close()
+	return nil
+}
+
+// goodbye sends Terminate. What comes of it does not matter.
+func (c *Conn) goodbye() {
+	var err error
+	defer rescue(&err)
+	_ = c.inner.Close()
+}
+
+// CheckNamedValue converts an argument to what the methods of the connection
+// accept: by its [driver.Valuer] if it has one, slices to PostgreSQL arrays, and
+// else as database/sql does. It replaces nv.Value.
+func (c *Conn) CheckNamedValue(nv *driver.NamedValue) (err error) {
+	defer rescue(&err)
+	if raw, ok := nv.Value.(json.RawMessage); ok && c.connector.pooler {
+		// lib/pq would send the bytes as binary, which for jsonb is something else.
+		nv.Value = nil
+		if raw != nil {
+			nv.Value = string(raw)
+		}
+		return nil
+	}
+	if err := c.inner.CheckNamedValue(nv); err != driver.ErrSkip {
+		return err
+	}
+	nv.Value, err = driver.DefaultParameterConverter.ConvertValue(nv.Value)
+	return err
+}
+
+// checkArgs refuses what lib/pq would find out only in the middle of an exchange.
+func checkArgs(args []driver.NamedValue) error {
+	if len(args) > 65535 {
+		return fmt.Errorf("%d arguments: PostgreSQL takes at most 65535", len(args))
+	}
+	for i := range args {
+		if args[i].Name != "" {
+			return fmt.Errorf("argument %q: PostgreSQL has no named arguments", args[i].Name)
+		}
+		switch args[i].Value.(type) {
+		case nil, int64, float64, bool, []byte, string, time.Time:
+		default:
+			return fmt.Errorf("argument %d is a %T: pass it through CheckNamedValue first", i+1, args[i].Value)
+		}
+	}
+	return nil
+}
+
+// Begin begins a transaction that no context bounds. Deprecated in database/sql;
+// use BeginTx.
+func (c *Conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// isolation maps database/sql's levels to PostgreSQL's words.
+func isolation(level sql.IsolationLevel) (string, error) {
+	switch level {
+	case sql.LevelDefault:
+		return "", nil
+	case sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable:
+		return " ISOLATION LEVEL " + level.String(), nil
+	}
+	return "", fmt.Errorf("isolation level %s: PostgreSQL has read committed, repeatable read and serializable", level)
+}

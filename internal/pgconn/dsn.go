@@ -1,0 +1,121 @@
+package pgconn
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/lib/pq"
+)
+
+// parseDSN reads the DSN and settles what it leaves open; see [NewConnector].
+func parseDSN(dsn string) (pq.Config, error) {
+	settings, err := pq.NewConfig(dsn)
+	if err != nil {
+		return pq.Config{}, dsnError(err)
+	}
+	if settings.SSLMode == "" {
+		settings.SSLMode = defaultSSLMode(settings)
+	}
+	if settings.TargetSessionAttrs == pq.TargetSessionAttrsReadOnly {
+		settings.TargetSessionAttrs = pq.TargetSessionAttrsPreferStandby
+	}
+	if settings.ApplicationName == "" {
+		settings.ApplicationName = "backend"
+	}
+	settings.Runtime = maps.Clone(settings.Runtime)
+	if settings.Runtime == nil {
+		settings.Runtime = make(map[string]string)
+	}
+	if _, given := lookupFold(settings.Runtime, "timezone"); !given {
+		settings.Runtime["TimeZone"] = "UTC"
+	}
+	return settings, nil
+}
+
+var (
+	wrongValue  = regexp.MustCompile(`^pq: wrong value for (?:"([a-z_]+)"|\$([A-Z]+)): `)
+	unsupported = regexp.MustCompile(`^pq: environment variable \$[A-Z]+ is not supported$`)
+)
+
+// dsnError says which setting is wrong, without its value. lib/pq's own text may
+// quote any part of the DSN, and where a DSN is malformed (an @ or / in a
+// password that was not escaped) any part of it may be the password.
+func dsnError(err error) error {
+	text := err.Error()
+	if found := wrongValue.FindStringSubmatch(text); found != nil {
+		if found[2] != "" {
+			return fmt.Errorf("PostgreSQL settings: the environment variable %s has a value that is not supported", found[2])
+		}
+		return fmt.Errorf("PostgreSQL URL: the setting %s has a value that is not supported", found[1])
+	}
+	switch {
+	case unsupported.MatchString(text):
+		return errors.New("PostgreSQL settings: " + strings.TrimPrefix(text, "pq: "))
+	case strings.HasPrefix(text, "pq: weak sslmode"):
+		return errors.New("PostgreSQL URL: sslmode is too weak for the other settings; use verify-full")
+	case strings.HasPrefix(text, "pq: could not match"):
+		return errors.New("PostgreSQL URL: give as many hostaddr and port values as hosts, or one port for all")
+	}
+	return errors.New("PostgreSQL URL: not understood; write it as postgres://user:password@host:port/database?sslmode=…, " +
+		"with special characters in user and password percent-encoded")
+}
+
+// defaultSSLMode is explicit, because lib/pq's own default is about to change.
+func defaultSSLMode(settings pq.Config) pq.SSLMode {
+	local := isLocal(settings.Host, settings.Hostaddr)
+	for _, more := range settings.Multi {
+		local = local && isLocal(more.Host, more.Hostaddr)
+	}
+	if local {
+		return pq.SSLModeDisable
+	}
+	return pq.SSLModeRequire
+}
+
+// isLocal reports whether what is sent to the host stays on this machine.
+// Names under localhost are loopback by RFC 6761 section 6.3.
+func isLocal(host string, address netip.Addr) bool {
+	if address.IsValid() {
+		return address.Unmap().IsLoopback()
+	}
+	if filepath.IsAbs(host) || strings.HasPrefix(host, "@") {
+		return true
+	}
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// wantsReadOnly reports whether the settings ask for a server or for sessions
+// that do not write.
+func wantsReadOnly(settings pq.Config) bool {
+	switch settings.TargetSessionAttrs {
+	case pq.TargetSessionAttrsStandby, pq.TargetSessionAttrsPreferStandby:
+		return true
+	}
+	value, _ := lookupFold(settings.Runtime, "default_transaction_read_only")
+	switch strings.ToLower(value) {
+	case "on", "true", "yes", "1":
+		return true
+	}
+	return false
+}
+
+// lookupFold finds a run-time parameter, whose names PostgreSQL reads without
+// regard to case.
+func lookupFold(parameters map[string]string, name string) (string, bool) {
+	for key, value := range parameters {
+		if strings.EqualFold(key, name) {
+			return value, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,55 @@
+package pgconn
+
+import (
+	"bytes"
+	"reflect"
+)
+
+// insides reads three fields of lib/pq's connection that it does not export:
+// whether the server says that a transaction is open, and what it takes to ask
+// the server to cancel. They are only read, through package reflect, and each
+// may be missing in another version of lib/pq: then transactions are known only
+// if they were begun through [Conn.StartTx] or [Conn.BeginTx], and a context
+// that ends costs the connection. A test fails if the version in go.mod lacks
+// one.
+type insides struct {
+	status reflect.Value // byte
+	pid    int
+	key    []byte
+}
+
+// The states of a session, as ReadyForQuery tells them (PostgreSQL protocol,
+// "Message Formats"). statusUnknown is ours.
+const (
+	statusUnknown byte = 0
+	statusIdle    byte = 'I'
+	statusInTx    byte = 'T'
+	statusFailed  byte = 'E'
+)
+
+func lookInside(c any) insides {
+	v := reflect.ValueOf(c)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return insides{}
+	}
+	var in insides
+	if status := v.FieldByName("txnStatus"); status.Kind() == reflect.Uint8 {
+		in.status = status
+	}
+	pid, key := v.FieldByName("pid"), v.FieldByName("secretKey")
+	if pid.Kind() == reflect.Int && key.Kind() == reflect.Slice && key.Type().Elem().Kind() == reflect.Uint8 {
+		in.pid, in.key = int(pid.Int()), bytes.Clone(key.Bytes())
+	}
+	return in
+}
+
+// txStatus returns what the server said last about the session's transaction.
+func (in *insides) txStatus() byte {
+	if !in.status.IsValid() {
+		return statusUnknown
+	}
+	return byte(in.status.Uint())
+}

@@ -1,0 +1,242 @@
+// Package pgconn is PostgreSQL through lib/pq, made safe: a
+// [database/sql/driver.Connector] around lib/pq's that keeps deadlines when the
+// server stalls, prepares each statement once per connection, and never uses a
+// connection again whose state it does not know.
+//
+// What it adds to lib/pq:
+//
+//   - A context ends every call, and every read of rows, at most 200 ms after the
+//     context ended, whether or not the server answers. A server that answers is
+//     asked to cancel first, so that the connection survives.
+//   - No call starts a goroutine. Only the end of a context does: one, which asks
+//     the server to cancel, lives for two seconds at most, and which
+//     [Connector.Close] waits for.
+//   - A statement with arguments is prepared at its first use and kept: 2 round
+//     trips the first time, 1 after that. Statements without arguments take 1.
+//     Begin, query and commit take 3. A statement more than the cache holds costs
+//     one more when it is prepared, to close the one that makes room.
+//   - A schema change under a kept statement is repaired by preparing it again;
+//     inside a transaction, where nothing can be repaired, see [Stale].
+//   - An error that did not come from the server drops the connection, because
+//     lib/pq may have lost its place in the stream. So do the errors by which a
+//     server says that it is going away or that it is a primary no longer; those
+//     drop every idle connection of the pool as well.
+//   - [database/sql/driver.ErrBadConn], on which database/sql tries again on
+//     another connection, is returned only where the server has certainly not
+//     executed the statement.
+//
+// COPY, LISTEN and NOTIFY are not supported.
+package pgconn
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/seed-215b9b7c/backend/internal/stmtcache"
+)
+
+const (
+	// grace is how long a call goes on after its context has ended: time for the
+	// server to confirm a cancellation, which saves the connection. A call ends
+	// within twice this time.
+	grace = 100 * time.Millisecond
+
+	// cancelTimeout bounds a cancel request. It may outlive its call, so that a
+	// server behind a slow network stops working on a statement nobody waits for.
+	cancelTimeout = 2 * time.Second
+
+	// cleanupTimeout bounds work that has no context of its own: a rollback or a
+	// statement's end asked for by database/sql.
+	cleanupTimeout = 5 * time.Second
+
+	// drainTimeout bounds how long closing rows reads on to reach the result's
+	// end; drainTxTimeout is the same inside a transaction, which would be lost.
+	drainTimeout   = time.Second
+	drainTxTimeout = 10 * time.Second
+
+	defaultDialTimeout    = 5 * time.Second
+	defaultStatementCache = 256
+
+	// maxCachedText is the length of the longest statement that is kept: texts are
+	// the cache's keys, and the longest are made by expanding lists, each used once.
+	maxCachedText = 16 << 10
+)
+
+// Config says how connections are made. The zero value is good.
+type Config struct {
+	// StatementCache is how many prepared statements each connection keeps. Zero
+	// means 256. It is ignored with Pooler.
+	StatementCache int
+
+	// Pooler says that a connection pooler in transaction mode, such as PgBouncer,
+	// stands before the server: successive statements may reach different sessions.
+	// Nothing is prepared then, and statements with arguments are sent in one
+	// message. JSON must be passed as a string or a [encoding/json.RawMessage]; any
+	// other []byte is sent as bytea. binary_parameters=yes in the DSN sets it too.
+	Pooler bool
+
+	// DialTimeout bounds connecting to one host, authentication included. Zero
+	// means the DSN's connect_timeout, or 5 s without one. The context's deadline
+	// bounds all hosts together.
+	DialTimeout time.Duration
+}
+
+// Connector makes connections; hand it to [database/sql.OpenDB]. It is safe for
+// concurrent use.
+type Connector struct {
+	settings    pq.Config
+	cacheSize   int
+	pooler      bool
+	dialTimeout time.Duration
+	hosts       int
+
+	// standby says that a read-only server was asked for, so that being told that
+	// the server is read-only is no sign of a failover.
+	standby bool
+
+	// generation is that of new connections. Connections of an older one leave the
+	// pool when they are checked out or returned.
+	generation atomic.Uint64
+
+	// life ends when the connector is closed. It bounds cancel requests.
+	life    context.Context
+	endLife context.CancelFunc
+	mu      sync.Mutex
+	closed  bool
+	cancels sync.WaitGroup
+}
+
+// NewConnector reads a DSN: a postgres:// or postgresql:// URL, or lib/pq's
+// key=value form. What it does not say comes from the PG* environment variables,
+// as lib/pq has it; what neither says is decided here:
+//
+//   - sslmode is disable where every host is a Unix socket, localhost or a
+//     loopback address, and require (encrypted, certificate not verified)
+//     everywhere else. Set verify-full for a network you do not trust.
+//   - TimeZone is UTC, application_name is "backend".
+//   - target_session_attrs=read-only means prefer-standby; lib/pq's own read-only
+//     refuses hot standbys.
+//
+// Errors name the setting that is wrong and never hold any part of a password.
+func NewConnector(dsn string, config Config) (*Connector, error) {
+	if config.StatementCache < 0 {
+		return nil, fmt.Errorf("statement cache of %d: set 1 or more, or 0 for %d", config.StatementCache, defaultStatementCache)
+	}
+	if config.DialTimeout < 0 {
+		return nil, fmt.Errorf("dial timeout of %v: set a positive one, or 0 for %v", config.DialTimeout, defaultDialTimeout)
+	}
+	settings, err := parseDSN(dsn)
+	if err != nil {
+		return nil, err
+	}
+	k := &Connector{
+		pooler:      config.Pooler || settings.BinaryParameters,
+		cacheSize:   config.StatementCache,
+		dialTimeout: config.DialTimeout,
+		hosts:       1 + len(settings.Multi),
+		standby:     wantsReadOnly(settings),
+	}
+	if k.cacheSize == 0 {
+		k.cacheSize = defaultStatementCache
+	}
+	if k.dialTimeout == 0 {
+		k.dialTimeout = settings.ConnectTimeout
+	}
+	if k.dialTimeout <= 0 {
+		k.dialTimeout = defaultDialTimeout
+	}
+	settings.ConnectTimeout = 0 // the dialer keeps it
+	settings.BinaryParameters = k.pooler
+	k.settings = settings
+	k.life, k.endLife = context.WithCancel(context.Background())
+	return k, nil
+}
+
+// Connect makes a connection, within the context's deadline and at most
+// DialTimeout per host. It starts no goroutine that outlives it.
+func (k *Connector) Connect(ctx context.Context) (driver.Conn, error) {
+	generation := k.generation.Load() // before the dial: a failover during it counts
+	d := &dialer{timeout: k.dialTimeout, hosts: k.hosts}
+	inner, err := k.open(ctx, d)
+	w, ended := d.finish(err == nil)
+	if ended {
+		w.Close()
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", ctx.Err())
+	}
+	if err != nil {
+		return nil, connectError(ctx, err)
+	}
+	c := &Conn{
+		connector:  k,
+		inner:      inner,
+		wire:       w,
+		generation: generation,
+		insides:    lookInside(inner),
+		settled:    make(chan bool, 2),
+	}
+	c.onDone = c.interrupt
+	if !k.pooler {
+		c.cache = stmtcache.New[prepared](k.cacheSize)
+	}
+	return c, nil
+}
+
+// open has lib/pq make a connection through d.
+func (k *Connector) open(ctx context.Context, d *dialer) (_ inner, err error) {
+	defer rescue(&err)
+	connector, err := pq.NewConnectorConfig(k.settings)
+	if err != nil {
+		return nil, err
+	}
+	connector.Dialer(d)
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, ok := conn.(inner)
+	if !ok {
+		return nil, fmt.Errorf("lib/pq returned a %T, which lacks methods of the version this package was written for", conn)
+	}
+	return own, nil
+}
+
+// connectError says what failed and, where it can, what to do.
+func connectError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return fmt.Errorf("connect to PostgreSQL: %w: %w", ctx.Err(), err)
+	case errors.Is(err, pq.ErrSSLNotSupported):
+		return fmt.Errorf("connect to PostgreSQL: %w; turn TLS on there, or add sslmode=disable to the URL if the network between is trusted", err)
+	}
+	return fmt.Errorf("connect to PostgreSQL: %w", err)
+}
+
+// Driver returns lib/pq's driver. Connections that it opens by itself have none
+// of this package's guarantees.
+func (k *Connector) Driver() driver.Driver {
+	return &pq.Driver{}
+}
+
+// Close ends cancel requests that are under way and waits for them. Closing a
+// [database/sql.DB] calls it.
+func (k *Connector) Close() error {
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	k.endLife()
+	k.cancels.Wait()
+	return nil
+}
+
+// retire sends every connection as old as generation out of the pool. Those made
+// since then stay.
+func (k *Connector) retire(generation uint64) {
+	k.generation.CompareAndSwap(generation, generation+1)
+}

@@ -1,0 +1,303 @@
+package pgconn
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/stmtcache"
+)
+
+// background has no end: lib/pq is given it so that it watches no context.
+var background = context.Background()
+
+// pqStmt is what this package uses of lib/pq's prepared statement. The one for
+// COPY lacks methods of it.
+type pqStmt interface {
+	driver.Stmt
+	driver.StmtQueryContext
+	driver.StmtExecContext
+}
+
+// prepared is a statement that the connection keeps.
+type prepared struct {
+	pqStmt
+	inputs int
+}
+
+type entry = stmtcache.Entry[prepared]
+
+// QueryContext runs a statement and returns its rows, a *[Rows], which must be
+// closed or read to the end before the connection is used again. ctx bounds the
+// reading of the rows, too. Placeholders are $1, $2, …; args must have passed
+// [Conn.CheckNamedValue].
+//
+// Several statements in one text are possible without arguments only.
+func (c *Conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.query(ctx, text, args, len(args) > 0)
+	if c.canRepeat(err) {
+		rows, err = c.query(ctx, text, args, len(args) > 0)
+	}
+	if err != nil {
+		return nil, c.visible(err)
+	}
+	return rows, nil
+}
+
+// ExecContext runs a statement, or without arguments several, and returns how
+// many rows the last one affected. Otherwise it is as [Conn.QueryContext].
+func (c *Conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+	return c.execute(ctx, text, args, len(args) > 0)
+}
+
+func (c *Conn) execute(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Result, error) {
+	result, err := c.execOnce(ctx, text, args, keep)
+	if c.canRepeat(err) {
+		result, err = c.execOnce(ctx, text, args, keep)
+	}
+	if err != nil {
+		return nil, c.visible(err)
+	}
+	return result, nil
+}
+
+// canRepeat reports whether a statement failed because what was prepared for it
+// is outdated, and can be run again: not inside a transaction, which has failed
+// with it.
+func (c *Conn) canRepeat(err error) bool {
+	if err == nil {
+		return false
+	}
+	_, stale := errors.AsType[*staleError](err)
+	_, doubtful := errors.AsType[*doubtfulError](err)
+	return (stale || doubtful) && !c.bad && !c.inTransaction()
+}
+
+// visible takes off what only canRepeat needs to see.
+func (c *Conn) visible(err error) error {
+	if doubtful, ok := err.(*doubtfulError); ok {
+		return doubtful.cause
+	}
+	return err
+}
+
+// doubtfulError marks an error that may come from an outdated statement, or from
+// a wrong argument. It does not leave the package.
+type doubtfulError struct{ cause error }
+
+func (e *doubtfulError) Error() string { return e.cause.Error() }
+func (e *doubtfulError) Unwrap() error { return e.cause }
+
+// query runs a statement once: by a kept prepared statement if keep is set and
+// the connection keeps any.
+func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue, keep bool) (*Rows, error) {
+	if err := c.check(text, args, keep); err != nil {
+		return nil, err
+	}
+	if err := c.begin(ctx, true); err != nil {
+		return nil, err
+	}
+	if !keep || !c.keeps(text) {
+		rows, err := c.queryText(text, args)
+		return c.opened(rows, nil, err)
+	}
+	e, kept, err := c.statement(text)
+	if err != nil {
+		return nil, c.end(err, true)
+	}
+	if err := e.Stmt.checkCount(args); err != nil {
+		return nil, c.unused(e, err)
+	}
+	c.wire.mark()
+	rows, err := e.Stmt.query(args)
+	if err != nil && kept {
+		err = c.judge(e, err)
+	}
+	return c.opened(rows, e, err)
+}
+
+// opened hands out the rows of a statement that was started, or ends the
+// operation with err.
+func (c *Conn) opened(rows driver.Rows, e *entry, err error) (*Rows, error) {
+	var own pqRows
+	if err == nil {
+		var ok bool
+		if own, ok = rows.(pqRows); !ok {
+			err = fmt.Errorf("lib/pq returned a %T, which lacks methods of the version this package was written for", rows)
+		}
+	}
+	if err != nil {
+		_ = c.release(e) // what goes wrong here breaks the connection, and end sees it
+		return nil, c.end(err, false)
+	}
+	c.rows = &Rows{conn: c, inner: own, entry: e}
+	return c.rows, nil
+}
+
+// execOnce is query for statements without rows.
+func (c *Conn) execOnce(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Result, error) {
+	if err := c.check(text, args, keep); err != nil {
+		return nil, err
+	}
+	if err := c.begin(ctx, true); err != nil {
+		return nil, err
+	}
+	if !keep || !c.keeps(text) {
+		result, err := c.execText(text, args)
+		return result, c.end(err, false)
+	}
+	e, kept, err := c.statement(text)
+	if err != nil {
+		return nil, c.end(err, true)
+	}
+	if err := e.Stmt.checkCount(args); err != nil {
+		return nil, c.unused(e, err)
+	}
+	c.wire.mark()
+	result, err := e.Stmt.exec(args)
+	if err != nil && kept {
+		err = c.judge(e, err)
+	}
+	if released := c.release(e); err == nil {
+		err = released
+	}
+	return result, c.end(err, false)
+}
+
+// check refuses, before anything is sent, what cannot be sent. A NUL ends the
+// text early in the protocol, and what follows it would be read as something else.
+// To prepare a COPY makes lib/pq start one.
+func (c *Conn) check(text string, args []driver.NamedValue, prepare bool) error {
+	if strings.IndexByte(text, 0) >= 0 {
+		return errors.New("the statement holds a NUL byte")
+	}
+	if start := strings.TrimLeft(text, " \t\r\n"); prepare && len(start) >= 4 && strings.EqualFold(start[:4], "COPY") {
+		return errCopy
+	}
+	return checkArgs(args)
+}
+
+var errCopy = errors.New("COPY is not supported on this connection")
+
+// keeps reports whether a statement of this text is kept once it is prepared.
+func (c *Conn) keeps(text string) bool {
+	return c.cache != nil && len(text) <= maxCachedText
+}
+
+// statement returns the prepared statement for text, in use: kept from before,
+// or prepared now in a round trip of its own. It executes nothing.
+func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
+	if e := c.cache.Acquire(text); e != nil {
+		return e, true, nil
+	}
+	if c.forgotten {
+		if _, err := c.exec("DEALLOCATE ALL"); err != nil {
+			return nil, false, err
+		}
+		c.forgotten = false
+	}
+	stmt, err := c.prepare(text)
+	if err != nil {
+		return nil, false, err
+	}
+	e, err = c.cache.Add(text, prepared{stmt, stmt.NumInput()})
+	if err != nil {
+		_ = c.release(e)
+		return nil, false, err
+	}
+	return e, false, nil
+}
+
+// judge looks at the error of a kept statement. If the statement may be outdated
+// it is dropped, and the error says so to canRepeat.
+func (c *Conn) judge(e *entry, err error) error {
+	answer := serverError(err)
+	if answer == nil {
+		return err
+	}
+	switch howOutdated(answer) {
+	case likelyOutdated:
+		// Other statements on the same table will be outdated as well, and inside a
+		// transaction each would fail it once more. Closing them is one message for
+		// all, when the next statement is prepared.
+		c.cache.Forget()
+		c.forgotten = true
+		return &staleError{err}
+	case maybeOutdated:
+		if closing := c.cache.Remove(e); closing != nil {
+			return closing
+		}
+		return &doubtfulError{err}
+	}
+	return err
+}
+
+// release ends the use of a statement, nil meaning none.
+func (c *Conn) release(e *entry) error {
+	if e == nil || c.bad || c.wire.err != nil {
+		return nil
+	}
+	return c.cache.Release(e)
+}
+
+// unused ends an operation that was refused before its statement ran.
+func (c *Conn) unused(e *entry, refusal error) error {
+	if err := c.end(c.release(e), true); err != nil {
+		return err
+	}
+	return refusal
+}
+
+func (p prepared) checkCount(args []driver.NamedValue) error {
+	if len(args) != p.inputs {
+		return fmt.Errorf("%d arguments for a statement that takes %d", len(args), p.inputs)
+	}
+	return nil
+}
+
+// What follows calls lib/pq.
+
+func (c *Conn) queryText(text string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	defer rescue(&err)
+	return c.inner.QueryContext(background, text, args)
+}
+
+func (c *Conn) execText(text string, args []driver.NamedValue) (result driver.Result, err error) {
+	defer rescue(&err)
+	return c.inner.ExecContext(background, text, args)
+}
+
+func (c *Conn) exec(text string) (driver.Result, error) {
+	return c.execText(text, nil)
+}
+
+func (c *Conn) prepare(text string) (stmt pqStmt, err error) {
+	defer rescue(&err)
+	made, err := c.inner.PrepareContext(background, text)
+	if err != nil {
+		return nil, err
+	}
+	stmt, ok := made.(pqStmt)
+	if !ok {
+		return nil, errCopy
+	}
+	return stmt, nil
+}
+
+// Close closes the statement on the server, for the cache.
+func (p prepared) Close() (err error) {
+	defer rescue(&err)
+	return p.pqStmt.Close()
+}
+
+func (p prepared) query(args []driver.NamedValue) (rows driver.Rows, err error) {
+	defer rescue(&err)
+	return p.pqStmt.QueryContext(background, args)
+}
+
+func (p prepared) exec(args []driver.NamedValue) (result driver.Result, err error) {
+	defer rescue(&err)
+	return p.pqStmt.ExecContext(background, args)
+}

@@ -1,0 +1,160 @@
+package pgconn
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lib/pq"
+)
+
+// StartTx begins a transaction by the given statement, such as
+// "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", in one round trip. A
+// connection that turns out to be dead gives [driver.ErrBadConn]: nothing was
+// done, begin on another one.
+func (c *Conn) StartTx(ctx context.Context, begin string) error {
+	if !c.bad && c.inTransaction() {
+		return ErrTxOpen
+	}
+	if err := c.check(begin, nil, false); err != nil {
+		return err
+	}
+	if err := c.begin(ctx, false); err != nil {
+		return err
+	}
+	_, err := c.exec(begin)
+	if err := c.end(err, true); err != nil {
+		return err
+	}
+	if status := c.insides.txStatus(); status != statusUnknown && status != statusInTx {
+		return fmt.Errorf("%q began no transaction", begin)
+	}
+	c.inTx, c.readOnly = true, strings.Contains(strings.ToUpper(begin), "READ ONLY")
+	return nil
+}
+
+// Commit commits the transaction, in one round trip. Its errors say what became
+// of it:
+//
+//   - an error of the server (*[pq.Error]), such as a serialization failure or a
+//     violated deferred constraint, [ErrTxAborted], [ErrConnectionLost] or
+//     [driver.ErrBadConn]: certainly not committed;
+//   - [ErrCommitUnknown], which wraps what happened: nobody knows. Do not simply
+//     run the transaction again.
+//   - the context's error alone: COMMIT was not sent and the transaction is open.
+//
+// A context that ends does not cancel a COMMIT that was sent: a server that waits
+// for its standbys would answer by confirming what they may not have.
+func (c *Conn) Commit(ctx context.Context) error {
+	if err := c.startEnd(ctx); err != nil {
+		return err
+	}
+	return c.committed(c.commit())
+}
+
+// committed ends the operation of a COMMIT that lib/pq ended with err.
+func (c *Conn) committed(err error) error {
+	sent := c.wire.sent > 0
+	aborted := isAborted(err)
+	if aborted && errors.Is(err, pq.ErrInFailedTransaction) {
+		err = nil // lib/pq has rolled back, and all is well
+	}
+	result := c.end(err, false)
+	c.inTx, c.readOnly = false, false
+	switch {
+	case aborted:
+		return ErrTxAborted
+	case err == nil:
+		return nil
+	case serverError(err) != nil && !serverError(err).Fatal():
+		return result
+	case !sent:
+		return lost(result)
+	}
+	return fmt.Errorf("%w: %w", ErrCommitUnknown, result)
+}
+
+// isAborted reports whether a COMMIT became a ROLLBACK, which the server does to
+// a transaction that has failed and calls success.
+func isAborted(err error) bool {
+	return errors.Is(err, pq.ErrInFailedTransaction) ||
+		err != nil && err.Error() == "unexpected command tag ROLLBACK"
+}
+
+// Rollback rolls the transaction back, in one round trip. [driver.ErrBadConn] and
+// [ErrConnectionLost] mean that the connection is gone and the transaction with
+// it: rolled back all the same. If the context ended before the call, nothing is
+// sent and the transaction stays open.
+func (c *Conn) Rollback(ctx context.Context) error {
+	if err := c.startEnd(ctx); err != nil {
+		return err
+	}
+	err := c.end(c.rollback(), false)
+	c.inTx, c.readOnly = false, false
+	return err
+}
+
+// startEnd starts the operation that ends a transaction.
+func (c *Conn) startEnd(ctx context.Context) error {
+	if !c.bad && c.rows == nil && !c.inTransaction() {
+		c.inTx, c.readOnly = false, false // a ROLLBACK by other means has ended it
+		return ErrNoTx
+	}
+	return c.begin(ctx, false)
+}
+
+func (c *Conn) commit() (err error) {
+	defer rescue(&err)
+	return c.inner.Commit()
+}
+
+func (c *Conn) rollback() (err error) {
+	defer rescue(&err)
+	return c.inner.Rollback()
+}
+
+// tx is a transaction begun through database/sql, whose Commit and Rollback have
+// no context.
+type tx struct {
+	conn *Conn
+	ctx  context.Context
+}
+
+// BeginTx begins a transaction for database/sql. The context bounds all of it,
+// its end included. Where neither isolation nor ReadOnly is asked for, the
+// server's defaults hold.
+func (c *Conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	level, err := isolation(sql.IsolationLevel(options.Isolation))
+	if err != nil {
+		return nil, err
+	}
+	begin := "BEGIN" + level
+	if options.ReadOnly {
+		begin += " READ ONLY"
+	}
+	if err := c.StartTx(ctx, begin); err != nil {
+		return nil, err
+	}
+	return &tx{conn: c, ctx: ctx}, nil
+}
+
+func (t *tx) Commit() error {
+	return t.conn.Commit(t.ctx)
+}
+
+// Rollback is also called because the context has ended. It then has 100 ms and
+// the usual grace; a rollback that takes longer costs the connection, and is done
+// by that.
+func (t *tx) Rollback() error {
+	timeout := cleanupTimeout
+	ctx := t.ctx
+	if ctx.Err() != nil {
+		ctx, timeout = context.WithoutCancel(ctx), grace
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return t.conn.Rollback(ctx)
+}

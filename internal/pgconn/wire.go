@@ -1,0 +1,127 @@
+package pgconn
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// wire is the socket below lib/pq, and below TLS where that is used. It keeps
+// what lib/pq does not tell: whether anything was sent, and whether a read or
+// write failed. Deadlines are set by this package alone.
+//
+// Read, Write and the fields belong to the goroutine that uses the connection;
+// deadline and Close may be called by any.
+type wire struct {
+	net.Conn
+	peeker
+
+	sent     int   // bytes written since mark
+	err      error // first error of a read or write
+	messages int   // writes, counted until the start of TLS would have been seen
+	tls      bool  // the connection was upgraded to TLS
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	if w.messages < 2 {
+		// TLS starts with the first message or, after a request for it, the second.
+		// 0x16 is a handshake record (RFC 8446 section 5.1); no message that starts
+		// a connection in the clear begins with it.
+		w.messages++
+		w.tls = w.tls || len(p) > 0 && p[0] == 0x16
+	}
+	n, err := w.Conn.Write(p)
+	w.sent += n
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// mark starts counting what is sent anew.
+func (w *wire) mark() {
+	w.sent = 0
+}
+
+// deadline bounds reads and writes, running ones included. The zero time lifts
+// the bound.
+func (w *wire) deadline(t time.Time) {
+	_ = w.Conn.SetDeadline(t) // fails on a closed socket only, where nothing waits
+}
+
+// The layers above must not move deadlines: crypto/tls grants itself 5 s to say
+// goodbye.
+func (w *wire) SetDeadline(time.Time) error      { return nil }
+func (w *wire) SetReadDeadline(time.Time) error  { return nil }
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+// dialer makes the sockets of one attempt to connect and holds on to them,
+// because lib/pq forgets some when it falls back to another sslmode, and because
+// it has no deadline for what follows the dial.
+type dialer struct {
+	timeout time.Duration // for each host
+	hosts   int
+	dialed  []*wire
+	stops   []func() bool
+}
+
+// DialContext dials one host. Its share of the context's time is what remains,
+// divided by the hosts not yet tried, so that one dead host cannot use it all up.
+func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	deadline := time.Now().Add(d.timeout)
+	if end, ok := ctx.Deadline(); ok {
+		share := time.Until(end) / time.Duration(max(1, d.hosts-len(d.dialed)))
+		if own := time.Now().Add(share); own.Before(deadline) {
+			deadline = own
+		}
+	}
+	dialCtx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(dialCtx, network, address)
+	if err != nil {
+		d.hosts = max(1, d.hosts-1)
+		return nil, err
+	}
+	w := &wire{Conn: conn, peeker: newPeeker(conn)}
+	w.deadline(deadline)
+	d.dialed = append(d.dialed, w)
+	d.stops = append(d.stops, context.AfterFunc(ctx, func() { w.deadline(time.Now()) }))
+	return w, nil
+}
+
+// Dial and DialTimeout complete pq.Dialer; lib/pq prefers DialContext.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+func (d *dialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
+}
+
+// finish ends the attempt: it closes every socket except, after a success, the
+// last, which it returns without a deadline. ended reports that the context ended
+// just then, so that the socket may already be past its deadline.
+func (d *dialer) finish(success bool) (w *wire, ended bool) {
+	for i, candidate := range d.dialed {
+		stopped := d.stops[i]()
+		if success && i == len(d.dialed)-1 {
+			w, ended = candidate, !stopped
+			continue
+		}
+		candidate.Close()
+	}
+	if w != nil && !ended {
+		w.deadline(time.Time{})
+	}
+	return w, ended
+}
