@@ -12,6 +12,9 @@ type scanner struct {
 
 	slots []slot
 	drops []int
+	ends  []int // offsets of semicolons
+
+	tokens int
 
 	operand bool     // the last token ends an operand, so an operator follows
 	recent  [3]token // the last tokens, newest first
@@ -87,6 +90,7 @@ func (s *scanner) peek(ahead int) byte {
 }
 
 func (s *scanner) push(t token, operand bool) {
+	s.tokens++
 	s.recent[2], s.recent[1], s.recent[0] = s.recent[1], s.recent[0], t
 	s.operand = operand
 }
@@ -270,6 +274,7 @@ func (s *scanner) number() {
 func (s *scanner) punctuation(c byte) {
 	if c == ';' {
 		s.ended = true
+		s.ends = append(s.ends, s.pos)
 	}
 	s.push(token{char: c, start: s.pos}, c == ')' || c == ']')
 	s.pos++

@@ -182,6 +182,56 @@ func (w *writer) list(dialect Dialect, n int) {
 	}
 }
 
+// Split returns the statements of a script without their semicolons. A
+// statement that has semicolons inside, such as a trigger of SQLite or a
+// procedure, must be given as a script of its own, see [Single].
+func Split(dialect Dialect, script string) ([]string, error) {
+	s := scanner{dialect: dialect, src: script}
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	var statements []string
+	start := 0
+	for _, end := range append(s.ends, len(script)) {
+		if statement := strings.TrimSpace(script[start:end]); !blank(dialect, statement) {
+			statements = append(statements, statement)
+		}
+		start = min(end+1, len(script))
+	}
+	return statements, nil
+}
+
+// Single returns a script that is one statement whatever semicolons it has. It
+// is empty if there is nothing but comments.
+func Single(dialect Dialect, script string) string {
+	statement := strings.TrimSpace(script)
+	if blank(dialect, statement) {
+		return ""
+	}
+	return statement
+}
+
+// blank reports whether text holds no token. Text that cannot be read does.
+func blank(dialect Dialect, text string) bool {
+	s := scanner{dialect: dialect, src: text}
+	return s.run() == nil && s.tokens == 0
+}
+
+// OnlyRows reports whether a statement touches only rows, so that every engine
+// undoes it with its transaction, as MySQL does not for one that changes
+// tables.
+func OnlyRows(statement string) bool {
+	s := scanner{dialect: MySQL, src: statement}
+	if s.run() != nil {
+		return false
+	}
+	switch s.first {
+	case "INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH":
+		return true
+	}
+	return false
+}
+
 // unterminated is the error of a construct that starts at offset and has no
 // end.
 func unterminated(what string, source string, offset int) error {

@@ -98,6 +98,22 @@ func TestUnterminated(t *testing.T) {
 	}
 }
 
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	got, err := Split(Postgres, "-- first\nCREATE TABLE a (b text DEFAULT ';');\n\n;/* ; */;\nDO $$ BEGIN; END $$;\nSELECT 1 -- end;\n")
+	require.NoError(t, err)
+	require.Equal(t, []string{"-- first\nCREATE TABLE a (b text DEFAULT ';')", "DO $$ BEGIN; END $$", "SELECT 1 -- end;"}, got)
+
+	_, err = Split(Postgres, "SELECT 'a;")
+	require.Error(t, err)
+
+	got, err = Split(SQLite, " -- nothing\n")
+	require.NoError(t, err)
+	require.Empty(t, got)
+	require.Empty(t, Single(SQLite, "-- nothing\n"))
+	require.Equal(t, "BEGIN; END;", Single(SQLite, "\nBEGIN; END;\n"))
+}
+
 func TestPadded(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 1000: 1024} {

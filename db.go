@@ -1,0 +1,275 @@
+package backend
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+)
+
+// This file opens databases. What is done with them is in query.go, tx.go and
+// migrate.go; how their errors are told apart in dberrors.go.
+
+// Engine names the kind of a database.
+type Engine string
+
+const (
+	// Postgres is PostgreSQL 13 or later.
+	Postgres Engine = "postgres"
+	// SQLite is SQLite as in modernc.org/sqlite, which needs no C.
+	SQLite Engine = "sqlite"
+	// MySQL is MariaDB 10.6 or later, or MySQL 8.
+	MySQL Engine = "mysql"
+)
+
+// dialect returns the engine's SQL.
+func (e Engine) dialect() sqltext.Dialect {
+	switch e {
+	case Postgres:
+		return sqltext.Postgres
+	case MySQL:
+		return sqltext.MySQL
+	}
+	return sqltext.SQLite
+}
+
+// DBConfig holds the knobs of a database. The zero value is a good choice for
+// one process beside a local database. A value that makes no sense, such as a
+// negative one, is an error of [Open].
+type DBConfig struct {
+	// MaxConns is the largest number of connections; for SQLite of those that
+	// read, since exactly one writes. Defaults to 4 for each processor and at
+	// least 10. All server processes together must stay below the server's
+	// own limit.
+	MaxConns int
+	// MaxConnLifetime is the age at which a connection is replaced. Defaults
+	// to 30 minutes, for SQLite to never.
+	MaxConnLifetime time.Duration
+	// MaxConnIdleTime is how long an unused connection is kept. Defaults to 5
+	// minutes, for SQLite to forever.
+	MaxConnIdleTime time.Duration
+	// ConnectTimeout bounds making a connection. Defaults to 5 seconds.
+	ConnectTimeout time.Duration
+	// Timeout bounds each statement, and each transaction as a whole, whose
+	// context has no deadline of its own. Defaults to 30 seconds.
+	Timeout time.Duration
+	// Durable makes SQLite wait for the disk at every commit, so that what was
+	// committed survives a power failure. Without it the last commits before
+	// one may be lost; the file stays sound, and a crash of the program alone
+	// loses nothing. PostgreSQL and MySQL wait unless their server is set not
+	// to.
+	Durable bool
+	// Pooler says that PgBouncer or another pooler in transaction mode stands
+	// before PostgreSQL. Statements are then not prepared by name, which costs
+	// a round trip less caching, and which such a pooler mixes up otherwise.
+	Pooler bool
+	// Engine is for [OpenDB] only, where the driver does not tell.
+	Engine Engine
+}
+
+// withDefaults returns the config with its zero values filled in, or an error
+// that names every value that makes no sense.
+func (c DBConfig) withDefaults(engine Engine) (DBConfig, error) {
+	var wrong []error
+	check := func(name string, negative bool) {
+		if negative {
+			wrong = append(wrong, fmt.Errorf("DBConfig.%s is negative; leave it out for the default", name))
+		}
+	}
+	check("MaxConns", c.MaxConns < 0)
+	check("MaxConnLifetime", c.MaxConnLifetime < 0)
+	check("MaxConnIdleTime", c.MaxConnIdleTime < 0)
+	check("ConnectTimeout", c.ConnectTimeout < 0)
+	check("Timeout", c.Timeout < 0)
+	if c.Pooler && engine != Postgres {
+		wrong = append(wrong, fmt.Errorf("DBConfig.Pooler is for PostgreSQL, and this is %s", engine))
+	}
+	if c.Engine != "" && c.Engine != engine {
+		wrong = append(wrong, fmt.Errorf("DBConfig.Engine is %q, and this is %s", c.Engine, engine))
+	}
+	setDefault(&c.MaxConns, max(10, 4*runtime.GOMAXPROCS(0)))
+	if engine != SQLite {
+		setDefault(&c.MaxConnLifetime, 30*time.Minute)
+		setDefault(&c.MaxConnIdleTime, 5*time.Minute)
+	}
+	setDefault(&c.ConnectTimeout, 5*time.Second)
+	setDefault(&c.Timeout, 30*time.Second)
+	c.Engine = engine
+	return c, errors.Join(wrong...)
+}
+
+func setDefault[T comparable](value *T, other T) {
+	var zero T
+	if *value == zero {
+		*value = other
+	}
+}
+
+// DB is a database: PostgreSQL, MySQL, MariaDB or SQLite, all used in the same
+// way. Queries are made with [One], [Maybe], [All], [Each] and [DB.Exec],
+// transactions with [DB.Tx].
+//
+// A DB is safe for concurrent use, and one is enough for a program. It starts
+// no goroutines except those of the pool in database/sql, which end with
+// [DB.Close].
+type DB struct {
+	engine Engine
+	config DBConfig
+	write  *sql.DB
+	read   *sql.DB       // the same as write except for SQLite files
+	writer chan struct{} // SQLite: the queue for the one writer; else nil
+	anchor *sql.Conn     // SQLite in memory: keeps the database alive
+
+	mu      sync.RWMutex
+	queries map[query]*compiled
+}
+
+// Open opens the database at a URL and makes sure that it answers.
+//
+//	sqlite:notes.db                       a file, made if it is not there
+//	sqlite::memory:                       a database that goes with the DB
+//	postgres://user:password@host/name    PostgreSQL; also postgresql://
+//	mysql://user:password@host/name       MySQL and MariaDB; also mariadb://
+//
+// For SQLite and MySQL the program imports the driver: modernc.org/sqlite or
+// github.com/go-sql-driver/mysql. No error shows the URL's password.
+//
+// At most one config may be given.
+//
+// PostgreSQL is spoken to with TLS unless the host is this machine or the URL
+// has an sslmode; MySQL likewise with the parameter tls. SQLite runs in WAL
+// mode with foreign keys on; see [DBConfig.Durable].
+func Open(ctx context.Context, url string, config ...DBConfig) (*DB, error) {
+	source, err := parseDatabaseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db, err := openSource(ctx, source, config)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", source.name, err)
+	}
+	return db, nil
+}
+
+func openSource(ctx context.Context, source *dbSource, configs []DBConfig) (*DB, error) {
+	config, err := oneConfig(configs, source.engine)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{engine: source.engine, config: config, queries: map[query]*compiled{}}
+	if err := source.connect(db); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
+	defer cancel()
+	if err := db.start(ctx, source); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// start makes the first connections: the one that keeps a database in memory,
+// and one to every pool.
+func (db *DB) start(ctx context.Context, source *dbSource) error {
+	if source.memory {
+		var err error
+		if db.anchor, err = db.write.Conn(ctx); err != nil {
+			return err
+		}
+	}
+	return db.Ping(ctx)
+}
+
+// OpenDB makes a DB of a connection pool that was made elsewhere, with its
+// limits as they are set there. [Open] is better wherever it can be used: what
+// it does inside the connection is missing here, namely deadlines that hold
+// when PostgreSQL stalls, prepared statements that are kept, and settings that
+// make the engines alike. A pool for MySQL must be set to parseTime=true,
+// loc=UTC and clientFoundRows=true.
+//
+// The engine is found by the driver's type; where the driver is wrapped,
+// DBConfig.Engine must say it. Of the config only Engine and Timeout count.
+// [DB.Close] closes the pool.
+func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
+	if pool == nil {
+		return nil, errors.New("open database: the *sql.DB is nil")
+	}
+	engine := driverEngine(pool)
+	if len(config) == 1 && config[0].Engine != "" {
+		engine = config[0].Engine
+	}
+	if !slices.Contains([]Engine{Postgres, SQLite, MySQL}, engine) {
+		return nil, fmt.Errorf("open database: the driver %T is not known; set DBConfig.Engine to Postgres, SQLite or MySQL", pool.Driver())
+	}
+	c, err := oneConfig(config, engine)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return &DB{engine: engine, config: c, write: pool, read: pool, queries: map[query]*compiled{}}, nil
+}
+
+func oneConfig(configs []DBConfig, engine Engine) (DBConfig, error) {
+	switch len(configs) {
+	case 0:
+		return DBConfig{}.withDefaults(engine)
+	case 1:
+		return configs[0].withDefaults(engine)
+	}
+	return DBConfig{}, fmt.Errorf("%d configs were given; give one", len(configs))
+}
+
+func driverEngine(pool *sql.DB) Engine {
+	switch fmt.Sprintf("%T", pool.Driver()) {
+	case "*pq.Driver", "pq.Driver":
+		return Postgres
+	case "*sqlite.Driver":
+		return SQLite
+	case "*mysql.MySQLDriver", "mysql.MySQLDriver":
+		return MySQL
+	}
+	return ""
+}
+
+// Engine returns the kind of the database.
+func (db *DB) Engine() Engine { return db.engine }
+
+// Close closes all connections, after the queries that run have ended. Using
+// the DB afterwards is an [Unavailable] error. Closing twice is allowed.
+func (db *DB) Close() error {
+	var errs []error
+	if db.anchor != nil {
+		if err := db.anchor.Close(); !errors.Is(err, sql.ErrConnDone) {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, db.write.Close())
+	if db.read != db.write {
+		errs = append(errs, db.read.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping makes sure that the database answers, within ctx's deadline or
+// DBConfig.Timeout. Use it as a readiness check.
+func (db *DB) Ping(ctx context.Context) error {
+	_, err := One[int](ctx, db, "SELECT 1")
+	return err
+}
+
+// SQLX returns the pool underneath as sqlx knows it, for what this package does
+// not cover. For SQLite it is the one connection that writes. Its queries are
+// PostgreSQL's $1, do not take part in [DB.Tx], and its errors are the
+// driver's own.
+func (db *DB) SQLX() *sqlx.DB {
+	names := map[Engine]string{Postgres: "postgres", SQLite: "sqlite3", MySQL: "mysql"}
+	return sqlx.NewDb(db.write, names[db.engine])
+}

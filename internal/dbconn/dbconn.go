@@ -1,0 +1,169 @@
+// Package dbconn is a database connection as this module uses it: spoken to
+// directly, inside [database/sql.Conn.Raw], where database/sql starts no
+// goroutine and copies no values; with transactions whose every step has a
+// deadline, which database/sql's Commit has not.
+package dbconn
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Conn is one connection. One goroutine uses it at a time. The caller must
+// close the rows of a query before it uses the connection again.
+type Conn interface {
+	driver.QueryerContext
+	driver.ExecerContext
+	// StartTx begins a transaction with the engine's own words.
+	StartTx(ctx context.Context, begin string) error
+	// Commit commits. Its error is the engine's own if the engine refused, and
+	// another if the outcome is unknown.
+	Commit(ctx context.Context) error
+	// Rollback rolls back. After an error the connection must not be used.
+	Rollback(ctx context.Context) error
+}
+
+// Of returns what [database/sql.Conn.Raw] hands out as a Conn. Connections
+// that are none by themselves, from a pool made elsewhere, are wrapped.
+func Of(raw any) (Conn, error) {
+	switch c := raw.(type) {
+	case Conn:
+		return c, nil
+	case driver.Conn:
+		return foreign{c}, nil
+	}
+	return nil, fmt.Errorf("the driver's connection is a %T, which is no driver.Conn", raw)
+}
+
+// Valid reports whether a connection can be used again.
+func Valid(raw any) bool {
+	v, ok := raw.(driver.Validator)
+	return !ok || v.IsValid()
+}
+
+// foreign is a connection of any database/sql driver.
+type foreign struct{ driver.Conn }
+
+func (c foreign) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	if queryer, ok := c.Conn.(driver.QueryerContext); ok {
+		rows, err := queryer.QueryContext(ctx, text, args)
+		if !errors.Is(err, driver.ErrSkip) {
+			return rows, err
+		}
+	}
+	stmt, err := prepare(ctx, c.Conn, text)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := queryStmt(ctx, stmt, args)
+	if err != nil {
+		stmt.Close()
+		return nil, err
+	}
+	return &stmtRows{Rows: rows, done: stmt.Close}, nil
+}
+
+func (c foreign) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+	if execer, ok := c.Conn.(driver.ExecerContext); ok {
+		result, err := execer.ExecContext(ctx, text, args)
+		if !errors.Is(err, driver.ErrSkip) {
+			return result, err
+		}
+	}
+	stmt, err := prepare(ctx, c.Conn, text)
+	if err != nil {
+		return nil, err
+	}
+	defer stmt.Close()
+	return execStmt(ctx, stmt, args)
+}
+
+func (c foreign) StartTx(ctx context.Context, begin string) error {
+	_, err := c.ExecContext(ctx, begin, nil)
+	return err
+}
+
+func (c foreign) Commit(ctx context.Context) error {
+	_, err := c.ExecContext(ctx, "COMMIT", nil)
+	return err
+}
+
+func (c foreign) Rollback(ctx context.Context) error {
+	_, err := c.ExecContext(ctx, "ROLLBACK", nil)
+	return err
+}
+
+func prepare(ctx context.Context, conn driver.Conn, text string) (driver.Stmt, error) {
+	if preparer, ok := conn.(driver.ConnPrepareContext); ok {
+		return preparer.PrepareContext(ctx, text)
+	}
+	return conn.Prepare(text)
+}
+
+func queryStmt(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (driver.Rows, error) {
+	if queryer, ok := stmt.(driver.StmtQueryContext); ok {
+		return queryer.QueryContext(ctx, args)
+	}
+	return stmt.Query(plainValues(args)) //nolint:staticcheck // for drivers that have only this
+}
+
+func execStmt(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (driver.Result, error) {
+	if execer, ok := stmt.(driver.StmtExecContext); ok {
+		return execer.ExecContext(ctx, args)
+	}
+	return stmt.Exec(plainValues(args)) //nolint:staticcheck // for drivers that have only this
+}
+
+func plainValues(args []driver.NamedValue) []driver.Value {
+	values := make([]driver.Value, len(args))
+	for i, arg := range args {
+		values[i] = arg.Value
+	}
+	return values
+}
+
+// stmtRows are rows whose statement is given back when they are closed.
+type stmtRows struct {
+	driver.Rows
+	done func() error // called once
+}
+
+func (r *stmtRows) Close() error {
+	err := r.Rows.Close()
+	if r.done != nil {
+		err = errors.Join(err, r.done())
+		r.done = nil
+	}
+	return err
+}
+
+// ReadAll calls each for every row of rows and closes them. The values are
+// valid until each returns; an error or io.EOF from each ends the reading,
+// io.EOF without being one.
+//
+// failed is the database's error, err is the one of each.
+func ReadAll(rows driver.Rows, each func([]driver.Value) error) (failed, err error) {
+	defer func() {
+		if closing := rows.Close(); failed == nil && err == nil {
+			failed = closing
+		}
+	}()
+	values := make([]driver.Value, len(rows.Columns()))
+	for {
+		switch failed = rows.Next(values); {
+		case failed == io.EOF:
+			return nil, nil
+		case failed != nil:
+			return failed, nil
+		}
+		switch err = each(values); {
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,254 @@
+// Package migration reads migration files in the format of goose
+// (https://github.com/pressly/goose): NNNN_name.sql with a section after
+// "-- +goose Up" and one after "-- +goose Down", statements that end with a
+// semicolon, or stand between "-- +goose StatementBegin" and "StatementEnd",
+// and "-- +goose NO TRANSACTION".
+package migration
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+)
+
+// File is one migration file.
+type File struct {
+	Version  int64
+	Name     string // the file's name
+	Checksum string // SHA-256 of the text with line feeds only, in hex
+	Up       []string
+	Down     []string
+	HasDown  bool
+	NoTx     bool // must not run in a transaction
+}
+
+// Folders are the names of per-engine folders.
+var Folders = []string{"sqlite", "postgres", "mysql"}
+
+// Load reads the migrations in fsys: from the folder named after the engine if
+// there are such folders, else from fsys itself, or from the one folder that
+// is all fsys holds, as with go:embed. They come sorted by version. The error
+// names every file that cannot be read.
+func Load(fsys fs.FS, engine string, dialect sqltext.Dialect) ([]File, error) {
+	dir, names, err := find(fsys, ".", engine)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	var wrong []error
+	for _, name := range names {
+		file, err := read(fsys, path.Join(dir, name), dialect)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		files = append(files, *file)
+	}
+	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Version, b.Version) })
+	for i := 1; i < len(files); i++ {
+		if files[i].Version == files[i-1].Version {
+			wrong = append(wrong, fmt.Errorf("%s and %s have the same version", files[i-1].Name, files[i].Name))
+		}
+	}
+	return files, errors.Join(wrong...)
+}
+
+// find returns the folder that holds the migrations and their names.
+func find(fsys fs.FS, dir, engine string) (string, []string, error) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	var folders, names []string
+	for _, entry := range entries {
+		switch {
+		case entry.IsDir():
+			folders = append(folders, entry.Name())
+		case strings.HasSuffix(entry.Name(), ".sql"):
+			names = append(names, entry.Name())
+		}
+	}
+	perEngine := slices.ContainsFunc(folders, func(folder string) bool { return slices.Contains(Folders, folder) })
+	switch {
+	case perEngine && len(names) > 0:
+		return "", nil, fmt.Errorf("%s is beside per-engine folders; put it into them", names[0])
+	case perEngine && !slices.Contains(folders, engine):
+		return "", nil, fmt.Errorf("there are per-engine folders, and none named %s", engine)
+	case perEngine:
+		dir = path.Join(dir, engine)
+		names, err = list(fsys, dir)
+		return dir, names, err
+	case len(names) == 0 && len(folders) == 1:
+		return find(fsys, path.Join(dir, folders[0]), engine)
+	}
+	return dir, names, nil
+}
+
+func list(fsys fs.FS, dir string) (names []string, err error) {
+	paths, err := fs.Glob(fsys, path.Join(dir, "*.sql"))
+	for _, p := range paths {
+		names = append(names, path.Base(p))
+	}
+	return names, err
+}
+
+func read(fsys fs.FS, name string, dialect sqltext.Dialect) (*File, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path.Base(name), string(data), dialect)
+}
+
+var fileName = regexp.MustCompile(`^(\d+)_.*\.sql$`)
+
+// Parse reads the text of a migration file. Errors name the line.
+func Parse(name, text string, dialect sqltext.Dialect) (*File, error) {
+	match := fileName.FindStringSubmatch(name)
+	if match == nil {
+		return nil, errors.New("the name is not a number, an underscore and a name: 0001_create_notes.sql")
+	}
+	version, err := strconv.ParseInt(match[1], 10, 64)
+	if err != nil || version < 1 {
+		return nil, errors.New("the number in the name is not between 1 and 9223372036854775807")
+	}
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	sum := sha256.Sum256([]byte(text))
+	p := parser{dialect: dialect, file: File{Version: version, Name: name, Checksum: hex.EncodeToString(sum[:])}}
+	if err := p.run(text); err != nil {
+		return nil, err
+	}
+	return &p.file, nil
+}
+
+// parser collects the lines of a section until something ends them.
+type parser struct {
+	dialect sqltext.Dialect
+	file    File
+	section *[]string // where statements go: Up, Down, or nil before the first
+	block   int       // line of StatementBegin, or 0
+	first   int       // line of the first collected one
+	lines   strings.Builder
+}
+
+func (p *parser) run(text string) error {
+	number := 0
+	for line := range strings.SplitAfterSeq(text, "\n") {
+		number++
+		if err := p.line(number, line); err != nil {
+			return err
+		}
+	}
+	if p.block != 0 {
+		return fmt.Errorf("line %d: StatementBegin has no StatementEnd", p.block)
+	}
+	if err := p.flush(false); err != nil {
+		return err
+	}
+	if p.section == nil {
+		return errors.New(`there is no "-- +goose Up" line`)
+	}
+	return nil
+}
+
+func (p *parser) line(number int, line string) error {
+	trimmed := strings.TrimSpace(line)
+	comment, isComment := strings.CutPrefix(trimmed, "--")
+	command, isCommand := strings.CutPrefix(strings.TrimSpace(comment), "+goose ")
+	if isComment && isCommand {
+		if err := p.command(number, strings.ToUpper(strings.TrimSpace(command))); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		return nil
+	}
+	if p.section == nil && trimmed != "" && !isComment {
+		return fmt.Errorf(`line %d: there is SQL before the "-- +goose Up" line`, number)
+	}
+	if p.lines.Len() == 0 {
+		p.first = number
+	}
+	p.lines.WriteString(line)
+	return nil
+}
+
+// command carries out a "-- +goose" line.
+func (p *parser) command(number int, command string) error {
+	if p.block != 0 && command != "STATEMENTEND" {
+		return fmt.Errorf("%q inside the statement that begins at line %d", command, p.block)
+	}
+	switch command {
+	case "UP":
+		return p.begin(&p.file.Up, p.section == nil)
+	case "DOWN":
+		first := !p.file.HasDown
+		p.file.HasDown = true
+		return p.begin(&p.file.Down, first && p.section != nil)
+	case "STATEMENTBEGIN":
+		if p.section == nil {
+			return errors.New("StatementBegin before Up")
+		}
+		err := p.flush(false)
+		p.block = number
+		return err
+	case "STATEMENTEND":
+		if p.block == 0 {
+			return errors.New("StatementEnd without StatementBegin")
+		}
+		p.block = 0
+		return p.flush(true)
+	case "NO TRANSACTION":
+		p.file.NoTx = true
+		return nil
+	}
+	return fmt.Errorf("%q is not known; there are Up, Down, StatementBegin, StatementEnd and NO TRANSACTION", command)
+}
+
+func (p *parser) begin(section *[]string, inOrder bool) error {
+	if !inOrder {
+		return errors.New("a file has one Up section and then at most one Down section")
+	}
+	if p.section == nil {
+		p.lines.Reset() // comments
+	}
+	err := p.flush(false)
+	p.section = section
+	return err
+}
+
+// flush turns the collected lines into statements.
+func (p *parser) flush(single bool) error {
+	text := p.lines.String()
+	p.lines.Reset()
+	if p.section == nil {
+		return nil
+	}
+	if single {
+		if statement := sqltext.Single(p.dialect, text); statement != "" {
+			*p.section = append(*p.section, statement)
+		}
+		return nil
+	}
+	statements, err := sqltext.Split(p.dialect, text)
+	if err != nil {
+		return fmt.Errorf("in the SQL from line %d: %w", p.first, err)
+	}
+	*p.section = append(*p.section, statements...)
+	return nil
+}
+
+// Checksum returns the checksum of the first n statements, by which a
+// migration that stopped halfway is recognised.
+func Checksum(statements []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(statements, ";\n")))
+	return hex.EncodeToString(sum[:])
+}

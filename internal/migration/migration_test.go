@@ -1,0 +1,111 @@
+package migration
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	file, err := Parse("0042_notes.sql", `-- A note.
+-- +goose NO TRANSACTION
+-- +goose Up
+CREATE TABLE a (b int); CREATE INDEX c ON a (b);
+-- +goose StatementBegin
+CREATE TRIGGER d AFTER INSERT ON a BEGIN
+  DELETE FROM a; -- a comment
+END;
+-- +goose StatementEnd
+INSERT INTO a VALUES (1)
+--+goose down
+DROP TABLE a;
+`, sqltext.SQLite)
+	require.NoError(t, err)
+	require.Equal(t, int64(42), file.Version)
+	require.True(t, file.NoTx)
+	require.True(t, file.HasDown)
+	require.Equal(t, []string{
+		"CREATE TABLE a (b int)", "CREATE INDEX c ON a (b)",
+		"CREATE TRIGGER d AFTER INSERT ON a BEGIN\n  DELETE FROM a; -- a comment\nEND;",
+		"INSERT INTO a VALUES (1)",
+	}, file.Up)
+	require.Equal(t, []string{"DROP TABLE a"}, file.Down)
+}
+
+func TestChecksumIgnoresCarriageReturns(t *testing.T) {
+	t.Parallel()
+	unix, err := Parse("1_a.sql", "-- +goose Up\nSELECT 1;\n", sqltext.SQLite)
+	require.NoError(t, err)
+	windows, err := Parse("1_a.sql", "-- +goose Up\r\nSELECT 1;\r\n", sqltext.SQLite)
+	require.NoError(t, err)
+	require.Equal(t, unix, windows)
+	require.Len(t, unix.Checksum, 64)
+}
+
+func TestParseErrors(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ file, text, want string }{
+		"name":         {"notes.sql", "-- +goose Up", "0001_create_notes.sql"},
+		"zero":         {"0_a.sql", "-- +goose Up", "between 1 and"},
+		"overflow":     {"9223372036854775808_a.sql", "-- +goose Up", "between 1 and"},
+		"no up":        {"1_a.sql", "-- nothing", `no "-- +goose Up"`},
+		"early sql":    {"1_a.sql", "\nSELECT 1;\n-- +goose Up", "line 2: there is SQL before"},
+		"two ups":      {"1_a.sql", "-- +goose Up\n-- +goose Up", "line 2: a file has one Up"},
+		"down first":   {"1_a.sql", "-- +goose Down\n-- +goose Up", "line 1: a file has one Up"},
+		"open block":   {"1_a.sql", "-- +goose Up\n-- +goose StatementBegin", "line 2: StatementBegin has no"},
+		"lone end":     {"1_a.sql", "-- +goose Up\n-- +goose StatementEnd", "line 2: StatementEnd without"},
+		"early block":  {"1_a.sql", "-- +goose StatementBegin", "line 1: StatementBegin before Up"},
+		"unknown":      {"1_a.sql", "-- +goose Sideways", `line 1: "SIDEWAYS" is not known`},
+		"unterminated": {"1_a.sql", "-- +goose Up\n\nSELECT 'a", "from line 2"},
+	} {
+		_, err := Parse(test.file, test.text, sqltext.Postgres)
+		require.ErrorContains(t, err, test.want, name)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	sql := &fstest.MapFile{Data: []byte("-- +goose Up\nSELECT 1;")}
+	names := func(fsys fstest.MapFS, engine string) []string {
+		files, err := Load(fsys, engine, sqltext.SQLite)
+		require.NoError(t, err)
+		var names []string
+		for _, file := range files {
+			names = append(names, file.Name)
+		}
+		return names
+	}
+	require.Equal(t, []string{"2_b.sql", "0010_a.sql"}, names(fstest.MapFS{"0010_a.sql": sql, "2_b.sql": sql, "README.md": sql}, "sqlite"))
+	require.Equal(t, []string{"1_a.sql"}, names(fstest.MapFS{"migrations/1_a.sql": sql}, "sqlite"))
+	require.Equal(t, []string{"1_b.sql"}, names(fstest.MapFS{"migrations/sqlite/1_a.sql": sql, "migrations/mysql/1_b.sql": sql}, "mysql"))
+
+	for name, test := range map[string]struct {
+		fsys fstest.MapFS
+		want string
+	}{
+		"no folder": {fstest.MapFS{"sqlite/1_a.sql": sql}, "none named mysql"},
+		"mixed":     {fstest.MapFS{"mysql/1_a.sql": sql, "2_b.sql": sql}, "2_b.sql is beside"},
+		"twice":     {fstest.MapFS{"1_a.sql": sql, "01_b.sql": sql}, "01_b.sql and 1_a.sql have the same version"},
+		"broken":    {fstest.MapFS{"1_a.sql": {}, "b.sql": sql}, "b.sql: the name"},
+	} {
+		_, err := Load(test.fsys, "mysql", sqltext.MySQL)
+		require.ErrorContains(t, err, test.want, name)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("-- +goose Up\nSELECT 1;\n-- +goose StatementBegin\n;\n-- +goose StatementEnd\n-- +goose Down\n'")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := Parse("1_a.sql", text, sqltext.Postgres)
+		if err != nil {
+			return
+		}
+		for _, statement := range append(file.Up, file.Down...) {
+			require.NotEmpty(t, statement)
+		}
+	})
+}

@@ -1,0 +1,440 @@
+package backend
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/dbconn"
+	"github.com/seed-215b9b7c/backend/internal/pgconn"
+)
+
+// TxMode says what a transaction may do.
+type TxMode uint8
+
+const (
+	// ReadWrite is the engine's own default: read committed on PostgreSQL,
+	// repeatable read on MySQL, serializable on SQLite.
+	ReadWrite TxMode = iota
+	// ReadOnly sees one state of the database from its first query to its
+	// last, and may not write. On SQLite it runs beside the writer.
+	ReadOnly
+	// Serializable is as if transactions ran one after the other. They may
+	// have to run again more often than ReadWrite ones.
+	Serializable
+)
+
+// beginWords are what each engine calls the modes; all but the last statement
+// only set up what the last one begins.
+var beginWords = map[Engine][3][]string{
+	Postgres: {{"BEGIN"}, {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}, {"BEGIN ISOLATION LEVEL SERIALIZABLE"}},
+	SQLite:   {{"BEGIN IMMEDIATE"}, {"BEGIN"}, {"BEGIN IMMEDIATE"}},
+	MySQL: {{"START TRANSACTION"},
+		{"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"},
+		{"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION"}},
+}
+
+const (
+	// txTries bounds how often a transaction runs that loses against others.
+	txTries = 10
+	// rollbackTime is how long a rollback may take once the transaction's own
+	// context has ended. A connection that needs longer is closed, which rolls
+	// back as well.
+	rollbackTime = 200 * time.Millisecond
+)
+
+// Tx runs f in a transaction: committed if f returns nil, rolled back if it
+// returns an error, panics, or ends its goroutine. Everything that f does with
+// the context it is given, and with db, is part of the transaction. That
+// context must not be used after f has returned; it is an error.
+//
+//   - A Tx inside a Tx is a savepoint: its error undoes what it did, and the
+//     outer one goes on.
+//   - An error of the database inside f undoes the transaction (or the
+//     savepoint), even if f does not return it: queries after it fail, and Tx
+//     returns it. So do engines differ no more in what survives an error.
+//   - When the engine reports that the transaction lost against another one
+//     (a serialization failure or deadlock), f is run again from the start, up
+//     to 10 times, with growing pauses, as long as ctx lives. f must therefore
+//     keep what it changes outside the database for after Tx, or for
+//     [AfterCommit].
+//   - An error that wraps [ErrCommitUnknown] means that the connection was
+//     lost during COMMIT.
+//
+// mode is [ReadWrite] if it is left out. A nested Tx may not ask for more than
+// the outer one has. The transaction ends with ctx's deadline, or after
+// DBConfig.Timeout if it has none.
+func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ...TxMode) error {
+	m, err := oneMode(mode)
+	if err != nil {
+		return err
+	}
+	if outer := db.scope(ctx); outer != nil {
+		return outer.nested(ctx, f, m)
+	}
+	ctx, cancel := db.bound(ctx)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := db.tryTx(ctx, f, m)
+		if err == nil || !retryable(err) || errors.Is(err, ErrCommitUnknown) || try == txTries || !pause(ctx, try) {
+			return err
+		}
+	}
+}
+
+func oneMode(mode []TxMode) (TxMode, error) {
+	switch {
+	case len(mode) == 0:
+		return ReadWrite, nil
+	case len(mode) > 1:
+		return 0, fmt.Errorf("transaction: %d modes were given; give one", len(mode))
+	case mode[0] > Serializable:
+		return 0, fmt.Errorf("transaction: mode %d is not known", mode[0])
+	}
+	return mode[0], nil
+}
+
+// pause waits before try is followed by another one. It reports whether ctx
+// still lives.
+func pause(ctx context.Context, try int) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	limit := min(time.Millisecond<<try, 250*time.Millisecond)
+	timer := time.NewTimer(rand.N(limit))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// AfterCommit calls f once the outermost transaction that ctx is in has been
+// committed; at once if it is in none. It does not call f if the transaction,
+// or the savepoint that ctx is in, is rolled back, or if the outcome of the
+// commit is unknown. The functions are called in the order in which they were
+// given, by the goroutine that called [DB.Tx], before Tx returns; their context
+// is the one Tx was called with.
+//
+// A program that ends in between does not call f: what must not be lost
+// belongs into the transaction.
+func AfterCommit(ctx context.Context, f func(ctx context.Context)) {
+	scope, _ := ctx.Value(scopeKey{}).(*txScope)
+	if scope == nil {
+		f(ctx)
+		return
+	}
+	scope.tx.mu.Lock()
+	defer scope.tx.mu.Unlock()
+	scope.hooks = append(scope.hooks, f)
+}
+
+// dbTx is one try of a transaction on its connection.
+type dbTx struct {
+	db    *DB
+	mode  TxMode
+	lease *lease
+
+	mu         sync.Mutex // one statement at a time
+	savepoints int
+}
+
+// txScope is a transaction or a savepoint in it. Its fields are protected by
+// the transaction's mutex.
+type txScope struct {
+	tx     *dbTx
+	outer  *txScope // the scope that ctx was in before, maybe of another DB
+	nest   *txScope // the savepoint that is open in this scope
+	failed error    // the error that undid it
+	ended  bool
+	hooks  []func(context.Context)
+}
+
+type scopeKey struct{}
+
+// scope returns the scope of this database that ctx is in, or nil.
+func (db *DB) scope(ctx context.Context) *txScope {
+	scope, _ := ctx.Value(scopeKey{}).(*txScope)
+	for scope != nil && scope.tx.db != db {
+		scope = scope.outer
+	}
+	return scope
+}
+
+func newScope(ctx context.Context, tx *dbTx) (*txScope, context.Context) {
+	outer, _ := ctx.Value(scopeKey{}).(*txScope)
+	scope := &txScope{tx: tx, outer: outer}
+	return scope, context.WithValue(ctx, scopeKey{}, scope)
+}
+
+// tryTx runs the transaction once.
+func (db *DB) tryTx(ctx context.Context, f func(context.Context) error, mode TxMode) error {
+	tx, err := db.begin(ctx, mode)
+	if err != nil {
+		return db.result(ctx, "", err)
+	}
+	defer tx.lease.release()
+	return tx.do(ctx, f)
+}
+
+// do runs f in the transaction, which has begun, and ends it.
+func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) error {
+	scope, inner := newScope(ctx, tx)
+	returned := false
+	defer func() {
+		if !returned { // f panicked or ended its goroutine
+			scope.end()
+			tx.rollback(ctx)
+		}
+	}()
+	err := f(inner)
+	returned = true
+
+	if failed := scope.end(); failed != nil {
+		err = undone(failed, err)
+	}
+	if err == nil {
+		err = tx.db.failure(ctx, "", ctx.Err())
+	}
+	if err != nil {
+		tx.rollback(ctx)
+		return err
+	}
+	if err := tx.commit(ctx); err != nil {
+		return err
+	}
+	for _, hook := range scope.hooks {
+		hook(ctx)
+	}
+	return nil
+}
+
+// undone returns the error of a scope that failed undid and whose function
+// returned err.
+func undone(failed, err error) error {
+	switch {
+	case err == nil:
+		return failed
+	case errors.Is(err, failed):
+		return err
+	}
+	return fmt.Errorf("%w (the transaction was undone by: %w)", err, failed)
+}
+
+// begin takes a connection and begins a transaction on it.
+func (db *DB) begin(ctx context.Context, mode TxMode) (*dbTx, error) {
+	for try := 1; ; try++ {
+		lease, err := db.acquire(ctx, mode != ReadOnly)
+		if err != nil {
+			return nil, err
+		}
+		tx, err := db.beginOn(ctx, lease, mode)
+		if err == nil {
+			return tx, nil
+		}
+		if err != driver.ErrBadConn { // it may be half begun
+			lease.discard()
+		}
+		lease.release()
+		if err != driver.ErrBadConn || try == badConns {
+			return nil, err
+		}
+	}
+}
+
+// beginOn begins a transaction on a connection.
+func (db *DB) beginOn(ctx context.Context, lease *lease, mode TxMode) (*dbTx, error) {
+	err := lease.do(func(conn dbconn.Conn) error {
+		words := beginWords[db.engine][mode]
+		for _, setup := range words[:len(words)-1] {
+			if _, err := conn.ExecContext(ctx, setup, nil); err != nil {
+				return err
+			}
+		}
+		return conn.StartTx(ctx, words[len(words)-1])
+	})
+	return &dbTx{db: db, mode: mode, lease: lease}, err
+}
+
+// commit returns an error that wraps ErrCommitUnknown unless it is certain that
+// nothing was committed.
+func (tx *dbTx) commit(ctx context.Context) error {
+	certain := false
+	err := tx.lease.do(func(conn dbconn.Conn) error {
+		err := conn.Commit(ctx)
+		if _, ours := conn.(*pgconn.Conn); ours {
+			certain = !errors.Is(err, pgconn.ErrCommitUnknown)
+		} else if err != nil {
+			certain = classify(err).Answered
+		}
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	err = tx.db.failure(ctx, "", err)
+	if certain {
+		tx.rollback(ctx) // SQLite keeps the transaction open
+		return err
+	}
+	tx.lease.discard()
+	return &Error{
+		Code:    Timeout,
+		Message: "It is not known whether this took effect; check before you try again.",
+		cause:   errors.Join(ErrCommitUnknown, err),
+	}
+}
+
+// rollback rolls back, or closes the connection, which does so as well.
+func (tx *dbTx) rollback(ctx context.Context) {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+		defer cancel()
+	}
+	err := tx.lease.conn.Raw(func(raw any) error {
+		if !dbconn.Valid(raw) {
+			return driver.ErrBadConn
+		}
+		conn, err := dbconn.Of(raw)
+		if err != nil {
+			return err
+		}
+		return conn.Rollback(ctx)
+	})
+	if err != nil {
+		tx.lease.discard()
+	}
+}
+
+// end marks the scope as over and returns what undid it.
+func (s *txScope) end() error {
+	s.tx.mu.Lock()
+	defer s.tx.mu.Unlock()
+	s.ended = true
+	return s.failed
+}
+
+// usable returns an error unless the scope can run a statement.
+func (s *txScope) usable() error {
+	switch {
+	case s.ended:
+		return errors.New("the transaction has ended; its context was used after the function returned")
+	case s.failed != nil:
+		return fmt.Errorf("the transaction was undone by an earlier error: %w", s.failed)
+	case s.nest != nil:
+		return errors.New("a nested transaction is open; use its context")
+	}
+	return nil
+}
+
+// run runs a statement as part of the transaction.
+func (s *txScope) run(ctx context.Context, stmt *statement, f func(context.Context, dbconn.Conn, *statement) error) error {
+	s.tx.mu.Lock()
+	defer s.tx.mu.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if s.tx.mode == ReadOnly && s.tx.db.engine == SQLite && !stmt.Reads() {
+		return fmt.Errorf("the transaction is read-only: %s", stmt.query)
+	}
+	err := s.tx.db.result(ctx, stmt.query, s.tx.lease.do(func(conn dbconn.Conn) error { return f(ctx, conn, stmt) }))
+	s.note(err)
+	return err
+}
+
+// note remembers an error of the database, which undoes the scope.
+func (s *txScope) note(err error) {
+	var failed *DBError
+	if s.failed == nil && errors.As(err, &failed) {
+		s.failed = err
+	}
+}
+
+// nested runs f in a savepoint.
+func (s *txScope) nested(ctx context.Context, f func(context.Context) error, mode TxMode) error {
+	if mode != ReadOnly && s.tx.mode == ReadOnly || mode == Serializable && s.tx.mode != Serializable {
+		return errors.New("transaction: a nested transaction cannot ask for more than the outer one has")
+	}
+	scope, inner, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			s.close(ctx, scope, false, nil)
+		}
+	}()
+	err = f(inner)
+	returned = true
+	return s.close(ctx, scope, err == nil, err)
+}
+
+// open sets a savepoint.
+func (s *txScope) open(ctx context.Context) (*txScope, context.Context, error) {
+	s.tx.mu.Lock()
+	defer s.tx.mu.Unlock()
+	if err := s.usable(); err != nil {
+		return nil, nil, err
+	}
+	s.tx.savepoints++
+	if err := s.exec(ctx, "SAVEPOINT "+s.tx.savepoint()); err != nil {
+		s.tx.savepoints--
+		return nil, nil, err
+	}
+	scope, inner := newScope(ctx, s.tx)
+	s.nest = scope
+	return scope, inner, nil
+}
+
+// close keeps or undoes the savepoint of scope and returns the error of the
+// nested transaction.
+func (s *txScope) close(ctx context.Context, scope *txScope, keep bool, err error) error {
+	s.tx.mu.Lock()
+	defer s.tx.mu.Unlock()
+	s.nest, scope.ended = nil, true
+	if scope.failed != nil {
+		keep, err = false, undone(scope.failed, err)
+	}
+	name := s.tx.savepoint()
+	s.tx.savepoints--
+	switch {
+	case endsTx(scope.failed): // there is nothing left to go back to
+		s.failed = scope.failed
+	case keep:
+		err = s.exec(ctx, "RELEASE SAVEPOINT "+name)
+		s.hooks = append(s.hooks, scope.hooks...)
+	default:
+		if failed := s.exec(ctx, "ROLLBACK TO SAVEPOINT "+name); failed == nil {
+			s.exec(ctx, "RELEASE SAVEPOINT "+name)
+		}
+	}
+	return err
+}
+
+func (tx *dbTx) savepoint() string { return "backend_" + strconv.Itoa(tx.savepoints) }
+
+// exec runs one of our own statements in the scope; its error undoes it. A
+// context that has ended does not keep a savepoint from being undone.
+func (s *txScope) exec(ctx context.Context, text string) error {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+		defer cancel()
+	}
+	err := s.tx.lease.do(func(conn dbconn.Conn) error {
+		_, err := conn.ExecContext(ctx, text, nil)
+		return err
+	})
+	err = s.tx.db.result(ctx, query(text), err)
+	s.note(err)
+	return err
+}
