@@ -1,0 +1,148 @@
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// HealthCheck is something that a program needs in order to be ready.
+type HealthCheck struct {
+	// Name says what it is, to everybody who can reach the handler.
+	Name string
+	// Check returns nil if all is well. It must end with its context.
+	Check func(ctx context.Context) error
+	// Timeout bounds the check. Defaults to 2 seconds.
+	Timeout time.Duration
+}
+
+// Health answers those who watch over the program: [Health.Live] whether it
+// should be restarted, [Health.Ready] whether it should get requests.
+//
+//	health := backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})
+//	r.Handle("GET /healthz", health.Live())
+//	r.Handle("GET /readyz", health.Ready())
+//	backend.Serve(ctx, r, backend.ServerConfig{Health: health})
+//
+// It is safe for concurrent use.
+type Health struct {
+	checks   []HealthCheck
+	draining atomic.Bool
+
+	mu   sync.Mutex // held while checks run, so that they run once for all who ask
+	last readiness
+	at   time.Time
+}
+
+// readiness is the answer of Ready.
+type readiness struct {
+	Status string            `json:"status"`
+	Checks map[string]string `json:"checks,omitempty"`
+}
+
+// healthMemory is how long the outcome of the checks is used again, so that
+// asking often costs nothing.
+const healthMemory = time.Second
+
+// NewHealth returns a Health with these checks. A check without name or
+// function, a name that is there twice, and a negative timeout panic.
+func NewHealth(checks ...HealthCheck) *Health {
+	checks = slices.Clone(checks)
+	names := map[string]bool{}
+	for i := range checks {
+		check := &checks[i]
+		switch {
+		case check.Name == "" || check.Check == nil:
+			panic(fmt.Sprintf("backend: health check %d needs a Name and a Check", i))
+		case names[check.Name]:
+			panic(fmt.Sprintf("backend: there are two health checks named %q; give each a name of its own", check.Name))
+		case check.Timeout < 0:
+			panic(fmt.Sprintf("backend: the timeout of health check %q is negative; leave it out for the default", check.Name))
+		}
+		names[check.Name] = true
+		setDefault(&check.Timeout, 2*time.Second)
+	}
+	return &Health{checks: checks}
+}
+
+// Live returns a handler that answers 200 as long as the program can answer at
+// all. It looks at nothing else: restarting a program does not bring its
+// database back.
+func (h *Health) Live() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeReadiness(w, http.StatusOK, readiness{Status: "ok"})
+	})
+}
+
+// Ready returns a handler that answers 200 if all checks pass, and 503 if one
+// fails or the server is about to stop. The body names the checks and which
+// failed; why is only logged. The outcome is used again for a second.
+func (h *Health) Ready() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		state := h.state(r.Context())
+		status := http.StatusOK
+		if state.Status != "ok" {
+			status = http.StatusServiceUnavailable
+		}
+		writeReadiness(w, status, state)
+	})
+}
+
+func (h *Health) state(ctx context.Context) readiness {
+	if h.draining.Load() {
+		return readiness{Status: "stopping"}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.at) >= healthMemory || h.at.IsZero() {
+		// Whoever asked may go away; those who wait still want to know.
+		h.last = h.run(context.WithoutCancel(ctx))
+		h.at = time.Now()
+	}
+	return h.last
+}
+
+// run runs all checks side by side and waits for them.
+func (h *Health) run(ctx context.Context) readiness {
+	errs := make([]error, len(h.checks))
+	var wait sync.WaitGroup
+	for i, check := range h.checks {
+		wait.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, check.Timeout)
+			defer cancel()
+			errs[i] = check.Check(ctx)
+		})
+	}
+	wait.Wait()
+	state := readiness{Status: "ok", Checks: map[string]string{}}
+	for i, check := range h.checks {
+		state.Checks[check.Name] = "ok"
+		if errs[i] != nil {
+			state.Status, state.Checks[check.Name] = "failed", "failed"
+			slog.WarnContext(ctx, "health check failed", "check", check.Name, "error", errs[i])
+		}
+	}
+	return state
+}
+
+func writeReadiness(w http.ResponseWriter, status int, state readiness) {
+	body, err := json.Marshal(state)
+	if err != nil { // only strings: cannot happen
+		status, body = http.StatusInternalServerError, []byte("{}")
+	}
+	head := w.Header()
+	head["Content-Type"] = []string{"application/json"}
+	head["Cache-Control"] = noStore
+	head["X-Content-Type-Options"] = nosniff
+	if head["Content-Security-Policy"] == nil {
+		head["Content-Security-Policy"] = closedPolicy
+	}
+	w.WriteHeader(status)
+	w.Write(append(body, '\n'))
+}
