@@ -1,0 +1,127 @@
+package route
+
+import (
+	"net/http"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+// A layer is a set of shapes that httprouter takes as they are. It panics where
+// a literal and a wildcard, or a rest and anything else, meet at one position;
+// such shapes go to different layers, and a lookup asks each. Within a layer at
+// most one leaf matches a path, so what a lookup costs depends on how many
+// kinds of conflict a table has, not on how many routes.
+type layer struct {
+	router httprouter.Router
+	first  int // rank of the most specific shape in here
+	root   position
+	leaves map[string]*leaf
+}
+
+// leaf is where a path ends.
+type leaf struct {
+	match    *shape   // matches the path
+	subtrees []*shape // match the path with a slash appended and nothing more
+}
+
+// position is what a layer holds below one prefix, by segments.
+type position struct {
+	literals          map[string]*position
+	param             *position
+	hasSlash, hasRest bool
+}
+
+// layerMethod is the one method all routes in a layer are registered under:
+// methods are told apart afterwards.
+const layerMethod = "ANY"
+
+func newLayer(first int) *layer {
+	l := &layer{first: first, leaves: map[string]*leaf{}}
+	l.router.NotFound = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	return l
+}
+
+// fits reports whether httprouter accepts the segments beside those in l.
+func (l *layer) fits(segments []segment) bool {
+	at := &l.root
+	for _, s := range segments {
+		if at.refuses(s.kind) {
+			return false
+		}
+		if at = at.next(s); at == nil {
+			return true
+		}
+	}
+	return true
+}
+
+func (p *position) refuses(k kind) bool {
+	switch k {
+	case literal:
+		return p.param != nil || p.hasRest
+	case param:
+		return len(p.literals) > 0 || p.hasRest
+	case slash:
+		return p.hasRest
+	default:
+		return len(p.literals) > 0 || p.param != nil || p.hasSlash
+	}
+}
+
+// next returns the position after s, or nil if there is none yet.
+func (p *position) next(s segment) *position {
+	switch s.kind {
+	case literal:
+		return p.literals[s.text]
+	case param:
+		return p.param
+	}
+	return nil
+}
+
+// add puts a shape that fits into the layer.
+func (l *layer) add(s *shape) {
+	at := &l.root
+	for _, seg := range s.segments {
+		at = at.grow(seg)
+	}
+	l.leaf(shapeOf(s.segments)).match = s
+	if prefix := s.subtreeOf(); prefix != nil && !isStatic(prefix) {
+		at := l.leaf(shapeOf(prefix))
+		at.subtrees = append(at.subtrees, s)
+	}
+}
+
+func (p *position) grow(s segment) *position {
+	switch s.kind {
+	case literal:
+		if p.literals == nil {
+			p.literals = map[string]*position{}
+		}
+		if p.literals[s.text] == nil {
+			p.literals[s.text] = &position{}
+		}
+	case param:
+		if p.param == nil {
+			p.param = &position{}
+		}
+	case slash:
+		p.hasSlash = true
+	case rest:
+		p.hasRest = true
+	}
+	return p.next(s)
+}
+
+// leaf returns the leaf at path, which it registers when it is new.
+func (l *layer) leaf(path string) *leaf {
+	if at, ok := l.leaves[path]; ok {
+		return at
+	}
+	at := &leaf{}
+	l.leaves[path] = at
+	l.router.Handle(layerMethod, path, func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
+		w.(*search).offer(at, ps)
+	})
+	return at
+}

@@ -1,0 +1,156 @@
+// Package route matches request paths against patterns in the syntax of
+// http.ServeMux. Matching runs on httprouter, whose conflicts are lifted: every
+// set of patterns is accepted as long as no two are the same.
+//
+// Among the patterns that match a path and accept its method, the leftmost
+// segment in which they differ decides: a literal before a {param} before a
+// {rest...}; at the same path, a pattern with the method comes before one
+// without. The order in which patterns were given plays no part. A lookup takes
+// time in proportion to the path's length: there is no backtracking that a
+// client could provoke.
+package route
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// Table finds the pattern for a request. It never changes once built and is
+// safe for concurrent use.
+type Table struct {
+	static   map[string]*leaf // shapes without a wildcard, by path
+	layers   []*layer         // all others, most specific first
+	guards   bool             // some layer has a literal that had to be guarded
+	named    []bool           // by pattern: its rest has a name
+	methods  methodSet        // of all patterns
+	searches sync.Pool
+}
+
+// shape is the set of patterns that match the same paths.
+type shape struct {
+	segments []segment
+	rank     int // position in the order of precedence, from 0
+	isRest   bool
+	byMethod []endpoint
+	anyway   int // pattern without a method, or none
+}
+
+type endpoint struct {
+	method  string
+	pattern int
+}
+
+const none = -1
+
+// New compiles a table. Patterns are known by their index from then on. No two
+// may have the same [Pattern.Key].
+func New(patterns []Pattern) *Table {
+	t := &Table{static: map[string]*leaf{}, methods: methodSet{}}
+	t.searches.New = func() any { return newSearch() }
+	for _, s := range shapesOf(patterns) {
+		t.methods.add(s)
+		t.addStatic(s)
+		if !isStatic(s.segments) {
+			t.addToLayer(s)
+		}
+	}
+	for _, p := range patterns {
+		t.named = append(t.named, p.named())
+	}
+	return t
+}
+
+// shapesOf returns the patterns by shape, in the order of precedence.
+func shapesOf(patterns []Pattern) []*shape {
+	byShape := map[string]*shape{}
+	for i, p := range patterns {
+		s := byShape[p.shape()]
+		if s == nil {
+			s = &shape{segments: p.segments, isRest: p.ends(rest), anyway: none}
+			byShape[p.shape()] = s
+		}
+		if p.Method == "" {
+			s.anyway = i
+		} else {
+			s.byMethod = append(s.byMethod, endpoint{p.Method, i})
+		}
+	}
+	shapes := slices.SortedFunc(maps.Values(byShape), func(a, b *shape) int {
+		return compareSegments(a.segments, b.segments)
+	})
+	for rank, s := range shapes {
+		s.rank = rank
+	}
+	return shapes
+}
+
+// addStatic enters those paths of a shape that have no wildcard: its own, or
+// the one of its subtree without the slash.
+func (t *Table) addStatic(s *shape) {
+	if isStatic(s.segments) {
+		t.staticLeaf(s.segments).match = s
+	}
+	if prefix := s.subtreeOf(); prefix != nil && isStatic(prefix) {
+		at := t.staticLeaf(prefix)
+		at.subtrees = append(at.subtrees, s)
+	}
+}
+
+func (t *Table) staticLeaf(segments []segment) *leaf {
+	path := ""
+	for _, s := range segments {
+		path += "/" + inner(s.text)
+	}
+	if t.static[path] == nil {
+		t.static[path] = &leaf{}
+	}
+	return t.static[path]
+}
+
+func (t *Table) addToLayer(s *shape) {
+	for _, seg := range s.segments {
+		t.guards = t.guards || seg.kind == literal && guard(seg.text) != seg.text
+	}
+	for _, l := range t.layers {
+		if l.fits(s.segments) {
+			l.add(s)
+			return
+		}
+	}
+	l := newLayer(s.rank)
+	l.add(s)
+	t.layers = append(t.layers, l)
+}
+
+// subtreeOf returns the path of which s is the subtree, without the slash; nil
+// if s does not end in one or is the subtree of the root.
+func (s *shape) subtreeOf() []segment {
+	last := len(s.segments) - 1
+	if last == 0 || s.segments[last].kind != slash && s.segments[last].kind != rest {
+		return nil
+	}
+	return s.segments[:last]
+}
+
+// pattern returns the shape's pattern for a method, or none. GET serves HEAD.
+// TRACE and CONNECT are served by patterns that name them only.
+func (s *shape) pattern(method string) int {
+	get := none
+	for i := range s.byMethod {
+		switch s.byMethod[i].method {
+		case method:
+			return s.byMethod[i].pattern
+		case http.MethodGet:
+			get = s.byMethod[i].pattern
+		}
+	}
+	switch {
+	case method == http.MethodHead && get != none:
+		return get
+	case method == http.MethodTrace, method == http.MethodConnect:
+		return none
+	}
+	return s.anyway
+}

@@ -1,0 +1,108 @@
+package backend
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// mountable is a handler that knows its own routes and adds them to a router
+// that mounts it, instead of being called for everything below a prefix.
+type mountable interface {
+	http.Handler
+	mountOn(r *Router, prefix, place string)
+}
+
+// Mount serves everything at and below a prefix with a handler. The prefix is
+// written as for [Router.Group].
+//
+//   - A [Router] becomes part of this one: its routes are listed by
+//     [Router.Routes] and matched together with all others, and
+//     [http.Request.Pattern] is the whole pattern. The middleware it was given
+//     by Use wraps its routes. It must be complete: registering more with it
+//     panics. It can still serve on its own.
+//   - Any other handler sees the path below the prefix, beginning with a slash,
+//     as with [http.StripPrefix]: mounted at /files, it sees / for both /files
+//     and /files/, and /a%2Fb for /files/a%2Fb. Patterns with a longer literal
+//     path below the prefix still come first.
+//
+// Mount panics if the handler is nil, or a route is already registered.
+func (r *Router) Mount(prefix string, handler http.Handler) {
+	place := callerPlace()
+	if isNil(handler) {
+		panic(fmt.Sprintf("backend: the handler for Mount(%q) is nil", prefix))
+	}
+	prefix = checkPrefix("Mount", prefix)
+	if m, ok := handler.(mountable); ok {
+		m.mountOn(r, prefix, place)
+		return
+	}
+	depth := parsePattern(r.fullPrefix() + prefix + "/").Depth()
+	if depth > 0 {
+		handler = below{depth, handler}
+	}
+	if prefix != "" {
+		r.register(prefix, handler, nil, place)
+	}
+	r.register(prefix+"/", handler, nil, place)
+}
+
+// mountOn adds the router's routes to another router.
+func (r *Router) mountOn(onto *Router, prefix, place string) {
+	if r.parent != nil {
+		panic(fmt.Sprintf("backend: Mount(%q): a group is already part of its router: mount that, or register the group on it with a prefix", prefix))
+	}
+	if r == onto.root() {
+		panic(fmt.Sprintf("backend: Mount(%q): a router cannot be mounted on itself", prefix))
+	}
+	group := onto.Group(prefix)
+	for _, e := range r.freeze(place) {
+		chain := slices.Concat(r.middleware, e.group.groupMiddleware(), e.middleware)
+		group.register(e.text, e.handler, chain, e.place)
+	}
+}
+
+// freeze forbids further changes and returns the routes.
+func (r *Router) freeze(place string) []*entry {
+	r.table.mu.Lock()
+	defer r.table.mu.Unlock()
+	if r.table.mounted == "" {
+		r.table.mounted = place
+	}
+	return r.table.entries
+}
+
+// below calls a handler with the path without its first segments.
+type below struct {
+	depth   int
+	handler http.Handler
+}
+
+func (b below) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u := *r.URL
+	if u.RawPath == "" {
+		u.Path = afterSegments(u.Path, b.depth)
+	} else {
+		// Only the escaped path tells slashes from encoded ones. It is valid,
+		// or it would not have been routed here.
+		u.RawPath = afterSegments(u.EscapedPath(), b.depth)
+		u.Path, _ = url.PathUnescape(u.RawPath)
+	}
+	inner := *r
+	inner.URL = &u
+	b.handler.ServeHTTP(w, &inner)
+}
+
+// afterSegments returns the path without its first n segments, at least "/".
+func afterSegments(path string, n int) string {
+	for range n {
+		i := strings.IndexByte(path[1:], '/')
+		if i < 0 {
+			return "/"
+		}
+		path = path[1+i:]
+	}
+	return path
+}

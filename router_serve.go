@@ -1,0 +1,164 @@
+package backend
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/route"
+)
+
+// compiledTable is what requests are served from. It never changes; adding a
+// route makes the next request compile a new one.
+type compiledTable struct {
+	routes  *route.Table
+	entries []*compiledEntry
+	top     http.Handler // the router's middleware around dispatch
+}
+
+type compiledEntry struct {
+	handler http.Handler
+	pattern string
+	names   []string
+}
+
+// ServeHTTP answers the request with the handler of the pattern that matches,
+// or by itself as the [Router] says.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.root().compile().top.ServeHTTP(w, req)
+}
+
+// compile returns the compiled table, made anew if it is out of date. Only the
+// router at the root has one.
+func (r *Router) compile() *compiledTable {
+	t := &r.table
+	if c := t.compiled.Load(); c != nil {
+		return c
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.compiled.Load(); c != nil {
+		return c
+	}
+	if t.top == nil {
+		t.top = wrap(http.HandlerFunc(r.dispatch), r.middleware)
+	}
+	c := &compiledTable{top: t.top, entries: make([]*compiledEntry, len(t.entries))}
+	patterns := make([]route.Pattern, len(t.entries))
+	for i, e := range t.entries {
+		if e.wrapped == nil {
+			e.wrapped = wrap(wrap(e.handler, e.middleware), e.group.groupMiddleware())
+		}
+		patterns[i] = e.pattern
+		c.entries[i] = &compiledEntry{handler: e.wrapped, pattern: e.text, names: e.pattern.Names}
+	}
+	c.routes = route.New(patterns)
+	t.compiled.Store(c)
+	return c
+}
+
+// usualParams is how many wildcards a pattern may have before a lookup
+// allocates for their values.
+const usualParams = 8
+
+// dispatch answers a request behind the router's own middleware.
+func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
+	c := r.compile()
+	var values [usualParams]string
+	found := c.routes.Find(req.Method, req.URL, values[:0])
+	switch found.Outcome {
+	case route.Found:
+		e := c.entries[found.Pattern]
+		setPattern(req, e.pattern)
+		for i, name := range e.names {
+			req.SetPathValue(name, found.Values[i])
+		}
+		e.handler.ServeHTTP(w, req)
+	case route.Redirect:
+		setPattern(req, c.entries[found.Pattern].pattern)
+		redirectToSubtree(w, req)
+	case route.Refused:
+		setPattern(req, "")
+		c.refuse(w, req)
+	default:
+		setPattern(req, "")
+		c.noMatch(w, req)
+	}
+}
+
+// setPattern tells the handler, and the access log in front of it, which
+// pattern serves the request. The log may hold another copy of the request.
+func setPattern(req *http.Request, pattern string) {
+	req.Pattern = pattern
+	if x := exchangeFrom(req.Context()); x != nil {
+		x.pattern = pattern
+	}
+}
+
+// redirectToSubtree sends the client to the same path with a slash appended.
+// The path begins with one slash that neither a slash nor a backslash follows,
+// since all others are refused, so it cannot name another host.
+func redirectToSubtree(w http.ResponseWriter, req *http.Request) {
+	location := req.URL.EscapedPath() + "/"
+	if req.URL.RawQuery != "" {
+		location += "?" + req.URL.RawQuery
+	}
+	w.Header()["Location"] = []string{location}
+	writeEmpty(w, http.StatusTemporaryRedirect)
+}
+
+// refuse answers a request whose path must not be looked up.
+func (c *compiledTable) refuse(w http.ResponseWriter, req *http.Request) {
+	switch {
+	case req.Method == http.MethodOptions && req.URL.Path == "*": // RFC 9110, section 9.3.7
+		setAllow(w, c.routes.Methods())
+		writeEmpty(w, http.StatusNoContent)
+	case req.Method == http.MethodConnect && req.URL.Path == "":
+		WriteError(w, req, &Error{Code: Unimplemented, Message: "This server is not a proxy."})
+	default:
+		WriteError(w, req, &Error{Code: Malformed, Message: "The path must begin with a slash and have no empty segment, no . or .. segment and no backslash."})
+	}
+}
+
+// noMatch answers a request that no pattern takes.
+func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
+	allowed := c.routes.Allowed(req.URL)
+	if len(allowed) > 0 {
+		setAllow(w, allowed)
+	}
+	switch {
+	case !isStandardMethod(req.Method) && !c.routes.Accepts(req.Method):
+		WriteError(w, req, &Error{Code: Unimplemented, Message: "This server does not know the method."})
+	case len(allowed) == 0:
+		WriteError(w, req, &Error{Code: NotFound})
+	case req.Method == http.MethodOptions:
+		writeEmpty(w, http.StatusNoContent)
+	default:
+		WriteError(w, req, &Error{Code: MethodNotAllowed})
+	}
+}
+
+// isStandardMethod reports whether RFC 9110, section 9.3, or RFC 5789 defines
+// the method.
+func isStandardMethod(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+func setAllow(w http.ResponseWriter, methods []string) {
+	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
+}
+
+// writeEmpty answers without a body, with the headers that every response must
+// have even without middleware.
+func writeEmpty(w http.ResponseWriter, status int) {
+	head := w.Header()
+	head["X-Content-Type-Options"] = nosniff
+	if head["Content-Security-Policy"] == nil {
+		head["Content-Security-Policy"] = closedPolicy
+	}
+	w.WriteHeader(status)
+}
