@@ -261,7 +261,7 @@ func asError(err error) *Error {
 // Last-Modified, Cache-Control) are replaced or removed.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
-	id := reportError(r, e.Code.known(), err)
+	id := reportError(w, r, e.Code.known(), err)
 
 	head := w.Header()
 	for _, name := range bodyHeaders {
@@ -296,16 +296,17 @@ var (
 	htmlType     = []string{"text/html; charset=utf-8"}
 )
 
-// reportError hands err to whoever logs this request and returns its id.
-func reportError(r *http.Request, code Code, err error) string {
-	if x := exchangeFrom(r.Context()); x != nil {
-		x.err = err
-		return x.id
+// reportError hands err to whoever logs this request and returns its id. An
+// answer of which nothing was sent yet makes way for the error's.
+func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) string {
+	if x := exchangeFrom(r.Context()); x != nil && responseOf(w) == x {
+		x.drop()
+		return x.report(r, code, err)
 	}
 	if code == Internal {
 		slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
 	}
-	return ""
+	return RequestIDFrom(r.Context())
 }
 
 // shown returns what a client may read of the error.

@@ -1,0 +1,136 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// This file writes the one record per request. Nothing a client could hide a
+// secret in goes into it: no query, no header, no cookie, no body.
+
+// AccessLog returns middleware that writes exactly one record per request to
+// logger, or to [slog.Default] as it is at that time if logger is nil. The
+// record is written when the handler has returned or panicked, with the message
+// "request" and these attributes:
+//
+//   - method, path (escaped, without the query, cut after 1024 bytes)
+//   - route: the pattern that matched, "" if none
+//   - status: 499 if the client went away before there was an answer, 101 if
+//     the handler took the connection over, 0 if it cut it without an answer
+//   - bytes of the body as sent, duration
+//   - client_ip (see [Proxies]), request_id, trace_id (see [RequestID]) where known
+//   - error: what [WriteError] was called with, cause included; stack after a
+//     panic
+//
+// The level is Error from status 500 on and for errors that are [Internal],
+// else Info. Values are attributes, never part of the message, so that client
+// text cannot look like another record with any handler that quotes its values,
+// as those of log/slog do.
+func AccessLog(logger *slog.Logger) Middleware {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if x.logs { // logged outside already: one record per request
+			next.ServeHTTP(w, r)
+			return
+		}
+		x.logs, x.logger, x.start = true, logger, time.Now()
+		done := false
+		defer func() {
+			x.aborted = !done
+			if done || !x.recovers { // else Recover writes it, after the answer
+				x.record(r)
+			}
+		}()
+		next.ServeHTTP(w, r)
+		done = true
+	})
+}
+
+// record writes the request's record, if there is an access log.
+func (x *exchange) record(r *http.Request) {
+	if !x.logs {
+		return
+	}
+	x.logs = false
+	status := x.loggedStatus()
+	level := slog.LevelInfo
+	if status >= 500 || x.err != nil && CodeOf(x.err) == Internal {
+		level = slog.LevelError
+	}
+	logger := x.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	ctx := r.Context()
+	if !logger.Enabled(ctx, level) {
+		return
+	}
+	now := time.Now()
+	record := slog.NewRecord(now, level, "request", 0)
+	var space [11]slog.Attr
+	record.AddAttrs(x.attrs(space[:0], r, status, now.Sub(x.start))...)
+	logger.Handler().Handle(ctx, record) // as slog does: a log that fails has nowhere to say so
+}
+
+func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took time.Duration) []slog.Attr {
+	route := x.pattern
+	if route == "" {
+		route = r.Pattern
+	}
+	attrs = append(attrs,
+		slog.String("method", cut(r.Method, 32)), slog.String("route", route), slog.String("path", logPath(r.URL)),
+		slog.Int("status", status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took))
+	if x.client.IsValid() {
+		attrs = append(attrs, slog.String("client_ip", x.client.String()))
+	}
+	if x.id != "" {
+		attrs = append(attrs, slog.String("request_id", x.id))
+	}
+	if x.trace != "" {
+		attrs = append(attrs, slog.String("trace_id", x.trace))
+	}
+	if x.err != nil {
+		attrs = append(attrs, slog.Any("error", x.err))
+		attrs = appendStack(attrs, x.err)
+	}
+	return attrs
+}
+
+// loggedStatus returns the status to log.
+func (x *exchange) loggedStatus() int {
+	switch {
+	case x.hijacked:
+		return http.StatusSwitchingProtocols
+	case x.committed:
+		return x.status
+	case errors.Is(x.arrived.Err(), context.Canceled):
+		return Canceled.Status()
+	case x.aborted:
+		return 0
+	case x.status != 0:
+		return x.status
+	}
+	return http.StatusOK // net/http sends it for a handler that writes nothing
+}
+
+func appendStack(attrs []slog.Attr, err error) []slog.Attr {
+	var fault *panicError
+	if errors.As(err, &fault) {
+		attrs = append(attrs, slog.String("stack", string(fault.stack)))
+	}
+	return attrs
+}
+
+// logPath returns the path as it is logged: escaped, so that it is ASCII, and
+// of bounded length.
+func logPath(u *url.URL) string { return cut(u.EscapedPath(), 1024) }
+
+func cut(s string, length int) string {
+	if len(s) > length {
+		return s[:length] + "..."
+	}
+	return s
+}

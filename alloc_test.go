@@ -1,0 +1,78 @@
+package backend_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/stretchr/testify/require"
+)
+
+// nullWriter is a ResponseWriter that costs nothing itself.
+type nullWriter struct {
+	head http.Header
+}
+
+func (w *nullWriter) Header() http.Header         { return w.head }
+func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (w *nullWriter) WriteHeader(int)             {}
+func (w *nullWriter) Flush()                      {}
+
+var jsonType = []string{"application/json"}
+
+// allocsOf counts the allocations of one request as net/http would make it: a
+// context that can be cancelled and an empty header.
+func allocsOf(h http.Handler, edit func(*http.Request)) float64 {
+	r := httptest.NewRequest("GET", "https://example.com/notes?q=1", nil)
+	edit(r)
+	return testing.AllocsPerRun(200, func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		h.ServeHTTP(&nullWriter{head: make(http.Header)}, r.WithContext(ctx))
+		cancel()
+	})
+}
+
+func TestDefaultStackAllocations(t *testing.T) {
+	body := []byte(`{"ok":true}`)
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = jsonType
+		w.Write(body)
+	}
+	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	stack := backend.Stack(backend.StackConfig{Logger: logger})
+	limited := backend.Stack(backend.StackConfig{Logger: logger, RequestsPerMinute: 6e6, Hosts: []string{"example.com"}, TrustedProxies: []string{"192.0.2.1"}})
+
+	selects := func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		default:
+			answer(w, r)
+		}
+	}
+	accepts := func(r *http.Request) {
+		r.Header.Set("Accept-Encoding", "gzip, deflate, br, zstd")
+		r.Header.Set("X-Forwarded-For", "203.0.113.9")
+	}
+	tests := []struct {
+		name    string
+		mw      backend.Middleware
+		handler http.HandlerFunc
+		atMost  float64
+	}{
+		{"answers", stack, answer, 5},
+		{"waits with its context", stack, selects, 12},
+		{"everything configured", limited, selects, 12},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bare := allocsOf(test.handler, accepts)
+			stacked := allocsOf(test.mw(test.handler), accepts)
+			t.Logf("bare %v, stack +%v", bare, stacked-bare)
+			require.LessOrEqual(t, stacked-bare, test.atMost)
+		})
+	}
+}

@@ -1,0 +1,371 @@
+package backend
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// This file compresses responses. It does not decompress requests: a small
+// request that grows to gigabytes is an attack the package does not offer.
+
+// minCompress is the length in bytes from which a body is worth compressing: a
+// shorter one fits into the packet that carries the header anyway.
+const minCompress = 1024
+
+// Compress returns middleware that compresses response bodies with zstd or
+// gzip, whichever the client's Accept-Encoding prefers (RFC 9110 section
+// 12.5.3); zstd if it likes both the same.
+//
+// A response is left alone
+//   - if its body is shorter than 1 KiB;
+//   - if its content type is compressed already (images, video, archives), or
+//     unknown, or text/event-stream, whose connections are many, long and idle
+//     while a compressor takes hundreds of kilobytes;
+//   - if it has a Content-Encoding, a Content-Range, a Content-Digest, a
+//     Trailer, or Cache-Control: no-transform;
+//   - if it answers HEAD or a request with a Range, or has no body by its status.
+//
+// Where the choice depended on the request, Vary says so. A compressed response
+// loses its Content-Length and Accept-Ranges, and a strong ETag becomes a weak
+// one, because its bytes are others (RFC 9110 section 8.8.3.3). Flush sends what was written
+// so far, compressed.
+//
+// A page that shows a secret beside text the requester chose, over TLS, tells
+// the secret by its compressed length to those who can make many requests and
+// watch (BREACH). Tokens that change with every response, as the nonce of
+// [Nonce] does, are not exposed; for others, answer with
+// Cache-Control: no-transform.
+func Compress() Middleware {
+	c := newCompression()
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if x.coding != nil { // compressed outside already
+			next.ServeHTTP(w, r)
+			return
+		}
+		x.coding, x.accept, x.ranged = c, r.Header["Accept-Encoding"], r.Header["Range"] != nil
+		done := false
+		defer func() {
+			if !done { // a panic: what is held back is not the answer
+				x.abandon()
+			}
+		}()
+		next.ServeHTTP(w, r)
+		done = true
+		x.finish()
+	})
+}
+
+// A coding is a content coding of RFC 9110 section 8.4.1.
+type coding uint8
+
+const (
+	identity coding = iota
+	gzipped
+	zstandard
+
+	codingCount
+)
+
+var contentEncoding = [codingCount][]string{gzipped: {"gzip"}, zstandard: {"zstd"}}
+
+// compression keeps the compressors of one middleware for the next request:
+// making one costs more than most responses.
+type compression struct {
+	pools [codingCount]sync.Pool
+}
+
+func newCompression() *compression {
+	c := &compression{}
+	c.pools[gzipped].New = func() any {
+		enc, err := gzip.NewWriterLevel(nil, gzipLevel)
+		return newCompressor(gzipped, enc, err)
+	}
+	c.pools[zstandard].New = func() any {
+		// One block at a time, on the goroutine that writes. The window is within the
+		// 8 MiB that RFC 9659 allows on the web, and small because one is kept per
+		// response.
+		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
+			zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true))
+		return newCompressor(zstandard, enc, err)
+	}
+	return c
+}
+
+const (
+	gzipLevel  = 3
+	zstdWindow = 128 << 10
+)
+
+// compressor compresses one response. Until the body is long enough it only
+// holds it back.
+type compressor struct {
+	coding  coding
+	encoder interface {
+		io.WriteCloser
+		Flush() error
+		Reset(io.Writer)
+	}
+	held []byte
+	used bool // the encoder has a response
+}
+
+func newCompressor(by coding, encoder interface {
+	io.WriteCloser
+	Flush() error
+	Reset(io.Writer)
+}, err error) *compressor {
+	if err != nil { // the options above are constants
+		panic("backend: Compress: " + err.Error())
+	}
+	return &compressor{coding: by, encoder: encoder, held: make([]byte, 0, minCompress)}
+}
+
+func (c *compressor) Write(p []byte) (int, error) { return c.encoder.Write(p) }
+
+func (c *compressor) Flush() error { return c.encoder.Flush() }
+
+func (c *compressor) Close() {
+	if c.used {
+		c.encoder.Close()
+	}
+}
+
+// releaseCompressor gives the compressor back, empty. x.writing is held, so
+// that no write of a handler which outlived its request is still inside.
+func (x *exchange) releaseCompressor() {
+	c := x.compress
+	if c == nil {
+		return
+	}
+	x.compress = nil
+	c.held = c.held[:0]
+	if c.used {
+		c.encoder.Reset(nil)
+		c.used = false
+	}
+	x.coding.pools[c.coding].Put(c)
+}
+
+// abandon ends compression without ending the response.
+func (x *exchange) abandon() {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	x.releaseCompressor()
+	if !x.committed {
+		x.coding = nil
+	}
+	x.finished = x.committed
+}
+
+// holds reports whether the header has to wait for the length of the body:
+// compression is possible and its length is unknown.
+func (x *exchange) holds() bool {
+	if x.coding == nil || x.head || !bodyAllowed(x.status) {
+		return false
+	}
+	head := x.w.Header()
+	return head["Content-Length"] == nil && compressible(head, x.ranged) && acceptedCoding(x.accept) != identity
+}
+
+// hold keeps p back while the body is too short to compress, and reports
+// whether it did.
+func (x *exchange) hold(p []byte) bool {
+	if x.compress == nil {
+		if len(p) >= minCompress || !x.holds() {
+			return false
+		}
+		x.compress = x.coding.pools[acceptedCoding(x.accept)].Get().(*compressor)
+	}
+	if len(x.compress.held)+len(p) >= minCompress {
+		return false
+	}
+	x.compress.held = append(x.compress.held, p...)
+	return true
+}
+
+// sendHeld writes what was held back, after the header.
+func (x *exchange) sendHeld() error {
+	c := x.compress
+	if c == nil {
+		return nil
+	}
+	var err error
+	if c.used {
+		_, err = c.encoder.Write(c.held)
+		c.held = c.held[:0]
+		return err
+	}
+	if len(c.held) > 0 {
+		_, err = rawBody{x}.Write(c.held)
+	}
+	x.releaseCompressor()
+	return err
+}
+
+// encode decides about compression and edits the header accordingly. long
+// speaks for a body without Content-Length.
+func (x *exchange) encode(head http.Header, long bool) {
+	if length := head["Content-Length"]; len(length) == 1 {
+		n, err := strconv.ParseInt(length[0], 10, 64)
+		long = err == nil && n >= minCompress
+	}
+	if x.status == http.StatusNotModified { // has the Vary of the response it stands for
+		addVary(head, varyEncoding)
+	}
+	if !long || !bodyAllowed(x.status) || !compressible(head, x.ranged) {
+		return
+	}
+	addVary(head, varyEncoding)
+	by := acceptedCoding(x.accept)
+	if by == identity || x.head {
+		return
+	}
+	if x.compress == nil {
+		x.compress = x.coding.pools[by].Get().(*compressor)
+	}
+	x.compress.encoder.Reset(rawBody{x})
+	x.compress.used = true
+	x.encoded = true
+	head["Content-Encoding"] = contentEncoding[by]
+	delete(head, "Content-Length")
+	delete(head, "Accept-Ranges")
+	if tag := head["Etag"]; len(tag) == 1 && strings.HasPrefix(tag[0], `"`) {
+		head["Etag"] = []string{"W/" + tag[0]}
+	}
+}
+
+// compressible reports whether the rules of Compress, apart from the length,
+// let the response be compressed.
+func compressible(head http.Header, ranged bool) bool {
+	if ranged || head["Content-Encoding"] != nil || head["Content-Range"] != nil || head["Content-Digest"] != nil || head["Trailer"] != nil {
+		return false
+	}
+	for _, line := range head["Cache-Control"] {
+		if strings.Contains(strings.ToLower(line), "no-transform") {
+			return false
+		}
+	}
+	types := head["Content-Type"]
+	return len(types) == 1 && compressibleType(types[0])
+}
+
+// compressibleType reports whether bodies of the content type usually shrink.
+func compressibleType(contentType string) bool {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	if strings.HasPrefix(mediaType, "text/") {
+		return mediaType != "text/event-stream"
+	}
+	if strings.HasSuffix(mediaType, "+json") || strings.HasSuffix(mediaType, "+xml") {
+		return true
+	}
+	switch mediaType {
+	case "application/json", "application/x-ndjson", "application/jsonl", "application/xml", "application/javascript",
+		"application/wasm", "application/graphql", "application/yaml", "image/bmp", "font/ttf", "font/otf":
+		return true
+	}
+	return false
+}
+
+// acceptedCoding returns the coding that Accept-Encoding lines prefer, of those
+// we have. Without the header, and where it cannot be read, that is identity:
+// RFC 9110 allows any then, but clients who say nothing seldom decode.
+func acceptedCoding(lines []string) coding {
+	const unsaid = -1
+	weights := [codingCount]int{unsaid, unsaid, unsaid}
+	others := unsaid
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			name, weight, ok := parseCoding(item)
+			if !ok {
+				continue
+			}
+			switch {
+			case name == "*":
+				others = weight
+			case strings.EqualFold(name, "gzip"), strings.EqualFold(name, "x-gzip"):
+				weights[gzipped] = weight
+			case strings.EqualFold(name, "zstd"):
+				weights[zstandard] = weight
+			case strings.EqualFold(name, "identity"):
+				weights[identity] = weight
+			}
+		}
+	}
+	best, most := identity, max(weights[identity], 0)
+	for _, c := range [...]coding{zstandard, gzipped} {
+		weight := weights[c]
+		if weight == unsaid {
+			weight = others
+		}
+		// A coding named beside identity at the same weight is welcome.
+		if weight > 0 && (weight > most || weight == most && best == identity) {
+			best, most = c, weight
+		}
+	}
+	return best
+}
+
+// parseCoding reads one item of an Accept-Encoding list: a name and its weight
+// in thousandths.
+func parseCoding(item string) (name string, weight int, ok bool) {
+	name, params, hasParams := strings.Cut(item, ";")
+	name = strings.Trim(name, " \t")
+	if name == "" {
+		return "", 0, false
+	}
+	if !hasParams {
+		return name, 1000, true
+	}
+	params = strings.Trim(params, " \t")
+	if len(params) < 2 || params[0]|0x20 != 'q' || params[1] != '=' {
+		return "", 0, false
+	}
+	weight, ok = parseWeight(params[2:])
+	return name, weight, ok
+}
+
+// parseWeight reads a qvalue of RFC 9110 section 12.4.2, in thousandths.
+func parseWeight(s string) (int, bool) {
+	if s == "" || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
+		return 0, false
+	}
+	weight, unit := int(s[0]-'0')*1000, 100
+	for i := 2; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		weight += int(s[i]-'0') * unit
+		unit /= 10
+	}
+	return weight, weight <= 1000
+}
+
+// addVary adds a field name to Vary, without a copy where it is the only one.
+func addVary(head http.Header, name []string) {
+	old := head["Vary"]
+	if old == nil {
+		head["Vary"] = name
+		return
+	}
+	for _, line := range old {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.TrimSpace(item); item == "*" || strings.EqualFold(item, name[0]) {
+				return
+			}
+		}
+	}
+	head["Vary"] = append(slices.Clip(old), name[0])
+}
+
+var (
+	varyEncoding = []string{"Accept-Encoding"}
+	varyOrigin   = []string{"Origin"}
+)

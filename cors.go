@@ -1,0 +1,165 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CORSConfig says which other origins' scripts may read responses. The zero
+// value allows none.
+type CORSConfig struct {
+	// Origins lists the allowed origins exactly as browsers send them, such as
+	// "https://app.example.com". "*" alone allows any, without credentials.
+	// "null" cannot be allowed: every sandboxed page has it.
+	Origins []string
+	// Methods lists the allowed methods. Defaults to GET, HEAD, POST, PUT, PATCH
+	// and DELETE.
+	Methods []string
+	// Headers lists the request headers scripts may set beyond those that need no
+	// permission. Defaults to Authorization and Content-Type.
+	Headers []string
+	// Expose lists the response headers scripts may read beyond the basic ones.
+	// Defaults to Retry-After and X-Request-Id.
+	Expose []string
+	// Credentials allows requests with cookies. Such an origin can do everything
+	// that the user can.
+	Credentials bool
+	// MaxAge is how long browsers may remember a preflight, in whole seconds.
+	// Defaults to 10 minutes.
+	MaxAge time.Duration
+}
+
+// CORS returns middleware that lets scripts of other origins read responses
+// (Fetch standard, section 3.3), and answers their preflight requests with 204
+// before the handler. Every response has Vary: Origin. An origin that is not
+// allowed gets no Access-Control header; its requests are served all the same,
+// since only browsers keep to CORS: it opens doors and closes none.
+//
+// Requests that change something also have to pass [CrossOrigin], if it is
+// used. [Stack] arranges that: with Credentials, the origins are trusted there;
+// without, they pass as long as they carry neither cookies nor other
+// credentials that browsers send by themselves.
+//
+// Invalid values panic, "*" with Credentials among them.
+func CORS(config CORSConfig) Middleware {
+	c, err := newCORS(config)
+	must("CORS", err)
+	return layer(c.serve)
+}
+
+// cors is a CORSConfig made ready: header values are slices shared by all
+// responses.
+type cors struct {
+	origins                                       map[string][]string // origin → Access-Control-Allow-Origin
+	any                                           []string            // the same for any origin, or nil
+	methods, headers, expose, credentials, maxAge []string
+}
+
+func newCORS(config CORSConfig) (*cors, error) {
+	c := &cors{
+		origins: map[string][]string{},
+		methods: headerList(config.Methods, "GET, HEAD, POST, PUT, PATCH, DELETE"),
+		headers: headerList(config.Headers, "Authorization, Content-Type"),
+		expose:  headerList(config.Expose, "Retry-After, X-Request-Id"),
+	}
+	var errs []error
+	for _, origin := range config.Origins {
+		if origin == "*" {
+			c.any = []string{"*"}
+			continue
+		}
+		errs = append(errs, checkOrigin(origin))
+		c.origins[origin] = []string{origin}
+	}
+	if config.Credentials {
+		c.credentials = []string{"true"}
+	}
+	if c.any != nil && config.Credentials {
+		errs = append(errs, errors.New(`origin "*" with Credentials would give every site the user's account; list the origins`))
+	}
+	if c.any != nil && len(config.Origins) > 1 {
+		errs = append(errs, errors.New(`origin "*" beside others; leave one or the other`))
+	}
+	maxAge := config.MaxAge
+	if maxAge == 0 {
+		maxAge = 10 * time.Minute
+	}
+	if maxAge < time.Second {
+		errs = append(errs, fmt.Errorf("MaxAge %v is shorter than a second", maxAge))
+	}
+	c.maxAge = []string{strconv.FormatInt(int64(maxAge/time.Second), 10)}
+	errs = append(errs, checkTokens("method", config.Methods), checkTokens("header", config.Headers), checkTokens("header", config.Expose))
+	return c, errors.Join(errs...)
+}
+
+func headerList(names []string, otherwise string) []string {
+	if len(names) == 0 {
+		return []string{otherwise}
+	}
+	return []string{strings.Join(names, ", ")}
+}
+
+// checkTokens refuses names that are not tokens (RFC 9110 section 5.6.2), and
+// "*", which means all only where there are no credentials.
+func checkTokens(what string, names []string) error {
+	var errs []error
+	for _, name := range names {
+		if !isToken(name) || name == "*" {
+			errs = append(errs, fmt.Errorf("CORS %s %q is not a name", what, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	head := w.Header()
+	x.cors = true // said again when the header is sent: handlers set Vary too
+	addVary(head, varyOrigin)
+	origin := r.Header.Get("Origin")
+	preflight := r.Method == http.MethodOptions && origin != "" && r.Header["Access-Control-Request-Method"] != nil
+	if allowed := c.allowOrigin(origin); allowed != nil {
+		head["Access-Control-Allow-Origin"] = allowed
+		if c.credentials != nil {
+			head["Access-Control-Allow-Credentials"] = c.credentials
+		}
+		if preflight {
+			head["Access-Control-Allow-Methods"] = c.methods
+			head["Access-Control-Allow-Headers"] = c.headers
+			head["Access-Control-Max-Age"] = c.maxAge
+		} else {
+			head["Access-Control-Expose-Headers"] = c.expose
+		}
+	}
+	if preflight {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	next.ServeHTTP(w, r)
+}
+
+// allowOrigin returns the Access-Control-Allow-Origin for an origin, or nil.
+func (c *cors) allowOrigin(origin string) []string {
+	if origin == "" {
+		return nil
+	}
+	if c.any != nil {
+		return c.any
+	}
+	return c.origins[origin]
+}
+
+func (c *cors) allows(origin string) bool { return c.allowOrigin(origin) != nil }

@@ -1,0 +1,251 @@
+package backend
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file sets the response headers that make browsers careful, and the
+// charset they should not have to guess. It does not set cookies or caching.
+
+// HeadersConfig configures [SecureHeaders]. The zero value is what an
+// application with its own scripts and styles needs.
+type HeadersConfig struct {
+	// HTMLPolicy is the Content-Security-Policy of HTML responses. "{nonce}"
+	// stands for the request's nonce. It must have frame-ancestors, base-uri and
+	// object-src (or default-src 'none'). Defaults to scripts by nonce with
+	// 'strict-dynamic', styles of the own origin or by nonce, everything else
+	// from the own origin, images from data: URLs too, forms to the own origin,
+	// no frames around it, no plug-ins.
+	HTMLPolicy string
+	// PermissionsPolicy is the Permissions-Policy of HTML responses. Defaults to
+	// none of: accelerometer, camera, display-capture, geolocation, gyroscope,
+	// magnetometer, microphone, midi, payment, usb.
+	PermissionsPolicy string
+	// HSTS is how long browsers refuse to speak plain HTTP to this host, in whole
+	// seconds. Defaults to 2 years.
+	HSTS time.Duration
+	// HSTSHostOnly leaves subdomains out of it. Set it where some of them have no
+	// TLS.
+	HSTSHostOnly bool
+}
+
+const (
+	htmlPolicy = "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'self' 'nonce-{nonce}'; " +
+		"img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+	noPermissions = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), " +
+		"magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
+	twoYears = 2 * 365 * 24 * time.Hour
+)
+
+// SecureHeaders returns middleware that sets security headers on every
+// response:
+//
+//   - X-Content-Type-Options: nosniff and Cross-Origin-Resource-Policy: same-origin;
+//   - Content-Security-Policy: for HTML, [HeadersConfig.HTMLPolicy] with a fresh
+//     nonce; for everything else, a policy under which nothing may load;
+//   - Referrer-Policy: same-origin for HTML (with no-referrer, browsers would
+//     send Origin: null with the page's own forms), no-referrer for the rest;
+//   - for HTML, Cross-Origin-Opener-Policy: same-origin and Permissions-Policy;
+//   - over TLS, Strict-Transport-Security (RFC 6797), for two years with
+//     subdomains. Behind a proxy that ends TLS this needs [Proxies] outside.
+//
+// Whether a response is HTML is decided when its header is sent, by its
+// Content-Type, which is detected as net/http would if the handler names none.
+// Text and XML types without a charset get charset=utf-8; a handler that sends
+// another encoding says so. A header that the handler set wins, and one that it
+// deleted stays away.
+//
+// Invalid values panic.
+func SecureHeaders(config HeadersConfig) Middleware {
+	set, err := newHeaderSet(config)
+	must("SecureHeaders", err)
+	return layer(set.serve)
+}
+
+// Nonce returns the Content-Security-Policy nonce of the request, to be put
+// into the nonce attribute of a page's own script and style elements. It is 128
+// random bits in base64, the same for the whole request, never the same for two
+// requests. Without [SecureHeaders] around the handler it is empty. It is safe
+// for concurrent use.
+func Nonce(ctx context.Context) string {
+	x := exchangeFrom(ctx)
+	if x == nil || x.headers == nil {
+		return ""
+	}
+	return x.cspNonce()
+}
+
+func (x *exchange) cspNonce() string {
+	x.nonceOnce.Do(func() {
+		var b [16]byte
+		rand.Read(b[:])
+		x.nonce = base64.StdEncoding.EncodeToString(b[:])
+	})
+	return x.nonce
+}
+
+// headerSet is a HeadersConfig made ready: values are slices shared by all
+// responses, which nobody changes.
+type headerSet struct {
+	policy      []string // the HTML policy, cut at its nonces
+	permissions []string
+	hsts        []string
+}
+
+var (
+	corpSameOrigin = []string{"same-origin"}
+	coopSameOrigin = []string{"same-origin"}
+	apiReferrer    = []string{"no-referrer"}
+	htmlReferrer   = []string{"same-origin"}
+)
+
+func newHeaderSet(config HeadersConfig) (*headerSet, error) {
+	policy, permissions, hsts := config.HTMLPolicy, config.PermissionsPolicy, config.HSTS
+	if policy == "" {
+		policy = htmlPolicy
+	}
+	if permissions == "" {
+		permissions = noPermissions
+	}
+	if hsts == 0 {
+		hsts = twoYears
+	}
+	strict := "max-age=" + strconv.FormatInt(int64(hsts/time.Second), 10)
+	if !config.HSTSHostOnly {
+		strict += "; includeSubDomains"
+	}
+	return &headerSet{
+		policy:      strings.Split(policy, "{nonce}"),
+		permissions: []string{permissions},
+		hsts:        []string{strict},
+	}, errors.Join(checkPolicy(policy), checkValue("PermissionsPolicy", permissions), checkHSTS(hsts))
+}
+
+// checkPolicy refuses a policy without the directives that nothing else
+// replaces: default-src does not cover them, or is too easily wide.
+func checkPolicy(policy string) error {
+	err := checkValue("HTMLPolicy", policy)
+	has := map[string]bool{}
+	for directive := range strings.SplitSeq(policy, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), " ")
+		has[strings.ToLower(name)] = true
+		if strings.EqualFold(name, "default-src") && strings.TrimSpace(value) == "'none'" {
+			has["object-src"] = true
+		}
+	}
+	for _, name := range []string{"frame-ancestors", "base-uri", "object-src"} {
+		if !has[name] {
+			err = errors.Join(err, fmt.Errorf("HTMLPolicy %q has no %s; add one, such as %s 'none'", policy, name, name))
+		}
+	}
+	return err
+}
+
+func checkHSTS(d time.Duration) error {
+	if d < time.Second {
+		return fmt.Errorf("HSTS %v is shorter than a second", d)
+	}
+	return nil
+}
+
+// checkValue refuses what is not a header value: visible ASCII and spaces.
+func checkValue(what, value string) error {
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return fmt.Errorf("%s %q has a character that a header cannot carry", what, value)
+		}
+	}
+	return nil
+}
+
+func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	x.headers = s
+	s.begin(x, w.Header())
+	next.ServeHTTP(w, r)
+	x.finish()
+}
+
+// begin sets what every response has; for the response of a handler that
+// writes nothing it is all there is.
+func (s *headerSet) begin(x *exchange, head http.Header) {
+	head["X-Content-Type-Options"] = nosniff
+	head["Content-Security-Policy"] = closedPolicy
+	head["Referrer-Policy"] = apiReferrer
+	head["Cross-Origin-Resource-Policy"] = corpSameOrigin
+	if x.https {
+		head["Strict-Transport-Security"] = s.hsts
+	}
+}
+
+// amend adds what depends on the content type, before the header is sent. What
+// begin set is known by its slice; anything else is the handler's.
+func (s *headerSet) amend(x *exchange, head http.Header) {
+	types := head["Content-Type"]
+	if len(types) != 1 {
+		return
+	}
+	mediaType, params, _ := strings.Cut(types[0], ";")
+	mediaType = strings.TrimSpace(mediaType)
+	if isText(mediaType) && !hasCharset(params) {
+		head["Content-Type"] = withCharset(types[0])
+	}
+	if !strings.EqualFold(mediaType, "text/html") && !strings.EqualFold(mediaType, "application/xhtml+xml") {
+		return
+	}
+	if same(head["Content-Security-Policy"], closedPolicy) {
+		head["Content-Security-Policy"] = []string{strings.Join(s.policy, x.cspNonce())}
+	}
+	if same(head["Referrer-Policy"], apiReferrer) {
+		head["Referrer-Policy"] = htmlReferrer
+	}
+	setDefault(head, "Cross-Origin-Opener-Policy", coopSameOrigin)
+	setDefault(head, "Permissions-Policy", s.permissions)
+}
+
+// same reports whether two header values are one and the same slice.
+func same(a, b []string) bool {
+	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
+}
+
+func setDefault(head http.Header, name string, value []string) {
+	if _, set := head[name]; !set {
+		head[name] = value
+	}
+}
+
+// isText reports whether a media type is text that a charset should name [ASVS
+// 5.0 4.1.1]. JSON is UTF-8 by definition (RFC 8259).
+func isText(mediaType string) bool {
+	return len(mediaType) > 5 && strings.EqualFold(mediaType[:5], "text/") ||
+		len(mediaType) >= 4 && (strings.EqualFold(mediaType[len(mediaType)-4:], "/xml") || strings.EqualFold(mediaType[len(mediaType)-4:], "+xml"))
+}
+
+func hasCharset(params string) bool {
+	for param := range strings.SplitSeq(params, ";") {
+		name, _, _ := strings.Cut(strings.TrimSpace(param), "=")
+		if strings.EqualFold(name, "charset") {
+			return true
+		}
+	}
+	return false
+}
+
+func withCharset(contentType string) []string {
+	switch contentType {
+	case "text/html":
+		return htmlType
+	case "text/plain":
+		return plainType
+	}
+	return []string{strings.TrimRight(contentType, "; ") + "; charset=utf-8"}
+}
+
+var plainType = []string{"text/plain; charset=utf-8"}
