@@ -96,13 +96,12 @@ func (b below) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // afterSegments returns the path without its first n segments, at least "/".
+// Middleware may have changed the path that was matched, so it is not relied
+// upon.
 func afterSegments(path string, n int) string {
 	for range n {
-		i := strings.IndexByte(path[1:], '/')
-		if i < 0 {
-			return "/"
-		}
-		path = path[1+i:]
+		_, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		path = "/" + path
 	}
 	return path
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -100,10 +101,24 @@ func setPattern(req *http.Request, pattern string) {
 func redirectToSubtree(w http.ResponseWriter, req *http.Request) {
 	location := req.URL.EscapedPath() + "/"
 	if req.URL.RawQuery != "" {
-		location += "?" + req.URL.RawQuery
+		location += "?" + escapeQuery(req.URL.RawQuery)
 	}
 	w.Header()["Location"] = []string{location}
 	writeEmpty(w, http.StatusTemporaryRedirect)
+}
+
+// escapeQuery encodes what a query may hold here and a Location may not: bytes
+// that are not visible ASCII, and a fragment.
+func escapeQuery(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c > ' ' && c < 0x7f && c != '#' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // refuse answers a request whose path must not be looked up.

@@ -47,7 +47,7 @@ const none = -1
 // New compiles a table. Patterns are known by their index from then on. No two
 // may have the same [Pattern.Key].
 func New(patterns []Pattern) *Table {
-	t := &Table{static: map[string]*leaf{}, methods: methodSet{}}
+	t := &Table{static: map[string]*leaf{}, methods: methodSet{http.MethodOptions: true}}
 	t.searches.New = func() any { return newSearch() }
 	for _, s := range shapesOf(patterns) {
 		t.methods.add(s)

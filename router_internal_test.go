@@ -1,0 +1,71 @@
+package backend
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRouterTellsTheExchangeItsPattern(t *testing.T) {
+	t.Parallel()
+	r := NewRouter()
+	r.Use(func(next http.Handler) http.Handler { // a copy between the log and the routes
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			next.ServeHTTP(w, req.WithContext(req.Context()))
+		})
+	})
+	r.HandleFunc("GET /a/{x}", func(http.ResponseWriter, *http.Request) {})
+	r.HandleFunc("GET /tree/", func(http.ResponseWriter, *http.Request) {})
+	for path, want := range map[string]string{"/a/1": "GET /a/{x}", "/tree": "GET /tree/", "/no": "", "/a%00": ""} {
+		x, req := withExchange(httptest.NewRequest("GET", path, nil))
+		x.pattern = "before"
+		r.ServeHTTP(httptest.NewRecorder(), req)
+		require.Equal(t, want, x.pattern, path)
+	}
+}
+
+// begun is a response wrapper that knows whether the header was sent.
+type begun struct {
+	http.ResponseWriter
+	sent bool
+}
+
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
+func (b *begun) wroteHeader() bool           { return b.sent }
+func (b *begun) Write(p []byte) (int, error) {
+	b.sent = true
+	return b.ResponseWriter.Write(p)
+}
+
+// plain is a wrapper of somebody else.
+type plain struct{ http.ResponseWriter }
+
+func (p plain) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func TestHandlerFuncAbortsAResponseThatHasBegun(t *testing.T) {
+	t.Parallel()
+	failure := Errorf(NotFound, "too late")
+	f := HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if r.URL.Path == "/begun" {
+			w.Write([]byte("half"))
+		}
+		return failure
+	})
+	serve := func(path string) (x *exchange, w *httptest.ResponseRecorder, panicked any) {
+		defer func() { panicked = recover() }()
+		x, req := withExchange(httptest.NewRequest("GET", path, nil))
+		w = httptest.NewRecorder()
+		f.ServeHTTP(plain{&begun{ResponseWriter: plain{w}}}, req)
+		return
+	}
+	x, w, panicked := serve("/begun")
+	require.Equal(t, http.ErrAbortHandler, panicked)
+	require.Equal(t, "half", w.Body.String())
+	require.Equal(t, failure, x.err, "reported")
+
+	_, w, panicked = serve("/not-begun")
+	require.Nil(t, panicked)
+	require.Equal(t, 404, w.Code)
+}
