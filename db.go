@@ -95,22 +95,15 @@ func (c DBConfig) withDefaults(engine Engine) (DBConfig, error) {
 	if c.Engine != "" && c.Engine != engine {
 		wrong = append(wrong, fmt.Errorf("DBConfig.Engine is %q, and this is %s", c.Engine, engine))
 	}
-	setDefault(&c.MaxConns, max(10, 4*runtime.GOMAXPROCS(0)))
+	setZero(&c.MaxConns, max(10, 4*runtime.GOMAXPROCS(0)))
 	if engine != SQLite {
-		setDefault(&c.MaxConnLifetime, 30*time.Minute)
-		setDefault(&c.MaxConnIdleTime, 5*time.Minute)
+		setZero(&c.MaxConnLifetime, 30*time.Minute)
+		setZero(&c.MaxConnIdleTime, 5*time.Minute)
 	}
-	setDefault(&c.ConnectTimeout, 5*time.Second)
-	setDefault(&c.Timeout, 30*time.Second)
+	setZero(&c.ConnectTimeout, 5*time.Second)
+	setZero(&c.Timeout, 30*time.Second)
 	c.Engine = engine
 	return c, errors.Join(wrong...)
-}
-
-func setDefault[T comparable](value *T, other T) {
-	var zero T
-	if *value == zero {
-		*value = other
-	}
 }
 
 // DB is a database: PostgreSQL, MySQL, MariaDB or SQLite, all used in the same

@@ -20,7 +20,7 @@ func (f HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if responseBegun(w) {
-		reportError(r, Internal, err) // Internal: logged even without an access log
+		reportError(w, r, Internal, err) // Internal: logged even without an access log
 		panic(http.ErrAbortHandler)
 	}
 	WriteError(w, r, err)

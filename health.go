@@ -66,7 +66,7 @@ func NewHealth(checks ...HealthCheck) *Health {
 			panic(fmt.Sprintf("backend: the timeout of health check %q is negative; leave it out for the default", check.Name))
 		}
 		names[check.Name] = true
-		setDefault(&check.Timeout, 2*time.Second)
+		setZero(&check.Timeout, 2*time.Second)
 	}
 	return &Health{checks: checks}
 }

@@ -24,7 +24,7 @@ func (c ServerConfig) listen(ctx context.Context) (net.Listener, error) {
 		return c.Listener, nil
 	}
 	addr := c.Addr
-	setDefault(&addr, "127.0.0.1:8080")
+	setZero(&addr, "127.0.0.1:8080")
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		return listenUnix(ctx, path)
 	}

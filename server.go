@@ -86,14 +86,14 @@ func (c ServerConfig) withDefaults() (ServerConfig, error) {
 	if c.TLS != nil && c.TLS.MinVersion != 0 && c.TLS.MinVersion < tls.VersionTLS12 {
 		wrong = append(wrong, fmt.Errorf("ServerConfig.TLS.MinVersion is %s; TLS 1.2 is the least", tls.VersionName(c.TLS.MinVersion)))
 	}
-	setDefault(&c.ReadHeaderTimeout, 5*time.Second)
-	setDefault(&c.ReadTimeout, 30*time.Second)
-	setDefault(&c.WriteTimeout, 60*time.Second)
-	setDefault(&c.IdleTimeout, 90*time.Second)
-	setDefault(&c.MaxHeaderBytes, 64<<10)
-	setDefault(&c.ShutdownTimeout, 20*time.Second)
+	setZero(&c.ReadHeaderTimeout, 5*time.Second)
+	setZero(&c.ReadTimeout, 30*time.Second)
+	setZero(&c.WriteTimeout, 60*time.Second)
+	setZero(&c.IdleTimeout, 90*time.Second)
+	setZero(&c.MaxHeaderBytes, 64<<10)
+	setZero(&c.ShutdownTimeout, 20*time.Second)
 	if c.Health != nil {
-		setDefault(&c.DrainDelay, 3*time.Second)
+		setZero(&c.DrainDelay, 3*time.Second)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
