@@ -1,0 +1,223 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+// client uses a running program the way its users do.
+type client struct {
+	t   *testing.T
+	url string
+}
+
+// start runs the whole program on every engine.
+func start(t *testing.T, test func(t *testing.T, c client)) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Migrate(t.Context(), migrations))
+		server := httptest.NewServer(routes(&App{db}, backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})))
+		t.Cleanup(server.Close)
+		test(t, client{t, server.URL})
+	})
+}
+
+// do sends a request as a script of the same origin would, and does not follow
+// redirects.
+func (c client) do(method, path, contentType, body string) (*http.Response, string) {
+	c.t.Helper()
+	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(body))
+	require.NoError(c.t, err)
+	request.Header.Set("Sec-Fetch-Site", "same-origin")
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	require.NoError(c.t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(c.t, err)
+	return response, string(text)
+}
+
+// json calls the API and decodes the answer.
+func (c client) json(method, path, body string, status int) (answer map[string]any) {
+	c.t.Helper()
+	response, text := c.do(method, path, "application/json", body)
+	require.Equal(c.t, status, response.StatusCode, text)
+	if status != http.StatusNoContent {
+		require.NoError(c.t, json.Unmarshal([]byte(text), &answer), text)
+	}
+	return answer
+}
+
+func (c client) form(path string, fields url.Values) (*http.Response, string) {
+	c.t.Helper()
+	return c.do("POST", path, "application/x-www-form-urlencoded", fields.Encode())
+}
+
+func TestAPI(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		note := c.json("POST", "/api/notes", `{"title":"Täg ?","text":"100% <b>"}`, http.StatusCreated)
+		path := "/api/notes/" + note["id"].(string)
+		require.Equal(t, note, c.json("GET", path, "", http.StatusOK))
+
+		changed := c.json("PATCH", path, `{"text":"other"}`, http.StatusOK)
+		require.Equal(t, "Täg ?", changed["title"])
+		require.Equal(t, "other", changed["text"])
+		require.Equal(t, note["created"], changed["created"])
+
+		c.json("DELETE", path, "", http.StatusNoContent)
+		require.Equal(t, "not_found", c.json("GET", path, "", http.StatusNotFound)["code"])
+		require.Equal(t, "not_found", c.json("DELETE", path, "", http.StatusNotFound)["code"])
+		require.Equal(t, "not_found", c.json("PATCH", path, "{}", http.StatusNotFound)["code"])
+	})
+}
+
+func TestSearch(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		for _, title := range []string{"Milk", "50% off", "a_b", "axb", "back\\slash", "bang!"} {
+			c.json("POST", "/api/notes", `{"title":`+quote(title)+`}`, http.StatusCreated)
+		}
+		for search, want := range map[string][]string{
+			"":       {"bang!", "back\\slash", "axb", "a_b", "50% off", "Milk"},
+			"MILK":   {"Milk"},
+			"%":      {"50% off"},
+			"_":      {"a_b"},
+			"\\":     {"back\\slash"},
+			"!":      {"bang!"},
+			"' OR 1": {},
+		} {
+			response, text := c.do("GET", "/api/notes?search="+url.QueryEscape(search), "", "")
+			require.Equal(t, http.StatusOK, response.StatusCode)
+			var notes []Note
+			require.NoError(t, json.Unmarshal([]byte(text), &notes))
+			titles := []string{}
+			for _, note := range notes {
+				titles = append(titles, note.Title)
+			}
+			require.Equal(t, want, titles, search)
+		}
+	})
+}
+
+func TestBadInput(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		for name, test := range map[string]struct {
+			contentType, body string
+			status            int
+			pointer           string
+		}{
+			"no title":       {"application/json", `{}`, 422, "/title"},
+			"blank title":    {"application/json", `{"title":" "}`, 422, "/title"},
+			"long title":     {"application/json", `{"title":` + quote(strings.Repeat("ä", 201)) + `}`, 422, "/title"},
+			"long text":      {"application/json", `{"title":"a","text":` + quote(strings.Repeat("ä", 10_001)) + `}`, 422, "/text"},
+			"NUL":            {"application/json", `{"title":"a\u0000b"}`, 422, ""},
+			"unknown field":  {"application/json", `{"title":"a","owner":"b"}`, 400, ""},
+			"wrong type":     {"application/json", `{"title":1}`, 400, ""},
+			"two values":     {"application/json", `{"title":"a"}{}`, 400, ""},
+			"not JSON":       {"application/json", `title=a`, 400, ""},
+			"empty":          {"application/json", ``, 400, ""},
+			"a form":         {"application/x-www-form-urlencoded", `title=a`, 415, ""},
+			"no type":        {"", `{"title":"a"}`, 415, ""},
+			"over the limit": {"application/json", `{"title":"a","text":` + quote(strings.Repeat("a", 1<<20)) + `}`, 413, ""},
+		} {
+			response, text := c.do("POST", "/api/notes", test.contentType, test.body)
+			require.Equal(t, test.status, response.StatusCode, name)
+			require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"), name)
+			var problem struct {
+				Errors []backend.FieldError `json:"errors"`
+			}
+			require.NoError(t, json.Unmarshal([]byte(text), &problem), name)
+			if test.pointer != "" {
+				require.Equal(t, test.pointer, problem.Errors[0].Pointer, name)
+			}
+		}
+		_, text := c.do("GET", "/api/notes", "", "")
+		require.Equal(t, "[]\n", text, "nothing was stored")
+
+		long := strings.Repeat("ä", 200)
+		require.Equal(t, long, c.json("POST", "/api/notes", `{"title":`+quote(long)+`}`, http.StatusCreated)["title"])
+	})
+}
+
+func TestPage(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		response, text := c.do("GET", "/", "", "")
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.Contains(t, text, "There are no notes yet")
+		nonce := regexp.MustCompile(`<style nonce="([^"]+)">`).FindStringSubmatch(text)
+		require.NotNil(t, nonce)
+		require.Contains(t, response.Header.Get("Content-Security-Policy"), "'nonce-"+strings.ReplaceAll(nonce[1], "&#43;", "+")+"'")
+		require.NotContains(t, text, "<script", "the page works without scripts")
+
+		response, _ = c.form("/notes", url.Values{"title": {"<script>alert(1)</script>"}, "text": {"a\nb"}})
+		require.Equal(t, http.StatusSeeOther, response.StatusCode)
+		require.Equal(t, "/", response.Header.Get("Location"))
+		_, text = c.do("GET", "/", "", "")
+		require.Contains(t, text, "&lt;script&gt;alert(1)&lt;/script&gt;")
+
+		edit := regexp.MustCompile(`/notes/[A-Z0-9]+`).FindString(text)
+		_, text = c.do("GET", edit, "", "")
+		require.Contains(t, text, `value="&lt;script&gt;alert(1)&lt;/script&gt;"`)
+		response, text = c.form(edit, url.Values{"title": {""}, "text": {"kept & safe"}})
+		require.Equal(t, http.StatusUnprocessableEntity, response.StatusCode)
+		require.Contains(t, text, "A note needs a title.")
+		require.Contains(t, text, "kept &amp; safe", "what was typed is not lost")
+		response, _ = c.form(edit, url.Values{"title": {"Changed"}, "text": {""}})
+		require.Equal(t, http.StatusSeeOther, response.StatusCode)
+		_, text = c.do("GET", "/?search=chan", "", "")
+		require.Contains(t, text, "<h2>Changed</h2>")
+		_, text = c.do("GET", "/?search=nope", "", "")
+		require.Contains(t, text, "No note has “nope” in it.")
+
+		response, _ = c.form(edit+"/delete", nil)
+		require.Equal(t, http.StatusSeeOther, response.StatusCode)
+		response, _ = c.form(edit+"/delete", nil)
+		require.Equal(t, http.StatusNotFound, response.StatusCode)
+	})
+}
+
+func TestForeignSitesCannotWrite(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		request, err := http.NewRequest("POST", c.url+"/notes", strings.NewReader("title=a"))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set("Origin", "https://evil.example")
+		request.Header.Set("Sec-Fetch-Site", "cross-site")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		response.Body.Close()
+		require.Equal(t, http.StatusForbidden, response.StatusCode)
+		_, text := c.do("GET", "/api/notes", "", "")
+		require.Equal(t, "[]\n", text)
+	})
+}
+
+func TestHealth(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		_, text := c.do("GET", "/healthz", "", "")
+		require.JSONEq(t, `{"status":"ok"}`, text)
+		_, text = c.do("GET", "/readyz", "", "")
+		require.JSONEq(t, `{"status":"ok","checks":{"database":"ok"}}`, text)
+	})
+}
+
+func quote(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(quoted)
+}

@@ -1,0 +1,12 @@
+-- +goose Up
+CREATE TABLE notes (
+	id         VARCHAR(26)  PRIMARY KEY,
+	title      VARCHAR(200) NOT NULL,
+	text       TEXT         NOT NULL,
+	created_at TIMESTAMPTZ NOT NULL,
+	updated_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX notes_by_age ON notes (created_at, id);
+
+-- +goose Down
+DROP TABLE notes;
