@@ -83,12 +83,15 @@ type Router struct {
 
 // routeTable is the part of a router that its groups share.
 type routeTable struct {
-	mu       sync.Mutex
-	entries  []*entry
-	byKey    map[string]*entry
-	mounted  string // where the router became part of another, or ""
-	top      http.Handler
-	compiled atomic.Pointer[compiledTable] // nil when out of date
+	mu      sync.Mutex // guards what follows, and the middleware of router and groups
+	entries []*entry
+	byKey   map[string]*entry
+	mounted string // where the router became part of another, or ""
+	version int    // counts changes
+
+	compiled  atomic.Pointer[compiledTable] // nil when out of date
+	compiling sync.Mutex                    // held while one is made; taken before mu
+	top       wrapped                       // the router's middleware around dispatch
 }
 
 // entry is one route.
@@ -99,7 +102,7 @@ type entry struct {
 	group      *Router      // whose middleware wraps the handler
 	middleware []Middleware // comes after the group's: of a mounted router
 	place      string
-	wrapped    http.Handler // nil until compiled
+	wrapped    wrapped
 }
 
 // RouteInfo describes one route of a [Router].
@@ -134,30 +137,22 @@ func (r *Router) HandleFunc(pattern string, handler func(http.ResponseWriter, *h
 // a group it wraps the handlers of the group's routes, those registered before
 // and those of groups within it, and nothing else.
 //
-// Middleware is applied when the router first serves a request: once on a
-// router, once per route on a group.
+// Middleware is applied when the router first serves a request, once on a
+// router and once per route on a group, and again if more is added later.
 func (r *Router) Use(middleware ...Middleware) {
 	checkMiddleware(middleware)
 	t := r.lock("Use")
 	defer t.mu.Unlock()
 	r.middleware = append(r.middleware, middleware...)
 	t.change()
-	if r.parent == nil {
-		t.top = nil
-		return
-	}
-	for _, e := range t.entries {
-		if e.group.within(r) {
-			e.wrapped = nil
-		}
-	}
 }
 
 // Group returns a view of the router through which routes are registered below
 // a prefix and behind middleware of their own, which runs after that of the
 // groups around it. The prefix is a path like "/api" or "/shops/{shop}" without
-// a slash at the end, or "" for none. Serving requests with a group and listing
-// its routes is the same as doing so with its router.
+// a slash at the end, or "" for none. The prefix itself is a pattern without a
+// path: "GET " in the group "/notes" is "GET /notes". Serving requests with a
+// group and listing its routes is the same as doing so with its router.
 func (r *Router) Group(prefix string, middleware ...Middleware) *Router {
 	checkMiddleware(middleware)
 	return &Router{parent: r, prefix: checkPrefix("Group", prefix), middleware: slices.Clone(middleware)}
@@ -181,8 +176,8 @@ func (r *Router) register(pattern string, handler http.Handler, middleware []Mid
 	if isNil(handler) {
 		panic(fmt.Sprintf("backend: the handler for %q is nil", pattern))
 	}
-	e := newEntry(r.fullPrefix(), pattern)
-	e.handler, e.group, e.middleware, e.place = handler, r, middleware, place
+	full := join(r.fullPrefix(), pattern)
+	e := &entry{pattern: parsePattern(full), text: full, handler: handler, group: r, middleware: middleware, place: place}
 
 	t := r.lock("Handle " + strconv.Quote(pattern))
 	defer t.mu.Unlock()
@@ -198,17 +193,19 @@ func (r *Router) register(pattern string, handler http.Handler, middleware []Mid
 	t.change()
 }
 
-// newEntry parses a pattern and puts the prefix before its path.
-func newEntry(prefix, pattern string) *entry {
-	own := parsePattern(pattern)
+// join puts a prefix before the path of a pattern.
+func join(prefix, pattern string) string {
 	if prefix == "" {
-		return &entry{pattern: own, text: pattern}
+		return pattern
 	}
-	full := prefix + own.Path
-	if own.Method != "" {
-		full = own.Method + " " + full
+	method, path := "", pattern
+	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
+		method, path = pattern[:i]+" ", strings.TrimLeft(pattern[i:], " \t")
 	}
-	return &entry{pattern: parsePattern(full), text: full}
+	if path != "" && path[0] != '/' {
+		parsePattern(pattern) // panics, with what is wrong
+	}
+	return method + prefix + path
 }
 
 func parsePattern(pattern string) route.Pattern {
@@ -237,6 +234,7 @@ func (r *Router) lock(what string) *routeTable {
 
 // change makes the next request compile the table anew.
 func (t *routeTable) change() {
+	t.version++
 	t.compiled.Store(nil)
 }
 
@@ -245,16 +243,6 @@ func (r *Router) root() *Router {
 		r = r.parent
 	}
 	return r
-}
-
-// within reports whether r is the group or a group in it.
-func (r *Router) within(group *Router) bool {
-	for ; r != nil; r = r.parent {
-		if r == group {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *Router) fullPrefix() string {
@@ -293,16 +281,6 @@ func checkMiddleware(middleware []Middleware) {
 			panic(fmt.Sprintf("backend: middleware %d is nil", i))
 		}
 	}
-}
-
-// wrap puts middleware around a handler, the first outermost.
-func wrap(handler http.Handler, middleware []Middleware) http.Handler {
-	for i, m := range slices.Backward(middleware) {
-		if handler = m(handler); handler == nil {
-			panic(fmt.Sprintf("backend: middleware %d returned a nil handler", i))
-		}
-	}
-	return handler
 }
 
 // isNil reports whether a handler is nil or a nil function or pointer.

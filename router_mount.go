@@ -39,11 +39,8 @@ func (r *Router) Mount(prefix string, handler http.Handler) {
 		m.mountOn(r, prefix, place)
 		return
 	}
-	depth := parsePattern(r.fullPrefix() + prefix + "/").Depth()
-	if depth > 0 {
-		handler = below{depth, handler}
-	}
-	if prefix != "" {
+	if full := r.fullPrefix() + prefix; full != "" {
+		handler = below{parsePattern(full).Depth(), handler}
 		r.register(prefix, handler, nil, place)
 	}
 	r.register(prefix+"/", handler, nil, place)

@@ -55,7 +55,7 @@ func wildcards(pattern string) (names []string) {
 // sets that ServeMux accepts.
 func TestRouterAgreesWithServeMux(t *testing.T) {
 	t.Parallel()
-	const seed, sets = 20260102, 3000
+	const seed, sets = 20260102, 2000
 	t.Logf("seed %d, %d sets", seed, sets)
 	g := rand.New(rand.NewPCG(seed, 1))
 	statuses := map[int]int{}

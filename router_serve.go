@@ -3,6 +3,7 @@ package backend
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/route"
@@ -12,7 +13,7 @@ import (
 // route makes the next request compile a new one.
 type compiledTable struct {
 	routes  *route.Table
-	entries []*compiledEntry
+	entries []compiledEntry
 	top     http.Handler // the router's middleware around dispatch
 }
 
@@ -28,6 +29,27 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.root().compile().top.ServeHTTP(w, req)
 }
 
+// wrapped is a handler with middleware around it.
+type wrapped struct {
+	handler http.Handler
+	depth   int // number of middleware; they are never removed, so it tells versions apart
+}
+
+// in returns the handler inside the middleware, the first outermost. It applies
+// the middleware only if some was added since the last time.
+func (w *wrapped) in(middleware []Middleware, handler http.Handler) http.Handler {
+	if w.handler != nil && w.depth == len(middleware) {
+		return w.handler
+	}
+	for i, m := range slices.Backward(middleware) {
+		if handler = m(handler); handler == nil {
+			panic(fmt.Sprintf("backend: middleware %d returned a nil handler", i))
+		}
+	}
+	w.handler, w.depth = handler, len(middleware)
+	return handler
+}
+
 // compile returns the compiled table, made anew if it is out of date. Only the
 // router at the root has one.
 func (r *Router) compile() *compiledTable {
@@ -35,25 +57,52 @@ func (r *Router) compile() *compiledTable {
 	if c := t.compiled.Load(); c != nil {
 		return c
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.compiling.Lock()
+	defer t.compiling.Unlock()
 	if c := t.compiled.Load(); c != nil {
 		return c
 	}
-	if t.top == nil {
-		t.top = wrap(http.HandlerFunc(r.dispatch), r.middleware)
+	// Middleware is applied without holding mu, for it may look at the router.
+	snapshot := r.snapshot()
+	c := snapshot.compile(&t.top, r.dispatch)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.version == snapshot.version {
+		t.compiled.Store(c)
 	}
-	c := &compiledTable{top: t.top, entries: make([]*compiledEntry, len(t.entries))}
-	patterns := make([]route.Pattern, len(t.entries))
-	for i, e := range t.entries {
-		if e.wrapped == nil {
-			e.wrapped = wrap(wrap(e.handler, e.middleware), e.group.groupMiddleware())
-		}
+	return c // as new as any route registered before the request
+}
+
+// routerSnapshot is what a table is compiled from.
+type routerSnapshot struct {
+	version    int
+	entries    []*entry
+	middleware []Middleware   // the router's
+	chains     [][]Middleware // by entry
+}
+
+func (r *Router) snapshot() routerSnapshot {
+	t := &r.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := routerSnapshot{version: t.version, entries: t.entries, middleware: r.middleware}
+	for _, e := range t.entries {
+		s.chains = append(s.chains, slices.Concat(e.group.groupMiddleware(), e.middleware))
+	}
+	return s
+}
+
+func (s routerSnapshot) compile(top *wrapped, dispatch http.HandlerFunc) *compiledTable {
+	c := &compiledTable{
+		top:     top.in(s.middleware, dispatch),
+		entries: make([]compiledEntry, len(s.entries)),
+	}
+	patterns := make([]route.Pattern, len(s.entries))
+	for i, e := range s.entries {
 		patterns[i] = e.pattern
-		c.entries[i] = &compiledEntry{handler: e.wrapped, pattern: e.text, names: e.pattern.Names}
+		c.entries[i] = compiledEntry{e.wrapped.in(s.chains[i], e.handler), e.text, e.pattern.Names}
 	}
 	c.routes = route.New(patterns)
-	t.compiled.Store(c)
 	return c
 }
 
@@ -68,7 +117,7 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 	found := c.routes.Find(req.Method, req.URL, values[:0])
 	switch found.Outcome {
 	case route.Found:
-		e := c.entries[found.Pattern]
+		e := &c.entries[found.Pattern]
 		setPattern(req, e.pattern)
 		for i, name := range e.names {
 			req.SetPathValue(name, found.Values[i])

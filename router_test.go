@@ -307,6 +307,39 @@ func TestRouterUseAppliesMiddlewareOnce(t *testing.T) {
 	require.Equal(t, 1, applied)
 }
 
+func TestRouterMiddlewareMayLookAtTheRouter(t *testing.T) {
+	t.Parallel()
+	r := backend.NewRouter()
+	var seen int
+	r.Use(func(next http.Handler) http.Handler {
+		seen = len(r.Routes())
+		r.Handle("/metrics", echo())
+		return next
+	})
+	r.Handle("/a", echo())
+	require.Equal(t, 200, answer(r, "GET", "/a").Code)
+	require.Equal(t, 1, seen)
+	require.Equal(t, 200, answer(r, "GET", "/metrics").Code)
+}
+
+func TestRouterGroupPrefixItself(t *testing.T) {
+	t.Parallel()
+	r := backend.NewRouter()
+	notes := r.Group("/notes")
+	notes.Handle("GET ", echo())
+	notes.Handle("POST\t", echo())
+	notes.Handle("", echo())
+	notes.Handle("GET \t /{id}", echo())
+	r.Group("/m").Mount("", echo())
+	for request, want := range map[string]string{
+		"GET /notes": "GET /notes", "POST /notes": "POST /notes", "PUT /notes": "/notes", "GET /notes/1": "GET /notes/{id}",
+		"GET /m": "/m", "GET /m/": "/m/", "GET /m/a": "/m/",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		require.Equal(t, want, answer(r, method, path).Body.String())
+	}
+}
+
 func TestRouterGroup(t *testing.T) {
 	t.Parallel()
 	r := backend.NewRouter()
@@ -457,6 +490,8 @@ func TestRouterPanicsOnWrongWiring(t *testing.T) {
 		{"nil router mounted", func(r *backend.Router) { r.Mount("/a", (*backend.Router)(nil)) }, "nil"},
 		{"nil middleware", func(r *backend.Router) { r.Use(trace("a"), nil) }, "middleware 1 is nil"},
 		{"nil group middleware", func(r *backend.Router) { r.Group("/a", nil) }, "middleware 0 is nil"},
+		{"method only in a group", func(r *backend.Router) { r.Group("/a").Handle("GET", echo()) }, `pattern "GET": the path must begin with /`},
+		{"host in a group", func(r *backend.Router) { r.Group("/a").Handle("GET h/b", echo()) }, "Hosts middleware"},
 		{"prefix without a slash", func(r *backend.Router) { r.Group("api") }, "must begin with /"},
 		{"prefix with a slash at the end", func(r *backend.Router) { r.Group("/api/") }, "without a slash at the end"},
 		{"prefix with a method", func(r *backend.Router) { r.Group("GET /api") }, "without a method"},

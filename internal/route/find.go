@@ -66,17 +66,17 @@ func (t *Table) Find(method string, u *url.URL, values []string) Result {
 	return result
 }
 
-// ask offers the search what each layer holds for the path.
+// ask offers the search what the layers hold for the path, until it has a match.
 func (t *Table) ask(s *search, path string) {
 	if t.guards {
 		path = guard(path)
 	}
 	s.request.URL.Path = path
 	for _, l := range t.layers {
-		if s.match != nil && s.match.rank < l.first {
-			continue // nothing in there comes before what was found
-		}
 		l.router.ServeHTTP(s, &s.request)
+		if s.match != nil {
+			return
+		}
 	}
 }
 
@@ -163,43 +163,40 @@ func (set methodSet) sorted() []string {
 // written to it.
 type search struct {
 	method   string
-	match    *shape   // the best so far that matches the path, with its
-	pattern  int      // pattern for the method, and
-	values   []string // what its wildcards matched
-	redirect *shape   // the best so far that matches with a slash appended,
-	slashed  int      // and its pattern for the method
-	methods  methodSet
-	request  http.Request
+	match    *shape       // what matches path and method,
+	pattern  int          // its pattern for the method, and
+	values   []string     // what its wildcards matched
+	redirect int          // pattern that matches with a slash appended, or none
+	methods  methodSet    // if not nil, the search collects methods only
+	request  http.Request // for httprouter
 }
 
 func newSearch() *search {
-	return &search{request: http.Request{Method: layerMethod, URL: &url.URL{}}}
+	return &search{redirect: none, request: http.Request{Method: layerMethod, URL: &url.URL{}}}
 }
 
 // reset drops everything that belongs to the request that was looked up.
 func (s *search) reset() {
 	clear(s.values)
 	s.request.URL.Path = ""
-	s.method, s.match, s.redirect, s.values = "", nil, nil, s.values[:0]
+	s.method, s.match, s.redirect, s.values = "", nil, none, s.values[:0]
 }
 
-// offer takes what is at a leaf if it accepts the method and comes before what
-// the search has.
+// offer takes what is at a leaf if it accepts the method. Leaves are offered in
+// the order of precedence.
 func (s *search) offer(at *leaf, ps httprouter.Params) {
 	if s.methods != nil {
 		s.collect(at)
 		return
 	}
 	s.offerRedirect(at.subtrees)
-	if at.match == nil || s.match != nil && s.match.rank < at.match.rank {
+	if at.match == nil {
 		return
 	}
-	pattern := at.match.pattern(s.method)
-	if pattern == none {
+	if s.pattern = at.match.pattern(s.method); s.pattern == none {
 		return
 	}
-	s.match, s.pattern = at.match, pattern
-	s.values = s.values[:0]
+	s.match = at.match
 	for i := range ps { // httprouter takes ps back
 		s.values = append(s.values, ps[i].Value)
 	}
@@ -207,11 +204,8 @@ func (s *search) offer(at *leaf, ps httprouter.Params) {
 
 func (s *search) offerRedirect(subtrees []*shape) {
 	for _, subtree := range subtrees {
-		if s.redirect != nil && s.redirect.rank < subtree.rank {
-			continue
-		}
-		if pattern := subtree.pattern(s.method); pattern != none {
-			s.redirect, s.slashed = subtree, pattern
+		if s.redirect == none {
+			s.redirect = subtree.pattern(s.method)
 		}
 	}
 }
@@ -226,13 +220,13 @@ func (s *search) collect(at *leaf) {
 }
 
 // result decides as http.ServeMux does: a match of the whole path stands; one
-// where a rest took up something gives way to a redirect to a subtree that
-// comes before it.
+// in which a rest took something up gives way to a redirect. Whatever the
+// redirect leads to comes before it, or it would not have been offered.
 func (s *search) result() Result {
 	whole := s.match != nil && (!s.match.isRest || s.values[len(s.values)-1] == "/")
 	switch {
-	case s.redirect != nil && !whole && (s.match == nil || s.redirect.rank < s.match.rank):
-		return Result{Outcome: Redirect, Pattern: s.slashed}
+	case s.redirect != none && !whole:
+		return Result{Outcome: Redirect, Pattern: s.redirect}
 	case s.match != nil:
 		return Result{Outcome: Found, Pattern: s.pattern}
 	}

@@ -8,12 +8,21 @@ import (
 
 // A layer is a set of shapes that httprouter takes as they are. It panics where
 // a literal and a wildcard, or a rest and anything else, meet at one position;
-// such shapes go to different layers, and a lookup asks each. Within a layer at
-// most one leaf matches a path, so what a lookup costs depends on how many
+// such shapes go to different layers. What a lookup costs depends on how many
 // kinds of conflict a table has, not on how many routes.
+//
+// Shapes are added in the order of precedence, each to the first layer that it
+// fits. So the first layer in which a path is found has the best match for it:
+//
+//   - Two shapes in one layer never match the same path, or they would conflict.
+//   - Let A and B match one path, A come first in the order, and A not fit a
+//     layer; then B does not fit either. If A conflicts left of where they
+//     differ, B does too. If right of it, A's segment is in the layer where they
+//     differ, and B's conflicts with it. If exactly there, A's segment is a
+//     {param} that meets a literal, since nothing that comes before A conflicts
+//     with a literal or {$}; B's is a rest, which conflicts with the literal.
 type layer struct {
 	router httprouter.Router
-	first  int // rank of the most specific shape in here
 	root   position
 	leaves map[string]*leaf
 }
@@ -26,22 +35,23 @@ type leaf struct {
 
 // position is what a layer holds below one prefix, by segments.
 type position struct {
-	literals          map[string]*position
-	param             *position
-	hasSlash, hasRest bool
+	literals map[string]*position
+	param    *position
+	hasSlash bool
 }
 
 // layerMethod is the one method all routes in a layer are registered under:
 // methods are told apart afterwards.
 const layerMethod = "ANY"
 
-func newLayer(first int) *layer {
-	l := &layer{first: first, leaves: map[string]*leaf{}}
+func newLayer() *layer {
+	l := &layer{leaves: map[string]*leaf{}}
 	l.router.NotFound = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	return l
 }
 
-// fits reports whether httprouter accepts the segments beside those in l.
+// fits reports whether httprouter accepts the segments beside those in l, which
+// come before them in the order of precedence.
 func (l *layer) fits(segments []segment) bool {
 	at := &l.root
 	for _, s := range segments {
@@ -55,17 +65,16 @@ func (l *layer) fits(segments []segment) bool {
 	return true
 }
 
+// refuses reports whether a segment conflicts with those at the position. A
+// literal and {$} would only conflict with wildcards, which come after them.
 func (p *position) refuses(k kind) bool {
 	switch k {
-	case literal:
-		return p.param != nil || p.hasRest
 	case param:
-		return len(p.literals) > 0 || p.hasRest
-	case slash:
-		return p.hasRest
-	default:
+		return len(p.literals) > 0
+	case rest:
 		return len(p.literals) > 0 || p.param != nil || p.hasSlash
 	}
+	return false
 }
 
 // next returns the position after s, or nil if there is none yet.
@@ -107,8 +116,6 @@ func (p *position) grow(s segment) *position {
 		}
 	case slash:
 		p.hasSlash = true
-	case rest:
-		p.hasRest = true
 	}
 	return p.next(s)
 }

@@ -52,7 +52,11 @@ func refused(path string, innerSlashes bool) bool {
 		return true
 	}
 	for i := 1; i < len(path); i++ {
-		switch path[i] {
+		c := path[i]
+		if c > '/' && c != '\\' {
+			continue // most bytes
+		}
+		switch c {
 		case '/':
 			if path[i-1] == '/' {
 				return true

@@ -50,7 +50,7 @@ func Parse(pattern string) (Pattern, error) {
 	method, path := "", pattern
 	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
 		method, path = pattern[:i], strings.TrimLeft(pattern[i+1:], " \t")
-		if !isToken(method) {
+		if method != "" && !isToken(method) {
 			return Pattern{}, fmt.Errorf("%q is not a method", method)
 		}
 	}

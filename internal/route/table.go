@@ -21,7 +21,7 @@ import (
 // safe for concurrent use.
 type Table struct {
 	static   map[string]*leaf // shapes without a wildcard, by path
-	layers   []*layer         // all others, most specific first
+	layers   []*layer         // all others; the first that has a match has the best
 	guards   bool             // some layer has a literal that had to be guarded
 	named    []bool           // by pattern: its rest has a name
 	methods  methodSet        // of all patterns
@@ -31,7 +31,6 @@ type Table struct {
 // shape is the set of patterns that match the same paths.
 type shape struct {
 	segments []segment
-	rank     int // position in the order of precedence, from 0
 	isRest   bool
 	byMethod []endpoint
 	anyway   int // pattern without a method, or none
@@ -77,13 +76,9 @@ func shapesOf(patterns []Pattern) []*shape {
 			s.byMethod = append(s.byMethod, endpoint{p.Method, i})
 		}
 	}
-	shapes := slices.SortedFunc(maps.Values(byShape), func(a, b *shape) int {
+	return slices.SortedFunc(maps.Values(byShape), func(a, b *shape) int {
 		return compareSegments(a.segments, b.segments)
 	})
-	for rank, s := range shapes {
-		s.rank = rank
-	}
-	return shapes
 }
 
 // addStatic enters those paths of a shape that have no wildcard: its own, or
@@ -119,7 +114,7 @@ func (t *Table) addToLayer(s *shape) {
 			return
 		}
 	}
-	l := newLayer(s.rank)
+	l := newLayer()
 	l.add(s)
 	t.layers = append(t.layers, l)
 }
