@@ -87,7 +87,7 @@ func parseSQLite(rest string) (*dbSource, error) {
 	path := strings.TrimPrefix(rest, "//")
 	switch {
 	case path == "":
-		return nil, errors.New("the URL names no file; write sqlite:FILE or sqlite::memory:")
+		return nil, errors.New("the URL names no file; write sqlite:FILE, or sqlite::memory: for one in memory")
 	case path == ":memory:":
 		// A name of its own, so that two databases in one process are two.
 		return &dbSource{engine: SQLite, name: "sqlite::memory:", dsn: "file:/" + rand.Text() + "?vfs=memdb&", memory: true}, nil
@@ -161,7 +161,8 @@ func (s *dbSource) connect(db *DB) error {
 		db.write = newPool(connector, db.config.MaxConns, db.config)
 		db.read = db.write
 	case MySQL:
-		connector, err := driverConnector("mysql", "github.com/go-sql-driver/mysql", s.dsn+"&timeout="+db.config.ConnectTimeout.String())
+		connector, err := driverConnector("mysql", "github.com/go-sql-driver/mysql", s.dsn+"&timeout="+db.config.ConnectTimeout.String(),
+			dbconn.Options{ID: "SELECT CONNECTION_ID()", Kill: "KILL CONNECTION %d"})
 		if err != nil {
 			return err
 		}
@@ -186,7 +187,8 @@ func (s *dbSource) connectSQLite(db *DB) error {
 	if !s.memory {
 		common += "&_pragma=journal_mode(WAL)"
 	}
-	writer, err := driverConnector("sqlite", "modernc.org/sqlite", s.dsn+common+"&_txlock=immediate")
+	embedded := dbconn.Options{Embedded: true, Busy: isBusy}
+	writer, err := driverConnector("sqlite", "modernc.org/sqlite", s.dsn+common+"&_txlock=immediate", embedded)
 	if err != nil {
 		return err
 	}
@@ -196,7 +198,7 @@ func (s *dbSource) connectSQLite(db *DB) error {
 		db.read = db.write
 		return nil
 	}
-	reader, err := driverConnector("sqlite", "modernc.org/sqlite", s.dsn+common+"&_pragma=query_only(1)")
+	reader, err := driverConnector("sqlite", "modernc.org/sqlite", s.dsn+common+"&_pragma=query_only(1)", embedded)
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func (s *dbSource) connectSQLite(db *DB) error {
 
 // driverConnector returns a connector of a driver that the program has to
 // import.
-func driverConnector(name, module, dsn string) (driver.Connector, error) {
+func driverConnector(name, module, dsn string, options dbconn.Options) (driver.Connector, error) {
 	if !slices.Contains(sql.Drivers(), name) {
 		return nil, fmt.Errorf("the driver is missing; add to the program: import _ %q", module)
 	}
@@ -220,7 +222,8 @@ func driverConnector(name, module, dsn string) (driver.Connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dbconn.NewConnector(connector, dbconn.Options{Statements: statementsKept, Embedded: name == "sqlite", Busy: isBusy}), nil
+	options.Statements = statementsKept
+	return dbconn.NewConnector(connector, options), nil
 }
 
 func isBusy(err error) bool {

@@ -297,21 +297,25 @@ func (m *migrator) exec(ctx context.Context, statement string) error {
 
 // tx runs f in a transaction on the migrator's connection.
 func (m *migrator) tx(ctx context.Context, f func(ctx context.Context) error) error {
-	tx, err := m.db.beginOn(ctx, m.lease, ReadWrite)
+	return m.txMode(ctx, ReadWrite, f)
+}
+
+func (m *migrator) txMode(ctx context.Context, mode TxMode, f func(ctx context.Context) error) error {
+	tx, err := m.db.beginOn(ctx, m.lease, mode)
 	if err != nil {
 		return m.db.result(ctx, "", err)
 	}
-	return tx.do(ctx, f)
+	hooks, err := tx.do(ctx, f)
+	for _, hook := range hooks {
+		hook(ctx)
+	}
+	return err
 }
 
 // load reads the table and compares it with the steps.
 func (m *migrator) load(ctx context.Context) error {
 	m.rows = map[int64]*migrationRow{}
-	tx, err := m.db.beginOn(ctx, m.lease, ReadOnly)
-	if err != nil {
-		return m.db.result(ctx, "", err)
-	}
-	err = tx.do(ctx, func(ctx context.Context) error {
+	err := m.txMode(ctx, ReadOnly, func(ctx context.Context) error {
 		there, err := m.hasTable(ctx)
 		if err != nil || !there {
 			return err

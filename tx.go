@@ -80,7 +80,10 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ..
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
-		err := db.tryTx(ctx, f, m)
+		hooks, err := db.tryTx(ctx, f, m)
+		for _, hook := range hooks { // the connection is back in its pool
+			hook(ctx)
+		}
 		if err == nil || !retryable(err) || errors.Is(err, ErrCommitUnknown) || try == txTries || !pause(ctx, try) {
 			return err
 		}
@@ -174,18 +177,20 @@ func newScope(ctx context.Context, tx *dbTx) (*txScope, context.Context) {
 	return scope, context.WithValue(ctx, scopeKey{}, scope)
 }
 
-// tryTx runs the transaction once.
-func (db *DB) tryTx(ctx context.Context, f func(context.Context) error, mode TxMode) error {
+// tryTx runs the transaction once and returns what is to be done after its
+// commit.
+func (db *DB) tryTx(ctx context.Context, f func(context.Context) error, mode TxMode) ([]func(context.Context), error) {
 	tx, err := db.begin(ctx, mode)
 	if err != nil {
-		return db.result(ctx, "", err)
+		return nil, db.result(ctx, "", err)
 	}
 	defer tx.lease.release()
 	return tx.do(ctx, f)
 }
 
-// do runs f in the transaction, which has begun, and ends it.
-func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) error {
+// do runs f in the transaction, which has begun, and ends it. It returns what is to be
+// done after the commit.
+func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(context.Context), error) {
 	scope, inner := newScope(ctx, tx)
 	returned := false
 	defer func() {
@@ -205,15 +210,12 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) error {
 	}
 	if err != nil {
 		tx.rollback(ctx)
-		return err
+		return nil, err
 	}
 	if err := tx.commit(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	for _, hook := range scope.hooks {
-		hook(ctx)
-	}
-	return nil
+	return scope.hooks, nil
 }
 
 // undone returns the error of a scope that failed undid and whose function

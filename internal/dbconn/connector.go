@@ -4,8 +4,12 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
@@ -21,10 +25,14 @@ type Options struct {
 	// Busy reports whether an error says that another process holds the lock.
 	// It is used for an embedded engine only.
 	Busy func(error) bool
+	// ID asks a server for the number of a connection, and Kill, with that
+	// number for %d, ends it. Both may be empty.
+	ID, Kill string
 }
 
 // NewConnector returns a connector whose connections keep their prepared
-// statements and are [Conn]s.
+// statements and are [Conn]s. Closing the connector, as [database/sql.DB.Close] does,
+// waits for what it still does on the server, for two seconds at most.
 func NewConnector(inner driver.Connector, options Options) driver.Connector {
 	return &connector{inner: inner, options: options}
 }
@@ -48,6 +56,7 @@ func (c dsnConnector) Driver() driver.Driver                        { return c.d
 type connector struct {
 	inner   driver.Connector
 	options Options
+	kills   sync.WaitGroup
 }
 
 func (c *connector) Driver() driver.Driver { return c.inner.Driver() }
@@ -57,14 +66,82 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{foreign: foreign{inner}, options: c.options, statements: stmtcache.New[driver.Stmt](c.options.Statements)}, nil
+	made := &conn{foreign: foreign{inner}, connector: c, options: c.options, statements: stmtcache.New[driver.Stmt](c.options.Statements)}
+	if c.options.ID != "" {
+		if made.id, err = c.number(ctx, made); err != nil {
+			inner.Close()
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+// number asks the server for the connection's number.
+func (c *connector) number(ctx context.Context, conn Conn) (id int64, err error) {
+	rows, err := conn.QueryContext(ctx, c.options.ID, nil)
+	if err != nil {
+		return 0, err
+	}
+	failed, err := ReadAll(rows, func(row []driver.Value) error {
+		switch v := row[0].(type) {
+		case int64:
+			id = v
+		case uint64:
+			id = int64(v)
+		case []byte:
+			id, err = strconv.ParseInt(string(v), 10, 64)
+		}
+		return err
+	})
+	return id, errors.Join(failed, err)
+}
+
+const (
+	killTime = 2 * time.Second
+	killWait = 100 * time.Millisecond
+)
+
+// kill makes the server end what it does for a connection that was given up.
+// MySQL does not notice by itself: a statement that waits for a lock would take
+// effect long after its caller was told that it timed out. The caller waits a
+// moment, so that mostly it is over when it returns.
+func (c *connector) kill(id int64) {
+	done := make(chan struct{})
+	c.kills.Go(func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(context.Background(), killTime)
+		defer cancel()
+		inner, err := c.inner.Connect(ctx)
+		if err != nil {
+			return
+		}
+		defer inner.Close()
+		foreign{inner}.ExecContext(ctx, fmt.Sprintf(c.options.Kill, id), nil) // that it is gone already is as good
+	})
+	timer := time.NewTimer(killWait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// Close waits for connections being killed.
+func (c *connector) Close() error {
+	c.kills.Wait()
+	if closer, ok := c.inner.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
 }
 
 // conn is a connection to SQLite or MySQL. Database/sql and sqlx can use it as
 // any other.
 type conn struct {
 	foreign
+	connector  *connector
 	options    Options
+	id         int64 // the server's number for it, or 0
 	statements *stmtcache.Cache[driver.Stmt]
 }
 
@@ -129,13 +206,19 @@ func (c *conn) statement(ctx context.Context, text string) (*stmtcache.Entry[dri
 }
 
 // Close closes the connection. A server forgets its statements with it; SQLite
-// keeps the file open until they are closed as well.
+// keeps the file open until they are closed as well. A connection that was
+// given up in the middle of something is ended on the server, too.
 func (c *conn) Close() error {
-	if !c.options.Embedded {
-		c.statements.Forget()
-		return c.Conn.Close()
+	if c.options.Embedded {
+		return errors.Join(c.statements.Clear(), c.Conn.Close())
 	}
-	return errors.Join(c.statements.Clear(), c.Conn.Close())
+	c.statements.Forget()
+	valid := c.IsValid()
+	err := c.Conn.Close()
+	if !valid && c.id != 0 {
+		c.connector.kill(c.id)
+	}
+	return err
 }
 
 // StartTx begins a transaction, and waits for another process's as long as ctx
@@ -181,7 +264,8 @@ func (c *conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx
 	if beginner, ok := c.Conn.(driver.ConnBeginTx); ok {
 		return beginner.BeginTx(ctx, options)
 	}
-	return c.Conn.Begin() //nolint:staticcheck // for drivers that have only this
+	//lint:ignore SA1019 some drivers have only this
+	return c.Conn.Begin()
 }
 
 func (c *conn) Ping(ctx context.Context) error {

@@ -107,14 +107,16 @@ func queryStmt(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) 
 	if queryer, ok := stmt.(driver.StmtQueryContext); ok {
 		return queryer.QueryContext(ctx, args)
 	}
-	return stmt.Query(plainValues(args)) //nolint:staticcheck // for drivers that have only this
+	//lint:ignore SA1019 some drivers have only this
+	return stmt.Query(plainValues(args))
 }
 
 func execStmt(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (driver.Result, error) {
 	if execer, ok := stmt.(driver.StmtExecContext); ok {
 		return execer.ExecContext(ctx, args)
 	}
-	return stmt.Exec(plainValues(args)) //nolint:staticcheck // for drivers that have only this
+	//lint:ignore SA1019 some drivers have only this
+	return stmt.Exec(plainValues(args))
 }
 
 func plainValues(args []driver.NamedValue) []driver.Value {

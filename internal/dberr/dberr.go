@@ -210,7 +210,7 @@ func sqliteColumn(message string) (table, column string) {
 }
 
 var (
-	mysqlKey        = regexp.MustCompile("for key '(?:[^']*\\.)?([^'.]+)'$")
+	mysqlKey        = regexp.MustCompile(`for key '(?:[^']*\.)?([^'.]+)'$`)
 	mysqlForeignKey = regexp.MustCompile("\\(`[^`]*`\\.`([^`]*)`, CONSTRAINT `([^`]*)` FOREIGN KEY \\(`([^`]*)`")
 	mysqlColumn     = regexp.MustCompile("^(?:Column|Field) '([^']*)'")
 	mysqlForColumn  = regexp.MustCompile("for column (?:`[^`]*`\\.`([^`]*)`\\.)?[`']([^`']*)[`']")

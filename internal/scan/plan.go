@@ -138,6 +138,9 @@ func (p *Plan) mapStruct(t reflect.Type) error {
 		}
 		p.leaves = append(p.leaves, leaf)
 	}
+	if len(p.leaves) == 0 {
+		return fmt.Errorf("no column of the query (%s) belongs to a field of %s", strings.Join(p.columns, ", "), t)
+	}
 	return missing(t, tree, used, groups, p.columns)
 }
 

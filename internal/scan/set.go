@@ -95,11 +95,14 @@ func setPointer(elem reflect.Type) (setter, error) {
 	}, nil
 }
 
-// setScanner hands the value to the field's Scan method; bytes are copied,
-// since the driver's are gone with the next row.
+// setScanner hands the value to the field's Scan method: times in UTC, and bytes
+// as a copy, since the driver's are gone with the next row.
 func setScanner(dst reflect.Value, src driver.Value) error {
-	if b, ok := src.([]byte); ok {
-		src = bytes.Clone(b)
+	switch v := src.(type) {
+	case []byte:
+		src = bytes.Clone(v)
+	case time.Time:
+		src = v.UTC()
 	}
 	return dst.Addr().Interface().(sql.Scanner).Scan(src)
 }

@@ -1,0 +1,664 @@
+package backendtest
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-215b9b7c/backend"
+)
+
+// TestDB is the suite that says what every engine does alike: which values come
+// back as they were stored, what errors mean, what transactions promise. open
+// returns an empty database for each of its subtests. It holds for databases
+// of [backend.Open]; one of [backend.OpenDB] passes if its pool is set up as
+// that says.
+func TestDB(t *testing.T, open func(t testing.TB) *backend.DB) {
+	for _, test := range []struct {
+		name string
+		run  func(s *suite)
+	}{
+		{"values", (*suite).values},
+		{"null", (*suite).null},
+		{"text", (*suite).text},
+		{"lists", (*suite).lists},
+		{"json", (*suite).json},
+		{"rows", (*suite).rows},
+		{"joined rows", (*suite).joined},
+		{"affected rows", (*suite).affected},
+		{"error codes", (*suite).codes},
+		{"bad input", (*suite).badInput},
+		{"commit and rollback", (*suite).transaction},
+		{"panic", (*suite).panics},
+		{"nested", (*suite).nested},
+		{"error undoes", (*suite).undone},
+		{"after commit", (*suite).afterCommit},
+		{"context after the end", (*suite).afterEnd},
+		{"read-only", (*suite).readOnly},
+		{"nothing is lost", (*suite).increments},
+		{"deadlines", (*suite).deadlines},
+		{"concurrent use", (*suite).concurrent},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(&suite{t, open(t)})
+		})
+	}
+}
+
+type suite struct {
+	*testing.T
+	db *backend.DB
+}
+
+// exec runs statements that must succeed. MySQL's names for types are replaced
+// in statements for other engines.
+func (s *suite) exec(statements ...string) {
+	s.Helper()
+	for _, statement := range statements {
+		if s.db.Engine() != backend.MySQL {
+			statement = strings.ReplaceAll(statement, "DATETIME(6)", "TIMESTAMP")
+		}
+		if s.db.Engine() == backend.Postgres {
+			statement = strings.NewReplacer("BLOB", "BYTEA", "DOUBLE", "DOUBLE PRECISION", " JSON", " JSONB").Replace(statement)
+		}
+		if _, err := s.db.Exec(s.Context(), backend.UnsafeSQL(statement)); err != nil {
+			s.Fatal(err)
+		}
+	}
+}
+
+func (s *suite) equal(want, got any) {
+	s.Helper()
+	if !reflect.DeepEqual(want, got) {
+		s.Fatalf("want %#v\n got %#v", want, got)
+	}
+}
+
+func (s *suite) succeeds(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *suite) fails(code backend.Code, err error) {
+	s.Helper()
+	if err == nil {
+		s.Fatalf("want an error with code %s, got none", code)
+	}
+	if got := backend.CodeOf(err); got != code {
+		s.Fatalf("want an error with code %s, got %s: %v", code, got, err)
+	}
+}
+
+// ids returns what is in the table t, which many tests use.
+func (s *suite) ids(ctx context.Context) []int {
+	s.Helper()
+	ids, err := backend.All[int](ctx, s.db, "SELECT id FROM t ORDER BY id")
+	s.succeeds(err)
+	return ids
+}
+
+func (s *suite) insert(ctx context.Context, id int) error {
+	_, err := s.db.Exec(ctx, "INSERT INTO t (id) VALUES (?)", id)
+	return err
+}
+
+type row struct {
+	ID    int64     `db:"id"`
+	Name  string    `db:"name"`
+	Ratio float64   `db:"ratio"`
+	Live  bool      `db:"live"`
+	At    time.Time `db:"at"`
+	Raw   []byte    `db:"raw"`
+}
+
+const rowTable = "CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(200) NOT NULL, ratio DOUBLE NOT NULL, live BOOLEAN NOT NULL, at DATETIME(6) NOT NULL, raw BLOB NOT NULL)"
+
+func (s *suite) values() {
+	s.exec(rowTable)
+	zone := time.FixedZone("", 2*3600)
+	for _, want := range []row{
+		{1, "a", 0.5, true, time.Date(2026, 3, 4, 5, 6, 7, 123456789, zone), []byte{0, 255, '?'}},
+		{-1 << 63, "", -1e-300, false, time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC), []byte{}},
+		{1<<63 - 1, "Ünïcödé ☃ 𝄞", 1e300, true, time.Date(2026, 10, 25, 1, 30, 0, 1000, time.UTC), bytes.Repeat([]byte{1, 2}, 40_000)[:60_000]},
+	} {
+		got, err := backend.One[row](s.Context(), s.db,
+			"INSERT INTO t (id, name, ratio, live, at, raw) VALUES (?, ?, ?, ?, ?, ?) RETURNING *",
+			want.ID, want.Name, want.Ratio, want.Live, want.At, want.Raw)
+		s.succeeds(err)
+		want.At = want.At.UTC().Truncate(time.Microsecond)
+		s.equal(want, got)
+		got, err = backend.One[row](s.Context(), s.db, "SELECT * FROM t WHERE at = ? AND live = ? AND id = ?", want.At, want.Live, want.ID)
+		s.succeeds(err)
+		s.equal(want, got)
+		at, err := backend.One[time.Time](s.Context(), s.db, "SELECT MAX(at) FROM t WHERE id = ?", want.ID)
+		s.succeeds(err)
+		s.equal(want.At, at)
+		sum, err := backend.One[int64](s.Context(), s.db, "SELECT SUM(id) FROM t WHERE id = ?", want.ID)
+		s.succeeds(err)
+		s.equal(want.ID, sum)
+	}
+	now, err := backend.One[time.Time](s.Context(), s.db, "SELECT CURRENT_TIMESTAMP")
+	s.succeeds(err)
+	if age := time.Since(now).Abs(); age > time.Minute || now.Location() != time.UTC {
+		s.Fatalf("CURRENT_TIMESTAMP is %v, not now in UTC", now)
+	}
+}
+
+func (s *suite) null() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(10), at DATETIME(6))")
+	type nullable struct {
+		Name *string             `db:"name"`
+		At   sql.Null[time.Time] `db:"at"`
+	}
+	insert := backend.SQL("INSERT INTO t (id, name, at) VALUES (?, ?, ?) RETURNING name, at")
+	got, err := backend.One[nullable](s.Context(), s.db, insert, 1, (*string)(nil), sql.Null[time.Time]{})
+	s.succeeds(err)
+	s.equal(nullable{}, got)
+	want := nullable{new("x"), sql.Null[time.Time]{V: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Valid: true}}
+	got, err = backend.One[nullable](s.Context(), s.db, insert, 2, want.Name, want.At)
+	s.succeeds(err)
+	s.equal(want, got)
+	_, err = backend.One[string](s.Context(), s.db, "SELECT name FROM t WHERE id = 1")
+	s.fails(backend.Internal, err)
+	if !strings.Contains(err.Error(), "NULL") {
+		s.Fatalf("the error does not say that it is about NULL: %v", err)
+	}
+}
+
+// text stores what tends to break queries, in a value and beside a parameter.
+func (s *suite) text() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+	for i, want := range []string{`'`, `"`, `\`, `\'; DROP TABLE t; --`, "?", "$1", ":x::y", "%_", "`", "a\r\nb\tc", strings.Repeat("long ", 7000), "\u202e\ufeff"} {
+		got, err := backend.One[string](s.Context(), s.db, "INSERT INTO t (id, name) VALUES (?, ?) RETURNING name", i, want)
+		s.succeeds(err)
+		s.equal(want, got)
+	}
+	got, err := backend.One[string](s.Context(), s.db, "SELECT name /* why? */ FROM t -- what?\nWHERE name <> 'who?' AND name = ?", "?")
+	s.succeeds(err)
+	s.equal("?", got)
+	_, err = s.db.Exec(s.Context(), "INSERT INTO t (id, name) VALUES (?, 'a')")
+	s.fails(backend.Internal, err)
+}
+
+func (s *suite) lists() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL)",
+		"INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'it''s \"c\"'), (4, '{d,\\\\}')")
+	find := func(q string, args ...any) []int {
+		s.Helper()
+		ids, err := backend.All[int](s.Context(), s.db, backend.UnsafeSQL("SELECT id FROM t WHERE "+q+" ORDER BY id"), args...)
+		s.succeeds(err)
+		return ids
+	}
+	s.equal([]int{1, 3}, find("id IN (?)", []int{1, 3, 9}))
+	s.equal([]int{2, 3}, find("name IN (?) AND id NOT IN (?)", []string{"b", `it's "c"`, "a"}, []int64{1}))
+	s.equal([]int{}, find("id IN (?)", []int{}))
+	s.equal([]int{}, find("name IN (?)", []string(nil)))
+	s.equal([]int{1, 2, 3, 4}, find("id NOT IN (?)", []int{}))
+	s.equal([]int{2}, find("id IN (?)", 2))
+	s.equal([]int{1, 2}, find("id IN (?, ?)", 1, 2))
+	for n := range 9 {
+		s.equal(min(n, 4), len(find("id IN (?)", []int{1, 2, 3, 4, 5, 6, 7, 8}[:n])))
+	}
+	many := make([]int, 5000)
+	for i := range many {
+		many[i] = i
+	}
+	s.equal([]int{1, 2, 3, 4}, find("id IN (?)", many))
+	type name string
+	s.equal([]int{1}, find("name IN (?)", []name{"a"}))
+}
+
+func (s *suite) json() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, doc JSON, tags JSON)")
+	type doc struct {
+		Theme string         `json:"theme"`
+		More  map[string]any `json:"more,omitempty"`
+	}
+	type holder struct {
+		Doc  doc             `db:"doc"`
+		Tags []string        `db:"tags"`
+		Raw  json.RawMessage `db:"raw"`
+	}
+	want := doc{"dark", map[string]any{"a": []any{"?", 1.0, nil}}}
+	got, err := backend.One[holder](s.Context(), s.db,
+		"INSERT INTO t (id, doc, tags) VALUES (?, ?, ?) RETURNING doc, tags, doc AS raw", 1, want, []string{"<x>", "y"})
+	s.succeeds(err)
+	s.equal(want, got.Doc)
+	s.equal([]string{"<x>", "y"}, got.Tags)
+	var raw doc
+	s.succeeds(json.Unmarshal(got.Raw, &raw))
+	s.equal(want, raw)
+
+	again, err := backend.One[doc](s.Context(), s.db, "SELECT doc FROM t")
+	if err == nil {
+		s.Fatalf("a row of one column is no document: %v", again)
+	}
+	_, err = s.db.Exec(s.Context(), "INSERT INTO t (id, doc) VALUES (?, ?)", 2, json.RawMessage(`{"theme":"light"}`))
+	s.succeeds(err)
+	got, err = backend.One[holder](s.Context(), s.db, "SELECT doc, tags, NULL AS raw FROM t WHERE id = 2")
+	s.succeeds(err)
+	s.equal(holder{Doc: doc{Theme: "light"}}, got)
+}
+
+func (s *suite) rows() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	_, err := backend.One[int](s.Context(), s.db, "SELECT id FROM t")
+	s.fails(backend.NotFound, err)
+	if !errors.Is(err, sql.ErrNoRows) {
+		s.Fatalf("the error does not wrap sql.ErrNoRows: %v", err)
+	}
+	none, err := backend.Maybe[int](s.Context(), s.db, "SELECT id FROM t")
+	s.succeeds(err)
+	s.equal((*int)(nil), none)
+	s.equal([]int{}, s.ids(s.Context()))
+
+	s.exec("INSERT INTO t VALUES (1), (2), (3)")
+	_, err = backend.One[int](s.Context(), s.db, "SELECT id FROM t")
+	s.fails(backend.Internal, err)
+	_, err = backend.Maybe[int](s.Context(), s.db, "SELECT id FROM t")
+	s.fails(backend.Internal, err)
+	one, err := backend.Maybe[int](s.Context(), s.db, "SELECT id FROM t WHERE id = ?", 2)
+	s.succeeds(err)
+	s.equal(2, *one)
+
+	each := func(ctx context.Context) (ids []int) {
+		for id, err := range backend.Each[int](ctx, s.db, "SELECT id FROM t ORDER BY id") {
+			s.succeeds(err)
+			again, err := backend.One[int](ctx, s.db, "SELECT id FROM t WHERE id = ?", id)
+			s.succeeds(err)
+			ids = append(ids, again)
+			if id == 2 {
+				break
+			}
+		}
+		return ids
+	}
+	s.equal([]int{1, 2}, each(s.Context()))
+	s.succeeds(s.db.Tx(s.Context(), func(ctx context.Context) error {
+		s.equal([]int{1, 2}, each(ctx))
+		return nil
+	}))
+	var last error
+	for _, err := range backend.Each[int](s.Context(), s.db, "SELECT nothing FROM t") {
+		last = err
+	}
+	s.fails(backend.Internal, last)
+}
+
+func (s *suite) joined() {
+	s.exec("CREATE TABLE a (id INTEGER PRIMARY KEY, name VARCHAR(10) NOT NULL)",
+		"CREATE TABLE t (id INTEGER PRIMARY KEY, author_id INTEGER)",
+		"INSERT INTO a VALUES (7, 'Ann')", "INSERT INTO t VALUES (1, 7), (2, NULL)")
+	type author struct {
+		ID   int    `db:"id"`
+		Name string `db:"name"`
+	}
+	type post struct {
+		ID     int     `db:"id"`
+		Author *author `db:"author"`
+	}
+	got, err := backend.All[post](s.Context(), s.db,
+		`SELECT t.id, a.id AS "author.id", a.name AS "author.name" FROM t LEFT JOIN a ON a.id = t.author_id ORDER BY t.id`)
+	s.succeeds(err)
+	s.equal([]post{{1, &author{7, "Ann"}}, {2, nil}}, got)
+}
+
+func (s *suite) affected() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)", "INSERT INTO t VALUES (1, 5), (2, 5), (3, 6)")
+	for _, test := range []struct {
+		q    string
+		want int64
+	}{
+		{"UPDATE t SET n = 5 WHERE n = 5", 2}, // matched, though nothing changes
+		{"UPDATE t SET n = 7 WHERE id > 9", 0},
+		{"DELETE FROM t WHERE n = 5", 2},
+	} {
+		result, err := s.db.Exec(s.Context(), backend.UnsafeSQL(test.q))
+		s.succeeds(err)
+		n, err := result.RowsAffected()
+		s.succeeds(err)
+		s.equal(test.want, n)
+	}
+}
+
+func (s *suite) codes() {
+	s.exec("CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+		"CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL, n SMALLINT, parent_id INTEGER, "+
+			"CONSTRAINT t_name_key UNIQUE (name), CONSTRAINT t_positive CHECK (n > 0), CONSTRAINT t_parent FOREIGN KEY (parent_id) REFERENCES parent (id))",
+		"INSERT INTO parent VALUES (1)", "INSERT INTO t VALUES (1, 'a', 1, 1)")
+	sqlite, mysql := s.db.Engine() == backend.SQLite, s.db.Engine() == backend.MySQL
+	for _, test := range []struct {
+		name, q                   string
+		code                      backend.Code
+		constraint, table, column string // where the engine tells
+	}{
+		{"unique", "INSERT INTO t (id, name) VALUES (2, 'a')", backend.Conflict,
+			pick(!sqlite, "t_name_key"), pick(!mysql, "t"), pick(sqlite, "name")},
+		{"foreign key", "INSERT INTO t (id, name, parent_id) VALUES (2, 'b', 9)", backend.Invalid,
+			pick(!sqlite, "t_parent"), pick(!sqlite, "t"), pick(mysql, "parent_id")},
+		{"referenced", "DELETE FROM parent", backend.Invalid,
+			pick(!sqlite, "t_parent"), pick(!sqlite, "t"), pick(mysql, "parent_id")},
+		{"check", "INSERT INTO t (id, name, n) VALUES (2, 'b', -1)", backend.Invalid, "t_positive", pick(!sqlite, "t"), ""},
+		{"not null", "INSERT INTO t (id, name) VALUES (2, NULL)", backend.Invalid, "", pick(!mysql, "t"), "name"},
+		{"syntax", "SELEC", backend.Internal, "", "", ""},
+		{"no table", "SELECT * FROM nothing", backend.Internal, "", "", ""},
+	} {
+		_, err := s.db.Exec(s.Context(), backend.UnsafeSQL(test.q))
+		s.fails(test.code, err)
+		var failed *backend.DBError
+		if !errors.As(err, &failed) {
+			s.Fatalf("%s: the cause is no *DBError: %v", test.name, err)
+		}
+		want := fmt.Sprintf("%s: constraint=%s table=%s column=%s", test.name, test.constraint, test.table, test.column)
+		got := fmt.Sprintf("%s: constraint=%s table=%s column=%s", test.name, failed.Constraint, failed.Table, failed.Column)
+		s.equal(want, got)
+		s.equal(s.db.Engine(), failed.Engine)
+		s.equal(test.q, failed.Query)
+	}
+	if !sqlite { // which stores what does not fit
+		_, err := s.db.Exec(s.Context(), "INSERT INTO t (id, name) VALUES (?, ?)", 2, strings.Repeat("a", 21))
+		s.fails(backend.Invalid, err)
+		_, err = s.db.Exec(s.Context(), "INSERT INTO t (id, name, n) VALUES (?, ?, ?)", 2, "b", 40_000)
+		s.fails(backend.Invalid, err)
+	}
+}
+
+func pick(told bool, name string) string {
+	if told {
+		return name
+	}
+	return ""
+}
+
+// badInput tries what users send, in every kind of column: never an Internal
+// error, never a harmed connection.
+func (s *suite) badInput() {
+	s.exec(rowTable)
+	for _, input := range []any{"a\x00b", "\xff\xfe", strings.Repeat("x", 35_000), "'; DROP TABLE t; --", "\\", strings.Repeat("é", 40_000)} {
+		for _, column := range []string{"id", "name", "ratio", "live", "at"} {
+			_, err := s.db.Exec(s.Context(), backend.UnsafeSQL("UPDATE t SET "+column+" = ? WHERE "+column+" = ?"), input, input)
+			if err != nil && !slices.Contains([]backend.Code{backend.Invalid, backend.TooLarge}, backend.CodeOf(err)) {
+				s.Fatalf("%.20q in column %s: %v", input, column, err)
+			}
+		}
+	}
+	s.equal([]int{}, s.ids(s.Context()))
+}
+
+var errStop = errors.New("stop")
+
+func (s *suite) transaction() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	s.succeeds(s.db.Tx(s.Context(), func(ctx context.Context) error {
+		s.succeeds(s.insert(ctx, 1))
+		s.equal([]int{1}, s.ids(ctx))
+		return nil
+	}))
+	err := s.db.Tx(s.Context(), func(ctx context.Context) error {
+		s.succeeds(s.insert(ctx, 2))
+		return errStop
+	})
+	s.equal(errStop, err)
+	ctx, cancel := context.WithCancel(s.Context())
+	err = s.db.Tx(ctx, func(ctx context.Context) error {
+		s.succeeds(s.insert(ctx, 3))
+		cancel()
+		return nil
+	})
+	s.fails(backend.Canceled, err)
+	s.equal([]int{1}, s.ids(s.Context()))
+}
+
+func (s *suite) panics() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	value := func() (value any) {
+		defer func() { value = recover() }()
+		return s.db.Tx(s.Context(), func(ctx context.Context) error {
+			s.succeeds(s.insert(ctx, 1))
+			return s.db.Tx(ctx, func(ctx context.Context) error {
+				s.succeeds(s.insert(ctx, 2))
+				panic("boom")
+			})
+		})
+	}()
+	s.equal("boom", value)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.db.Tx(s.Context(), func(ctx context.Context) error {
+			s.succeeds(s.insert(ctx, 3))
+			runtime.Goexit()
+			return nil
+		})
+	}()
+	<-done
+	s.equal([]int{}, s.ids(s.Context()))
+	s.succeeds(s.insert(s.Context(), 4)) // the connection is sound
+}
+
+func (s *suite) nested() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	s.succeeds(s.db.Tx(s.Context(), func(ctx context.Context) error {
+		s.succeeds(s.insert(ctx, 1))
+		err := s.db.Tx(ctx, func(ctx context.Context) error {
+			s.succeeds(s.insert(ctx, 2))
+			s.succeeds(s.db.Tx(ctx, func(ctx context.Context) error { return s.insert(ctx, 3) }))
+			return errStop
+		})
+		s.equal(errStop, err)
+		s.succeeds(s.db.Tx(ctx, func(inner context.Context) error {
+			if s.insert(ctx, 4) == nil {
+				s.Fatal("the outer context was used while a nested transaction was open")
+			}
+			return s.insert(inner, 5)
+		}))
+		s.fails(backend.Conflict, s.db.Tx(ctx, func(ctx context.Context) error { return s.insert(ctx, 1) }))
+		return s.insert(ctx, 6)
+	}))
+	s.equal([]int{1, 5, 6}, s.ids(s.Context()))
+}
+
+// undone makes sure that an error of the database cannot be ignored by
+// accident.
+func (s *suite) undone() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	err := s.db.Tx(s.Context(), func(ctx context.Context) error {
+		s.succeeds(s.insert(ctx, 1))
+		s.fails(backend.Conflict, s.insert(ctx, 1))
+		if s.insert(ctx, 2) == nil {
+			s.Fatal("a statement ran after the transaction was undone")
+		}
+		return nil
+	})
+	s.fails(backend.Conflict, err)
+	err = s.db.Tx(s.Context(), func(ctx context.Context) error {
+		s.succeeds(s.insert(ctx, 3))
+		_, err := backend.One[int](ctx, s.db, "SELECT id FROM t WHERE id = 99")
+		s.fails(backend.NotFound, err) // not an error of the database
+		return s.db.Tx(ctx, func(ctx context.Context) error { return s.insert(ctx, 4) })
+	})
+	s.succeeds(err)
+	s.equal([]int{3, 4}, s.ids(s.Context()))
+}
+
+func (s *suite) afterCommit() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	var calls []string
+	note := func(ctx context.Context, name string) {
+		backend.AfterCommit(ctx, func(ctx context.Context) {
+			calls = append(calls, fmt.Sprint(name, s.ids(ctx)))
+		})
+	}
+	s.succeeds(s.db.Tx(s.Context(), func(ctx context.Context) error {
+		note(ctx, "outer")
+		s.succeeds(s.db.Tx(ctx, func(ctx context.Context) error {
+			note(ctx, "kept")
+			return s.insert(ctx, 1)
+		}))
+		s.equal(errStop, s.db.Tx(ctx, func(ctx context.Context) error {
+			note(ctx, "dropped")
+			return errStop
+		}))
+		s.equal(0, len(calls))
+		return nil
+	}))
+	s.equal(errStop, s.db.Tx(s.Context(), func(ctx context.Context) error {
+		note(ctx, "dropped")
+		return errStop
+	}))
+	note(s.Context(), "at once")
+	s.equal([]string{"outer[1]", "kept[1]", "at once[1]"}, calls)
+}
+
+func (s *suite) afterEnd() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	var kept, inner context.Context
+	s.succeeds(s.db.Tx(s.Context(), func(ctx context.Context) error {
+		kept = ctx
+		s.succeeds(s.db.Tx(ctx, func(ctx context.Context) error {
+			inner = ctx
+			return nil
+		}))
+		if s.insert(inner, 1) == nil {
+			s.Fatal("the context of a nested transaction was used after its end")
+		}
+		return nil
+	}))
+	if s.insert(kept, 1) == nil {
+		s.Fatal("the context of a transaction was used after its end")
+	}
+	s.equal([]int{}, s.ids(s.Context()))
+}
+
+func (s *suite) readOnly() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	s.succeeds(s.insert(s.Context(), 1))
+	oneConn := s.inMemory()
+	s.succeeds(s.db.Tx(s.Context(), func(ctx context.Context) error {
+		s.equal([]int{1}, s.ids(ctx))
+		if !oneConn {
+			s.succeeds(s.insert(s.Context(), 2))
+			s.equal([]int{1}, s.ids(ctx)) // still the same state
+		}
+		return nil
+	}, backend.ReadOnly))
+	err := s.db.Tx(s.Context(), func(ctx context.Context) error { return s.insert(ctx, 3) }, backend.ReadOnly)
+	s.fails(backend.Internal, err)
+	err = s.db.Tx(s.Context(), func(ctx context.Context) error {
+		return s.db.Tx(ctx, func(context.Context) error { return nil })
+	}, backend.ReadOnly)
+	if err == nil {
+		s.Fatal("a nested transaction may write in a read-only one")
+	}
+	s.succeeds(s.insert(s.Context(), 4)) // the connection can write again
+}
+
+// increments lets 8 goroutines read and write one number.
+func (s *suite) increments() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (0)")
+	const goroutines, times = 8, 10
+	var wait sync.WaitGroup
+	for range goroutines {
+		wait.Go(func() {
+			for range times {
+				err := s.db.Tx(s.Context(), func(ctx context.Context) error {
+					n, err := backend.One[int](ctx, s.db, "SELECT id FROM t")
+					if err != nil {
+						return err
+					}
+					_, err = s.db.Exec(ctx, "UPDATE t SET id = ?", n+1)
+					return err
+				}, backend.Serializable)
+				for err != nil && backend.CodeOf(err) == backend.Conflict { // lost ten times in a row
+					err = s.db.Tx(s.Context(), func(ctx context.Context) error {
+						_, err := s.db.Exec(ctx, "UPDATE t SET id = id + 1")
+						return err
+					})
+				}
+				if err != nil {
+					s.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	s.equal([]int{goroutines * times}, s.ids(s.Context()))
+}
+
+// deadlines waits for a lock that is not given up.
+func (s *suite) deadlines() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	s.succeeds(s.db.Tx(s.Context(), func(ctx context.Context) error {
+		_, err := s.db.Exec(ctx, "UPDATE t SET id = 2")
+		s.succeeds(err)
+		for _, begin := range []bool{false, true} {
+			short, cancel := context.WithTimeout(s.Context(), 100*time.Millisecond)
+			defer cancel()
+			update := func(ctx context.Context) error {
+				_, err := s.db.Exec(ctx, "UPDATE t SET id = 3")
+				return err
+			}
+			start := time.Now()
+			if begin {
+				err = s.db.Tx(short, update)
+			} else {
+				err = update(short)
+			}
+			s.fails(backend.Timeout, err)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				s.Fatalf("the error does not wrap context.DeadlineExceeded: %v", err)
+			}
+			if took := time.Since(start); took > 2*time.Second {
+				s.Fatalf("the deadline of 100 ms was kept after %v", took)
+			}
+		}
+		return nil
+	}))
+	gone, cancel := context.WithCancel(s.Context())
+	cancel()
+	s.fails(backend.Canceled, s.insert(gone, 4))
+	s.equal([]int{2}, s.ids(s.Context()))
+}
+
+func (s *suite) concurrent() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	var wait sync.WaitGroup
+	for i := range 64 {
+		wait.Go(func() {
+			for j := range 4 {
+				if err := s.insert(s.Context(), 10*i+j); err != nil {
+					s.Error(err)
+				}
+				if _, err := backend.All[int](s.Context(), s.db, "SELECT id FROM t WHERE id = ?", i); err != nil {
+					s.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	s.equal(256, len(s.ids(s.Context())))
+}
+
+// inMemory reports whether the database is SQLite's in memory, which has only
+// one connection.
+func (s *suite) inMemory() bool {
+	if s.db.Engine() != backend.SQLite {
+		return false
+	}
+	mode, err := backend.One[string](s.Context(), s.db, "PRAGMA journal_mode")
+	s.succeeds(err)
+	return mode == "memory"
+}
