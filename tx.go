@@ -274,7 +274,9 @@ func (tx *dbTx) commit(ctx context.Context) error {
 		if _, ours := conn.(*pgconn.Conn); ours {
 			certain = !errors.Is(err, pgconn.ErrCommitUnknown)
 		} else if err != nil {
-			certain = classify(err).Answered
+			// lib/pq alone, in a pool made elsewhere, says ErrBadConn even when
+			// something was sent.
+			certain = classify(err).Answered || err == driver.ErrBadConn && tx.db.engine != Postgres
 		}
 		return err
 	})
