@@ -62,7 +62,7 @@ const migrationLine = "app"
 // semicolons inside stands between "-- +goose StatementBegin" and "-- +goose
 // StatementEnd". If fsys has folders named sqlite, postgres or mysql, only the
 // one of the database's engine is read, else the files of fsys itself, or of
-// the one folder in it.
+// the one folder in it. A nil fsys holds no files.
 //
 //   - Processes that start together wait for each other; each file is run by
 //     one of them.
@@ -203,9 +203,12 @@ func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 	if db.config.Pooler {
 		return nil, errors.New("migrate: DBConfig.Pooler is set; open the database directly, without the pooler, to migrate it")
 	}
-	files, err := migration.Load(fsys, string(db.engine), db.engine.dialect())
-	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+	var files []migration.File
+	if fsys != nil {
+		var err error
+		if files, err = migration.Load(fsys, string(db.engine), db.engine.dialect()); err != nil {
+			return nil, fmt.Errorf("migrate: %w", err)
+		}
 	}
 	m := &migrator{db: db}
 	for _, file := range files {
