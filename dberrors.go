@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
@@ -102,8 +103,8 @@ func classify(err error) dberr.Info {
 	switch {
 	case pgconn.Stale(err):
 		info.Kind = dberr.Serialization
-	case errors.Is(err, pgconn.ErrOversizedError):
-		info.Kind = dberr.Data
+	case errors.Is(err, pgconn.ErrOversizedError), strings.HasPrefix(err.Error(), "pq: server error: "):
+		info.Kind = dberr.Data // lib/pq does not read errors that quote a long value
 	case errors.Is(err, pgconn.ErrConnectionLost):
 		info.Kind = dberr.Unavailable
 	}

@@ -293,10 +293,14 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 	return db.result(ctx, q, db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return f(ctx, conn, s) }))
 }
 
+func fromProgram(err error) bool {
+	_, ok := errors.AsType[notFromDatabase](err)
+	return ok
+}
+
 // result turns what f returned into what users get.
 func (db *DB) result(ctx context.Context, q query, err error) error {
-	var program notFromDatabase
-	if errors.As(err, &program) {
+	if program, ok := errors.AsType[notFromDatabase](err); ok {
 		return program.error
 	}
 	return db.failure(ctx, q, err)
@@ -313,6 +317,7 @@ func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 // lease is a connection taken from a pool until release.
 type lease struct {
 	conn   *sql.Conn
+	engine Engine
 	writer chan struct{} // the queue to leave, or nil
 }
 
@@ -321,7 +326,7 @@ type lease struct {
 func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	if !write || db.writer == nil {
 		conn, err := db.read.Conn(ctx)
-		return &lease{conn: conn}, err
+		return &lease{conn: conn, engine: db.engine}, err
 	}
 	select {
 	case db.writer <- struct{}{}:
@@ -332,7 +337,7 @@ func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	if err != nil {
 		<-db.writer
 	}
-	return &lease{conn: conn, writer: db.writer}, err
+	return &lease{conn: conn, engine: db.engine, writer: db.writer}, err
 }
 
 func (l *lease) release() {
@@ -348,15 +353,25 @@ func (l *lease) discard() {
 	l.conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// do calls f with the connection.
+// do calls f with the connection. One to PostgreSQL that was made elsewhere is
+// closed after an error that the server did not report: lib/pq can lose its
+// place in the stream without noticing. Our own connections look after
+// themselves.
 func (l *lease) do(f func(dbconn.Conn) error) error {
-	return l.conn.Raw(func(raw any) error {
+	distrusted := false
+	err := l.conn.Raw(func(raw any) error {
 		conn, err := dbconn.Of(raw)
 		if err != nil {
 			return notFromDatabase{err}
 		}
-		return f(conn)
+		err = f(conn)
+		distrusted = err != nil && l.engine == Postgres && dbconn.Foreign(conn) && !fromProgram(err) && !classify(err).Answered
+		return err
 	})
+	if distrusted {
+		l.discard()
+	}
+	return err
 }
 
 // badConns is how often a statement is tried on connections that were dead

@@ -38,6 +38,12 @@ func Of(raw any) (Conn, error) {
 	return nil, fmt.Errorf("the driver's connection is a %T, which is no driver.Conn", raw)
 }
 
+// Foreign reports whether a connection is none by itself.
+func Foreign(c Conn) bool {
+	_, ok := c.(foreign)
+	return ok
+}
+
 // Valid reports whether a connection can be used again.
 func Valid(raw any) bool {
 	v, ok := raw.(driver.Validator)

@@ -1,0 +1,385 @@
+package backend_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+// Statement 52 of the security rules [ASVS 1.2.4]: SQL from input does not
+// compile.
+func TestQueriesFromInputDoNotCompile(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, "./testdata/constant").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	out, err = exec.CommandContext(t.Context(), "go", "build", "-gcflags=-e", "-o", os.DevNull, "./testdata/input").CombinedOutput()
+	require.Error(t, err)
+	source, readErr := os.ReadFile("testdata/input/main.go")
+	require.NoError(t, readErr)
+	for i, line := range strings.Split(string(source), "\n") {
+		if _, number, marked := strings.Cut(line, "// "); marked && len(number) == 1 {
+			require.Contains(t, string(out), fmt.Sprintf("main.go:%d:", i+1), "case %s compiled", number)
+		}
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		url  string
+		want string
+	}{
+		"no scheme":            {"notes.db", "sqlite:FILE"},
+		"unknown scheme":       {"oracle://x", `"oracle" is not supported`},
+		"no file":              {"sqlite:", "names no file"},
+		"sqlite parameters":    {"sqlite:a.db?mode=ro", "take no parameters"},
+		"missing folder":       {"sqlite:" + filepath.Join(t.TempDir(), "no", "such.db"), "unable to open database file"},
+		"broken port":          {"postgres://u:hunter2@127.0.0.1:a%20b/x", "URL"},
+		"password with spaces": {"mysql://u:hunter2 x@127.0.0.1/x", "percent-encoded"},
+		"password with slash":  {"postgres://u:hunter2/x@127.0.0.1/x", "URL"},
+		"fixed parameter":      {"mysql://u:hunter2@127.0.0.1/x?parseTime=false", "parseTime cannot be set"},
+		"nobody there":         {"postgres://u:hunter2@127.0.0.1:1/x", "refused"},
+		"nobody there, mysql":  {"mysql://u:hunter2@127.0.0.1:1/x", "refused"},
+	} {
+		_, err := backend.Open(t.Context(), test.url)
+		require.Error(t, err, name)
+		require.ErrorContains(t, err, test.want, name)
+		require.NotContains(t, err.Error(), "hunter2", name)
+		require.True(t, strings.HasPrefix(err.Error(), "open "), "%s: %v", name, err)
+	}
+}
+
+func TestOpenWrongConfig(t *testing.T) {
+	t.Parallel()
+	_, err := backend.Open(t.Context(), "sqlite::memory:", backend.DBConfig{MaxConns: -1, Timeout: -1, ConnectTimeout: -1, MaxConnLifetime: -1, MaxConnIdleTime: -1, Pooler: true, Engine: backend.MySQL})
+	for _, field := range []string{"MaxConns", "Timeout", "ConnectTimeout", "MaxConnLifetime", "MaxConnIdleTime", "Pooler", "Engine"} {
+		require.ErrorContains(t, err, "DBConfig."+field)
+	}
+	_, err = backend.Open(t.Context(), "sqlite::memory:", backend.DBConfig{}, backend.DBConfig{})
+	require.ErrorContains(t, err, "give one")
+}
+
+// A server that accepts connections and says nothing must not hold Open, nor
+// anything that comes later.
+func TestOpenDeadline(t *testing.T) {
+	t.Parallel()
+	listener := silentServer(t)
+	for _, scheme := range []string{"postgres", "mysql"} {
+		start := time.Now()
+		_, err := backend.Open(t.Context(), scheme+"://u:p@"+listener+"/x", backend.DBConfig{ConnectTimeout: 100 * time.Millisecond})
+		require.Error(t, err)
+		require.Less(t, time.Since(start), 2*time.Second)
+	}
+}
+
+func TestWrongPasswordIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []backend.Engine{backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			url := backendtest.NewURL(t, engine)
+			scheme, rest, _ := strings.Cut(url, "://")
+			_, host, _ := strings.Cut(rest, "@")
+			_, err := backend.Open(t.Context(), scheme+"://nobody_there:hunter2@"+host)
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), "hunter2")
+			require.Contains(t, err.Error(), "nobody_there")
+		})
+	}
+}
+
+func TestOpenDB(t *testing.T) {
+	t.Parallel()
+	_, err := backend.OpenDB(nil)
+	require.ErrorContains(t, err, "nil")
+
+	pool, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+	require.NoError(t, err)
+	db, err := backend.OpenDB(pool)
+	require.NoError(t, err)
+	require.Equal(t, backend.SQLite, db.Engine())
+	one, err := backend.One[int](t.Context(), db, "SELECT ?", 1)
+	require.NoError(t, err)
+	require.Equal(t, 1, one)
+	require.NoError(t, db.Close())
+	require.Error(t, pool.Ping(), "Close closes the pool")
+}
+
+// A pool of lib/pq's own passes the suite, too, with what the connections lack
+// made up for by the transaction's bookkeeping.
+func TestOpenDBConformance(t *testing.T) {
+	t.Parallel()
+	backendtest.TestDB(t, func(t testing.TB) *backend.DB {
+		pool, err := sql.Open("postgres", backendtest.NewURL(t, backend.Postgres))
+		require.NoError(t, err)
+		db, err := backend.OpenDB(pool)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		return db
+	})
+}
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Close())
+		require.NoError(t, db.Close(), "twice")
+		_, err := backend.One[int](t.Context(), db, "SELECT 1")
+		require.Equal(t, backend.Unavailable, backend.CodeOf(err))
+		require.Equal(t, backend.Unavailable, backend.CodeOf(db.Tx(t.Context(), func(context.Context) error { return nil })))
+	})
+}
+
+func TestSQLX(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(10))")
+		require.NoError(t, err)
+		x := db.SQLX()
+		tx, err := x.BeginTxx(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = tx.NamedExec("INSERT INTO t (id, name) VALUES (:id, :name)", map[string]any{"id": 1, "name": "a"})
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit())
+		var name string
+		require.NoError(t, x.GetContext(t.Context(), &name, x.Rebind("SELECT name FROM t WHERE id = ?"), 1))
+		require.Equal(t, "a", name)
+	})
+}
+
+func TestArgumentsAreCounted(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := backend.One[int](t.Context(), db, "SELECT ?", 1, 2)
+		require.ErrorContains(t, err, "1 parameters (?) and was given 2 arguments: SELECT ?")
+		_, err = backend.One[int](t.Context(), db, "SELECT 'a")
+		require.ErrorContains(t, err, "line 1 of the query does not end")
+		_, err = backend.One[int](t.Context(), db, "SELECT ?", make(chan int))
+		require.ErrorContains(t, err, "argument 1: a chan int cannot be stored")
+	})
+}
+
+// Two databases in one context are two transactions.
+func TestTransactionsOfTwoDatabases(t *testing.T) {
+	t.Parallel()
+	a, b := backendtest.NewDB(t, backend.SQLite), backendtest.NewDB(t, backend.SQLite)
+	for _, db := range []*backend.DB{a, b} {
+		_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER)")
+		require.NoError(t, err)
+	}
+	stop := errors.New("stop")
+	require.NoError(t, a.Tx(t.Context(), func(ctx context.Context) error {
+		err := b.Tx(ctx, func(ctx context.Context) error {
+			_, errA := a.Exec(ctx, "INSERT INTO t VALUES (1)")
+			_, errB := b.Exec(ctx, "INSERT INTO t VALUES (1)")
+			return errors.Join(errA, errB, stop)
+		})
+		require.ErrorIs(t, err, stop)
+		return nil
+	}))
+	for db, want := range map[*backend.DB][]int{a: {1}, b: {}} {
+		got, err := backend.All[int](t.Context(), db, "SELECT id FROM t")
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+}
+
+func TestSQLiteSettings(t *testing.T) {
+	t.Parallel()
+	for durable, synchronous := range map[bool]int{false: 1, true: 2} { // NORMAL, FULL
+		db := backendtest.NewDB(t, backend.SQLite, backend.DBConfig{Durable: durable})
+		require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error { // on the writer
+			for pragma, want := range map[string]int{"synchronous": synchronous, "foreign_keys": 1} {
+				got, err := backend.One[int](ctx, db, backend.UnsafeSQL("PRAGMA "+pragma))
+				require.NoError(t, err)
+				require.Equal(t, want, got, pragma)
+			}
+			mode, err := backend.One[string](ctx, db, "PRAGMA journal_mode")
+			require.NoError(t, err)
+			require.Equal(t, "wal", mode)
+			return nil
+		}))
+	}
+}
+
+func TestSQLiteFilesWithStrangeNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a b.db", "100%.db", "ü.db", "a%20b.db", "a&b=c.db"} {
+		path := filepath.Join(t.TempDir(), name)
+		for _, url := range []string{"sqlite:" + path, "sqlite://" + path} {
+			db, err := backend.Open(t.Context(), url)
+			require.NoError(t, err, url)
+			_, err = db.Exec(t.Context(), "CREATE TABLE IF NOT EXISTS t (id INTEGER)")
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+			require.FileExists(t, path, url)
+		}
+	}
+}
+
+// A transaction whose context was not passed on waits for itself. The error
+// says so.
+func TestSQLiteForgottenContext(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite, backend.DBConfig{Timeout: 50 * time.Millisecond})
+	err := db.Tx(t.Context(), func(context.Context) error {
+		_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER)")
+		return err
+	})
+	require.ErrorContains(t, err, "context was not passed on")
+	require.Equal(t, backend.Timeout, backend.CodeOf(err))
+}
+
+// Other processes may hold SQLite's lock; two DBs on one file stand for them.
+func TestSQLiteOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	url := backendtest.NewURL(t, backend.SQLite)
+	var dbs []*backend.DB
+	for range 2 {
+		db, err := backend.Open(t.Context(), url)
+		require.NoError(t, err)
+		defer db.Close()
+		dbs = append(dbs, db)
+	}
+	_, err := dbs[0].Exec(t.Context(), "CREATE TABLE t (n INTEGER)")
+	require.NoError(t, err)
+	_, err = dbs[0].Exec(t.Context(), "INSERT INTO t VALUES (0)")
+	require.NoError(t, err)
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			for range 25 {
+				err := dbs[i%2].Tx(t.Context(), func(ctx context.Context) error {
+					n, err := backend.One[int](ctx, dbs[i%2], "SELECT n FROM t")
+					if err == nil {
+						_, err = dbs[i%2].Exec(ctx, "UPDATE t SET n = ?", n+1)
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	n, err := backend.One[int](t.Context(), dbs[0], "SELECT n FROM t")
+	require.NoError(t, err)
+	require.Equal(t, 200, n)
+
+	// A lock that is not given up: the deadline holds.
+	require.NoError(t, dbs[0].Tx(t.Context(), func(context.Context) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		err := dbs[1].Tx(ctx, func(context.Context) error { return nil })
+		require.Equal(t, backend.Timeout, backend.CodeOf(err), "%v", err)
+		return nil
+	}))
+}
+
+// A query that runs too long is interrupted, and its connection used again.
+func TestRunawayQuery(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		endless := map[backend.Engine]string{
+			backend.SQLite:   "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT COUNT(*) FROM c",
+			backend.Postgres: "SELECT COUNT(*) FROM generate_series(1, 10000000000) AS n",
+			backend.MySQL:    "SELECT BENCHMARK(10000000000, MD5('a'))",
+		}[db.Engine()]
+		for _, tx := range []bool{false, true} {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			run := func(ctx context.Context) error {
+				_, err := backend.One[int](ctx, db, backend.UnsafeSQL(endless))
+				return err
+			}
+			start := time.Now()
+			var err error
+			if tx {
+				err = db.Tx(ctx, run)
+			} else {
+				err = run(ctx)
+			}
+			require.Equal(t, backend.Timeout, backend.CodeOf(err), "%v", err)
+			require.Less(t, time.Since(start), 3*time.Second)
+		}
+		require.NoError(t, db.Ping(t.Context()))
+	})
+}
+
+// Without a deadline of its own, a statement has the one of the config.
+func TestDefaultTimeout(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres, backend.DBConfig{Timeout: 100 * time.Millisecond})
+	_, err := db.Exec(t.Context(), "SELECT pg_sleep(10)")
+	require.Equal(t, backend.Timeout, backend.CodeOf(err))
+	err = db.Tx(t.Context(), func(ctx context.Context) error {
+		_, err := db.Exec(ctx, "SELECT pg_sleep(10)")
+		return err
+	})
+	require.Equal(t, backend.Timeout, backend.CodeOf(err))
+}
+
+// A transaction that loses against another runs again, and AfterCommit only
+// counts the run that was committed.
+func TestLostTransactionsRunAgain(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []backend.Engine{backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			db := backendtest.NewDB(t, engine)
+			_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)")
+			require.NoError(t, err)
+			_, err = db.Exec(t.Context(), "INSERT INTO t VALUES (1, 0), (2, 0)")
+			require.NoError(t, err)
+			// Two transactions lock two rows in opposite order, and meet in the
+			// middle the first time.
+			var meet sync.WaitGroup
+			meet.Add(2)
+			runs, commits := [2]int{}, [2]int{}
+			var wait sync.WaitGroup
+			for i := range 2 {
+				wait.Go(func() {
+					err := db.Tx(t.Context(), func(ctx context.Context) error {
+						runs[i]++
+						backend.AfterCommit(ctx, func(context.Context) { commits[i]++ })
+						if _, err := db.Exec(ctx, "UPDATE t SET n = n + 1 WHERE id = ?", 1+i); err != nil {
+							return err
+						}
+						if runs[i] == 1 {
+							meet.Done()
+							meet.Wait()
+						}
+						if _, err := db.Exec(ctx, "UPDATE t SET n = n + 1 WHERE id = ?", 2-i); err != nil {
+							return fmt.Errorf("in my own words: %s", err) // the cause is lost, and remembered
+						}
+						return nil
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wait.Wait()
+			require.Equal(t, 3, runs[0]+runs[1], "one of them ran twice")
+			require.Equal(t, [2]int{1, 1}, commits)
+			n, err := backend.All[int](t.Context(), db, "SELECT n FROM t")
+			require.NoError(t, err)
+			require.Equal(t, []int{2, 2}, n)
+		})
+	}
+}
