@@ -1,0 +1,192 @@
+package backend_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+)
+
+// Statuses as RFC 9110 and RFC 6585 define them, by literal numbers; 499 is
+// nginx's.
+var codeStatus = map[backend.Code]int{
+	backend.Internal: 500, backend.Malformed: 400, backend.Invalid: 422, backend.Unauthenticated: 401, backend.Forbidden: 403,
+	backend.NotFound: 404, backend.MethodNotAllowed: 405, backend.NotAcceptable: 406, backend.Conflict: 409, backend.Gone: 410,
+	backend.PreconditionFailed: 412, backend.TooLarge: 413, backend.Unsupported: 415, backend.Misdirected: 421,
+	backend.PreconditionRequired: 428, backend.RateLimited: 429, backend.Canceled: 499, backend.Unimplemented: 501,
+	backend.Unavailable: 503, backend.Timeout: 504,
+}
+
+// The table is total: every code up to the first unknown one has a name, a
+// status and a message, and no two have the same name.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	names := map[string]backend.Code{}
+	for code, status := range codeStatus {
+		require.Equal(t, status, code.Status(), code.String())
+		require.NotContains(t, names, code.String())
+		names[code.String()] = code
+
+		text, err := code.MarshalText()
+		require.NoError(t, err)
+		var back backend.Code
+		require.NoError(t, back.UnmarshalText(text))
+		require.Equal(t, code, back)
+	}
+	first := backend.Code(len(codeStatus))
+	require.Equal(t, "internal", first.String(), "codeStatus lacks a code")
+	require.Equal(t, 500, backend.Code(255).Status())
+	var code backend.Code
+	require.ErrorContains(t, code.UnmarshalText([]byte("nope")), `"nope"`)
+}
+
+func TestCodeOf(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err  error
+		want backend.Code
+	}{
+		"foreign":     {errors.New("x"), backend.Internal},
+		"ours":        {backend.Errorf(backend.Gone, "x"), backend.Gone},
+		"wrapped":     {fmt.Errorf("a: %w", backend.Errorf(backend.Gone, "x")), backend.Gone},
+		"joined":      {errors.Join(errors.New("a"), backend.Errorf(backend.Gone, "x")), backend.Gone},
+		"canceled":    {fmt.Errorf("a: %w", context.Canceled), backend.Canceled},
+		"deadline":    {context.DeadlineExceeded, backend.Timeout},
+		"too large":   {&http.MaxBytesError{Limit: 5}, backend.TooLarge},
+		"ours first":  {(&backend.Error{Code: backend.Conflict}).Wrap(context.Canceled), backend.Conflict},
+		"unknown":     {&backend.Error{Code: 200}, backend.Internal},
+		"zero values": {&backend.Error{}, backend.Internal},
+	} {
+		require.Equal(t, test.want, backend.CodeOf(test.err), name)
+	}
+}
+
+func TestErrorKeepsItsCause(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	e := backend.Errorf(backend.NotFound, "no note %d", 7)
+	require.Equal(t, "not_found: no note 7", e.Error())
+	require.NoError(t, e.Unwrap())
+	wrapped := e.Wrap(cause)
+	require.ErrorIs(t, wrapped, cause)
+	require.Equal(t, "not_found: no note 7: cause", wrapped.Error())
+	require.NotErrorIs(t, e, cause, "Wrap copies")
+	require.ErrorIs(t, backend.Errorf(backend.Invalid, "a: %w", cause), cause)
+	e.Fields = []backend.FieldError{{Pointer: "/a", Message: "is wrong"}}
+	require.Equal(t, "not_found: no note 7; /a: is wrong", e.Error())
+}
+
+func writeError(err error, accept string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", "/", nil)
+	if accept != "" {
+		r.Header.Set("Accept", accept)
+	}
+	w := httptest.NewRecorder()
+	w.Header().Set("Etag", `"other"`)
+	w.Header().Set("Content-Length", "5")
+	w.Header().Set("Allow", "GET")
+	backend.WriteError(w, r, err)
+	return w
+}
+
+func TestWriteError(t *testing.T) {
+	t.Parallel()
+	w := writeError(&backend.Error{
+		Code: backend.Invalid, Message: "Two things <b>.", RetryAfter: 1500 * time.Millisecond,
+		Fields: []backend.FieldError{{Pointer: "/title", Rule: "required", Message: "A title is needed."}},
+	}, "")
+	require.Equal(t, 422, w.Code)
+	require.JSONEq(t, `{"type":"about:blank","title":"Unprocessable Entity","status":422,"detail":"Two things <b>.","code":"invalid",
+		"errors":[{"pointer":"/title","rule":"required","detail":"A title is needed."}]}`, w.Body.String())
+	require.NotContains(t, w.Body.String(), "<b>", "JSON that a browser takes for HTML does no harm")
+	for name, want := range map[string]string{
+		"Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+		"Retry-After": "2", "Allow": "GET", "Etag": "", "Content-Length": "",
+	} {
+		require.Equal(t, want, w.Header().Get(name), name)
+	}
+	for _, directive := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		require.Contains(t, w.Header().Get("Content-Security-Policy"), directive)
+	}
+}
+
+// Statement 4 and 65: what is internal stays inside.
+func TestWriteErrorHidesInternals(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		errors.New("pq: password hunter2"),
+		&backend.Error{Message: "hunter2", Fields: []backend.FieldError{{Pointer: "/hunter2"}}},
+		backend.Errorf(backend.NotFound, "nothing").Wrap(errors.New("hunter2")),
+		(&backend.Error{Code: backend.Unavailable}).Wrap(errors.New("hunter2")),
+	} {
+		for _, accept := range []string{"", "text/html"} {
+			require.NotContains(t, writeError(err, accept).Body.String(), "hunter2")
+		}
+	}
+}
+
+func TestWriteErrorForPeople(t *testing.T) {
+	t.Parallel()
+	w := writeError(&backend.Error{Code: backend.NotFound, Message: "No <script>.", Fields: []backend.FieldError{{Pointer: "/<i>", Message: "<u>"}}},
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+	require.Equal(t, 404, w.Code)
+	require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"))
+	body := w.Body.String()
+	require.Contains(t, body, "<h1>Not Found</h1>")
+	require.Contains(t, body, "No &lt;script&gt;.")
+	require.Contains(t, body, "/&lt;i&gt;: &lt;u&gt;")
+
+	for accept, html := range map[string]bool{
+		"":                                   false,
+		"*/*":                                false,
+		"application/json":                   false,
+		"text/html":                          true,
+		"application/json, text/html":        false,
+		"application/json;q=0.5, text/html":  true,
+		"text/html;q=0":                      false,
+		"text/html;q=x":                      false,
+		"text/html;;;, ,":                    false,
+		"application/xhtml+xml":              true,
+		"application/problem+json,text/html": false,
+	} {
+		is := strings.HasPrefix(writeError(errors.New("x"), accept).Header().Get("Content-Type"), "text/html")
+		require.Equal(t, html, is, accept)
+	}
+}
+
+func TestEveryCodeIsAProblem(t *testing.T) {
+	t.Parallel()
+	for code, status := range codeStatus {
+		w := writeError(&backend.Error{Code: code}, "")
+		require.Equal(t, status, w.Code)
+		var problem struct {
+			Title, Detail, Code string
+			Status              int
+		}
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &problem))
+		require.Equal(t, status, problem.Status)
+		require.Equal(t, code.String(), problem.Code)
+		require.NotEmpty(t, problem.Title)
+		require.NotEmpty(t, problem.Detail)
+	}
+}
+
+func ExampleErrorf() {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/notes/7", nil)
+	backend.WriteError(w, r, backend.Errorf(backend.NotFound, "There is no note %d.", 7))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	fmt.Println(w.Body)
+	// Output:
+	// 404 application/problem+json
+	// {"type":"about:blank","title":"Not Found","status":404,"detail":"There is no note 7.","code":"not_found"}
+}
