@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
@@ -118,10 +119,13 @@ func contextEnd(ctx context.Context, err error, info dberr.Info) error {
 			return end
 		}
 	}
-	if !info.Answered && info.Kind != dberr.Data || info.Kind == dberr.Timeout {
-		return ctx.Err()
+	if info.Answered && info.Kind != dberr.Timeout || info.Kind == dberr.Data {
+		return nil
 	}
-	return nil
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded // a socket's deadline may come just before its context's
+	}
+	return ctx.Err()
 }
 
 // retryable reports whether the whole transaction should run again.

@@ -45,7 +45,7 @@ const (
 	// rollbackTime is how long a rollback may take once the transaction's own
 	// context has ended. A connection that needs longer is closed, which rolls
 	// back as well.
-	rollbackTime = 200 * time.Millisecond
+	rollbackTime = 100 * time.Millisecond
 )
 
 // Tx runs f in a transaction: committed if f returns nil, rolled back if it

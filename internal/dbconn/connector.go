@@ -103,9 +103,10 @@ const (
 
 // kill makes the server end what it does for a connection that was given up.
 // MySQL does not notice by itself: a statement that waits for a lock would take
-// effect long after its caller was told that it timed out. The caller waits a
-// moment, so that mostly it is over when it returns.
-func (c *connector) kill(id int64) {
+// effect long after its caller was told that it timed out. Unless the server is
+// known to be stalled, the caller waits a moment, so that mostly it is over when
+// it returns.
+func (c *connector) kill(id int64, wait bool) {
 	done := make(chan struct{})
 	c.kills.Go(func() {
 		defer close(done)
@@ -118,6 +119,9 @@ func (c *connector) kill(id int64) {
 		defer inner.Close()
 		foreign{inner}.ExecContext(ctx, fmt.Sprintf(c.options.Kill, id), nil) // that it is gone already is as good
 	})
+	if !wait {
+		return
+	}
 	timer := time.NewTimer(killWait)
 	defer timer.Stop()
 	select {
@@ -142,6 +146,7 @@ type conn struct {
 	connector  *connector
 	options    Options
 	id         int64 // the server's number for it, or 0
+	stalled    bool  // even a rollback was not answered
 	statements *stmtcache.Cache[driver.Stmt]
 }
 
@@ -216,7 +221,7 @@ func (c *conn) Close() error {
 	valid := c.IsValid()
 	err := c.Conn.Close()
 	if !valid && c.id != 0 {
-		c.connector.kill(c.id)
+		c.connector.kill(c.id, !c.stalled)
 	}
 	return err
 }
@@ -253,6 +258,7 @@ func (c *conn) Rollback(ctx context.Context) error {
 	if err != nil && strings.Contains(err.Error(), "no transaction is active") {
 		return nil
 	}
+	c.stalled = err != nil
 	return err
 }
 
