@@ -3,6 +3,8 @@ package backend_test
 import (
 	"net"
 	"net/url"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 
@@ -142,4 +144,10 @@ func (p *proxy) Cut() {
 		conn.Close()
 	}
 	p.conns = nil
+}
+
+// underRace reports whether the race detector is on, which allocates, too.
+func underRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
