@@ -77,14 +77,14 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ..
 	if outer := db.scope(ctx); outer != nil {
 		return outer.nested(ctx, f, m)
 	}
-	ctx, cancel := db.bound(ctx)
+	bounded, cancel := db.bound(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
-		hooks, err := db.tryTx(ctx, f, m)
+		hooks, err := db.tryTx(bounded, f, m)
 		for _, hook := range hooks { // the connection is back in its pool
 			hook(ctx)
 		}
-		if err == nil || !retryable(err) || errors.Is(err, ErrCommitUnknown) || try == txTries || !pause(ctx, try) {
+		if err == nil || !retryable(err) || errors.Is(err, ErrCommitUnknown) || try == txTries || !pause(bounded, try) {
 			return err
 		}
 	}
@@ -124,19 +124,33 @@ func pause(ctx context.Context, try int) bool {
 // or the savepoint that ctx is in, is rolled back, or if the outcome of the
 // commit is unknown. The functions are called in the order in which they were
 // given, by the goroutine that called [DB.Tx], before Tx returns; their context
-// is the one Tx was called with.
+// is the one Tx was called with. Given after the transaction has ended, by a
+// goroutine that was left behind, f is called at once if it was committed.
 //
 // A program that ends in between does not call f: what must not be lost
 // belongs into the transaction.
 func AfterCommit(ctx context.Context, f func(ctx context.Context)) {
 	scope, _ := ctx.Value(scopeKey{}).(*txScope)
-	if scope == nil {
+	switch {
+	case scope == nil:
 		f(ctx)
-		return
+	case scope.addHook(f):
+		// ctx is in a transaction, and may have ended with it.
+		f(context.WithValue(context.WithoutCancel(ctx), scopeKey{}, (*txScope)(nil)))
 	}
-	scope.tx.mu.Lock()
-	defer scope.tx.mu.Unlock()
-	scope.hooks = append(scope.hooks, f)
+}
+
+// addHook keeps f for after the commit, and reports whether that has been.
+func (s *txScope) addHook(f func(context.Context)) (committed bool) {
+	s.tx.mu.Lock()
+	defer s.tx.mu.Unlock()
+	for s.ended && s.kept != nil {
+		s = s.kept
+	}
+	if !s.ended {
+		s.hooks = append(s.hooks, f)
+	}
+	return s.committed
 }
 
 // dbTx is one try of a transaction on its connection.
@@ -157,7 +171,10 @@ type txScope struct {
 	nest   *txScope // the savepoint that is open in this scope
 	failed error    // the error that undid it
 	ended  bool
+	kept   *txScope // the scope that a savepoint which has ended is part of
 	hooks  []func(context.Context)
+
+	committed bool // of the whole transaction
 }
 
 type scopeKey struct{}
@@ -215,6 +232,9 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(c
 	if err := tx.commit(ctx); err != nil {
 		return nil, err
 	}
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	scope.committed = true
 	return scope.hooks, nil
 }
 
@@ -416,6 +436,7 @@ func (s *txScope) close(ctx context.Context, scope *txScope, keep bool, err erro
 	case keep:
 		err = s.exec(ctx, "RELEASE SAVEPOINT "+name)
 		s.hooks = append(s.hooks, scope.hooks...)
+		scope.kept = s
 	default:
 		if failed := s.exec(ctx, "ROLLBACK TO SAVEPOINT "+name); failed == nil {
 			s.exec(ctx, "RELEASE SAVEPOINT "+name)

@@ -540,6 +540,17 @@ func (s *suite) afterEnd() {
 	if s.insert(kept, 1) == nil {
 		s.Fatal("the context of a transaction was used after its end")
 	}
+	calls := 0
+	call := func(ctx context.Context) { calls += 1 + len(s.ids(ctx)) }
+	backend.AfterCommit(kept, call)
+	backend.AfterCommit(inner, call)
+	s.equal(2, calls)
+	s.equal(errStop, s.db.Tx(s.Context(), func(ctx context.Context) error {
+		kept = ctx
+		return errStop
+	}))
+	backend.AfterCommit(kept, call)
+	s.equal(2, calls)
 	s.equal([]int{}, s.ids(s.Context()))
 }
 
