@@ -22,11 +22,12 @@ import (
 type Engine string
 
 const (
-	// Postgres is PostgreSQL 13 or later.
+	// Postgres is PostgreSQL; tested with version 15.
 	Postgres Engine = "postgres"
 	// SQLite is SQLite as in modernc.org/sqlite, which needs no C.
 	SQLite Engine = "sqlite"
-	// MySQL is MariaDB 10.6 or later, or MySQL 8.
+	// MySQL is MariaDB, tested with version 10.11, or MySQL, which has no
+	// RETURNING and is not tested.
 	MySQL Engine = "mysql"
 )
 
