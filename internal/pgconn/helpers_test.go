@@ -193,16 +193,18 @@ type proxy struct {
 	upstream string
 	listener net.Listener
 
-	mu     sync.Mutex
-	more   *sync.Cond
-	hole   bool
-	closed bool
-	asked  bool // the client spoke last
-	trips  int
-	dials  int
-	bytes  int
-	conns  []net.Conn
-	pumps  sync.WaitGroup
+	mu      sync.Mutex
+	more    *sync.Cond
+	hole    bool
+	cut     string // a request that holds this ends the client's connection,
+	forward bool   // after it was forwarded, or else before
+	closed  bool
+	asked   bool // the client spoke last
+	trips   int
+	dials   int
+	bytes   int
+	conns   []net.Conn
+	pumps   sync.WaitGroup
 }
 
 func newProxy(t testing.TB, upstream string) *proxy {
@@ -244,16 +246,40 @@ func (p *proxy) pump(to, from net.Conn, asking bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && p.pass(asking, n) {
+		cut, forward := p.cuts(asking, buf[:n])
+		if n > 0 && p.pass(asking, n) && (!cut || forward) {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}
+		}
+		if cut {
+			if forward {
+				_, _ = io.ReadFull(to, buf[:1]) // let the server do it
+			}
+			return
 		}
 		if err != nil {
 			p.pass(asking, 0) // a hole swallows the end of a connection, too
 			return
 		}
 	}
+}
+
+func (p *proxy) cuts(asking bool, request []byte) (cut, forward bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !asking || p.cut == "" || !bytes.Contains(request, []byte(p.cut)) {
+		return false, false
+	}
+	p.cut = ""
+	return true, p.forward
+}
+
+// cutAt ends the connection at the next request that holds text.
+func (p *proxy) cutAt(text string, forward bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut, p.forward = text, forward
 }
 
 // pass counts and waits while the proxy is a hole.

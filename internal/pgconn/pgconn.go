@@ -209,9 +209,13 @@ func (k *Connector) open(ctx context.Context, d *dialer) (_ inner, err error) {
 
 // connectError says what failed and, where it can, what to do.
 func connectError(ctx context.Context, err error) error {
+	reason := ctx.Err()
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		reason = context.DeadlineExceeded // the socket's deadline was a moment earlier
+	}
 	switch {
-	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		return fmt.Errorf("connect to PostgreSQL: %w: %w", ctx.Err(), err)
+	case reason != nil && !errors.Is(err, reason):
+		return fmt.Errorf("connect to PostgreSQL: %w: %w", reason, err)
 	case errors.Is(err, pq.ErrSSLNotSupported):
 		return fmt.Errorf("connect to PostgreSQL: %w; turn TLS on there, or add sslmode=disable to the URL if the network between is trusted", err)
 	}

@@ -420,7 +420,7 @@ func TestRepeatedQueryAllocations(t *testing.T) {
 	query()
 	allocs := testing.AllocsPerRun(200, query)
 	t.Logf("%v allocations per repeated one-row query, context included", allocs)
-	require.LessOrEqual(t, allocs, 27.0)
+	require.LessOrEqual(t, allocs, 10.0)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		if c.ResetSession(ctx) != nil || !c.IsValid() {
 			t.Error("reset failed")
