@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,6 +18,9 @@ func parseDSN(dsn string) (pq.Config, error) {
 	settings, err := pq.NewConfig(dsn)
 	if err != nil {
 		return pq.Config{}, dsnError(err)
+	}
+	if isTorn(dsn) {
+		return pq.Config{}, errMalformed
 	}
 	if settings.SSLMode == "" {
 		settings.SSLMode = defaultSSLMode(settings)
@@ -61,8 +65,21 @@ func dsnError(err error) error {
 	case strings.HasPrefix(text, "pq: could not match"):
 		return errors.New("PostgreSQL URL: give as many hostaddr and port values as hosts, or one port for all")
 	}
-	return errors.New("PostgreSQL URL: not understood; write it as postgres://user:password@host:port/database?sslmode=…, " +
-		"with special characters in user and password percent-encoded")
+	return errMalformed
+}
+
+var errMalformed = errors.New("PostgreSQL URL: not understood; write it as postgres://user:password@host:port/database?sslmode=…, " +
+	"with special characters in user and password percent-encoded")
+
+// isTorn reports whether a URL has an @ that does not end a user's name and
+// password. Where a password holds a / or ? that was not escaped, what comes
+// before it passes for host and port, and would be looked up, dialed and logged.
+func isTorn(dsn string) bool {
+	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
+		return false
+	}
+	u, err := url.Parse(dsn)
+	return err == nil && u.User == nil && strings.Contains(dsn, "@")
 }
 
 // defaultSSLMode is explicit, because lib/pq's own default is about to change.

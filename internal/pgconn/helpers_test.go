@@ -1,3 +1,5 @@
+//go:build unix
+
 package pgconn_test
 
 import (
@@ -5,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -241,22 +244,27 @@ func (p *proxy) accept() {
 }
 
 func (p *proxy) pump(to, from net.Conn, asking bool) {
-	defer to.Close()
 	defer from.Close()
+	leave := false // the other pump, which waits for the answer, closes it
+	defer func() {
+		if !leave {
+			to.Close()
+		}
+	}()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		cut, forward := p.cuts(asking, buf[:n])
-		if n > 0 && p.pass(asking, n) && (!cut || forward) {
-			if _, err := to.Write(buf[:n]); err != nil {
+		if cut {
+			from.Close()
+			if leave = forward; !forward {
 				return
 			}
 		}
-		if cut {
-			if forward {
-				_, _ = io.ReadFull(to, buf[:1]) // let the server do it
+		if n > 0 && p.pass(asking, n) {
+			if _, err := to.Write(buf[:n]); err != nil || cut {
+				return
 			}
-			return
 		}
 		if err != nil {
 			p.pass(asking, 0) // a hole swallows the end of a connection, too
@@ -368,7 +376,7 @@ func newCluster(t testing.TB, settings ...string) *cluster {
 		"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", cl.port),
 		"unix_socket_directories = '" + cl.dir + "'", "fsync = off", "max_connections = 50", "shared_buffers = 16MB",
 	}, settings...)
-	cl.write(t, "data/postgresql.auto.conf", strings.Join(settings, "\n")+"\n")
+	cl.configure(t, settings...)
 	cl.start(t)
 	t.Cleanup(func() { cl.stop(t) })
 	return cl
@@ -404,6 +412,16 @@ func (cl *cluster) write(t testing.TB, name, text string) {
 	if cl.user != nil {
 		require.NoError(t, os.Chown(path, int(cl.user.Uid), int(cl.user.Gid)))
 	}
+}
+
+// configure adds settings, which hold from the next start.
+func (cl *cluster) configure(t testing.TB, settings ...string) {
+	t.Helper()
+	path := filepath.Join(cl.data(), "postgresql.auto.conf")
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteString(strings.Join(settings, "\n") + "\n")
+	require.NoError(t, errors.Join(err, file.Close()))
 }
 
 func (cl *cluster) start(t testing.TB) {

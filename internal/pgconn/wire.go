@@ -18,9 +18,13 @@ type wire struct {
 
 	sent     int   // bytes written since mark
 	err      error // first error of a read or write
-	messages int   // writes, counted until the start of TLS would have been seen
-	tls      bool  // the connection was upgraded to TLS
+	messages int   // writes of the startup that are looked at; see Write
+	tls      bool  // the connection was upgraded to TLS; fixed once it is made
 }
+
+// startMessages is how many messages may start TLS: the first or, after a request
+// for it, the second.
+const startMessages = 2
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
@@ -31,8 +35,7 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func (w *wire) Write(p []byte) (int, error) {
-	if w.messages < 2 {
-		// TLS starts with the first message or, after a request for it, the second.
+	if w.messages < startMessages {
 		// 0x16 is a handshake record (RFC 8446 section 5.1); no message that starts
 		// a connection in the clear begins with it.
 		w.messages++
@@ -119,6 +122,9 @@ func (d *dialer) finish(success bool) (w *wire, ended bool) {
 			continue
 		}
 		candidate.Close()
+	}
+	if w != nil {
+		w.messages = startMessages // cancel requests read tls from their goroutines
 	}
 	if w != nil && !ended {
 		w.deadline(time.Time{})

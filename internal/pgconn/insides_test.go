@@ -1,0 +1,175 @@
+package pgconn
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+	"github.com/stretchr/testify/require"
+)
+
+// The fields that are read by reflection exist in the lib/pq of go.mod and mean
+// what we think.
+func TestInsidesOfLibPQ(t *testing.T) {
+	t.Parallel()
+	address := os.Getenv("TEST_POSTGRES_URL")
+	if address == "" {
+		if os.Getenv("TEST_REQUIRE_ENGINES") == "1" {
+			t.Fatal("set TEST_POSTGRES_URL=postgres://… to run the PostgreSQL tests")
+		}
+		t.Skip("set TEST_POSTGRES_URL=postgres://… to run the PostgreSQL tests")
+	}
+	connector, err := NewConnector(address, Config{})
+	require.NoError(t, err)
+	conn, err := connector.Connect(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	c := conn.(*Conn)
+	require.NotZero(t, c.insides.pid)
+	require.Len(t, c.insides.key, 4)
+
+	exec := func(text string) {
+		t.Helper()
+		_, err := c.ExecContext(t.Context(), text, nil)
+		require.NoError(t, err)
+	}
+	require.Equal(t, byte('I'), c.insides.txStatus())
+	exec("BEGIN")
+	require.Equal(t, byte('T'), c.insides.txStatus())
+	_, err = c.ExecContext(t.Context(), "SELECT 1/0", nil)
+	require.Error(t, err)
+	require.Equal(t, byte('E'), c.insides.txStatus())
+	exec("ROLLBACK")
+	require.Equal(t, byte('I'), c.insides.txStatus())
+	require.Nil(t, c.ctx, "an idle connection keeps no context alive")
+}
+
+// With another lib/pq, less is known, and nothing breaks.
+func TestInsidesMissing(t *testing.T) {
+	t.Parallel()
+	for _, other := range []any{nil, 1, struct{}{}, &struct{ txnStatus, pid, secretKey string }{}, &struct{ secretKey []int }{}} {
+		in := lookInside(other)
+		require.Equal(t, statusUnknown, in.txStatus())
+		require.Nil(t, in.key)
+	}
+	require.False(t, new(Connector).requestCancel(nil, insides{}))
+}
+
+// The message as the protocol's documentation has it: length, 80877102, process,
+// key.
+func TestCancelMessage(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []byte{0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 1, 2, 9, 8, 7, 6},
+		cancelMessage(insides{pid: 258, key: []byte{9, 8, 7, 6}}))
+	require.Equal(t, 80877102, cancelRequestCode)
+	require.Equal(t, 80877103, sslRequestCode)
+	require.EqualValues(t, 12+32, binary.BigEndian.Uint32(cancelMessage(insides{key: make([]byte, 32)})), "protocol 3.2")
+}
+
+func message(kind byte, length int) []byte {
+	m := append([]byte{kind}, 0, 0, 0, 0)
+	binary.BigEndian.PutUint32(m[1:], uint32(length))
+	return append(m, make([]byte, max(0, length-4))...)
+}
+
+func join(messages ...[]byte) (all []byte) {
+	for _, m := range messages {
+		all = append(all, m...)
+	}
+	return all
+}
+
+func TestExpectedWhileIdle(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		waiting []byte
+		tls     bool
+		want    bool
+	}{
+		{"nothing", nil, false, true},
+		{"nothing, TLS", nil, true, true},
+		{"parameter status", message('S', 30), false, true},
+		{"notice, notification", join(message('N', 30), message('A', 12)), false, true},
+		{"error", message('E', 30), false, false},
+		{"error after a notice", join(message('N', 30), message('E', 30)), false, false},
+		{"notice cut off", message('N', 30)[:20], false, true},
+		{"header cut off", message('N', 30)[:3], false, true},
+		{"impossible length", message('N', 0), false, false},
+		{"huge length", message('N', 4)[:1:1], false, true},
+		{"row out of nowhere", message('D', 30), false, false},
+		{"anything, TLS", message('S', 30), true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := &Conn{wire: &wire{tls: test.tls}}
+			require.Equal(t, test.want, c.expected(test.waiting))
+		})
+	}
+}
+
+func FuzzExpected(f *testing.F) {
+	f.Add(message('S', 30))
+	f.Add([]byte{'N', 0xff, 0xff, 0xff, 0xff, 'E'})
+	f.Fuzz(func(t *testing.T, waiting []byte) {
+		c := &Conn{wire: &wire{}}
+		if c.expected(waiting) && len(waiting) > 0 {
+			require.Contains(t, "SNA", string(waiting[:1]))
+		}
+	})
+}
+
+func TestDefaultSSLModeByHost(t *testing.T) {
+	t.Parallel()
+	for dsn, want := range map[string]pq.SSLMode{
+		"postgres://localhost/db":                          pq.SSLModeDisable,
+		"postgres://db.localhost./db":                      pq.SSLModeDisable,
+		"postgres://127.9.9.9/db":                          pq.SSLModeDisable,
+		"postgres://[::1]:5432/db":                         pq.SSLModeDisable,
+		"host=/var/run/postgresql":                         pq.SSLModeDisable,
+		"postgres://db/app":                                pq.SSLModeRequire,
+		"postgresql://10.0.0.1/app":                        pq.SSLModeRequire,
+		"postgres://localhost.example.com/app":             pq.SSLModeRequire,
+		"postgres://localhost,db/app":                      pq.SSLModeRequire,
+		"postgres://localhost/app?hostaddr=10.0.0.1":       pq.SSLModeRequire,
+		"postgres://localhost/app?sslmode=verify-full":     pq.SSLModeVerifyFull,
+		"postgres://db/app?sslmode=disable":                pq.SSLModeDisable,
+		"postgres://db/app?sslrootcert=system":             pq.SSLModeVerifyFull,
+		"postgres://db/app?target_session_attrs=read-only": pq.SSLModeRequire,
+		"postgres://[::ffff:127.0.0.1]/app":                pq.SSLModeDisable,
+	} {
+		settings, err := parseDSN(dsn)
+		require.NoError(t, err, dsn)
+		require.Equal(t, want, settings.SSLMode, dsn)
+	}
+	settings, err := parseDSN("postgres://db/app?target_session_attrs=read-only")
+	require.NoError(t, err)
+	require.Equal(t, pq.TargetSessionAttrsPreferStandby, settings.TargetSessionAttrs)
+}
+
+func TestRescue(t *testing.T) {
+	t.Parallel()
+	broken := func() (err error) {
+		defer rescue(&err)
+		var message []byte
+		_ = message[4]
+		return nil
+	}
+	require.ErrorContains(t, broken(), "lib/pq panicked")
+}
+
+func TestClassesOfErrors(t *testing.T) {
+	t.Parallel()
+	require.False(t, isFailover(&pq.Error{Code: "0"}, false))
+	require.False(t, isFailover(&pq.Error{}, false))
+	require.True(t, isFailover(&pq.Error{Code: "08P01", Severity: pqerror.SeverityFatal}, false))
+	require.False(t, isFailover(&pq.Error{Code: "25006"}, true))
+	require.Equal(t, notOutdated, howOutdated(&pq.Error{Code: "0A000"}))
+	require.False(t, Stale(&pq.Error{Code: "0A000", Routine: "RevalidateCachedQuery"}))
+	require.NotErrorIs(t, lost(errors.Join(context.Canceled, driver.ErrBadConn)), driver.ErrBadConn)
+}
