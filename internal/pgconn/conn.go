@@ -105,7 +105,7 @@ func (c *Conn) end(err error, harmless bool) error {
 	case interrupted && (answer == nil || answer.Code == pqerror.QueryCanceled):
 		return c.interruption(ctx.Err(), err)
 	case answer != nil:
-		if isFailover(answer, c.readOnly || c.connector.standby) {
+		if isFailover(answer, c.readOnly && c.inTransaction() || c.connector.standby) {
 			c.breakOff()
 			c.connector.retire(c.generation)
 		}

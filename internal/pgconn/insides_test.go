@@ -5,8 +5,11 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
+	"net"
 	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
@@ -58,6 +61,51 @@ func TestInsidesMissing(t *testing.T) {
 		require.Nil(t, in.key)
 	}
 	require.False(t, new(Connector).requestCancel(nil, insides{}))
+}
+
+// deaf is a connection of lib/pq whose server takes nothing any more.
+type deaf struct {
+	inner
+	wire *wire
+}
+
+func (d deaf) Close() error {
+	_ = d.wire.SetWriteDeadline(time.Now().Add(time.Hour)) // as crypto/tls does, if with 5 s
+	_, err := d.wire.Write([]byte("X"))
+	return err
+}
+
+func TestCloseDoesNotWaitForADeafServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe() // without a buffer: a write waits for its reader
+		defer server.Close()
+		w := &wire{Conn: client}
+		start := time.Now()
+		require.NoError(t, (&Conn{wire: w, inner: deaf{wire: w}}).Close())
+		require.Equal(t, 100*time.Millisecond, time.Since(start))
+	})
+}
+
+func TestConnectorCloseWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k, err := NewConnector("postgres://localhost/db", Config{})
+		require.NoError(t, err)
+		require.True(t, k.startCancel())
+		closed := false
+		go func() {
+			require.NoError(t, k.Close())
+			closed = true
+		}()
+		synctest.Wait()
+		require.False(t, closed)
+		require.Error(t, k.life.Err(), "what it waits for was told to end")
+		require.False(t, k.startCancel())
+		k.cancels.Done()
+		synctest.Wait()
+		require.True(t, closed)
+	})
 }
 
 // The message as the protocol's documentation has it: length, 80877102, process,

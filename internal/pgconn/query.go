@@ -36,12 +36,16 @@ type entry = stmtcache.Entry[prepared]
 //
 // Several statements in one text are possible without arguments only.
 func (c *Conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.query(ctx, text, args, len(args) > 0)
+	return c.rowsOf(ctx, text, args, len(args) > 0)
+}
+
+func (c *Conn) rowsOf(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Rows, error) {
+	rows, err := c.query(ctx, text, args, keep)
 	if c.canRepeat(err) {
-		rows, err = c.query(ctx, text, args, len(args) > 0)
+		rows, err = c.query(ctx, text, args, keep)
 	}
 	if err != nil {
-		return nil, c.visible(err)
+		return nil, visible(err)
 	}
 	return rows, nil
 }
@@ -58,7 +62,7 @@ func (c *Conn) execute(ctx context.Context, text string, args []driver.NamedValu
 		result, err = c.execOnce(ctx, text, args, keep)
 	}
 	if err != nil {
-		return nil, c.visible(err)
+		return nil, visible(err)
 	}
 	return result, nil
 }
@@ -76,7 +80,7 @@ func (c *Conn) canRepeat(err error) bool {
 }
 
 // visible takes off what only canRepeat needs to see.
-func (c *Conn) visible(err error) error {
+func visible(err error) error {
 	if doubtful, ok := err.(*doubtfulError); ok {
 		return doubtful.cause
 	}

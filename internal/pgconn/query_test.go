@@ -173,6 +173,26 @@ func TestSchemaChangesAreInvisible(t *testing.T) {
 	}
 }
 
+// What is dropped from the cache is dropped on the server, too.
+func TestNoStatementIsLeftOnTheServer(t *testing.T) {
+	t.Parallel()
+	c, _ := session(t, open(t, server(t), pgconn.Config{StatementCache: 3}))
+	onServer := func() int64 { return mustAll(t, c, "SELECT count(*) FROM pg_prepared_statements")[0][0].(int64) }
+	for i := range 10 {
+		mustAll(t, c, fmt.Sprintf("SELECT $1::int + %d", i), "1")
+		_, err := c.QueryContext(t.Context(), fmt.Sprintf("SELECT $1::int + %d", i), args("x"))
+		require.Equal(t, "22P02", code(t, err))
+	}
+	require.EqualValues(t, 3, onServer())
+	_, err := c.ExecContext(t.Context(), "CREATE TABLE a (id int)", nil)
+	require.NoError(t, err)
+	mustAll(t, c, "SELECT * FROM a WHERE id = $1", "1")
+	_, err = c.ExecContext(t.Context(), "ALTER TABLE a ADD COLUMN n int", nil)
+	require.NoError(t, err)
+	mustAll(t, c, "SELECT * FROM a WHERE id = $1", "1")
+	require.EqualValues(t, 1, onServer())
+}
+
 // What is repaired is not run twice when it was not at fault.
 func TestErrorsOfTheServerLeaveTheConnection(t *testing.T) {
 	t.Parallel()

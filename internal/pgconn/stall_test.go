@@ -70,7 +70,7 @@ func begun(t *testing.T, c *pgconn.Conn) any {
 
 // Not parallel: it measures time, on purpose and with a generous bound.
 func TestDeadlinesHoldWhenTheServerStalls(t *testing.T) {
-	const deadline = 150 * time.Millisecond
+	const deadline = 60 * time.Millisecond
 	var worst time.Duration
 	for _, how := range []string{"stopped process", "black hole"} {
 		for _, ending := range []string{"deadline", "cancellation"} {

@@ -56,14 +56,7 @@ func (s *Stmt) NumInput() int {
 
 // QueryContext runs the statement as [Conn.QueryContext] does.
 func (s *Stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := s.conn.query(ctx, s.text, args, true)
-	if s.conn.canRepeat(err) {
-		rows, err = s.conn.query(ctx, s.text, args, true)
-	}
-	if err != nil {
-		return nil, s.conn.visible(err)
-	}
-	return rows, nil
+	return s.conn.rowsOf(ctx, s.text, args, true)
 }
 
 // ExecContext runs the statement as [Conn.ExecContext] does.
