@@ -181,12 +181,29 @@ func soon(t testing.TB, what string, condition func() bool) {
 	require.Eventually(t, condition, 10*time.Second, 2*time.Millisecond, what)
 }
 
-// stall stops a server process and lets it go on in the end.
+// stoppable returns the URL of a server whose processes the test may stop: that
+// of the environment if it runs here, outside any container, and lets us; else
+// one of the test's own.
+func stoppable(t testing.TB) *url.URL {
+	t.Helper()
+	u := server(t)
+	db, err := sql.Open("postgres", u.String())
+	require.NoError(t, err)
+	defer db.Close()
+	var pid, port int
+	require.NoError(t, db.QueryRow("SELECT pg_backend_pid(), coalesce(inet_client_port(), -1)").Scan(&pid, &port))
+	title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	// The title names the client's port, so that no other process is taken for it.
+	if err == nil && bytes.Contains(title, fmt.Appendf(nil, "(%d)", port)) && syscall.Kill(pid, 0) == nil {
+		return u
+	}
+	return newCluster(t).url(t)
+}
+
+// stall stops a process of a stoppable server and lets it go on in the end.
 func stall(t testing.TB, pid int) {
 	t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		missing(t, fmt.Sprintf("stop a server process (run as root or the server's user): %v", err))
-	}
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 }
 

@@ -71,12 +71,12 @@ func begun(t *testing.T, c *pgconn.Conn) any {
 // Not parallel: it measures time, on purpose and with a generous bound.
 func TestDeadlinesHoldWhenTheServerStalls(t *testing.T) {
 	const deadline = 60 * time.Millisecond
+	u := stoppable(t)
 	var worst time.Duration
 	for _, how := range []string{"stopped process", "black hole"} {
 		for _, ending := range []string{"deadline", "cancellation"} {
 			for _, op := range operations {
 				t.Run(how+"/"+ending+"/"+op.name, func(t *testing.T) {
-					u := server(t)
 					p := newProxy(t, u.Host)
 					db := open(t, at(u, p.addr()), pgconn.Config{})
 					c, conn := session(t, db)
@@ -87,7 +87,7 @@ func TestDeadlinesHoldWhenTheServerStalls(t *testing.T) {
 					if how == "black hole" {
 						p.blackhole()
 					} else {
-						stall(t, backendPIDAside(t, c))
+						stall(t, backendPID(t, c))
 					}
 					ctx, cancel, want := context.Context(nil), context.CancelFunc(nil), context.DeadlineExceeded
 					start := time.Now()
@@ -123,9 +123,6 @@ func TestDeadlinesHoldWhenTheServerStalls(t *testing.T) {
 	}
 	t.Logf("the latest return was %v after the context's end", worst)
 }
-
-// backendPIDAside asks in a way that leaves statements and transaction alone.
-func backendPIDAside(t *testing.T, c *pgconn.Conn) int { return backendPID(t, c) }
 
 func TestDeadlinesHoldWhileReadingRows(t *testing.T) {
 	u := server(t)
@@ -402,7 +399,7 @@ func TestClosingRowsEarlyKeepsWrites(t *testing.T) {
 // The number of goroutines is back where it was after everything that can end a
 // call. Not parallel: it counts.
 func TestNoGoroutineIsLeft(t *testing.T) {
-	u := server(t)
+	u := stoppable(t)
 	for _, how := range []string{"cancelled", "stalled", "connecting", "killed", "rows left to the context"} {
 		t.Run(how, func(t *testing.T) {
 			base := runtime.NumGoroutine() + 1 // soon counts in a goroutine of its own
