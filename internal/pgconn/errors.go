@@ -138,7 +138,9 @@ const (
 // howOutdated tells from the error of a kept statement whether preparing it again
 // may help. What PostgreSQL fixes when it prepares are the result's columns and
 // the parameters' types: a column that went from integer to bigint leaves the
-// parameter compared with it an integer, so larger values are refused.
+// parameter compared with it an integer, so larger values are refused. A wrong
+// argument is refused with the same code; it costs three more round trips, and
+// is then refused again.
 func howOutdated(err *pq.Error) outdated {
 	switch err.Code {
 	case pqerror.FeatureNotSupported:
