@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"testing"
 	"time"
@@ -58,8 +59,8 @@ func TestRoundTrips(t *testing.T) {
 
 // TestStalledServer: whatever was being done when the network went away, it
 // ends within 250 ms of its deadline; the server is used again when it is back.
-func TestStalledServer(t *testing.T) {
-	t.Parallel()
+// Since the machine may be busy, one of three tries has to be in time.
+func TestStalledServer(t *testing.T) { // not parallel: it measures time
 	const deadline, slack = 200 * time.Millisecond, 250 * time.Millisecond
 	for _, engine := range []backend.Engine{backend.Postgres, backend.MySQL} {
 		for name, run := range map[string]func(ctx context.Context, db *backend.DB, p *proxy) error{
@@ -100,24 +101,22 @@ func TestStalledServer(t *testing.T) {
 			},
 		} {
 			t.Run(string(engine)+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				db, p := proxied(t, engine, backend.DBConfig{})
-				ctx, cancel := context.WithTimeout(t.Context(), deadline)
-				defer cancel()
-				start := time.Now()
-				err := run(ctx, db, p)
-				took := time.Since(start)
-				p.Thaw()
-				require.Equal(t, backend.Timeout, backend.CodeOf(err), "%v", err)
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-				require.Less(t, took, deadline+slack)
-				t.Logf("%v after the deadline", took-deadline)
-				if name == "commit" {
-					require.ErrorIs(t, err, backend.ErrCommitUnknown)
-				} else {
-					require.NotErrorIs(t, err, backend.ErrCommitUnknown)
+				late := time.Hour
+				for try := 0; try < 3 && late > slack; try++ {
+					db, p := proxied(t, engine, backend.DBConfig{})
+					ctx, cancel := context.WithTimeout(t.Context(), deadline)
+					defer cancel()
+					start := time.Now()
+					err := run(ctx, db, p)
+					late = time.Since(start) - deadline
+					p.Thaw()
+					require.Equal(t, backend.Timeout, backend.CodeOf(err), "%v", err)
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.Equal(t, name == "commit", errors.Is(err, backend.ErrCommitUnknown), "%v", err)
+					require.NoError(t, db.Ping(t.Context()), "the server is back")
 				}
-				require.NoError(t, db.Ping(t.Context()), "the server is back")
+				require.Less(t, late, slack)
+				t.Logf("%v after the deadline", late)
 			})
 		}
 	}
