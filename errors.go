@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -149,9 +150,10 @@ func (c Code) known() Code {
 // only logged.
 //
 // An error that is not an *Error, and wraps none, is [Internal]: the client
-// gets a request id, the log gets everything. Three foreign errors are known:
-// [context.Canceled] is [Canceled], [context.DeadlineExceeded] is [Timeout],
-// and *[http.MaxBytesError] is [TooLarge].
+// gets a request id, the log gets everything. Four foreign errors are known:
+// [context.Canceled] is [Canceled], [context.DeadlineExceeded] and
+// [os.ErrDeadlineExceeded] are [Timeout], and *[http.MaxBytesError] is
+// [TooLarge].
 type Error struct {
 	// Code is the kind of failure. The zero value is [Internal].
 	Code Code
@@ -240,7 +242,7 @@ func asError(err error) *Error {
 		return &Error{Code: TooLarge, Message: fmt.Sprintf("The request body is over the limit of %d bytes.", tooLarge.Limit), cause: err}
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: Canceled, cause: err}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return &Error{Code: Timeout, cause: err}
 	}
 	return &Error{Code: Internal, cause: err}
