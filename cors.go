@@ -127,7 +127,7 @@ func isToken(s string) bool {
 
 func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	head := w.Header()
-	x.cors = true // said again when the header is sent: handlers set Vary too
+	x.cors = true // says it again when the header is sent: handlers set Vary, too
 	addVary(head, varyOrigin)
 	origin := r.Header.Get("Origin")
 	preflight := r.Method == http.MethodOptions && origin != "" && r.Header["Access-Control-Request-Method"] != nil
@@ -149,6 +149,9 @@ func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next h
 		return
 	}
 	next.ServeHTTP(w, r)
+	if !x.began() { // a handler that wrote nothing, not even a header
+		addVary(head, varyOrigin)
+	}
 }
 
 // allowOrigin returns the Access-Control-Allow-Origin for an origin, or nil.
