@@ -1,0 +1,113 @@
+package backend
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The first rows are the examples of RFC 9110 section 12.5.3.
+func TestAcceptedCoding(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		accept []string
+		want   coding
+	}{
+		{[]string{"compress, gzip"}, gzipped},
+		{[]string{""}, identity},
+		{[]string{"*"}, zstandard},
+		{[]string{"compress;q=0.5, gzip;q=1.0"}, gzipped},
+		{[]string{"gzip;q=1.0, identity; q=0.5, *;q=0"}, gzipped},
+
+		{nil, identity},
+		{[]string{"gzip, deflate, br, zstd"}, zstandard},
+		{[]string{"gzip, deflate, br"}, gzipped},
+		{[]string{"zstd", "gzip"}, zstandard},
+		{[]string{"zstd;q=0.9, gzip"}, gzipped},
+		{[]string{"GZIP"}, gzipped},
+		{[]string{"x-gzip"}, gzipped},
+		{[]string{"gzip;q=0"}, identity},
+		{[]string{"gzip;q=0.000"}, identity},
+		{[]string{"gzip;q=0.001"}, gzipped},
+		{[]string{"gzip;Q=1"}, gzipped},
+		{[]string{"gzip ; q=1 "}, gzipped},
+		{[]string{"*;q=0"}, identity},
+		{[]string{"zstd;q=0, *"}, gzipped},
+		{[]string{"*;q=0, gzip"}, gzipped},
+		{[]string{"identity, gzip;q=0.5"}, identity},
+		{[]string{"identity;q=0.5, gzip;q=0.5"}, gzipped},
+		{[]string{"identity;q=0"}, identity},
+		{[]string{"gzip;q=1.001"}, identity},
+		{[]string{"gzip;q=2"}, identity},
+		{[]string{"gzip;q=-1"}, identity},
+		{[]string{"gzip;q=1.0000"}, identity},
+		{[]string{"gzip;q="}, identity},
+		{[]string{"gzip;q=NaN"}, identity},
+		{[]string{"gzip;level=9"}, identity},
+		{[]string{"gzipped, zstdx"}, identity},
+		{[]string{",,gzip,,"}, gzipped},
+	}
+	for _, test := range tests {
+		t.Run(strings.Join(test.accept, "|"), func(t *testing.T) {
+			require.Equal(t, test.want, acceptedCoding(test.accept))
+		})
+	}
+}
+
+// A coding is chosen only if the header names it or "*" with a weight above 0,
+// read independently here.
+func FuzzAcceptEncoding(f *testing.F) {
+	for _, s := range []string{"gzip;q=0.5, zstd", "*;q=0, gzip", "gzip;q=1.001", "identity;q=0", ";q=1,gzip"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := acceptedCoding([]string{s})
+		if got == identity {
+			return
+		}
+		name := contentEncoding[got][0]
+		welcome := false
+		for item := range strings.SplitSeq(strings.ToLower(s), ",") {
+			fields := strings.Split(item, ";")
+			if n := strings.Trim(fields[0], " \t"); n != name && n != "*" && (n != "x-gzip" || name != "gzip") {
+				continue
+			}
+			if len(fields) == 1 {
+				welcome = true
+				continue
+			}
+			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.Trim(fields[1], " \t"), "q="), 64)
+			welcome = welcome || err == nil && q > 0 && q <= 1
+		}
+		require.True(t, welcome, "%q chose %s", s, name)
+	})
+}
+
+func TestAddVary(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		old, want []string
+	}{
+		{"none", nil, []string{"Accept-Encoding"}},
+		{"others", []string{"Cookie"}, []string{"Cookie", "Accept-Encoding"}},
+		{"there already", []string{"Cookie, accept-encoding"}, []string{"Cookie, accept-encoding"}},
+		{"anything", []string{"*"}, []string{"*"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			head := http.Header{"Vary": test.old}
+			if test.old == nil {
+				head = http.Header{}
+			}
+			addVary(head, varyEncoding)
+			require.Equal(t, test.want, head["Vary"])
+		})
+	}
+	head := http.Header{"Vary": varyOrigin}
+	addVary(head, varyEncoding)
+	require.Equal(t, []string{"Origin"}, varyOrigin, "shared values stay as they are")
+}

@@ -1,0 +1,68 @@
+package backend
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWroteHeaderTellsWhatTheClientMayHaveSeen(t *testing.T) {
+	t.Parallel()
+	wrote := func(w http.ResponseWriter) bool { return w.(interface{ wroteHeader() bool }).wroteHeader() }
+	h := SecureHeaders(HeadersConfig{})(Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.False(t, wrote(w))
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(200)
+		io.WriteString(w, "held back")
+		require.False(t, wrote(w))
+		w.(http.Flusher).Flush()
+		require.True(t, wrote(w))
+	})))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// Two requests in one context, as when a handler asks another handler for a
+// part of its answer, keep their responses apart.
+func TestExchangeBelongsToOneResponse(t *testing.T) {
+	t.Parallel()
+	inner := RequestID()(SecureHeaders(HeadersConfig{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, RequestIDFrom(r.Context()))
+	})))
+	var part *httptest.ResponseRecorder
+	outer := RequestID()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		part = httptest.NewRecorder()
+		inner.ServeHTTP(part, r)
+		require.False(t, exchangeFrom(r.Context()).began())
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Request-Id", "one")
+	outer.ServeHTTP(w, r)
+	require.Equal(t, 202, w.Code)
+	require.Equal(t, 418, part.Code)
+	require.Equal(t, "one", part.Body.String())
+	require.Empty(t, w.Header().Get("X-Content-Type-Options"))
+}
+
+// The router may be the first to need the exchange.
+func TestEnterAdoptsTheRoutersExchange(t *testing.T) {
+	t.Parallel()
+	x, r := withExchange(httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
+	w := httptest.NewRecorder()
+	got, view, same, made := enter(w, r)
+	require.Same(t, x, got)
+	require.Same(t, r, same)
+	require.False(t, made)
+	require.Same(t, x, responseOf(view))
+	again, same2 := withExchange(r)
+	require.Same(t, x, again)
+	require.Same(t, r, same2)
+}
