@@ -1,7 +1,9 @@
 package backend
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -110,4 +112,38 @@ func TestAddVary(t *testing.T) {
 	head := http.Header{"Vary": varyOrigin}
 	addVary(head, varyEncoding)
 	require.Equal(t, []string{"Origin"}, varyOrigin, "shared values stay as they are")
+}
+
+// Slow readers cannot make the server keep a compressor for each of them.
+func TestCompressorsInUseAreBounded(t *testing.T) {
+	t.Parallel()
+	c := newCompression()
+	c.most = 2
+	first, second := c.take(gzipped), c.take(zstandard)
+	require.NotNil(t, first)
+	require.NotNil(t, second)
+	require.Nil(t, c.take(gzipped))
+
+	handler := func(size int) (*httptest.ResponseRecorder, string) {
+		body := strings.Repeat("x", size)
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+			x.coding, x.accept = c, []string{"gzip"}
+			w.Header().Set("Content-Type", "text/plain")
+			io.WriteString(w, body)
+			x.finish()
+		})(nil).ServeHTTP(w, r)
+		return w, body
+	}
+	for _, size := range []int{10, 5000} {
+		w, body := handler(size)
+		require.Empty(t, w.Header().Get("Content-Encoding"))
+		require.Equal(t, body, w.Body.String())
+	}
+	c.put(first)
+	w, _ := handler(5000)
+	require.Equal(t, "gzip", w.Header().Get("Content-Encoding"))
+	c.put(second)
+	require.Zero(t, c.active.Load(), "every compressor came back")
 }

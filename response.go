@@ -226,7 +226,7 @@ func (x *exchange) awaitsBody() bool {
 	if !bodyAllowed(x.status) || x.finished {
 		return false
 	}
-	return x.sniffs() || x.holds()
+	return x.sniffs() || x.holds() != identity
 }
 
 // sniffs reports whether the content type is to be found in the body, as
@@ -269,10 +269,10 @@ func (x *exchange) commit(long bool) {
 func (x *exchange) finish() {
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	if x.hijacked || x.finished {
+	if x.finished {
 		return
 	}
-	if x.status != 0 && !x.committed {
+	if x.status != 0 && !x.began() {
 		x.commit(false)
 		x.sendHeld()
 	}

@@ -115,6 +115,22 @@ func TestTimeLimitEndsTheContext(t *testing.T) {
 	}
 }
 
+// A longer limit does not outlive the client.
+func TestLongerTimeLimitEndsWithTheClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, leave)
+		h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(time.Hour)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			start := time.Now()
+			<-r.Context().Done()
+			require.Equal(t, time.Minute, time.Since(start))
+			require.ErrorIs(t, r.Context().Err(), context.Canceled)
+		})))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(client, "GET", "/", nil))
+	})
+}
+
 // The context of a stack behaves as context.WithTimeout does, whatever is asked
 // of it first.
 func TestStackContextIsAContext(t *testing.T) {
