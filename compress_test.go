@@ -266,6 +266,28 @@ func TestCompressIsClosedToLateWriters(t *testing.T) {
 	require.Equal(t, length, w.Body.Len())
 }
 
+// A handler that asks a compressed handler to write the rest.
+func TestCompressInsideCompress(t *testing.T) {
+	t.Parallel()
+	rest := backend.Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, strings.Repeat("rest", 1000))
+	}))
+	h := backend.Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		io.WriteString(w, "begin ")
+		rest.ServeHTTP(w, r)
+		io.WriteString(w, " end")
+	}))
+	for range 2000 { // more than may compress at once
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		h.ServeHTTP(w, r)
+		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"))
+		require.Equal(t, "begin "+strings.Repeat("rest", 1000)+" end", mwDecode(t, "gzip", w.Body.String()))
+	}
+}
+
 func TestCompressServesFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -53,8 +54,13 @@ func TestStatement16_CORS(t *testing.T) {
 			t.Parallel()
 			server := mwServe(t, backend.CORS(test.config)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Vary", "Cookie") // a handler that does not know about ours
+				if r.URL.Path == "/written" {
+					io.WriteString(w, "hello")
+				}
 			})))
-			resp, _ := mwDo(t, server, test.method, "/", "", test.headers...)
+			resp, _ := mwDo(t, server, test.method, "/written", "", test.headers...)
+			require.Contains(t, resp.Header.Values("Vary"), "Origin")
+			resp, _ = mwDo(t, server, test.method, "/", "", test.headers...)
 			require.Equal(t, test.status, resp.StatusCode)
 			for short, name := range names {
 				require.Equal(t, test.want[short], resp.Header.Get(name), name)

@@ -58,13 +58,9 @@ func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) 
 	if x.began() {
 		x.report(r, Internal, fault)
 		x.record(r)
-		if !x.hijacked { // else the connection is the handler's
-			panic(http.ErrAbortHandler)
-		}
-		return
+		panic(http.ErrAbortHandler)
 	}
 	WriteError(w, r, fault)
-	x.finish()
 	x.record(r)
 }
 

@@ -119,6 +119,16 @@ func TestAccessLogWithoutRecover(t *testing.T) {
 	require.EqualValues(t, 0, log.next(t)["status"])
 }
 
+// In the other order there is still one record, and it has the answer's status.
+func TestAccessLogOutsideRecover(t *testing.T) {
+	t.Parallel()
+	log := newMWLog()
+	h := backend.AccessLog(log.Logger)(backend.Recover()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("up") })))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	require.EqualValues(t, 500, log.next(t)["status"])
+	require.Empty(t, log.lines)
+}
+
 func ExampleRecover() {
 	h := backend.Recover()(backend.AccessLog(newMWLog().Logger)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic("a bug")

@@ -85,13 +85,10 @@ func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
 	if server == nil {
 		return
 	}
-	// With no body to read, net/http waits for the connection to close and takes
-	// a read deadline for that: then a deadline may only be moved away.
-	hasBody := r.Body != nil && r.Body != http.NoBody
-	if hasBody || server.ReadTimeout > 0 && server.ReadTimeout < d+bodyGrace {
+	if r.Body != nil && r.Body != http.NoBody {
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(d + bodyGrace))
 	}
-	if server.WriteTimeout <= 0 || server.WriteTimeout < d+answerGrace {
+	if server.WriteTimeout < d+answerGrace {
 		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + answerGrace))
 	}
 }

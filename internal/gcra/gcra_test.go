@@ -2,8 +2,6 @@ package gcra
 
 import (
 	"encoding/binary"
-	"hash/maphash"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -74,7 +72,7 @@ func TestNeverAllowsMoreThanTheRate(t *testing.T) {
 	l := New(interval, burst)
 	buckets := map[int]*bucket{}
 	now := l.start
-	for range 300_000 {
+	for range 150_000 {
 		now = now.Add(time.Duration(random.IntN(100_000)))
 		k := random.IntN(200_000)
 		if random.IntN(2) == 0 {
@@ -113,23 +111,12 @@ func TestStrangersAreSeldomRefused(t *testing.T) {
 		l.Allow(key(k), now)
 	}
 	refused := 0
-	for k := range 20_000 {
-		if l.tat(key(1_000_000+k)) > 0 {
+	for k := range 300 {
+		if _, ok := l.Allow(key(1_000_000+k), now); !ok {
 			refused++
 		}
 	}
-	require.Less(t, refused, 20, "2 of 20,000 are expected")
-}
-
-// tat returns the earliest cell of a key, without counting an event.
-func (l *Limiter) tat(k []byte) int64 {
-	hash := maphash.Bytes(l.seed, k)
-	s := &l.shards[hash&(1<<shardBits-1)]
-	earliest := int64(math.MaxInt64)
-	for _, i := range place(hash >> shardBits) {
-		earliest = min(earliest, s.cells[i])
-	}
-	return earliest
+	require.Less(t, refused, 10, "less than one is expected")
 }
 
 func TestParallelEventsAreCountedOneByOne(t *testing.T) {
