@@ -26,8 +26,8 @@ import (
 //   - error: what [WriteError] was called with, cause included; stack after a
 //     panic
 //
-// The level is Error from status 500 on and for errors that are [Internal],
-// else Info. Values are attributes, never part of the message, so that client
+// The level is Error from status 500 on, for errors that are [Internal] and for
+// those that cut an answer short, else Info. Values are attributes, never part of the message, so that client
 // text cannot look like another record with any handler that quotes its values,
 // as those of log/slog do.
 func AccessLog(logger *slog.Logger) Middleware {
@@ -57,7 +57,7 @@ func (x *exchange) record(r *http.Request) {
 	x.logs = false
 	status := x.loggedStatus()
 	level := slog.LevelInfo
-	if status >= 500 || x.err != nil && CodeOf(x.err) == Internal {
+	if status >= 500 || x.failed() {
 		level = slog.LevelError
 	}
 	logger := x.logger
@@ -97,6 +97,16 @@ func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took ti
 		attrs = appendStack(attrs, x.err)
 	}
 	return attrs
+}
+
+// failed reports whether the error is one of the program: a fault, or anything
+// that made a handler cut an answer short, other than that nobody wants it.
+func (x *exchange) failed() bool {
+	if x.err == nil {
+		return false
+	}
+	code := CodeOf(x.err)
+	return code == Internal || x.aborted && code != Canceled
 }
 
 // loggedStatus returns the status to log.

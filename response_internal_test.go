@@ -3,8 +3,10 @@ package backend
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +27,27 @@ func TestWroteHeaderTellsWhatTheClientMayHaveSeen(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
 	h.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// An answer that an error cut short is a failure, whatever the error's code and
+// the status that was sent; one that nobody waits for is not.
+func TestCutAnswersAreLoggedAsErrors(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		`"level":"ERROR"`: Errorf(NotFound, "the second page is gone"),
+		`"level":"INFO"`:  context.Canceled,
+	} {
+		var log strings.Builder
+		h := Recover()(AccessLog(slog.New(slog.NewJSONHandler(&log, nil)))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "the first page")
+			reportError(w, r, Internal, err)
+			panic(http.ErrAbortHandler)
+		})))
+		require.Panics(t, func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)) })
+		require.Contains(t, log.String(), want)
+		require.Contains(t, log.String(), `"status":200`)
+		require.Contains(t, log.String(), err.Error())
+	}
 }
 
 // Two requests in one context, as when a handler asks another handler for a
