@@ -118,7 +118,7 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 	switch found.Outcome {
 	case route.Found:
 		e := &c.entries[found.Pattern]
-		setPattern(req, e.pattern)
+		setPattern(w, req, e.pattern)
 		// Two allocations for the first value. Nothing cheaper in net/http sets
 		// path values without copying the request or matching it again.
 		for i, name := range e.names {
@@ -126,22 +126,22 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 		}
 		e.handler.ServeHTTP(w, req)
 	case route.Redirect:
-		setPattern(req, c.entries[found.Pattern].pattern)
+		setPattern(w, req, c.entries[found.Pattern].pattern)
 		redirectToSubtree(w, req)
 	case route.Refused:
-		setPattern(req, "")
+		setPattern(w, req, "")
 		c.refuse(w, req)
 	default:
-		setPattern(req, "")
+		setPattern(w, req, "")
 		c.noMatch(w, req)
 	}
 }
 
 // setPattern tells the handler, and the access log in front of it, which
 // pattern serves the request. The log may hold another copy of the request.
-func setPattern(req *http.Request, pattern string) {
+func setPattern(w http.ResponseWriter, req *http.Request, pattern string) {
 	req.Pattern = pattern
-	if x := exchangeFrom(req.Context()); x != nil {
+	if x := exchangeFrom(req.Context()); x != nil && (x.w == nil || responseOf(w) == x) {
 		x.pattern = pattern
 	}
 }

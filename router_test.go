@@ -3,6 +3,7 @@ package backend_test
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -602,4 +603,24 @@ func TestRouterOverHTTP(t *testing.T) {
 func raceEnabled() bool {
 	info, _ := debug.ReadBuildInfo()
 	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// http.TimeoutHandler runs the router on another goroutine and goes on without
+// it, so that nothing that the stack reads may be written there.
+func TestRouterBehindTimeoutHandler(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	ended := make(chan struct{})
+	r := backend.NewRouter()
+	r.HandleFunc("GET /slow/{id}", func(http.ResponseWriter, *http.Request) {
+		<-release
+		close(ended)
+	})
+	logs := slog.New(slog.NewTextHandler(io.Discard, nil))
+	h := backend.Stack(backend.StackConfig{Logger: logs})(http.TimeoutHandler(r, time.Millisecond, "slow"))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/slow/1", nil))
+	close(release)
+	<-ended
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 }
