@@ -3,10 +3,11 @@ package backend
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,9 @@ import (
 type HealthCheck struct {
 	// Name says what it is, to everybody who can reach the handler.
 	Name string
-	// Check returns nil if all is well. It must end with its context.
+	// Check returns nil if all is well. It should end with its context; one that
+	// does not has failed, and is not called again until it ends. A panic is a
+	// failure too.
 	Check func(ctx context.Context) error
 	// Timeout bounds the check. Defaults to 2 seconds.
 	Timeout time.Duration
@@ -30,9 +33,11 @@ type HealthCheck struct {
 //	r.Handle("GET /readyz", health.Ready())
 //	backend.Serve(ctx, r, backend.ServerConfig{Health: health})
 //
-// It is safe for concurrent use.
+// Both answer with JSON such as {"status":"failed","checks":{"database":"failed"}},
+// that no cache may keep. A Health whose server has begun to stop is not ready
+// ever again. It is safe for concurrent use.
 type Health struct {
-	checks   []HealthCheck
+	checks   []*healthCheck
 	draining atomic.Bool
 
 	mu   sync.Mutex // held while checks run, so that they run once for all who ask
@@ -50,25 +55,26 @@ type readiness struct {
 // asking often costs nothing.
 const healthMemory = time.Second
 
-// NewHealth returns a Health with these checks. A check without name or
-// function, a name that is there twice, and a negative timeout panic.
+// NewHealth returns a Health with these checks; with none it is ready until its
+// server stops. A check without name or function, a name that is there twice,
+// and a negative timeout panic.
 func NewHealth(checks ...HealthCheck) *Health {
-	checks = slices.Clone(checks)
+	h := &Health{}
 	names := map[string]bool{}
-	for i := range checks {
-		check := &checks[i]
+	for i, check := range checks {
 		switch {
 		case check.Name == "" || check.Check == nil:
-			panic(fmt.Sprintf("backend: health check %d needs a Name and a Check", i))
+			panic(fmt.Sprintf("backend: health check %d (%q) needs a Name and a Check", i, check.Name))
 		case names[check.Name]:
 			panic(fmt.Sprintf("backend: there are two health checks named %q; give each a name of its own", check.Name))
 		case check.Timeout < 0:
-			panic(fmt.Sprintf("backend: the timeout of health check %q is negative; leave it out for the default", check.Name))
+			panic(fmt.Sprintf("backend: the timeout %v of health check %q is negative; leave it out for the default", check.Timeout, check.Name))
 		}
 		names[check.Name] = true
 		setZero(&check.Timeout, 2*time.Second)
+		h.checks = append(h.checks, &healthCheck{HealthCheck: check})
 	}
-	return &Health{checks: checks}
+	return h
 }
 
 // Live returns a handler that answers 200 as long as the program can answer at
@@ -95,12 +101,21 @@ func (h *Health) Ready() http.Handler {
 }
 
 func (h *Health) state(ctx context.Context) readiness {
-	if h.draining.Load() {
+	var state readiness
+	if !h.draining.Load() {
+		state = h.checked(ctx)
+	}
+	if h.draining.Load() { // perhaps since the checks began
 		return readiness{Status: "stopping"}
 	}
+	return state
+}
+
+// checked returns the outcome of the checks, which may be a second old.
+func (h *Health) checked(ctx context.Context) readiness {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.at) >= healthMemory || h.at.IsZero() {
+	if h.at.IsZero() || time.Since(h.at) >= healthMemory {
 		// Whoever asked may go away; those who wait still want to know.
 		h.last = h.run(context.WithoutCancel(ctx))
 		h.at = time.Now()
@@ -113,22 +128,56 @@ func (h *Health) run(ctx context.Context) readiness {
 	errs := make([]error, len(h.checks))
 	var wait sync.WaitGroup
 	for i, check := range h.checks {
-		wait.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, check.Timeout)
-			defer cancel()
-			errs[i] = check.Check(ctx)
-		})
+		wait.Go(func() { errs[i] = check.run(ctx) })
 	}
 	wait.Wait()
 	state := readiness{Status: "ok", Checks: map[string]string{}}
 	for i, check := range h.checks {
 		state.Checks[check.Name] = "ok"
-		if errs[i] != nil {
+		if err := errs[i]; err != nil {
 			state.Status, state.Checks[check.Name] = "failed", "failed"
-			slog.WarnContext(ctx, "health check failed", "check", check.Name, "error", errs[i])
+			attrs := []slog.Attr{slog.String("check", check.Name), slog.Any("error", err)}
+			slog.LogAttrs(ctx, slog.LevelWarn, "health check failed", appendStack(attrs, err)...)
 		}
 	}
 	return state
+}
+
+// healthCheck is a check and whether it runs.
+type healthCheck struct {
+	HealthCheck
+	busy atomic.Bool
+}
+
+// run waits for the check no longer than its timeout. A check that goes on
+// longer keeps one goroutine, and only one, until it ends.
+func (c *healthCheck) run(ctx context.Context) error {
+	if !c.busy.CompareAndSwap(false, true) {
+		return errors.New("the check still runs from the last time")
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go c.call(ctx, done)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the check did not end within %v: %w", c.Timeout, ctx.Err())
+	}
+}
+
+// call runs the check on its own goroutine, where a panic would end the program.
+func (c *healthCheck) call(ctx context.Context, done chan<- error) {
+	err := errors.New("the check ended its goroutine")
+	defer func() {
+		if value := recover(); value != nil {
+			err = &panicError{value, debug.Stack()}
+		}
+		c.busy.Store(false)
+		done <- err
+	}()
+	err = c.Check(ctx)
 }
 
 func writeReadiness(w http.ResponseWriter, status int, state readiness) {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,22 +35,25 @@ func (c ServerConfig) listen(ctx context.Context) (net.Listener, error) {
 }
 
 // listenUnix listens on a unix socket. A socket that a dead process left
-// behind is removed; one that somebody listens on is not.
+// behind is removed; one that somebody listens on is not, and neither is
+// anything else. Two processes that find the same dead socket at the same moment
+// may both succeed, and the later one gets the connections.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if path == "" { // the system would choose a name that nobody knows
+		return nil, errors.New("ServerConfig.Addr unix: has no path")
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "unix", path)
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return listener, err
 	}
-	info, statErr := os.Lstat(path)
-	if statErr != nil || info.Mode().Type() != fs.ModeSocket {
-		return nil, err
+	if info, statErr := os.Lstat(path); statErr != nil || info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("%w: what is there is not a socket", err)
 	}
 	var dialer net.Dialer
 	conn, dialErr := dialer.DialContext(ctx, "unix", path)
 	if dialErr == nil {
 		conn.Close()
-		return nil, err
 	}
 	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
 		return nil, err
@@ -60,46 +62,6 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 		return nil, err
 	}
 	return config.Listen(ctx, "unix", path)
-}
-
-// systemdFirst is the file descriptor of the first socket that systemd passes:
-// SD_LISTEN_FDS_START in sd_listen_fds(3).
-const systemdFirst = 3
-
-// listenSystemd takes the socket with a name, or the only one, as described in
-// sd_listen_fds(3).
-func listenSystemd(name string) (net.Listener, error) {
-	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
-	if err != nil || count < 1 || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		return nil, errors.New("systemd passed no socket to this process; start it from a .socket unit")
-	}
-	index, err := systemdSocket(name, count, strings.Split(os.Getenv("LISTEN_FDNAMES"), ":"))
-	if err != nil {
-		return nil, err
-	}
-	syscall.CloseOnExec(systemdFirst + index)
-	file := os.NewFile(uintptr(systemdFirst+index), "systemd:"+name)
-	defer file.Close() // FileListener duplicates it
-	listener, err := net.FileListener(file)
-	if err != nil {
-		return nil, fmt.Errorf("the socket that systemd passed: %w", err)
-	}
-	return listener, nil
-}
-
-func systemdSocket(name string, count int, names []string) (int, error) {
-	if name == "" {
-		if count > 1 {
-			return 0, fmt.Errorf("systemd passed %d sockets; choose one with systemd:NAME (%s)", count, strings.Join(names, ", "))
-		}
-		return 0, nil
-	}
-	for i, other := range names {
-		if i < count && other == name {
-			return i, nil
-		}
-	}
-	return 0, fmt.Errorf("systemd passed no socket named %q, only %s", name, strings.Join(names, ", "))
 }
 
 // tlsConfig returns the TLS configuration, or nil for plain HTTP.
@@ -119,10 +81,14 @@ func (c ServerConfig) tlsConfig() (*tls.Config, error) {
 		}
 		config.GetCertificate = files.get
 	}
-	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+	if !hasCertificate(config) {
 		return nil, errors.New("ServerConfig.TLS has no certificate; set CertFile and KeyFile, or TLS.Certificates")
 	}
 	return config, nil
+}
+
+func hasCertificate(config *tls.Config) bool {
+	return len(config.Certificates) > 0 || config.GetCertificate != nil || config.GetConfigForClient != nil
 }
 
 // certRecheck is how often certificate files are looked at, at most.
@@ -135,16 +101,23 @@ type certFiles struct {
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	changed [2]time.Time // of both files when current was read
+	version [2]fileVersion // of both files when current was read
 	checked time.Time
 }
 
+// fileVersion changes when a file does.
+type fileVersion struct {
+	changed time.Time
+	size    int64
+}
+
+// get is a [tls.Config]'s GetCertificate.
 func (f *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now := time.Now(); now.Sub(f.checked) >= certRecheck {
 		f.checked = now
-		if changed, err := f.stat(); err != nil || changed != f.changed {
+		if version, err := f.stat(); err != nil || version != f.version {
 			if err := f.read(); err != nil {
 				f.logger.Error("the TLS certificate could not be read again; the old one stays", "error", err)
 			}
@@ -161,8 +134,10 @@ func (f *certFiles) load() error {
 	return f.read()
 }
 
+// read reads both files. Their version is taken before, so that a change in
+// between is seen the next time.
 func (f *certFiles) read() error {
-	changed, err := f.stat()
+	version, err := f.stat()
 	if err != nil {
 		return err
 	}
@@ -170,17 +145,17 @@ func (f *certFiles) read() error {
 	if err != nil {
 		return fmt.Errorf("certificate %s with key %s: %w", f.cert, f.key, err)
 	}
-	f.current, f.changed = &pair, changed
+	f.current, f.version = &pair, version
 	return nil
 }
 
-func (f *certFiles) stat() (changed [2]time.Time, err error) {
+func (f *certFiles) stat() (version [2]fileVersion, err error) {
 	for i, name := range []string{f.cert, f.key} {
 		info, err := os.Stat(name)
 		if err != nil {
-			return changed, err
+			return version, err
 		}
-		changed[i] = info.ModTime()
+		version[i] = fileVersion{info.ModTime(), info.Size()}
 	}
-	return changed, nil
+	return version, nil
 }
