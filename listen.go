@@ -22,16 +22,14 @@ func (c ServerConfig) listen(ctx context.Context) (net.Listener, error) {
 	if c.Listener != nil {
 		return c.Listener, nil
 	}
-	addr := c.Addr
-	setZero(&addr, "127.0.0.1:8080")
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+	if path, ok := strings.CutPrefix(c.Addr, "unix:"); ok {
 		return listenUnix(ctx, path)
 	}
-	if name, ok := strings.CutPrefix(addr, "systemd"); ok && (name == "" || name[0] == ':') {
+	if name, ok := strings.CutPrefix(c.Addr, "systemd"); ok && (name == "" || name[0] == ':') {
 		return listenSystemd(strings.TrimPrefix(name, ":"))
 	}
 	var config net.ListenConfig
-	return config.Listen(ctx, "tcp", addr)
+	return config.Listen(ctx, "tcp", c.Addr)
 }
 
 // listenUnix listens on a unix socket. A socket that a dead process left

@@ -183,6 +183,9 @@ func (c ServerConfig) withDefaults() (ServerConfig, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.Listener == nil {
+		setZero(&c.Addr, "127.0.0.1:8080")
+	}
 	return c, c.check()
 }
 
