@@ -174,8 +174,8 @@ type connection struct {
 	state     http.ConnState
 	http2     bool
 	reads     int       // how often bytes came
-	settled   int       // reads when the connection began to wait for a request
-	last      time.Time // when bytes came, or the wait began
+	settled   int       // reads when all that came had been answered
+	last      time.Time // when bytes came, or the last answer ended
 	deadline  time.Time // that net/http set for reading
 	dismissed bool      // reading was interrupted in order to close
 }
@@ -207,7 +207,7 @@ func (c *connection) enter(state http.ConnState, nc net.Conn) {
 	}
 	c.state = state
 	if state == http.StateIdle {
-		c.settled, c.last = c.reads, time.Now()
+		c.last = time.Now()
 	}
 }
 
@@ -269,6 +269,28 @@ func (c *connection) received() {
 	}
 }
 
+// Write writes an answer. What comes after its last part is a new request; it may
+// come before net/http calls the connection idle.
+func (c *connection) Write(p []byte) (int, error) {
+	c.settle()
+	return c.Conn.Write(p)
+}
+
+// ReadFrom lets the system copy a file to the connection.
+func (c *connection) ReadFrom(r io.Reader) (int64, error) {
+	c.settle()
+	if to, ok := c.Conn.(io.ReaderFrom); ok {
+		return to.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+}
+
+func (c *connection) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled = c.reads
+}
+
 // SetReadDeadline sets the deadline unless the connection is being closed.
 // net/http removes the deadline of a new connection when the TLS handshake is
 // done, from when on the connection waits for a request.
@@ -288,14 +310,6 @@ func (c *connection) SetReadDeadline(t time.Time) error {
 // SetDeadline sets both deadlines.
 func (c *connection) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
-
-// ReadFrom lets the system copy a file to the connection.
-func (c *connection) ReadFrom(r io.Reader) (int64, error) {
-	if to, ok := c.Conn.(io.ReaderFrom); ok {
-		return to.ReadFrom(r)
-	}
-	return io.Copy(struct{ io.Writer }{c.Conn}, r)
 }
 
 // CloseWrite tells the peer that nothing more will come.
