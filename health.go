@@ -40,9 +40,16 @@ type Health struct {
 	checks   []*healthCheck
 	draining atomic.Bool
 
-	mu   sync.Mutex // held while checks run, so that they run once for all who ask
-	last readiness
-	at   time.Time
+	mu     sync.Mutex
+	latest *outcome
+}
+
+// outcome is what the checks say. Whoever made it runs them, and all who ask
+// meanwhile wait for it.
+type outcome struct {
+	done  chan struct{} // closed when the rest is known
+	state readiness
+	at    time.Time
 }
 
 // readiness is the answer of Ready.
@@ -111,16 +118,33 @@ func (h *Health) state(ctx context.Context) readiness {
 	return state
 }
 
-// checked returns the outcome of the checks, which may be a second old.
+// checked returns what the checks say, or said within the last second.
 func (h *Health) checked(ctx context.Context) readiness {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.at.IsZero() || time.Since(h.at) >= healthMemory {
-		// Whoever asked may go away; those who wait still want to know.
-		h.last = h.run(context.WithoutCancel(ctx))
-		h.at = time.Now()
+	current := h.latest
+	mine := current == nil || current.isOld()
+	if mine {
+		current = &outcome{done: make(chan struct{})}
+		h.latest = current
 	}
-	return h.last
+	h.mu.Unlock()
+	if mine {
+		// Whoever asked may go away; those who wait still want to know.
+		current.state = h.run(context.WithoutCancel(ctx))
+		current.at = time.Now()
+		close(current.done)
+	}
+	<-current.done // no longer than the longest timeout
+	return current.state
+}
+
+func (o *outcome) isOld() bool {
+	select {
+	case <-o.done:
+		return time.Since(o.at) >= healthMemory
+	default:
+		return false
+	}
 }
 
 // run runs all checks side by side and waits for them.
