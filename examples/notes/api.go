@@ -55,9 +55,10 @@ func (a *App) API(r *backend.Router) {
 }
 
 // readJSON reads a request's body into v, and accepts nothing but one JSON
-// value with the fields that v has.
+// value with the fields that v has. As always with encoding/json, the letter
+// case of names does not matter, and the last of two that are alike counts.
 func readJSON(r *http.Request, v any) error {
-	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
+	if mediaType(r) != "application/json" {
 		return backend.Errorf(backend.Unsupported, "Send the note as application/json.")
 	}
 	decoder := json.NewDecoder(r.Body)
@@ -74,6 +75,16 @@ func readJSON(r *http.Request, v any) error {
 		return err
 	}
 	return backend.Errorf(backend.Malformed, "The note must be a JSON object with title and text.").Wrap(err)
+}
+
+// mediaType returns the request's content type without parameters, "" if there
+// is none.
+func mediaType(r *http.Request) string {
+	name, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return ""
+	}
+	return name
 }
 
 // writeJSON answers with v, unless err says otherwise.

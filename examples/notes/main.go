@@ -47,16 +47,23 @@ func run(ctx context.Context) error {
 }
 
 // routes returns the whole program as a handler. What watches over it stands
-// outside the stack, so that it answers when the stack is full, and unlogged.
+// beside the stack, so that it answers when the stack is full, and unlogged.
+// Everything else goes through the stack, even paths that no router would take.
 func routes(app *App, health *backend.Health) http.Handler {
 	r := backend.NewRouter()
 	r.Use(backend.Stack(backend.StackConfig{}))
 	app.API(r.Group("/api"))
 	app.Pages(r)
 
-	outer := backend.NewRouter()
-	outer.Handle("GET /healthz", health.Live())
-	outer.Handle("GET /readyz", health.Ready())
-	outer.Handle("/", r)
-	return outer
+	watch := backend.NewRouter()
+	watch.Handle("GET /healthz", health.Live())
+	watch.Handle("GET /readyz", health.Ready())
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch req.URL.Path {
+		case "/healthz", "/readyz":
+			watch.ServeHTTP(w, req)
+		default:
+			r.ServeHTTP(w, req)
+		}
+	})
 }

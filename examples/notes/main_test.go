@@ -171,6 +171,7 @@ func TestPage(t *testing.T) {
 		edit := regexp.MustCompile(`/notes/[A-Z0-9]+`).FindString(text)
 		_, text = c.do("GET", edit, "", "")
 		require.Contains(t, text, `value="&lt;script&gt;alert(1)&lt;/script&gt;"`)
+		require.Contains(t, text, ">\na\nb</textarea>", "the first line break is the tag's, not the text's")
 		response, text = c.form(edit, url.Values{"title": {""}, "text": {"kept & safe"}})
 		require.Equal(t, http.StatusUnprocessableEntity, response.StatusCode)
 		require.Contains(t, text, "A note needs a title.")
@@ -186,6 +187,45 @@ func TestPage(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, response.StatusCode)
 		response, _ = c.form(edit+"/delete", nil)
 		require.Equal(t, http.StatusNotFound, response.StatusCode)
+	})
+}
+
+// A browser counts a line break as one character and sends two.
+func TestLineBreaks(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		response, text := c.form("/notes", url.Values{"title": {"Lines"}, "text": {strings.Repeat("\r\n", 9_999) + "a"}})
+		require.Equal(t, http.StatusSeeOther, response.StatusCode, text)
+		_, text = c.do("GET", "/api/notes", "", "")
+		require.NotContains(t, text, `\r`)
+	})
+}
+
+func TestFormsOfOtherTypes(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		for _, contentType := range []string{"", "text/plain", "application/json", "multipart/form-data; boundary=x", ";"} {
+			response, _ := c.do("POST", "/notes", contentType, "title=a&text=b")
+			require.Equal(t, http.StatusUnsupportedMediaType, response.StatusCode, contentType)
+		}
+	})
+}
+
+// What is not about health is answered inside the stack, whatever it is.
+func TestEverythingPassesTheStack(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		for _, request := range []struct {
+			method, path string
+			status       int
+		}{
+			{"GET", "//", http.StatusBadRequest},
+			{"GET", "/a%2f..", http.StatusBadRequest},
+			{"TRACE", "/", http.StatusNotImplemented},
+			{"GET", "/nothing", http.StatusNotFound},
+			{"PUT", "/", http.StatusMethodNotAllowed},
+		} {
+			response, _ := c.do(request.method, request.path, "", "")
+			require.Equal(t, request.status, response.StatusCode, request.path)
+			require.NotEmpty(t, response.Header.Get("X-Request-Id"), request.path)
+		}
 	})
 }
 
@@ -211,6 +251,8 @@ func TestHealth(t *testing.T) {
 		require.JSONEq(t, `{"status":"ok"}`, text)
 		_, text = c.do("GET", "/readyz", "", "")
 		require.JSONEq(t, `{"status":"ok","checks":{"database":"ok"}}`, text)
+		response, _ := c.do("POST", "/readyz", "", "")
+		require.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"strings"
 
 	"github.com/seed-215b9b7c/backend"
 )
@@ -72,7 +73,12 @@ func (a *App) Pages(r *backend.Router) {
 	}))
 }
 
+// readForm reads what the page's form sends. Browsers write line breaks as CRLF
+// there, which would count twice.
 func readForm(r *http.Request) (NoteInput, error) {
+	if mediaType(r) != "application/x-www-form-urlencoded" {
+		return NoteInput{}, backend.Errorf(backend.Unsupported, "Send the note as application/x-www-form-urlencoded.")
+	}
 	if err := r.ParseForm(); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -80,7 +86,7 @@ func readForm(r *http.Request) (NoteInput, error) {
 		}
 		return NoteInput{}, backend.Errorf(backend.Malformed, "The form could not be read.").Wrap(err)
 	}
-	title, text := r.PostForm.Get("title"), r.PostForm.Get("text")
+	title, text := r.PostForm.Get("title"), strings.ReplaceAll(r.PostForm.Get("text"), "\r\n", "\n")
 	return NoteInput{Title: &title, Text: &text}, nil
 }
 

@@ -5,7 +5,7 @@ CREATE TABLE notes (
 	text       TEXT         NOT NULL,
 	created_at DATETIME(6) NOT NULL,
 	updated_at DATETIME(6) NOT NULL
-);
+) DEFAULT CHARACTER SET utf8mb4;
 CREATE INDEX notes_by_age ON notes (created_at, id);
 
 -- +goose Down
