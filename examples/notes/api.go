@@ -70,9 +70,8 @@ func readJSON(r *http.Request, v any) error {
 		}
 		err = errors.Join(errors.New("there is something after the JSON value"), err)
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return err
+	if backend.CodeOf(err) != backend.Internal {
+		return err // the body is too large, or came too slowly
 	}
 	return backend.Errorf(backend.Malformed, "The note must be a JSON object with title and text.").Wrap(err)
 }

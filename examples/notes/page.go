@@ -80,9 +80,8 @@ func readForm(r *http.Request) (NoteInput, error) {
 		return NoteInput{}, backend.Errorf(backend.Unsupported, "Send the note as application/x-www-form-urlencoded.")
 	}
 	if err := r.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return NoteInput{}, err
+		if backend.CodeOf(err) != backend.Internal {
+			return NoteInput{}, err // the body is too large, or came too slowly
 		}
 		return NoteInput{}, backend.Errorf(backend.Malformed, "The form could not be read.").Wrap(err)
 	}
