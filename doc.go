@@ -24,7 +24,7 @@
 //
 //	func main() {
 //		ctx := context.Background()
-//		db, err := backend.Open(ctx, "sqlite:notes.db")
+//		db, err := backend.Open(ctx, "sqlite:notes.db") // or postgres://…; or mysql://…, which has a driver to import
 //		if err != nil {
 //			log.Fatal(err)
 //		}
