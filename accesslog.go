@@ -57,7 +57,7 @@ func (x *exchange) record(r *http.Request) {
 	x.logs = false
 	status := x.loggedStatus()
 	level := slog.LevelInfo
-	if status >= 500 || x.failed() {
+	if status >= 500 && status != http.StatusNotImplemented || x.failed() { // a 501 is the client's doing
 		level = slog.LevelError
 	}
 	logger := x.logger

@@ -192,3 +192,14 @@ func TestAccessLogAsksTheLogger(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
 	require.Empty(t, seen.lines, "one record per request, by the outer log")
 }
+
+// A method that nobody knows is the client's doing, and no reason to wake
+// anybody up.
+func TestAccessLogOfUnknownMethods(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(backend.NewRouter())
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("BREW", "/pot", nil))
+	require.Contains(t, log.String(), "level=INFO")
+	require.Contains(t, log.String(), "status=501")
+}

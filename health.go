@@ -95,7 +95,7 @@ func (h *Health) Live() http.Handler {
 
 // Ready returns a handler that answers 200 if all checks pass, and 503 if one
 // fails or the server is about to stop. The body names the checks and which
-// failed; why is only logged. The outcome is used again for a second.
+// failed; why is only logged, by slog.Default. The outcome is used again for a second.
 func (h *Health) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		state := h.state(r.Context())

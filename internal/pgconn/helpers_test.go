@@ -229,6 +229,9 @@ type proxy struct {
 
 func newProxy(t testing.TB, upstream string) *proxy {
 	t.Helper()
+	if _, _, err := net.SplitHostPort(upstream); err != nil {
+		upstream = net.JoinHostPort(upstream, "5432")
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	p := &proxy{upstream: upstream, listener: listener}

@@ -3,6 +3,7 @@
 package pgconn_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,7 +30,7 @@ func pgbouncer(t *testing.T, upstream *url.URL) *url.URL {
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/pgbouncer"); err != nil {
-			t.Skip("install pgbouncer to run the test of the Pooler option")
+			missing(t, "install pgbouncer to run the test of the Pooler option")
 		}
 	}
 	dir, err := os.MkdirTemp("", "pgbouncer")
@@ -40,9 +41,10 @@ func pgbouncer(t *testing.T, upstream *url.URL) *url.URL {
 	address := listener.Addr().(*net.TCPAddr)
 	require.NoError(t, listener.Close())
 
+	password, _ := upstream.User.Password()
 	config := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `[databases]
-pooled = host=%s port=%s dbname=%s user=%s
+pooled = host=%s port=%s dbname=%s user=%s password='%s'
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %d
@@ -50,13 +52,13 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 3
-`, upstream.Hostname(), upstream.Port(), upstream.Path[1:], upstream.User.Username(), address.Port), 0o644))
+`, upstream.Hostname(), cmp.Or(upstream.Port(), "5432"), upstream.Path[1:], upstream.User.Username(), password, address.Port), 0o644))
 	cmd := exec.Command(program, config)
 	cmd.Dir = dir
 	if os.Getuid() == 0 { // it refuses to run as root
 		owner, err := user.Lookup("postgres")
 		if err != nil {
-			t.Skip("a user named postgres is needed to start pgbouncer as root")
+			missing(t, "a user named postgres is needed to start pgbouncer as root")
 		}
 		uid, _ := strconv.Atoi(owner.Uid)
 		gid, _ := strconv.Atoi(owner.Gid)
