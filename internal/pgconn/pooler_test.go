@@ -41,10 +41,13 @@ func pgbouncer(t *testing.T, upstream *url.URL) *url.URL {
 	address := listener.Addr().(*net.TCPAddr)
 	require.NoError(t, listener.Close())
 
-	password, _ := upstream.User.Password()
+	password := ""
+	if secret, ok := upstream.User.Password(); ok {
+		password = "password='" + secret + "'"
+	}
 	config := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `[databases]
-pooled = host=%s port=%s dbname=%s user=%s password='%s'
+pooled = host=%s port=%s dbname=%s user=%s %s
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %d
