@@ -90,14 +90,15 @@ type ServerConfig struct {
 // handler runs any more, else an error that says how many were cut off. An error
 // it also returns at once if config is wrong or it cannot listen, and in good
 // order if the listener breaks. Connections that a handler hijacked are not
-// waited for.
+// waited for. A ctx that has ended before is no error.
 //
 // The contexts of requests have ctx's values, but do not end with ctx: they end
 // with the request, or when it is cut off.
 //
 // No server can keep a client from sending a request on an idle connection in
-// the moment in which it is closed (RFC 9112, section 9.5); HTTP clients try
-// again. A DrainDelay longer than the pauses between requests avoids even that.
+// the moment in which it is closed (RFC 9112, section 9.5), or from connecting in
+// the moment in which the listener is. Clients try again what may be tried again;
+// a DrainDelay longer than their pauses between requests avoids even that.
 //
 // HTTP/1 connections are used again only after requests whose length nobody can
 // read in two ways: after one with a chunked body, and after every HTTP/1.0
@@ -108,6 +109,8 @@ func Serve(ctx context.Context, handler http.Handler, config ServerConfig) error
 	s, err := newServer(ctx, handler, config)
 	if err == nil {
 		err = s.run(ctx)
+	} else if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // stopped before it listened
 	}
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
@@ -229,7 +232,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Add(-1)
 	if ambiguous(r) || s.stopping.Load() && r.Header["Upgrade"] == nil {
-		w.Header()["Connection"] = connectionClose // in HTTP/2, net/http makes it GOAWAY
+		last := lastResponse{w}
+		s.handler.ServeHTTP(last, r)
+		last.announce()
+		return
 	}
 	s.handler.ServeHTTP(w, r)
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -319,3 +320,41 @@ func (c *connection) CloseWrite() error {
 	}
 	return errors.ErrUnsupported
 }
+
+// lastResponse is the last response on its connection, even if the handler sets
+// another Connection header, as handlers of event streams do.
+type lastResponse struct{ http.ResponseWriter }
+
+// announce sets the header that makes net/http close the connection: after the
+// response in HTTP/1, with GOAWAY in HTTP/2, where the header is not sent.
+func (w lastResponse) announce() { w.Header()["Connection"] = connectionClose }
+
+func (w lastResponse) WriteHeader(status int) {
+	if status != http.StatusSwitchingProtocols {
+		w.announce()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w lastResponse) Write(p []byte) (int, error) {
+	w.announce()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w lastResponse) ReadFrom(r io.Reader) (int64, error) {
+	w.announce()
+	return io.Copy(w.ResponseWriter, r)
+}
+
+func (w lastResponse) Flush() { w.FlushError() }
+
+func (w lastResponse) FlushError() error {
+	w.announce()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w lastResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+func (w lastResponse) Unwrap() http.ResponseWriter { return w.ResponseWriter }

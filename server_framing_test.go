@@ -73,6 +73,52 @@ func TestServeLetsNoRequestBeSmuggled(t *testing.T) {
 	}
 }
 
+// A handler cannot open what Serve closes, however it writes.
+func TestServeLetsNoRequestBeSmuggledPastAHandlerThatKeepsConnectionsAlive(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		write func(w http.ResponseWriter)
+	}{
+		{"not at all", func(w http.ResponseWriter) {}},
+		{"header", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }},
+		{"body", func(w http.ResponseWriter) { io.WriteString(w, "hello") }},
+		{"stream", func(w http.ResponseWriter) { require.NoError(t, http.NewResponseController(w).Flush()) }},
+		{"old stream", func(w http.ResponseWriter) { w.(http.Flusher).Flush() }},
+		{"copy", func(w http.ResponseWriter) { io.Copy(w, bytes.NewReader(tail)) }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var handled atomic.Int32
+			conn := serveTCP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				handled.Add(1)
+				w.Header().Set("Connection", "keep-alive")
+				test.write(w)
+			}), backend.ServerConfig{IdleTimeout: time.Second}).dial(t)
+			send(t, conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+getRoot)
+			said, _ := io.ReadAll(conn)
+			require.Contains(t, string(said), "\r\nConnection: close\r\n")
+			require.EqualValues(t, 1, handled.Load())
+		})
+	}
+}
+
+// A handler can take the connection over after such a request too.
+func TestServeLetsHandlersHijackAmbiguousRequests(t *testing.T) {
+	t.Parallel()
+	conn := serveTCP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		require.NoError(t, err)
+		io.WriteString(conn, "taken")
+		conn.Close()
+	}), backend.ServerConfig{}).dial(t)
+	send(t, conn, "GET / HTTP/1.0\r\n\r\n")
+	said, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Equal(t, "taken", string(said))
+}
+
 // Connections are used again after requests that can be read in one way only.
 func TestServeKeepsConnectionsAlive(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,19 @@ func TestServerConfigDefaults(t *testing.T) {
 	config, err = ServerConfig{Health: NewHealth()}.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, 3*time.Second, config.DrainDelay)
+}
+
+// What Serve puts around a handler costs a request nothing.
+func TestServerAllocatesNothingPerRequest(t *testing.T) {
+	s := &server{handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+	require.Zero(t, testing.AllocsPerRun(100, func() { s.ServeHTTP(w, r) }))
+
+	client, plain := net.Pipe()
+	go io.Copy(io.Discard, client)
+	defer client.Close()
+	conn, answer := track(plain), []byte("answer")
+	require.Zero(t, testing.AllocsPerRun(100, func() { conn.Write(answer) }))
 }
 
 // Connections that the system has queued are accepted before the listener closes,

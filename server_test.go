@@ -306,6 +306,17 @@ func TestServeRefusesOneWrongValue(t *testing.T) {
 	}
 }
 
+func TestServeWithAContextThatHasEnded(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for _, addr := range []string{"127.0.0.1:0", "localhost:0"} {
+		config := backend.ServerConfig{Addr: addr, Logger: slog.New(slog.DiscardHandler)}
+		require.NoError(t, backend.Serve(ctx, sayHello, config), addr)
+	}
+	require.Error(t, backend.Serve(ctx, sayHello, backend.ServerConfig{Addr: "no port"}), "wrong is wrong")
+}
+
 func TestServeSaysThatThePortIsTaken(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
