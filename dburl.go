@@ -183,7 +183,7 @@ func (s *dbSource) connectSQLite(db *DB) error {
 		synchronous = "FULL"
 	}
 	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=synchronous(%s)"+
-		"&_time_format=sqlite&_timezone=UTC&_texttotime=1&_dqs=0&_defensive=1", sqliteBusyWait.Milliseconds(), synchronous)
+		"&_time_format=sqlite&_timezone=UTC&_dqs=0&_defensive=1", sqliteBusyWait.Milliseconds(), synchronous)
 	if !s.memory {
 		common += "&_pragma=journal_mode(WAL)"
 	}

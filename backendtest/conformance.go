@@ -147,6 +147,9 @@ func (s *suite) values() {
 		at, err := backend.One[time.Time](s.Context(), s.db, "SELECT MAX(at) FROM t WHERE id = ?", want.ID)
 		s.succeeds(err)
 		s.equal(want.At, at)
+		maybe, err := backend.One[sql.Null[time.Time]](s.Context(), s.db, "SELECT MAX(at) FROM t WHERE id = ?", want.ID)
+		s.succeeds(err)
+		s.equal(sql.Null[time.Time]{V: want.At, Valid: true}, maybe)
 		sum, err := backend.One[int64](s.Context(), s.db, "SELECT SUM(id) FROM t WHERE id = ?", want.ID)
 		s.succeeds(err)
 		s.equal(want.ID, sum)
@@ -182,8 +185,11 @@ func (s *suite) null() {
 // text stores what tends to break queries, in a value and beside a parameter.
 func (s *suite) text() {
 	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-	for i, want := range []string{`'`, `"`, `\`, `\'; DROP TABLE t; --`, "?", "$1", ":x::y", "%_", "`", "a\r\nb\tc", strings.Repeat("long ", 7000), "\u202e\ufeff"} {
+	for i, want := range []string{`'`, `"`, `\`, `\'; DROP TABLE t; --`, "?", "$1", ":x::y", "%_", "`", "a\r\nb\tc", "2026-01-01", "2026-01-01 10:00:00", strings.Repeat("long ", 7000), "\u202e\ufeff"} {
 		got, err := backend.One[string](s.Context(), s.db, "INSERT INTO t (id, name) VALUES (?, ?) RETURNING name", i, want)
+		s.succeeds(err)
+		s.equal(want, got)
+		got, err = backend.One[string](s.Context(), s.db, "SELECT COALESCE(MAX(name), '') FROM t WHERE id = ?", i)
 		s.succeeds(err)
 		s.equal(want, got)
 	}

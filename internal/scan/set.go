@@ -20,6 +20,8 @@ var (
 	scannerType     = reflect.TypeFor[sql.Scanner]()
 	unmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 	timeType        = reflect.TypeFor[time.Time]()
+	nullTimeType    = reflect.TypeFor[sql.Null[time.Time]]()
+	oldNullTimeType = reflect.TypeFor[sql.NullTime]()
 	rawType         = reflect.TypeFor[json.RawMessage]()
 )
 
@@ -33,6 +35,8 @@ func isRow(t reflect.Type) bool {
 // setterFor returns the setter for fields of type t.
 func setterFor(t reflect.Type) (setter, error) {
 	switch {
+	case t == nullTimeType, t == oldNullTimeType:
+		return setNullTime, nil
 	case reflect.PointerTo(t).Implements(scannerType):
 		return setScanner, nil
 	case t == timeType:
@@ -105,6 +109,19 @@ func setScanner(dst reflect.Value, src driver.Value) error {
 		src = v.UTC()
 	}
 	return dst.Addr().Interface().(sql.Scanner).Scan(src)
+}
+
+// setNullTime is setScanner for a type that cannot read SQLite's text.
+func setNullTime(dst reflect.Value, src driver.Value) error {
+	if src == nil {
+		dst.SetZero()
+		return nil
+	}
+	var v time.Time
+	if err := setTime(reflect.ValueOf(&v).Elem(), src); err != nil {
+		return err
+	}
+	return setScanner(dst, v)
 }
 
 func setText(dst reflect.Value, src driver.Value) error {
