@@ -51,10 +51,14 @@ func UnsafeSQL(text string) query { return query(text) }
 //   - A slice in IN (?) stands for as many values as it has. Without any, IN
 //     matches nothing and NOT IN everything.
 //   - A [time.Time] is stored in UTC and cut to microseconds.
-//   - A nil pointer is NULL, another is what it points to; driver.Valuer and
-//     encoding.TextMarshaler are used.
-//   - Any other struct, map or slice is stored as JSON, for a JSON column.
-//   - Text that is not valid UTF-8 or holds a NUL byte is an [Invalid] error.
+//   - A nil pointer, slice or map is NULL; another pointer is what it points to.
+//     driver.Valuer and encoding.TextMarshaler are used.
+//   - []byte, and arrays of bytes such as a hash, are stored as they are.
+//   - Any other struct, map, slice or array is stored as JSON, for a JSON
+//     column. For PostgreSQL's own arrays there is pq.Array.
+//   - Text that is not valid UTF-8 or holds a NUL byte is an [Invalid] error. So
+//     are NaN, years outside 1 to 9999 and integers over int64's largest, which
+//     not every engine can store.
 //
 // T is a scalar or a struct. A column belongs to the field with its name in
 // the db tag (or its name in lower case, with or without underscores); fields
@@ -238,6 +242,9 @@ func (db *DB) statement(q query, args []any) (*statement, error) {
 	text, values, err := bind.Args(c.Query, args)
 	if errors.Is(err, bind.ErrText) {
 		return nil, (&Error{Code: Invalid, Message: "Text must be valid UTF-8 without NUL bytes."}).Wrap(err)
+	}
+	if errors.Is(err, bind.ErrRange) {
+		return nil, (&Error{Code: Invalid, Message: "A number or time is out of range."}).Wrap(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, q)

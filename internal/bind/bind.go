@@ -22,8 +22,13 @@ import (
 )
 
 // ErrText is the error of text that not every engine can store. It is the
-// input's fault, unlike every other error of this package.
+// input's fault, as is [ErrRange], unlike every other error of this package.
 var ErrText = errors.New("text is not valid UTF-8 or holds a NUL byte")
+
+// ErrRange is the error of a number or time that not every engine can store.
+// It is the input's fault, too. SQLite would store NaN as NULL, and years of
+// five digits so that they cannot be read again.
+var ErrRange = errors.New("the value is one that not every engine can store")
 
 // Args returns the engine's text of q for args, and the arguments for its
 // driver.
@@ -155,17 +160,22 @@ func quoteItem(b *strings.Builder, text string) {
 //   - A time becomes UTC and is cut to microseconds, which is what every
 //     engine can store.
 //   - A string must be valid UTF-8 without NUL, or the error is [ErrText].
+//   - NaN, a year outside 1 to 9999 and an integer over int64's largest are
+//     [ErrRange].
 //   - A driver.Valuer or encoding.TextMarshaler decides for itself.
 //   - A pointer is what it points to; nil is NULL.
-//   - A struct, map, slice or array becomes its JSON text.
+//   - An array of bytes, such as a hash, is bytes.
+//   - Any other struct, map, slice or array becomes its JSON text.
 func Value(arg any) (driver.Value, error) {
 	switch v := arg.(type) { // the usual types, without reflection
 	case nil:
 		return nil, nil
 	case string:
 		return text(v)
-	case int64, float64, bool:
+	case int64, bool:
 		return v, nil
+	case float64:
+		return number(v)
 	case int:
 		return int64(v), nil
 	case []byte:
@@ -174,7 +184,7 @@ func Value(arg any) (driver.Value, error) {
 		}
 		return v, nil
 	case time.Time:
-		return v.UTC().Truncate(time.Microsecond), nil
+		return moment(v)
 	case json.RawMessage:
 		if v == nil {
 			return nil, nil
@@ -196,6 +206,13 @@ func Value(arg any) (driver.Value, error) {
 }
 
 func fromKind(v reflect.Value) (driver.Value, error) {
+	if pointer := reflect.PointerTo(v.Type()); v.Kind() != reflect.Pointer && (pointer.Implements(valuerType) || pointer.Implements(marshalerType)) {
+		// The conversion is a method of the pointer, such as that of big.Int,
+		// whose JSON without it is {}.
+		copied := reflect.New(v.Type())
+		copied.Elem().Set(v)
+		return Value(copied.Interface())
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -210,17 +227,22 @@ func fromKind(v reflect.Value) (driver.Value, error) {
 		return v.Int(), nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		if v.Uint() > math.MaxInt64 {
-			return nil, fmt.Errorf("%d is over the largest integer that every engine can store", v.Uint())
+			return nil, fmt.Errorf("%w: an integer over 9223372036854775807", ErrRange)
 		}
 		return int64(v.Uint()), nil
 	case reflect.Float32, reflect.Float64:
-		return v.Float(), nil
+		return number(v.Float())
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return Value(v.Bytes())
 		}
 		return fromJSON(v)
-	case reflect.Struct, reflect.Map, reflect.Array:
+	case reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return bytesOf(v), nil
+		}
+		return fromJSON(v)
+	case reflect.Struct, reflect.Map:
 		return fromJSON(v)
 	}
 	return nil, fmt.Errorf("a %s cannot be stored", v.Type())
@@ -230,6 +252,13 @@ func fromValuer(v driver.Valuer) (driver.Value, error) {
 	if isNilPointer(v) { // a value method would panic
 		return nil, nil
 	}
+	if null := reflect.ValueOf(v); isNull(null.Type()) {
+		// Its own method knows fewer types than we do.
+		if !null.FieldByName("Valid").Bool() {
+			return nil, nil
+		}
+		return Value(null.FieldByName("V").Interface())
+	}
 	value, err := v.Value()
 	if err != nil {
 		return nil, err
@@ -238,6 +267,39 @@ func fromValuer(v driver.Valuer) (driver.Value, error) {
 		return nil, fmt.Errorf("the Value method of %T returned another driver.Valuer, a %T", v, value)
 	}
 	return Value(value)
+}
+
+// isNull reports whether t is a [database/sql.Null].
+func isNull(t reflect.Type) bool {
+	return t.PkgPath() == "database/sql" && strings.HasPrefix(t.Name(), "Null[")
+}
+
+var (
+	valuerType    = reflect.TypeFor[driver.Valuer]()
+	marshalerType = reflect.TypeFor[encoding.TextMarshaler]()
+)
+
+func number(f float64) (driver.Value, error) {
+	if math.IsNaN(f) {
+		return nil, fmt.Errorf("%w: NaN", ErrRange)
+	}
+	return f, nil
+}
+
+func moment(t time.Time) (driver.Value, error) {
+	t = t.UTC().Truncate(time.Microsecond)
+	if t.Year() < 1 || t.Year() > 9999 {
+		return nil, fmt.Errorf("%w: a year outside 1 to 9999", ErrRange)
+	}
+	return t, nil
+}
+
+// bytesOf copies an array of bytes, such as a hash, which cannot be sliced
+// where it is.
+func bytesOf(v reflect.Value) []byte {
+	b := make([]byte, v.Len())
+	reflect.Copy(reflect.ValueOf(b), v)
+	return b
 }
 
 func fromJSON(v reflect.Value) (driver.Value, error) {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"math"
+	"math/big"
 	"net/netip"
 	"testing"
 	"time"
@@ -21,6 +22,10 @@ type (
 )
 
 func (secret) Value() (driver.Value, error) { return int32(7), nil }
+
+type pointerValuer struct{}
+
+func (*pointerValuer) Value() (driver.Value, error) { return int64(8), nil }
 
 func TestValue(t *testing.T) {
 	t.Parallel()
@@ -52,6 +57,13 @@ func TestValue(t *testing.T) {
 		{"struct", point{1, 2}, `{"X":1,"Y":2}`},
 		{"slice", []string{"<a>"}, `["<a>"]`},
 		{"nil map", map[string]int(nil), nil},
+		{"bytes in an array", [3]byte{1, 2, 3}, []byte{1, 2, 3}},
+		{"text marshaler of the pointer", *big.NewInt(12), "12"},
+		{"valuer of the pointer", pointerValuer{}, int64(8)},
+		{"sql value of a text marshaler", sql.Null[netip.Addr]{V: netip.MustParseAddr("::1"), Valid: true}, "::1"},
+		{"sql null of a text marshaler", sql.Null[netip.Addr]{}, nil},
+		{"sql value of a valuer", sql.Null[secret]{Valid: true}, int64(7)},
+		{"first year", time.Time{}, time.Time{}},
 		{"raw json", json.RawMessage(`{"a":1}`), `{"a":1}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -68,7 +80,11 @@ func TestValueErrors(t *testing.T) {
 		_, err := Value(arg)
 		require.ErrorIs(t, err, ErrText)
 	}
-	for _, arg := range []any{uint64(math.MaxUint64), make(chan int), func() {}} {
+	for _, arg := range []any{uint64(math.MaxUint64), math.NaN(), float32(math.NaN()), time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(0, 12, 31, 0, 0, 0, 0, time.UTC)} {
+		_, err := Value(arg)
+		require.ErrorIs(t, err, ErrRange)
+	}
+	for _, arg := range []any{make(chan int), func() {}} {
 		_, err := Value(arg)
 		require.Error(t, err)
 		require.NotErrorIs(t, err, ErrText)

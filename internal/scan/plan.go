@@ -118,6 +118,9 @@ func (p *Plan) mapStruct(t reflect.Type) error {
 			continue // more columns than fields are fine; the first of two wins
 		}
 		used[field] = true
+		if err := reachable(field); err != nil {
+			return fmt.Errorf("field %s of %s: %w", goName(field), t, err)
+		}
 		set, err := setterFor(field.Field.Type)
 		if err != nil {
 			return fmt.Errorf("field %s of %s: %w", goName(field), t, err)
@@ -165,6 +168,17 @@ func usable(field *reflectx.FieldInfo) bool {
 	return field != nil && field.Field.IsExported() && !field.Embedded
 }
 
+// reachable returns an error if the field is behind a pointer that reflection
+// may not set.
+func reachable(field *reflectx.FieldInfo) error {
+	for up := field.Parent; up != nil && up.Parent != nil; up = up.Parent {
+		if up.Field.Type.Kind() == reflect.Pointer && !up.Field.IsExported() {
+			return fmt.Errorf("%s is embedded by a pointer and not exported; embed it without the pointer", up.Field.Type)
+		}
+	}
+	return nil
+}
+
 func tagged(field *reflectx.FieldInfo) bool {
 	tag, ok := field.Field.Tag.Lookup("db")
 	return ok && tag != "-" && tag != ""
@@ -175,6 +189,14 @@ func tagged(field *reflectx.FieldInfo) bool {
 func missing(t reflect.Type, tree *reflectx.StructMap, used map[*reflectx.FieldInfo]bool, groups map[*reflectx.FieldInfo]int, columns []string) error {
 	var names []string
 	for _, field := range tree.Index {
+		switch known := tree.GetByPath(field.Path); {
+		case known == field || !usable(known) || !usable(field):
+		case len(known.Index) == len(field.Index) && (used[known] || used[field]):
+			return fmt.Errorf("the column %s belongs to both %s and %s of %s; give one of them another db tag",
+				field.Path, goName(known), goName(field), t)
+		default: // hidden by one that is less deep, as in Go
+			continue
+		}
 		if usable(field) && tagged(field) && !used[field] && isLeaf(field) && expected(field, used, groups) {
 			names = append(names, fmt.Sprintf("%s (%s)", goName(field), field.Path))
 		}

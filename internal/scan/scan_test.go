@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
+	"math"
 	"net/netip"
 	"reflect"
 	"testing"
@@ -67,6 +68,11 @@ func TestScalars(t *testing.T) {
 	equal(t, (*string)(nil), nil)
 	equal(t, new("x"), "x")
 	equal[any](t, int64(1), int64(1))
+	equal(t, [2]byte{1, 2}, []byte{1, 2})
+	equal(t, uint64(math.MaxUint64), []byte("18446744073709551615"))
+	equal(t, sql.Null[time.Time]{V: at, Valid: true}, "2026-01-02 03:04:05+00:00")
+	equal(t, sql.NullTime{Time: at, Valid: true}, at)
+	equal(t, sql.Null[time.Time]{}, nil)
 }
 
 func TestScalarErrors(t *testing.T) {
@@ -81,6 +87,7 @@ func TestScalarErrors(t *testing.T) {
 		"not a bool":    func() error { _, err := scalar[bool](t, int64(2)); return err },
 		"not json":      func() error { _, err := scalar[[]int](t, "{"); return err },
 		"two columns":   func() error { _, err := row[int](t, []string{"a", "b"}, int64(1), int64(2)); return err },
+		"too few bytes": func() error { _, err := scalar[[4]byte](t, []byte("abc")); return err },
 		"no such field": func() error { _, err := scalar[chan int](t, int64(1)); return err },
 	} {
 		err := fails()
@@ -111,6 +118,36 @@ type note struct {
 	Settings settings `db:"settings"`
 	Tags     []string `db:"tags"`
 	Extra    string   `db:"-"`
+}
+
+type (
+	hidden struct{ ID int64 }
+	shown  struct{ author }
+	inside struct{ *hidden }
+	outer  struct {
+		author
+		Name []byte `db:"name"`
+	}
+	another struct {
+		ID int64 `db:"id"`
+	}
+	doubtful struct {
+		author
+		another
+	}
+)
+
+func TestEmbedding(t *testing.T) {
+	t.Parallel()
+	got, err := row[outer](t, []string{"id", "name"}, int64(1), "Ann")
+	require.NoError(t, err)
+	require.Equal(t, outer{author{ID: 1}, []byte("Ann")}, got, "the outer field hides the inner one")
+	_, err = row[shown](t, []string{"id", "name"}, int64(1), "Ann")
+	require.NoError(t, err)
+	_, err = row[inside](t, []string{"id"}, int64(1))
+	require.ErrorContains(t, err, "embed it without the pointer")
+	_, err = row[doubtful](t, []string{"id", "name"}, int64(1), "Ann")
+	require.ErrorContains(t, err, "the column id belongs to both author.ID and another.ID")
 }
 
 func TestStruct(t *testing.T) {

@@ -68,7 +68,12 @@ func setterFor(t reflect.Type) (setter, error) {
 			return setBytes, nil
 		}
 		return setJSON, nil
-	case reflect.Struct, reflect.Map, reflect.Array:
+	case reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return notNull(setByteArray), nil
+		}
+		return setJSON, nil
+	case reflect.Struct, reflect.Map:
 		return setJSON, nil
 	}
 	return nil, fmt.Errorf("a %s cannot hold a column", t)
@@ -160,6 +165,19 @@ func setBytes(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
+// setByteArray fills an array, such as a hash, exactly.
+func setByteArray(dst reflect.Value, src driver.Value) error {
+	text, ok := asText(src)
+	if !ok {
+		return mismatch(dst, src)
+	}
+	if len(text) != dst.Len() {
+		return fmt.Errorf("%d bytes do not fill a %s", len(text), dst.Type())
+	}
+	reflect.Copy(dst, reflect.ValueOf([]byte(text)))
+	return nil
+}
+
 func setString(dst reflect.Value, src driver.Value) error {
 	switch v := src.(type) {
 	case string:
@@ -215,6 +233,11 @@ func setInt(dst reflect.Value, src driver.Value) error {
 
 func setUint(dst reflect.Value, src driver.Value) error {
 	n, ok := src.(uint64)
+	if text, isText := asText(src); isText { // MySQL's sum of BIGINT UNSIGNED
+		var err error
+		n, err = strconv.ParseUint(text, 10, 64)
+		ok = err == nil
+	}
 	if !ok {
 		signed, isInt := asInt(src)
 		if !isInt {
