@@ -247,7 +247,7 @@ func fromMySQL(number uint64, message string) Info {
 		if m := mysqlForColumn.FindStringSubmatch(message); m != nil {
 			info.Table, info.Column = m[1], m[2]
 		}
-	case 1153:
+	case 1153, 1390: // packet, placeholders
 		info.Kind = TooLarge
 	case 1205, 1213, 1020, 1615:
 		info.Kind = Serialization

@@ -17,18 +17,21 @@ type scanner struct {
 	tokens int
 
 	operand bool     // the last token ends an operand, so an operator follows
-	recent  [3]token // the last tokens, newest first
+	recent  [4]token // the last tokens, newest first
+	inside  int      // open executable comments, MySQL's /*! … */
 
-	first  string // the first keyword, upper case
-	writes bool   // a keyword that changes data was seen
-	more   bool   // a second statement follows
-	ended  bool   // a semicolon was seen
+	first  string // the first word, upper case
+	second string
+	writes bool // a keyword that changes data was seen
+	more   bool // a second statement follows
+	ended  bool // a semicolon was seen
 }
 
 // token is a token as far as list recognition needs it.
 type token struct {
 	word  string // upper case for words, else empty
 	char  byte   // the character, for punctuation
+	slot  bool   // a parameter
 	start int
 }
 
@@ -37,6 +40,9 @@ func (s *scanner) run() error {
 		if err := s.step(); err != nil {
 			return err
 		}
+	}
+	if s.inside > 0 {
+		return unterminated("the comment", s.src, strings.LastIndex(s.src, "/*"))
 	}
 	return nil
 }
@@ -55,6 +61,10 @@ func (s *scanner) step() error {
 		return nil
 	case c == '/' && s.peek(1) == '*':
 		return s.blockComment()
+	case c == '*' && s.peek(1) == '/' && s.inside > 0:
+		s.inside--
+		s.pos += 2
+		return nil
 	}
 	if s.ended && c != ';' {
 		s.more = true
@@ -91,7 +101,8 @@ func (s *scanner) peek(ahead int) byte {
 
 func (s *scanner) push(t token, operand bool) {
 	s.tokens++
-	s.recent[2], s.recent[1], s.recent[0] = s.recent[1], s.recent[0], t
+	copy(s.recent[1:], s.recent[:])
+	s.recent[0] = t
 	s.operand = operand
 }
 
@@ -117,8 +128,27 @@ func (s *scanner) skipLine() {
 	s.pos += end + 1
 }
 
+// executable reads the opening of a comment that MySQL and MariaDB execute,
+// as dumps have them: /*! … */, /*!40101 … */, /*M! … */.
+func (s *scanner) executable() bool {
+	mark := 2
+	if s.peek(mark) == 'M' {
+		mark++
+	}
+	if s.dialect != MySQL || s.peek(mark) != '!' {
+		return false
+	}
+	for s.pos += mark + 1; isDigit(s.peek(0)); s.pos++ {
+	}
+	s.inside++
+	return true
+}
+
 // blockComment skips a comment, which nests in PostgreSQL only.
 func (s *scanner) blockComment() error {
+	if s.executable() {
+		return nil
+	}
 	start, depth := s.pos, 1
 	s.pos += 2
 	for depth > 0 {
@@ -200,30 +230,33 @@ func (s *scanner) question() {
 		s.drops = append(s.drops, s.pos)
 		s.pos++
 		s.push(token{char: '?', start: start}, false)
-	case s.dialect == Postgres && s.operand:
+	case s.dialect == Postgres && (s.operand || s.afterAt(start)):
 		s.push(token{char: '?', start: start}, false)
 	default:
-		s.slots = append(s.slots, s.newSlot(start))
-		s.push(token{start: start}, true)
+		s.slots = append(s.slots, slot{at: start})
+		s.push(token{slot: true, start: start}, true)
 	}
 }
 
-// newSlot returns the slot for the parameter at offset at, with its list if it
-// is alone in one.
-func (s *scanner) newSlot(at int) slot {
-	found := slot{at: at}
-	closing := at + 1
-	for closing < len(s.src) && strings.IndexByte(" \t\r\n", s.src[closing]) >= 0 {
-		closing++
+// afterAt reports whether the ? at offset at ends PostgreSQL's operator @?,
+// rather than follow one such as <@ or @@.
+func (s *scanner) afterAt(at int) bool {
+	last, before := s.recent[0], s.recent[1]
+	touches := before.char != 0 && before.start == last.start-1 && strings.IndexByte("+-*/<>=~!@#%^&|`?", before.char) >= 0
+	return last.char == '@' && last.start == at-1 && !touches
+}
+
+// list notes that the last parameter stands alone in a list which the
+// character at the current position closes.
+func (s *scanner) list() {
+	if !s.recent[0].slot || s.recent[1].char != '(' || s.recent[2].word != "IN" {
+		return
 	}
-	if closing == len(s.src) || s.src[closing] != ')' || s.recent[0].char != '(' || s.recent[1].word != "IN" {
-		return found
+	found := &s.slots[len(s.slots)-1]
+	found.listStart, found.listEnd = s.recent[2].start, s.pos+1
+	if s.recent[3].word == "NOT" {
+		found.listStart, found.negated = s.recent[3].start, true
 	}
-	found.listStart, found.listEnd = s.recent[1].start, closing+1
-	if s.recent[2].word == "NOT" {
-		found.listStart, found.negated = s.recent[2].start, true
-	}
-	return found
 }
 
 func (s *scanner) word() {
@@ -237,13 +270,17 @@ func (s *scanner) word() {
 	}
 	word := strings.ToUpper(s.src[start:s.pos])
 	s.note(word)
-	s.push(token{word: word, start: start}, !beforeOperand[word])
+	fetching := (word == "FIRST" || word == "NEXT") && s.recent[0].word == "FETCH"
+	s.push(token{word: word, start: start}, !beforeOperand[word] && !fetching)
 }
 
 // note keeps what decides whether the query only reads.
 func (s *scanner) note(word string) {
-	if s.first == "" {
+	switch {
+	case s.first == "":
 		s.first = word
+	case s.second == "":
+		s.second = word
 	}
 	switch word {
 	case "INSERT", "UPDATE", "DELETE", "MERGE":
@@ -263,6 +300,16 @@ func (s *scanner) reads() bool {
 	return false
 }
 
+// transaction reports whether the first words are those that begin or end a
+// transaction or a savepoint.
+func (s *scanner) transaction() bool {
+	switch s.first {
+	case "BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT", "SAVEPOINT", "RELEASE":
+		return true
+	}
+	return s.first == "START" && s.second == "TRANSACTION"
+}
+
 func (s *scanner) number() {
 	start := s.pos
 	for s.pos < len(s.src) && (isWordPart(s.src[s.pos]) || s.src[s.pos] == '.') {
@@ -272,9 +319,12 @@ func (s *scanner) number() {
 }
 
 func (s *scanner) punctuation(c byte) {
-	if c == ';' {
+	switch c {
+	case ';':
 		s.ended = true
 		s.ends = append(s.ends, s.pos)
+	case ')':
+		s.list()
 	}
 	s.push(token{char: c, start: s.pos}, c == ')' || c == ']')
 	s.pos++
@@ -290,15 +340,16 @@ func isWordPart(c byte) bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// beforeOperand has the reserved words of PostgreSQL after which an operand
-// begins, so that a ? there is a parameter. After any other word, which names
-// something, a ? is an operator.
+// beforeOperand has the words of PostgreSQL after which an operand begins, so
+// that a ? there is a parameter. After any other word, which names something,
+// a ? is an operator. Most are reserved; a column that is called like one of
+// the others, such as zone, has to be quoted before the operator.
 var beforeOperand = map[string]bool{
-	"ALL": true, "AND": true, "ANY": true, "AS": true, "ASYMMETRIC": true, "BETWEEN": true, "BY": true,
+	"ALL": true, "AND": true, "ANY": true, "AS": true, "ASYMMETRIC": true, "BETWEEN": true, "BOTH": true, "BY": true,
 	"CALL": true, "CASE": true, "COLLATE": true, "DEFAULT": true, "DISTINCT": true, "ELSE": true, "ESCAPE": true,
 	"EXCEPT": true, "EXECUTE": true, "FETCH": true, "FOR": true, "FROM": true, "HAVING": true, "ILIKE": true, "IN": true,
-	"INTERSECT": true, "INTO": true, "IS": true, "LIKE": true, "LIMIT": true, "NOT": true, "OFFSET": true,
-	"ON": true, "OR": true, "RETURNING": true, "ROWS": true, "SELECT": true, "SET": true, "SIMILAR": true, "SOME": true,
-	"SYMMETRIC": true, "THEN": true, "TO": true, "UNION": true, "USING": true, "VALUES": true, "WHEN": true,
+	"INTERSECT": true, "INTO": true, "IS": true, "LEADING": true, "LIKE": true, "LIMIT": true, "NOT": true, "OFFSET": true,
+	"ON": true, "OR": true, "PLACING": true, "RETURNING": true, "ROWS": true, "SELECT": true, "SET": true, "SIMILAR": true, "SOME": true,
+	"SYMMETRIC": true, "THEN": true, "TO": true, "TRAILING": true, "UNION": true, "USING": true, "VALUES": true, "VARIADIC": true, "WHEN": true,
 	"WHERE": true, "WITH": true, "ZONE": true,
 }

@@ -31,6 +31,7 @@ type Query struct {
 	drops   []int // offsets of characters to leave out: the second ? of ??
 	plain   string
 	reads   bool
+	ends    bool
 }
 
 // slot is one parameter.
@@ -54,7 +55,7 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads()}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.transaction()}
 	q.plain = q.write(nil)
 	return q, nil
 }
@@ -65,6 +66,10 @@ func (q *Query) Params() int { return len(q.slots) }
 // Reads reports whether the query certainly only reads, judged by its
 // keywords: SELECT and VALUES do, WITH does if nothing in it writes.
 func (q *Query) Reads() bool { return q.reads }
+
+// Transaction reports whether the query begins or ends a transaction or a
+// savepoint, judged by its first word.
+func (q *Query) Transaction() bool { return q.ends }
 
 // List reports whether parameter i stands alone in a list, as in IN (?), and
 // so takes any number of values.
@@ -77,8 +82,12 @@ func (q *Query) ListAsArray() bool { return q.dialect == Postgres }
 
 // Padded returns how many values the text written for a list of n values
 // takes: the next power of two, so that lists of many lengths share few
-// statements. The caller repeats its last value to fill them.
+// statements. The caller repeats its last value to fill them. Long lists stay
+// as they are: filled up, they might be over the engine's limit.
 func Padded(n int) int {
+	if n > 4096 {
+		return n
+	}
 	size := 1
 	for size < n {
 		size *= 2

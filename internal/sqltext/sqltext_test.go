@@ -39,6 +39,12 @@ func TestText(t *testing.T) {
 		{"mysql minus", MySQL, "SELECT 5--?", []int{2}, "SELECT 5--?, ?"},
 		{"sqlite bracket", SQLite, "SELECT [a?] FROM t WHERE b IN (?)", []int{2}, "SELECT [a?] FROM t WHERE b IN (?, ?)"},
 
+		{"json path operator", Postgres, "SELECT doc @? '$.a', doc @? ?, doc<@? , v@@?", nil, "SELECT doc @? '$.a', doc @? $1, doc<@$2 , v@@$3"},
+		{"fetch", Postgres, "SELECT t.first ? 'k', first ? 'k' FROM t FETCH FIRST ? ROWS ONLY", nil, "SELECT t.first ? 'k', first ? 'k' FROM t FETCH FIRST $1 ROWS ONLY"},
+		{"trim", Postgres, "SELECT trim(BOTH ? FROM a), overlay(a PLACING ? FROM ?)", nil, "SELECT trim(BOTH $1 FROM a), overlay(a PLACING $2 FROM $3)"},
+		{"subscripts", Postgres, "SELECT a[?], a[?:?], ARRAY[?, ?]", nil, "SELECT a[$1], a[$2:$3], ARRAY[$4, $5]"},
+		{"comments in a list", Postgres, "SELECT 1 WHERE a IN /* x */ (-- y\n? /* z? */)", []int{2}, "SELECT 1 WHERE a = ANY($1)"},
+		{"executed comment", MySQL, "SELECT /*! ? */ /*!40101 , ? */ /*M!100100 , ? */ /* ? */ WHERE a IN (?)", []int{One, One, One, 2}, "SELECT /*! ? */ /*!40101 , ? */ /*M!100100 , ? */ /* ? */ WHERE a IN (?, ?)"},
 		{"array", Postgres, "SELECT * FROM t WHERE a IN (?) AND b = ?", []int{3, One}, "SELECT * FROM t WHERE a = ANY($1) AND b = $2"},
 		{"no array", Postgres, "SELECT * FROM t WHERE a not  in ( ? )", []int{0}, "SELECT * FROM t WHERE a <> ALL($1)"},
 		{"one in a list", Postgres, "SELECT * FROM t WHERE a IN (?)", []int{One}, "SELECT * FROM t WHERE a IN ($1)"},
@@ -90,6 +96,18 @@ func TestReads(t *testing.T) {
 	}
 }
 
+func TestTransaction(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]bool{
+		"begin": true, " /* x */ COMMIT": true, "ROLLBACK TO a": true, "SAVEPOINT a": true, "RELEASE a": true, "END": true, "ABORT": true,
+		"START TRANSACTION": true, "START SLAVE": false, "SELECT 1": false, "SET TRANSACTION READ ONLY": false, "": false,
+	} {
+		q, err := Parse(MySQL, source)
+		require.NoError(t, err, source)
+		require.Equal(t, want, q.Transaction(), source)
+	}
+}
+
 func TestUnterminated(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{"SELECT 'a", `SELECT "a`, "SELECT /* /* */", "SELECT $x$ a $$", `SELECT E'\'`} {
@@ -104,6 +122,12 @@ func TestSplit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"-- first\nCREATE TABLE a (b text DEFAULT ';')", "DO $$ BEGIN; END $$", "SELECT 1 -- end;"}, got)
 
+	got, err = Split(MySQL, "/*!40101 SET NAMES utf8 */;\n/* ; */;\nSELECT 1;")
+	require.NoError(t, err)
+	require.Equal(t, []string{"/*!40101 SET NAMES utf8 */", "SELECT 1"}, got)
+	_, err = Split(MySQL, "/*! SELECT 1")
+	require.Error(t, err)
+
 	_, err = Split(Postgres, "SELECT 'a;")
 	require.Error(t, err)
 
@@ -116,7 +140,7 @@ func TestSplit(t *testing.T) {
 
 func TestPadded(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 1000: 1024} {
+	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 1000: 1024, 4096: 4096, 32_766: 32_766} {
 		require.Equal(t, want, Padded(n))
 	}
 }

@@ -1,0 +1,100 @@
+package backend_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+// What the engines themselves take for a string, a comment or an operator must
+// be what this package takes for it: each query returns its parameter, 7 (or a
+// list of 5 and 7), as its only row and column, and the engine agrees about the
+// number of parameters.
+func TestSQLIsReadAsTheEnginesDo(t *testing.T) {
+	t.Parallel()
+	everywhere := []string{
+		"SELECT ?", "SELECT ? -- ?", "SELECT /* ? */ ?", "SELECT 0+?", "SELECT (?)", "SELECT CASE WHEN 1=1 THEN ? END",
+		"SELECT LENGTH('?''?') - 3 + ?", "SELECT id FROM t WHERE id IN (?)", "SELECT id FROM t WHERE id in(?)", "SELECT id FROM t WHERE id IN\n(\n?\n)",
+		"SELECT id FROM t WHERE id IN /* ? */ ( /* ? */ ? /* ? */ )", "SELECT id FROM t WHERE id IN ( -- ?\n ? -- ?\n)",
+		"SELECT id FROM t WHERE id IN (SELECT id FROM t WHERE id IN (?))", "SELECT id FROM t WHERE NOT id NOT IN (?)",
+		"SELECT id FROM t WHERE (id, 1) IN ((?, 1))", "SELECT id FROM t WHERE id IN (?) AND 1=1 LIMIT 1", "SELECT id AS q FROM t WHERE id=?",
+	}
+	for engine, more := range map[backend.Engine][]string{
+		backend.SQLite: {
+			`SELECT LENGTH('\') - 1 + ?`, `SELECT "a?" + ? FROM (SELECT 0 AS "a?")`, "SELECT `a?` + ? FROM (SELECT 0 AS `a?`)", "SELECT [a?] + ? FROM (SELECT 0 AS [a?])",
+			"SELECT LENGTH(x'3F') - 1 + ?", "SELECT ? /* ? ", "SELECT ?--?", "SELECT 7 WHERE ? IS NOT NULL", `SELECT "a""?" + ? FROM (SELECT 0 AS "a""?")`,
+		},
+		backend.Postgres: {
+			`SELECT LENGTH('\') - 1 + ?`, `SELECT LENGTH(E'\'?') - 2 + ?`, `SELECT LENGTH(e'\\') - 1 + ?`, `SELECT LENGTH(U&'\003F?') - 2 + ?`, "SELECT LENGTH(B'01') - 2 + ?", "SELECT LENGTH(N'?') - 1 + ?",
+			"SELECT LENGTH($$?$$) - 1 + ?", "SELECT LENGTH($a$?$$?$a$) - 4 + ?", "SELECT LENGTH($ä$?$ä$) - 1 + ?", "SELECT a$$ + ? FROM (SELECT 0 AS a$$) AS x", "SELECT a$b$ + ? + c$b$ FROM (SELECT 0 AS a$b$, 0 AS c$b$) AS x",
+			`SELECT "a""?" + ? FROM (SELECT 0 AS "a""?") AS x`, `SELECT U&"a?" + ? FROM (SELECT 0 AS "a?") AS x`, "SELECT /* /* ? */ ? */ ?", "SELECT ?::int", "SELECT CAST(? AS int)", "SELECT (?::text)::int",
+			"SELECT CASE WHEN '{\"k\": 1}'::jsonb ? 'k' THEN ?::int END", "SELECT CASE WHEN jsonb '{\"k\": 1}' ?| ARRAY['k'] THEN ?::int END", "SELECT CASE WHEN jsonb '{\"k\": 1}' @? '$.k' THEN ?::int END",
+			"SELECT CASE WHEN CASE WHEN true THEN jsonb '[\"k\"]' END ? 'k' THEN ?::int END", "SELECT CASE WHEN jsonb '[\"k\"]' ?? 'k' THEN ?::int END", "SELECT CASE WHEN (ARRAY[jsonb '[\"k\"]'])[1] ?& ARRAY['k'] THEN ?::int END",
+			"SELECT (ARRAY[5, ?::int])[2]", "SELECT (ARRAY[7, 7, 7, 7, 7, 7, 7])[?]", "SELECT ((ARRAY[7, 7, 7, 7, 7, 7, 7])[1:?])[7]", "SELECT CASE WHEN ARRAY[7] <@?::int[] THEN 7 END",
+			"SELECT id FROM t WHERE id = ?::int FETCH FIRST 1 ROW ONLY", "SELECT 7 FETCH FIRST ? ROWS ONLY", "SELECT EXTRACT(DAY FROM ? * INTERVAL '1 day')::int", "SELECT 7 LIMIT ? OFFSET 0", "SELECT 7 WHERE 7 BETWEEN 1 AND ?",
+			"SELECT id FROM t WHERE id = ANY(ARRAY[?]::int[])", "SELECT COALESCE(NULL, ?)::int", "SELECT 7 WHERE 7 IS NOT DISTINCT FROM ?", "SELECT LENGTH(REPEAT('a', ?))", "SELECT LENGTH(OVERLAY('aaaaaaa' PLACING 'b' FROM 1 FOR 1 + 0 * ?))",
+			"SELECT id FROM t ORDER BY id = ? DESC LIMIT 1", "SELECT * FROM (VALUES (?::int)) AS x", "SELECT 7 WHERE '?' = '?' AND ?=7",
+		},
+		backend.MySQL: {
+			`SELECT LENGTH('\'?') - 2 + ?`, `SELECT LENGTH("\"?'") - 3 + ?`, `SELECT LENGTH('\\') - 1 + ?`, "SELECT `a?` + ? FROM (SELECT 0 AS `a?`) AS x", "SELECT `a``?` + ? FROM (SELECT 0 AS `a``?`) AS x", "SELECT ? # ?", "SELECT 0--?", "SELECT ? --\t?",
+			"SELECT /*! ? */", "SELECT /*!40101 ? */ /* ? */", "SELECT /*M! ? */", "SELECT LENGTH(_utf8'?') - 1 + ?", "SELECT LENGTH(x'3F') - 1 + ?", `SELECT LENGTH("?""?") - 3 + ?`, "SELECT ? /* /* */", "SELECT DATEDIFF(DATE_ADD('2026-01-01', INTERVAL ? DAY), '2026-01-01')",
+			"SELECT id FROM t WHERE id IN (?) /*! AND 1=1 */",
+		},
+	} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			db := backendtest.NewDB(t, engine)
+			_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+			require.NoError(t, err)
+			_, err = db.Exec(t.Context(), "INSERT INTO t VALUES (7), (8)")
+			require.NoError(t, err)
+			for _, q := range append(everywhere, more...) {
+				arg := any(7)
+				if strings.Contains(q, "<@?") {
+					arg = "{7}"
+				}
+				got, err := backend.One[int](t.Context(), db, backend.UnsafeSQL(q), arg)
+				require.NoError(t, err, q)
+				require.Equal(t, 7, got, q)
+				if compact := strings.ToUpper(q); strings.Contains(compact, " IN") && strings.Contains(compact, "ID FROM T") && !strings.Contains(q, ", 1") && !strings.Contains(q, "ANY") {
+					got, err = backend.One[int](t.Context(), db, backend.UnsafeSQL(q), []int{5, 7})
+					require.NoError(t, err, q)
+					require.Equal(t, 7, got, q)
+				}
+			}
+		})
+	}
+}
+
+// Lists may be as long as the engine allows, and are not made longer than that
+// by padding.
+func TestLongLists(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		longest := map[backend.Engine]int{backend.SQLite: 32_766, backend.Postgres: 100_000, backend.MySQL: 65_535}[db.Engine()]
+		n, err := backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM (SELECT 0 AS id) AS t WHERE id IN (?)", make([]int, longest))
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	})
+}
+
+// A BEGIN on a connection that goes back to the pool would make whoever gets it
+// next part of a transaction that nobody commits.
+func TestTransactionsByHandAreRefused(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		for _, q := range []string{"BEGIN", "start transaction", "COMMIT", "ROLLBACK", "SAVEPOINT a"} {
+			_, err := db.Exec(t.Context(), backend.UnsafeSQL(q))
+			require.ErrorContains(t, err, "use DB.Tx")
+			require.ErrorContains(t, db.Tx(t.Context(), func(ctx context.Context) error {
+				_, err := db.Exec(ctx, backend.UnsafeSQL(q))
+				return err
+			}), "use DB.Tx")
+		}
+	})
+}
