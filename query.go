@@ -167,7 +167,8 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 }
 
 // Exec runs a statement that returns no rows. Arguments and errors are those
-// of [One]. RowsAffected of the result counts the rows that matched, on every
+// of [One]. Words that begin or end a transaction are refused; there is
+// [DB.Tx]. RowsAffected of the result counts the rows that matched, on every
 // engine; LastInsertId works on SQLite and MySQL only: RETURNING with [One] is
 // the way that works on all but MySQL proper.
 func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
@@ -291,6 +292,10 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 	s, err := db.statement(q, args)
 	if err != nil {
 		return err
+	}
+	if s.Transaction() {
+		// On a connection of the pool it would swallow other callers' statements.
+		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", q)
 	}
 	if scope := db.scope(ctx); scope != nil {
 		return scope.run(ctx, s, f)
