@@ -309,9 +309,7 @@ func (m *migrator) txMode(ctx context.Context, mode TxMode, f func(ctx context.C
 		return m.db.result(ctx, "", err)
 	}
 	hooks, err := tx.do(ctx, f)
-	for _, hook := range hooks {
-		hook(ctx)
-	}
+	callHooks(ctx, hooks)
 	return err
 }
 

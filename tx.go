@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
+	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
 )
 
@@ -81,13 +82,22 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ..
 	defer cancel()
 	for try := 1; ; try++ {
 		hooks, err := db.tryTx(bounded, f, m)
-		for _, hook := range hooks { // the connection is back in its pool
-			hook(ctx)
-		}
+		callHooks(ctx, hooks) // the connection is back in its pool
 		if err == nil || !retryable(err) || errors.Is(err, ErrCommitUnknown) || try == txTries || !pause(bounded, try) {
 			return err
 		}
 	}
+}
+
+// callHooks calls all hooks, even if one of them panics: what it stands for
+// was committed as well. Where ctx is in a transaction of another database,
+// they wait for its commit.
+func callHooks(ctx context.Context, hooks []func(context.Context)) {
+	if len(hooks) == 0 {
+		return
+	}
+	defer callHooks(ctx, hooks[1:])
+	AfterCommit(ctx, hooks[0])
 }
 
 func oneMode(mode []TxMode) (TxMode, error) {
@@ -124,8 +134,10 @@ func pause(ctx context.Context, try int) bool {
 // or the savepoint that ctx is in, is rolled back, or if the outcome of the
 // commit is unknown. The functions are called in the order in which they were
 // given, by the goroutine that called [DB.Tx], before Tx returns; their context
-// is the one Tx was called with. Given after the transaction has ended, by a
-// goroutine that was left behind, f is called at once if it was committed.
+// is the one Tx was called with. If one panics, the others are called all the
+// same. Given after the transaction has ended, by a goroutine that was left
+// behind, f is called at once if it was committed. A transaction inside one of
+// another database counts as part of that.
 //
 // A program that ends in between does not call f: what must not be lost
 // belongs into the transaction.
@@ -144,10 +156,10 @@ func AfterCommit(ctx context.Context, f func(ctx context.Context)) {
 func (s *txScope) addHook(f func(context.Context)) (committed bool) {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
-	for s.ended && s.kept != nil {
-		s = s.kept
+	for s.kept {
+		s = s.parent
 	}
-	if !s.ended {
+	if !s.undone && !s.committed { // open, or its COMMIT is under way
 		s.hooks = append(s.hooks, f)
 	}
 	return s.committed
@@ -160,7 +172,7 @@ type dbTx struct {
 	lease *lease
 
 	mu         sync.Mutex // one statement at a time
-	savepoints int
+	savepoints int        // how many were set, for their names
 }
 
 // txScope is a transaction or a savepoint in it. Its fields are protected by
@@ -168,13 +180,16 @@ type dbTx struct {
 type txScope struct {
 	tx     *dbTx
 	outer  *txScope // the scope that ctx was in before, maybe of another DB
+	parent *txScope // the scope that a savepoint is in
+	name   string   // of the savepoint
 	nest   *txScope // the savepoint that is open in this scope
 	failed error    // the error that undid it
-	ended  bool
-	kept   *txScope // the scope that a savepoint which has ended is part of
 	hooks  []func(context.Context)
 
-	committed bool // of the whole transaction
+	ended     bool // its function has returned
+	undone    bool // it is rolled back, or nobody knows
+	kept      bool // a savepoint is now part of its parent
+	committed bool // the whole transaction is
 }
 
 type scopeKey struct{}
@@ -213,6 +228,7 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(c
 	defer func() {
 		if !returned { // f panicked or ended its goroutine
 			scope.end()
+			scope.settle(false)
 			tx.rollback(ctx)
 		}
 	}()
@@ -227,15 +243,22 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(c
 	}
 	if err != nil {
 		tx.rollback(ctx)
-		return nil, err
+	} else {
+		err = tx.commit(ctx)
 	}
-	if err := tx.commit(ctx); err != nil {
-		return nil, err
+	return scope.settle(err == nil), err
+}
+
+// settle notes what became of the transaction, and returns what is to be done
+// if it was committed.
+func (s *txScope) settle(committed bool) []func(context.Context) {
+	s.tx.mu.Lock()
+	defer s.tx.mu.Unlock()
+	s.committed, s.undone = committed, !committed
+	if !committed {
+		return nil
 	}
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	scope.committed = true
-	return scope.hooks, nil
+	return s.hooks
 }
 
 // undone returns the error of a scope that failed undid and whose function
@@ -296,7 +319,7 @@ func (tx *dbTx) commit(ctx context.Context) error {
 		} else if err != nil {
 			// lib/pq alone, in a pool made elsewhere, says ErrBadConn even when
 			// something was sent.
-			certain = classify(err).Answered || err == driver.ErrBadConn && tx.db.engine != Postgres
+			certain = refused(err) || err == driver.ErrBadConn && tx.db.engine != Postgres
 		}
 		return err
 	})
@@ -314,6 +337,13 @@ func (tx *dbTx) commit(ctx context.Context) error {
 		Message: "It is not known whether this took effect; check before you try again.",
 		cause:   errors.Join(ErrCommitUnknown, err),
 	}
+}
+
+// refused reports whether err is an engine's refusal to commit. That the
+// connection was killed, or the disk failed, may have come after the commit.
+func refused(err error) bool {
+	info := classify(err)
+	return info.Answered && info.Kind != dberr.Unavailable && info.Kind != dberr.Timeout
 }
 
 // rollback rolls back, or closes the connection, which does so as well.
@@ -342,14 +372,32 @@ func (tx *dbTx) rollback(ctx context.Context) {
 func (s *txScope) end() error {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
+	return s.endLocked()
+}
+
+func (s *txScope) endLocked() error {
 	s.ended = true
+	if s.nest != nil && s.failed == nil {
+		// Whether it is to be kept, only the goroutine knows that runs it.
+		s.failed = errors.New("a nested transaction was still open when the function around it returned; wait for the goroutine that runs it")
+	}
 	return s.failed
+}
+
+// over reports whether the scope, or one that it is in, has ended.
+func (s *txScope) over() bool {
+	for ; s != nil; s = s.parent {
+		if s.ended {
+			return true
+		}
+	}
+	return false
 }
 
 // usable returns an error unless the scope can run a statement.
 func (s *txScope) usable() error {
 	switch {
-	case s.ended:
+	case s.over():
 		return errors.New("the transaction has ended; its context was used after the function returned")
 	case s.failed != nil:
 		return fmt.Errorf("the transaction was undone by an earlier error: %w", s.failed)
@@ -410,11 +458,12 @@ func (s *txScope) open(ctx context.Context) (*txScope, context.Context, error) {
 		return nil, nil, err
 	}
 	s.tx.savepoints++
-	if err := s.exec(ctx, "SAVEPOINT "+s.tx.savepoint()); err != nil {
-		s.tx.savepoints--
+	name := "backend_" + strconv.Itoa(s.tx.savepoints)
+	if err := s.exec(ctx, "SAVEPOINT "+name); err != nil {
 		return nil, nil, err
 	}
 	scope, inner := newScope(ctx, s.tx)
+	scope.parent, scope.name = s, name
 	s.nest = scope
 	return scope, inner, nil
 }
@@ -424,28 +473,26 @@ func (s *txScope) open(ctx context.Context) (*txScope, context.Context, error) {
 func (s *txScope) close(ctx context.Context, scope *txScope, keep bool, err error) error {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
-	s.nest, scope.ended = nil, true
-	if scope.failed != nil {
-		keep, err = false, undone(scope.failed, err)
+	s.nest = nil
+	if failed := scope.endLocked(); failed != nil {
+		keep, err = false, undone(failed, err)
 	}
-	name := s.tx.savepoint()
-	s.tx.savepoints--
+	scope.kept, scope.undone = keep, !keep
 	switch {
+	case s.over(): // and undone, since scope was open
+		return undone(errors.New("the transaction around this nested one has ended before it"), err)
 	case endsTx(scope.failed): // there is nothing left to go back to
 		s.failed = scope.failed
 	case keep:
-		err = s.exec(ctx, "RELEASE SAVEPOINT "+name)
+		err = s.exec(ctx, "RELEASE SAVEPOINT "+scope.name)
 		s.hooks = append(s.hooks, scope.hooks...)
-		scope.kept = s
 	default:
-		if failed := s.exec(ctx, "ROLLBACK TO SAVEPOINT "+name); failed == nil {
-			s.exec(ctx, "RELEASE SAVEPOINT "+name)
+		if failed := s.exec(ctx, "ROLLBACK TO SAVEPOINT "+scope.name); failed == nil {
+			s.exec(ctx, "RELEASE SAVEPOINT "+scope.name)
 		}
 	}
 	return err
 }
-
-func (tx *dbTx) savepoint() string { return "backend_" + strconv.Itoa(tx.savepoints) }
 
 // exec runs one of our own statements in the scope; its error undoes it. A
 // context that has ended does not keep a savepoint from being undone.

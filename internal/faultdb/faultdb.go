@@ -38,8 +38,13 @@ type Connector struct {
 	mu    sync.Mutex
 	left  int // calls until the failing one; 0: none fails
 	mode  Mode
+	err   error  // of the failing call; nil: the mode's own
+	name  string // the only call that counts; "": all do
 	hit   string
 	count map[string]int // what is open
+
+	on     string // the call that before is for
+	before func()
 }
 
 // New returns a Connector that makes its connections with inner.
@@ -51,7 +56,14 @@ func New(inner driver.Connector) *Connector {
 func (c *Connector) Fail(n int, mode Mode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.left, c.mode, c.hit = n, mode, ""
+	c.left, c.mode, c.err, c.hit = n, mode, nil, ""
+}
+
+// FailCall makes the next call with this name fail once with err.
+func (c *Connector) FailCall(name string, mode Mode, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left, c.mode, c.err, c.hit, c.name = 1, mode, err, "", name
 }
 
 // Hit returns the name of the call that failed, or "".
@@ -78,9 +90,10 @@ func (c *Connector) opened(what string, by int) {
 func (c *Connector) due(name string) (Mode, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.left == 0 {
+	if c.left == 0 || c.name != "" && c.name != name {
 		return 0, false
 	}
+	c.name = ""
 	c.left--
 	if c.left > 0 {
 		return 0, false
@@ -93,6 +106,7 @@ func (c *Connector) due(name string) (Mode, bool) {
 // gets.
 func call[T any](c *Connector, name string, f func() (T, error), undo func(T)) (T, error) {
 	var none T
+	c.announce(name)
 	mode, fails := c.due(name)
 	if !fails {
 		return f()
@@ -105,7 +119,36 @@ func call[T any](c *Connector, name string, f func() (T, error), undo func(T)) (
 			undo(result)
 		}
 	}
+	if err := c.given(); err != nil {
+		return none, err
+	}
 	return none, fmt.Errorf("%s: %w", name, ErrInjected)
+}
+
+// OnCall makes the next call with this name call f first.
+func (c *Connector) OnCall(name string, f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.on, c.before = name, f
+}
+
+// announce calls what OnCall was given, if it was for this call.
+func (c *Connector) announce(name string) {
+	c.mu.Lock()
+	f := c.before
+	if f == nil || c.on != name {
+		c.mu.Unlock()
+		return
+	}
+	c.before = nil
+	c.mu.Unlock()
+	f()
+}
+
+func (c *Connector) given() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // Driver returns the driver underneath.

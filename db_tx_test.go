@@ -1,0 +1,151 @@
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+	"github.com/seed-215b9b7c/backend/internal/faultdb"
+)
+
+func numberTable(t *testing.T, db *backend.DB) {
+	t.Helper()
+	_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	require.NoError(t, err)
+}
+
+// What a goroutine hands to AfterCommit while the COMMIT is under way is not
+// lost.
+func TestAfterCommitDuringCommit(t *testing.T) {
+	t.Parallel()
+	db, _, fault := faulty(t)
+	var kept context.Context
+	calls := 0
+	fault.OnCall("exec COMMIT", func() { backend.AfterCommit(kept, func(context.Context) { calls++ }) })
+	require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error {
+		kept = ctx
+		return insert(ctx, db, 1)
+	}))
+	require.Equal(t, 1, calls)
+}
+
+func TestAfterCommitThatPanics(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	numberTable(t, db)
+	var calls []int
+	require.PanicsWithValue(t, "boom", func() {
+		db.Tx(t.Context(), func(ctx context.Context) error {
+			backend.AfterCommit(ctx, func(context.Context) { panic("boom") })
+			backend.AfterCommit(ctx, func(context.Context) { calls = append(calls, 1) })
+			backend.AfterCommit(ctx, func(context.Context) { calls = append(calls, 2) })
+			return insert(ctx, db, 1)
+		})
+	})
+	require.Equal(t, []int{1, 2}, calls)
+}
+
+// The outermost transaction counts, of whichever database it is.
+func TestAfterCommitOfTwoDatabases(t *testing.T) {
+	t.Parallel()
+	outer, inner := backendtest.NewDB(t, backend.SQLite), backendtest.NewDB(t, backend.SQLite)
+	numberTable(t, outer)
+	numberTable(t, inner)
+	stop := errors.New("stop")
+	for _, result := range []error{stop, nil} {
+		calls := 0
+		err := outer.Tx(t.Context(), func(ctx context.Context) error {
+			require.NoError(t, inner.Tx(ctx, func(ctx context.Context) error {
+				backend.AfterCommit(ctx, func(context.Context) { calls++ })
+				return nil
+			}))
+			require.Zero(t, calls)
+			return result
+		})
+		require.Equal(t, result, err)
+		require.Equal(t, result == nil, calls == 1)
+	}
+}
+
+// A goroutine that is left behind with a nested transaction can neither keep
+// nor undo what others did.
+func TestNestedTransactionLeftBehind(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		numberTable(t, db)
+		for _, depth := range []int{1, 2} {
+			opened, resume, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			leave := func(ctx context.Context) error {
+				go func() {
+					done <- db.Tx(ctx, func(ctx context.Context) error {
+						if err := insert(ctx, db, 10*depth); err != nil {
+							return err
+						}
+						close(opened)
+						<-resume
+						return insert(ctx, db, 10*depth+1)
+					})
+				}()
+				<-opened
+				return nil
+			}
+			err := db.Tx(t.Context(), func(ctx context.Context) error {
+				if depth == 1 {
+					return leave(ctx)
+				}
+				require.NoError(t, insert(ctx, db, 1))
+				require.ErrorContains(t, db.Tx(ctx, leave), "still open")
+				close(resume)
+				require.ErrorContains(t, <-done, "has ended")
+				return insert(ctx, db, 2)
+			})
+			if depth == 1 {
+				require.ErrorContains(t, err, "still open")
+				close(resume)
+				require.ErrorContains(t, <-done, "has ended")
+			} else {
+				require.NoError(t, err)
+			}
+		}
+		got, err := backend.All[int](t.Context(), db, "SELECT id FROM t ORDER BY id")
+		require.NoError(t, err)
+		require.Equal(t, []int{1, 2}, got)
+	})
+}
+
+// An engine's answer to COMMIT that says that the connection was killed does
+// not say whether it was committed.
+func TestCommitThatWasKilled(t *testing.T) {
+	t.Parallel()
+	for number, unknown := range map[uint16]bool{
+		1927: true,  // ER_CONNECTION_KILLED
+		1317: true,  // ER_QUERY_INTERRUPTED
+		1213: false, // ER_LOCK_DEADLOCK
+	} {
+		db, _, fault := faulty(t)
+		runs := 0
+		err := db.Tx(t.Context(), func(ctx context.Context) error {
+			runs++
+			if runs == 1 {
+				mode := faultdb.Before
+				if unknown {
+					mode = faultdb.After
+				}
+				fault.FailCall("exec COMMIT", mode, &mysql.MySQLError{Number: number})
+			}
+			return insert(ctx, db, 1)
+		})
+		if unknown {
+			require.ErrorIs(t, err, backend.ErrCommitUnknown, number)
+			require.Equal(t, 1, runs)
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, 2, runs)
+		}
+	}
+}
