@@ -122,6 +122,11 @@ type DB struct {
 	writer chan struct{} // SQLite: the queue for the one writer; else nil
 	anchor *sql.Conn     // SQLite in memory: keeps the database alive
 
+	// doubtful says that the driver reports a bad connection even when it has
+	// sent the statement, as lib/pq does by itself, so that it must not be
+	// sent again.
+	doubtful bool
+
 	mu      sync.RWMutex
 	queries map[query]*compiled
 }
@@ -186,13 +191,15 @@ func (db *DB) start(ctx context.Context, source *dbSource) error {
 // OpenDB makes a DB of a connection pool that was made elsewhere, with its
 // limits as they are set there. [Open] is better wherever it can be used: what
 // it does inside the connection is missing here, namely deadlines that hold
-// when PostgreSQL stalls, prepared statements that are kept, and settings that
-// make the engines alike. A pool for MySQL must be set to parseTime=true,
-// loc=UTC and clientFoundRows=true.
+// when PostgreSQL stalls, prepared statements that are kept, trying again
+// where PostgreSQL has closed an idle connection, SQLite's queue for writers,
+// and settings that make the engines alike. A pool for MySQL must be set to
+// parseTime=true, loc=UTC and clientFoundRows=true.
 //
-// The engine is found by the driver's type; where the driver is wrapped,
-// DBConfig.Engine must say it. Of the config only Engine and Timeout count.
-// [DB.Close] closes the pool.
+// The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, since
+// errors are told apart by theirs. The engine is found by the driver's type;
+// where the driver is wrapped, DBConfig.Engine must say it. Of the config only
+// Engine and Timeout count. [DB.Close] closes the pool.
 func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 	if pool == nil {
 		return nil, errors.New("open database: the *sql.DB is nil")
@@ -208,7 +215,10 @@ func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &DB{engine: engine, config: c, write: pool, read: pool, queries: map[query]*compiled{}}, nil
+	return &DB{
+		engine: engine, config: c, write: pool, read: pool, queries: map[query]*compiled{},
+		doubtful: engine == Postgres,
+	}, nil
 }
 
 func oneConfig(configs []DBConfig, engine Engine) (DBConfig, error) {

@@ -131,12 +131,13 @@ func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) 
 //	}
 //
 // The loop holds a connection, and the deadline covers the whole loop. Inside
-// [DB.Tx], and for SQLite in memory, where there is only one connection, all
-// rows are read first, so that the loop can make queries of its own.
+// [DB.Tx], where there is only one connection (SQLite in memory, MaxConns 1),
+// and for a statement that writes, all rows are read first, so that the loop
+// can make queries of its own, and leaving it early loses no error.
 func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
-		if db.onlyOneConn(ctx) {
+		if db.buffers(ctx, q) {
 			values, err := All[T](ctx, db, q, args...)
 			for _, value := range values {
 				if !yield(value, nil) {
@@ -337,7 +338,7 @@ type lease struct {
 // handed out in the order of asking.
 func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	if !write || db.writer == nil {
-		conn, err := db.read.Conn(ctx)
+		conn, err := db.conn(ctx, db.read)
 		return &lease{conn: conn, engine: db.engine}, err
 	}
 	select {
@@ -345,11 +346,24 @@ func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting for SQLite's writer (is a transaction open whose context was not passed on?): %w", ctx.Err())
 	}
-	conn, err := db.write.Conn(ctx)
+	conn, err := db.conn(ctx, db.write)
 	if err != nil {
 		<-db.writer
 	}
 	return &lease{conn: conn, engine: db.engine, writer: db.writer}, err
+}
+
+// conn takes a connection from a pool. Where that took too long because all
+// were in use, the error says so.
+func (db *DB) conn(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
+	conn, err := pool.Conn(ctx)
+	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		return conn, err
+	}
+	if stats := pool.Stats(); stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
+		err = fmt.Errorf("waiting for a connection while all %d were in use (DBConfig.MaxConns; is one held by Each, or by a transaction whose context was not passed on?): %w", stats.InUse, err)
+	}
+	return nil, err
 }
 
 func (l *lease) release() {
@@ -396,7 +410,7 @@ func (db *DB) withConn(ctx context.Context, write bool, f func(dbconn.Conn) erro
 	for try := 1; ; try++ {
 		err := db.tryConn(ctx, write, f)
 		// Not errors.Is: only the bare error says that nothing was sent.
-		if err != driver.ErrBadConn || try == badConns {
+		if err != driver.ErrBadConn || try == badConns || db.doubtful {
 			return err
 		}
 	}
@@ -411,8 +425,13 @@ func (db *DB) tryConn(ctx context.Context, write bool, f func(dbconn.Conn) error
 	return lease.do(f)
 }
 
-// onlyOneConn reports whether rows that are being read would keep ctx from
-// making other queries.
-func (db *DB) onlyOneConn(ctx context.Context) bool {
-	return db.scope(ctx) != nil || db.anchor != nil
+// buffers reports whether the rows of q are to be read before the first is
+// handed out: because reading them would keep ctx from making other queries,
+// or because q writes, of which the end tells whether it took effect.
+func (db *DB) buffers(ctx context.Context, q query) bool {
+	if db.scope(ctx) != nil || db.anchor != nil || db.read.Stats().MaxOpenConnections == 1 {
+		return true
+	}
+	c, err := db.compile(q)
+	return err == nil && !c.Reads()
 }
