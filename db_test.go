@@ -287,6 +287,11 @@ func TestSQLiteOfTwoProcesses(t *testing.T) {
 		defer cancel()
 		err := dbs[1].Tx(ctx, func(context.Context) error { return nil })
 		require.Equal(t, backend.Timeout, backend.CodeOf(err), "%v", err)
+		// A statement on its own waits as long, too: longer than SQLite itself.
+		ctx, cancel = context.WithTimeout(t.Context(), 400*time.Millisecond)
+		defer cancel()
+		_, err = dbs[1].Exec(ctx, "UPDATE t SET n = ?", 1)
+		require.Equal(t, backend.Timeout, backend.CodeOf(err), "%v", err)
 		return nil
 	}))
 }

@@ -162,7 +162,13 @@ func (s *dbSource) connect(db *DB) error {
 		db.read = db.write
 	case MySQL:
 		connector, err := driverConnector("mysql", "github.com/go-sql-driver/mysql", s.dsn+"&timeout="+db.config.ConnectTimeout.String(),
-			dbconn.Options{ID: "SELECT CONNECTION_ID()", Kill: "KILL CONNECTION %d"})
+			dbconn.Options{
+				ID:       "SELECT ID, HOST FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()",
+				Check:    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = %d AND HOST = '%s'",
+				Kill:     "KILL CONNECTION %d",
+				Outdated: func(err error) bool { return dberr.MySQLNumber(err) == 1615 }, // ER_NEED_REPREPARE
+				Full:     func(err error) bool { return dberr.MySQLNumber(err) == 1461 }, // ER_MAX_PREPARED_STMT_COUNT_REACHED
+			})
 		if err != nil {
 			return err
 		}

@@ -25,9 +25,15 @@ type Options struct {
 	// Busy reports whether an error says that another process holds the lock.
 	// It is used for an embedded engine only.
 	Busy func(error) bool
-	// ID asks a server for the number of a connection, and Kill, with that
-	// number for %d, ends it. Both may be empty.
-	ID, Kill string
+	// Outdated reports whether an error says that a prepared statement cannot
+	// be executed any more, and Full whether one says that the server has no
+	// room for another. Either may be nil.
+	Outdated, Full func(error) bool
+	// ID asks a server for the number of a connection and something that tells
+	// it apart from those of other servers, Check with both for %d and %s
+	// whether it is there, in one number, and Kill, with the number for %d, ends
+	// it. All may be empty.
+	ID, Check, Kill string
 }
 
 // NewConnector returns a connector whose connections keep their prepared
@@ -68,7 +74,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	made := &conn{foreign: foreign{inner}, connector: c, options: c.options, statements: stmtcache.New[driver.Stmt](c.options.Statements)}
 	if c.options.ID != "" {
-		if made.id, err = c.number(ctx, made); err != nil {
+		if made.id, made.mark, err = c.identity(ctx, made); err != nil {
 			inner.Close()
 			return nil, err
 		}
@@ -76,24 +82,30 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return made, nil
 }
 
-// number asks the server for the connection's number.
-func (c *connector) number(ctx context.Context, conn Conn) (id int64, err error) {
+// identity asks the server for the connection's number and mark.
+func (c *connector) identity(ctx context.Context, conn Conn) (id int64, mark string, err error) {
 	rows, err := conn.QueryContext(ctx, c.options.ID, nil)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	failed, err := ReadAll(rows, func(row []driver.Value) error {
-		switch v := row[0].(type) {
-		case int64:
-			id = v
-		case uint64:
-			id = int64(v)
-		case []byte:
-			id, err = strconv.ParseInt(string(v), 10, 64)
-		}
+	failed, err := ReadAll(rows, func(row []driver.Value) (err error) {
+		id, err = number(row[0])
+		mark = fmt.Sprintf("%s", row[1])
 		return err
 	})
-	return id, errors.Join(failed, err)
+	return id, mark, errors.Join(failed, err)
+}
+
+func number(value driver.Value) (int64, error) {
+	switch v := value.(type) {
+	case int64:
+		return v, nil
+	case uint64:
+		return int64(v), nil
+	case []byte:
+		return strconv.ParseInt(string(v), 10, 64)
+	}
+	return 0, fmt.Errorf("the server returned a %T instead of a number", value)
 }
 
 const (
@@ -106,7 +118,11 @@ const (
 // effect long after its caller was told that it timed out. Unless the server is
 // known to be stalled, the caller waits a moment, so that mostly it is over when
 // it returns.
-func (c *connector) kill(id int64, wait bool) {
+//
+// Numbers begin anew when a server is restarted, and behind a load balancer
+// the next connection may be to another server. So the number alone could be
+// somebody else's connection.
+func (c *connector) kill(id int64, mark string, wait bool) {
 	done := make(chan struct{})
 	c.kills.Go(func() {
 		defer close(done)
@@ -117,7 +133,9 @@ func (c *connector) kill(id int64, wait bool) {
 			return
 		}
 		defer inner.Close()
-		foreign{inner}.ExecContext(ctx, fmt.Sprintf(c.options.Kill, id), nil) // that it is gone already is as good
+		if conn := (foreign{inner}); c.there(ctx, conn, id, mark) {
+			conn.ExecContext(ctx, fmt.Sprintf(c.options.Kill, id), nil) // that it is gone already is as good
+		}
 	})
 	if !wait {
 		return
@@ -128,6 +146,20 @@ func (c *connector) kill(id int64, wait bool) {
 	case <-done:
 	case <-timer.C:
 	}
+}
+
+// there reports whether the server at the other end of conn has the connection.
+func (c *connector) there(ctx context.Context, conn Conn, id int64, mark string) bool {
+	rows, err := conn.QueryContext(ctx, fmt.Sprintf(c.options.Check, id, strings.ReplaceAll(mark, "'", "''")), nil)
+	if err != nil {
+		return false
+	}
+	var found int64
+	failed, err := ReadAll(rows, func(row []driver.Value) (err error) {
+		found, err = number(row[0])
+		return err
+	})
+	return failed == nil && err == nil && found == 1
 }
 
 // Close waits for connections being killed.
@@ -145,8 +177,10 @@ type conn struct {
 	foreign
 	connector  *connector
 	options    Options
-	id         int64 // the server's number for it, or 0
-	stalled    bool  // even a rollback was not answered
+	id         int64  // the server's number for it, or 0
+	mark       string // what else the server knows it by
+	inTx       bool   // a transaction begun by StartTx is open
+	stalled    bool   // even a rollback was not answered
 	statements *stmtcache.Cache[driver.Stmt]
 }
 
@@ -163,6 +197,31 @@ var _ interface {
 // QueryContext keeps the statements of queries with arguments; the others go
 // out as they are, in one round trip.
 func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	for try := 1; ; try++ {
+		rows, err := c.query(ctx, text, args)
+		if err == nil {
+			return rows, nil
+		}
+		if err := c.another(ctx, try, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// ExecContext keeps statements as QueryContext does.
+func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+	for try := 1; ; try++ {
+		result, err := c.exec(ctx, text, args)
+		if err == nil {
+			return result, nil
+		}
+		if err := c.another(ctx, try, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
 	if len(args) == 0 {
 		return c.foreign.QueryContext(ctx, text, args)
 	}
@@ -172,14 +231,13 @@ func (c *conn) QueryContext(ctx context.Context, text string, args []driver.Name
 	}
 	rows, err := queryStmt(ctx, entry.Stmt, args)
 	if err != nil {
-		c.statements.Release(entry)
+		c.failed(entry, err)
 		return nil, err
 	}
 	return &stmtRows{Rows: rows, done: func() error { return c.statements.Release(entry) }}, nil
 }
 
-// ExecContext keeps statements as QueryContext does.
-func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	if len(args) == 0 {
 		return c.foreign.ExecContext(ctx, text, args)
 	}
@@ -188,11 +246,26 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 		return nil, err
 	}
 	result, err := execStmt(ctx, entry.Stmt, args)
-	if released := c.statements.Release(entry); err == nil {
-		err = released
+	if err != nil {
+		c.failed(entry, err)
+		return nil, err
 	}
-	return result, err
+	if err := c.statements.Release(entry); err != nil {
+		// Without its cause: the statement took effect and must not run again.
+		return nil, fmt.Errorf("close the statement after it was executed: %v", err)
+	}
+	return result, nil
 }
+
+// failed ends the use of a statement that returned err.
+func (c *conn) failed(entry *stmtcache.Entry[driver.Stmt], err error) {
+	if c.is(c.options.Outdated, err) {
+		c.statements.Remove(entry)
+	}
+	c.statements.Release(entry)
+}
+
+func (c *conn) is(what func(error) bool, err error) bool { return what != nil && what(err) }
 
 // statement returns the prepared statement for text, marked as in use.
 func (c *conn) statement(ctx context.Context, text string) (*stmtcache.Entry[driver.Stmt], error) {
@@ -200,6 +273,13 @@ func (c *conn) statement(ctx context.Context, text string) (*stmtcache.Entry[dri
 		return entry, nil
 	}
 	stmt, err := prepare(ctx, c.Conn, text)
+	if err != nil && c.is(c.options.Full, err) {
+		// All connections share what the server has room for: give up our part.
+		if err := c.statements.Clear(); err != nil {
+			return nil, err
+		}
+		stmt, err = prepare(ctx, c.Conn, text)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -221,24 +301,43 @@ func (c *conn) Close() error {
 	valid := c.IsValid()
 	err := c.Conn.Close()
 	if !valid && c.id != 0 {
-		c.connector.kill(c.id, !c.stalled)
+		c.connector.kill(c.id, c.mark, !c.stalled)
 	}
 	return err
 }
 
-// StartTx begins a transaction, and waits for another process's as long as ctx
-// lives.
+// StartTx begins a transaction.
 func (c *conn) StartTx(ctx context.Context, begin string) error {
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	for try := 1; ; try++ {
 		err := c.foreign.StartTx(ctx, begin)
-		if err == nil || !c.options.Embedded || !c.options.Busy(err) {
+		if err == nil {
+			c.inTx = true
+			return nil
+		}
+		if err := c.another(ctx, try, err); err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-time.After(pause/2 + rand.N(pause)):
-		}
+	}
+}
+
+// another decides what follows try, which failed with err and had no effect:
+// nil means another one. Once that is for a statement that was outdated, and as
+// long as ctx lives while another process holds SQLite's lock. Inside a
+// transaction waiting would not help: the lock was given when it began, or what
+// the transaction has read is out of date.
+func (c *conn) another(ctx context.Context, try int, err error) error {
+	if try == 1 && c.is(c.options.Outdated, err) {
+		return nil
+	}
+	if c.inTx || !c.options.Embedded || !c.is(c.options.Busy, err) {
+		return err
+	}
+	pause := min(time.Millisecond<<min(try, 10), 50*time.Millisecond)
+	select {
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), err)
+	case <-time.After(pause/2 + rand.N(pause)):
+		return nil
 	}
 }
 
@@ -248,7 +347,9 @@ func (c *conn) Commit(ctx context.Context) error {
 	if c.options.Embedded {
 		ctx = context.WithoutCancel(ctx)
 	}
-	return c.foreign.Commit(ctx)
+	err := c.foreign.Commit(ctx)
+	c.inTx = err != nil
+	return err
 }
 
 // Rollback counts a transaction that the engine has rolled back by itself, as
@@ -256,9 +357,9 @@ func (c *conn) Commit(ctx context.Context) error {
 func (c *conn) Rollback(ctx context.Context) error {
 	err := c.foreign.Rollback(ctx)
 	if err != nil && strings.Contains(err.Error(), "no transaction is active") {
-		return nil
+		err = nil
 	}
-	c.stalled = err != nil
+	c.inTx, c.stalled = err != nil, err != nil
 	return err
 }
 

@@ -71,6 +71,16 @@ func Classify(err error) Info {
 	return Info{}
 }
 
+// MySQLNumber returns the number of a MySQL error, or 0 if err is none.
+func MySQLNumber(err error) uint64 {
+	for _, e := range chain(err) {
+		if v := reflect.ValueOf(e); v.Type().String() == "*mysql.MySQLError" && !v.IsNil() {
+			return v.Elem().FieldByName("Number").Uint()
+		}
+	}
+	return 0
+}
+
 // chain returns err and everything it wraps.
 func chain(err error) []error {
 	var all []error
@@ -255,7 +265,7 @@ func fromMySQL(number uint64, message string) Info {
 		info.Kind = ReadOnly
 	case 1317, 1969, 3024:
 		info.Kind = Timeout
-	case 1040, 1042, 1053, 1203, 1226, 1927, 2006, 2013:
+	case 1040, 1042, 1053, 1203, 1226, 1461, 1927, 2006, 2013:
 		info.Kind = Unavailable
 	}
 	return info
