@@ -138,6 +138,10 @@ type DB struct {
 //	postgres://user:password@host/name    PostgreSQL; also postgresql://
 //	mysql://user:password@host/name       MySQL and MariaDB; also mariadb://
 //
+// Special characters in user and password are percent-encoded, as in all URLs.
+// A unix socket is host=/folder for PostgreSQL and socket=/file for MySQL, in
+// the parameters of a URL without a host.
+//
 // For SQLite and MySQL the program imports the driver: modernc.org/sqlite or
 // github.com/go-sql-driver/mysql. No error shows the URL's password.
 //

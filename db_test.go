@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +51,17 @@ func TestOpenErrors(t *testing.T) {
 		"missing folder":       {"sqlite:" + filepath.Join(t.TempDir(), "no", "such.db"), "unable to open database file"},
 		"broken port":          {"postgres://u:hunter2@127.0.0.1:a%20b/x", "URL"},
 		"password with spaces": {"mysql://u:hunter2 x@127.0.0.1/x", "percent-encoded"},
-		"password with slash":  {"postgres://u:hunter2/x@127.0.0.1/x", "URL"},
+		"digits and slash":     {"mysql://u:12/hunter2@127.0.0.1/x", "percent-encoded"},
+		"digits and hash":      {"postgres://u:12#hunter2@127.0.0.1/x", "percent-encoded"},
+		"digits and question":  {"postgres://u:12?hunter2@127.0.0.1/x", "percent-encoded"},
+		"at and slash":         {"postgres://u:a@hunter2/x@127.0.0.1/x", "percent-encoded"},
+		"no slashes":           {"mysql:u:hunter2@127.0.0.1/x", "must begin with mysql://"},
+		"semicolon":            {"mysql://u@127.0.0.1/x?tls=false;x=hunter2", "parameters cannot be read"},
+		"autocommit":           {"mysql://u:hunter2@127.0.0.1/x?autocommit=0", "autocommit cannot be set"},
+		"strict":               {"mysql://u:hunter2@127.0.0.1/x?strict=1", "strict cannot be set"},
+		"sql_mode":             {"mysql://u:hunter2@127.0.0.1/x?sql_mode=''", "sql_mode cannot be set"},
+		"colon in the user":    {"mysql://a%3Ab:hunter2@127.0.0.1/x", "in the user's name"},
+		"password with slash":  {"postgres://u:hunter2/x@127.0.0.1/x", "percent-encoded"},
 		"fixed parameter":      {"mysql://u:hunter2@127.0.0.1/x?parseTime=false", "parseTime cannot be set"},
 		"nobody there":         {"postgres://u:hunter2@127.0.0.1:1/x", "refused"},
 		"nobody there, mysql":  {"mysql://u:hunter2@127.0.0.1:1/x", "refused"},
@@ -83,6 +94,44 @@ func TestOpenDeadline(t *testing.T) {
 		_, err := backend.Open(t.Context(), scheme+"://u:p@"+listener+"/x", backend.DBConfig{ConnectTimeout: 100 * time.Millisecond})
 		require.Error(t, err)
 		require.Less(t, time.Since(start), 2*time.Second)
+	}
+}
+
+// Names and passwords may hold anything that can be encoded. PostgreSQL's
+// passwords are tested where the server asks for them.
+func TestStrangeAccounts(t *testing.T) {
+	t.Parallel()
+	const name, password = "ü @/?#%&=+'\"x", "p:@/?#%&=+)(é' \"\\"
+	for engine, statements := range map[backend.Engine][]string{
+		backend.MySQL: {
+			"CREATE USER `" + name + "`@`%` IDENTIFIED BY 'p:@/?#%&=+)(é'' \"\\\\'", "GRANT ALL ON *.* TO `" + name + "`@`%`",
+			"DROP USER `" + name + "`@`%`"},
+		backend.Postgres: {
+			`CREATE ROLE "ü @/?#%&=+'""x" LOGIN PASSWORD 'p:@/?#%&=+)(é'' "\'`, "SELECT 1",
+			`DROP ROLE "ü @/?#%&=+'""x"`},
+	} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			target := backendtest.NewURL(t, engine)
+			db, err := backend.Open(t.Context(), target)
+			require.NoError(t, err)
+			defer db.Close()
+			db.Exec(t.Context(), backend.UnsafeSQL(statements[2])) // of a run that was killed
+			for _, statement := range statements[:2] {
+				_, err := db.Exec(t.Context(), backend.UnsafeSQL(statement))
+				require.NoError(t, err)
+			}
+			defer db.Exec(t.Context(), backend.UnsafeSQL(statements[2]))
+			u, err := url.Parse(target)
+			require.NoError(t, err)
+			u.User = url.UserPassword(name, password)
+			as, err := backend.Open(t.Context(), u.String())
+			require.NoError(t, err)
+			defer as.Close()
+			got, err := backend.One[string](t.Context(), as, "SELECT current_user")
+			require.NoError(t, err)
+			require.Equal(t, name, strings.TrimSuffix(got, "@%"))
+		})
 	}
 }
 

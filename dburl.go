@@ -61,6 +61,16 @@ func parseDatabaseURL(text string) (*dbSource, error) {
 // parseServerURL parses without repeating the URL in its error, since that
 // would show the password.
 func parseServerURL(text string) (*url.URL, error) {
+	scheme, rest, _ := strings.Cut(text, ":")
+	rest, slashes := strings.CutPrefix(rest, "//")
+	if !slashes {
+		return nil, fmt.Errorf("the URL must begin with %s://", scheme)
+	}
+	// What follows a / ? or # that is not encoded is no part of the password
+	// any more, and would be shown.
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[end:], "@") {
+		return nil, errors.New("special characters in the password must be percent-encoded, and so must @ everywhere after the host")
+	}
 	u, err := url.Parse(text)
 	var parsing *url.Error
 	if errors.As(err, &parsing) {
@@ -71,6 +81,9 @@ func parseServerURL(text string) (*url.URL, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the URL cannot be read: %w", err)
+	}
+	if _, err := url.ParseQuery(u.RawQuery); err != nil {
+		return nil, errors.New("the URL's parameters cannot be read; write ?name=value&name=value, with special characters percent-encoded")
 	}
 	return u, nil
 }
@@ -98,6 +111,13 @@ func parseSQLite(rest string) (*dbSource, error) {
 	return &dbSource{engine: SQLite, name: "sqlite:" + path, dsn: "file:" + escaped + "?"}, nil
 }
 
+// mysqlFixed are the driver's parameters that this package decides about, or
+// that would make the engine lose what it was given.
+var mysqlFixed = []string{
+	"parseTime", "loc", "clientFoundRows", "multiStatements", "interpolateParams", "allowAllFiles", "timeTruncate",
+	"sql_mode", "time_zone", "timeout", "autocommit", "strict",
+}
+
 // parseMySQL writes the URL in the driver's own form, with what makes the
 // engine behave like the others: times in UTC, strict values, and affected
 // rows that count matches.
@@ -105,7 +125,7 @@ func parseMySQL(u *url.URL) (*dbSource, error) {
 	params := u.Query()
 	address := mysqlAddress(u, params.Get("socket"))
 	params.Del("socket")
-	for _, fixed := range []string{"parseTime", "loc", "clientFoundRows", "multiStatements", "interpolateParams", "allowAllFiles"} {
+	for _, fixed := range mysqlFixed {
 		if params.Has(fixed) {
 			return nil, fmt.Errorf("the parameter %s cannot be set", fixed)
 		}
@@ -119,6 +139,9 @@ func parseMySQL(u *url.URL) (*dbSource, error) {
 		params.Set("tls", "true")
 	}
 	user := u.User.Username()
+	if strings.Contains(user, ":") || strings.Contains(address, "@") {
+		return nil, errors.New("the driver cannot use a : in the user's name, or an @ in the address")
+	}
 	if password, ok := u.User.Password(); ok {
 		user += ":" + password
 	}
