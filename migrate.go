@@ -80,6 +80,7 @@ const migrationLine = "app"
 //   - A file older than the newest one run is run too: branches are merged
 //     in any order.
 //
+// An account that may not create tables can call it if nothing is to be done.
 // There is no time limit but ctx's. DBConfig.Pooler is an error: migrations
 // need a direct connection.
 func (db *DB) Migrate(ctx context.Context, fsys fs.FS, code ...Migration) error {
@@ -94,8 +95,9 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS, code ...Migration) error 
 }
 
 // MigrateDown undoes the migrations whose version is above version, newest
-// first; 0 undoes all. If one of them has no Down, nothing is undone. Otherwise
-// it is as [DB.Migrate].
+// first; 0 undoes all. If one of them has no Down, nothing is undone. Where a
+// Down that is not in a transaction, such as one that changes tables on MySQL,
+// fails in the middle, the error says what to do. Otherwise it is as [DB.Migrate].
 func (db *DB) MigrateDown(ctx context.Context, version int64, fsys fs.FS, code ...Migration) error {
 	return db.migrating(ctx, fsys, code, func(m *migrator) error {
 		var undo []*step
@@ -246,13 +248,30 @@ func (db *DB) migrating(ctx context.Context, fsys fs.FS, code []Migration, f fun
 		return err
 	}
 	defer m.unlock(ctx)
-	if err := m.exec(ctx, migrationTable); err != nil {
+	if err := m.createTable(ctx); err != nil {
 		return err
 	}
 	if err := m.load(ctx); err != nil {
 		return err
 	}
 	return f(m)
+}
+
+// createTable does nothing where the table is there, so that an account that
+// may not create tables can start the program when nothing is to be done.
+func (m *migrator) createTable(ctx context.Context) error {
+	there := false
+	err := m.txMode(ctx, ReadOnly, func(ctx context.Context) (err error) {
+		there, err = m.hasTable(ctx)
+		return err
+	})
+	if err != nil || there {
+		return err
+	}
+	if err := m.exec(ctx, migrationTable); err != nil {
+		return fmt.Errorf("migrate: the account needs the right to create tables: %w", err)
+	}
+	return nil
 }
 
 // lock makes other processes wait. SQLite needs none: its transactions take
@@ -265,7 +284,14 @@ func (m *migrator) lock(ctx context.Context) error {
 		// Locks belong to the server, so that their names tell the databases
 		// apart, and to the connection, not to the transaction.
 		return m.tx(ctx, func(ctx context.Context) error {
-			locked, err := One[sql.Null[int]](ctx, m.db, "SELECT GET_LOCK(CONCAT('backend_migrate.', MD5(DATABASE())), 1000000)")
+			name, err := One[*string](ctx, m.db, "SELECT MD5(DATABASE())")
+			if err == nil && name == nil {
+				err = errors.New("migrate: the URL names no database; write mysql://user:password@host/name")
+			}
+			if err != nil {
+				return err
+			}
+			locked, err := One[sql.Null[int]](ctx, m.db, "SELECT GET_LOCK(?, 1000000)", "backend_migrate."+*name)
 			if err == nil && locked.V != 1 {
 				err = errors.New("migrate: the server did not give the lock; try again")
 			}
@@ -550,19 +576,31 @@ func (m *migrator) down(ctx context.Context, s *step) error {
 		}
 		return nil
 	}
-	if s.noTx {
-		for _, statement := range s.down {
-			if err := m.exec(ctx, statement); err != nil {
-				return err
-			}
-		}
-		return m.tx(ctx, forget)
+	tables := slices.ContainsFunc(s.down, func(statement string) bool { return !sqltext.OnlyRows(statement) })
+	if s.code == nil && (s.noTx || m.db.engine == MySQL && tables) {
+		return m.downInPieces(ctx, s, forget)
 	}
-	// Forgotten last: on MySQL, what changes tables commits what was before.
 	return m.tx(ctx, func(ctx context.Context) error {
 		if err := m.run(ctx, s.down, s.code, (*Migration).down); err != nil {
 			return err
 		}
 		return forget(ctx)
 	})
+}
+
+// downInPieces undoes a step whose statements cannot be one transaction. Its
+// error says what is to be done, since the statements before the one that
+// failed are not run back.
+func (m *migrator) downInPieces(ctx context.Context, s *step, forget func(context.Context) error) error {
+	for i, statement := range s.down {
+		err := m.exec(ctx, statement)
+		if err != nil && i == 0 {
+			return fmt.Errorf("statement 1 of %d: %w", len(s.down), err)
+		}
+		if err != nil {
+			return fmt.Errorf("statement %d of %d: %w\nThe statements before it took effect. Run this and those after it by hand, and then\n"+
+				"DELETE FROM backend_migrations WHERE line = '%s' AND version = %d", i+1, len(s.down), err, migrationLine, s.version)
+		}
+	}
+	return m.tx(ctx, forget)
 }

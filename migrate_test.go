@@ -3,9 +3,11 @@ package backend_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -214,6 +216,80 @@ func TestMigrateWithoutTransaction(t *testing.T) {
 		require.NoError(t, db.MigrateDown(t.Context(), 1, fsys("2")))
 		require.Equal(t, []int{1}, numbers(t, db))
 	})
+}
+
+// Programs often run with an account that may not change tables, and migrate
+// with another one.
+func TestMigrateWithoutRights(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []backend.Engine{backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			name := "backendtest_" + strings.ToLower(rand.Text()[:12])
+			grant := []string{"CREATE ROLE " + name + " LOGIN", "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO " + name}
+			drop := []string{"DROP OWNED BY " + name, "DROP ROLE " + name}
+			target, err := url.Parse(backendtest.NewURL(t, engine))
+			require.NoError(t, err)
+			if engine == backend.MySQL {
+				grant = []string{"CREATE USER " + name, "GRANT SELECT, INSERT, UPDATE, DELETE ON " + target.Path[1:] + ".* TO " + name}
+				drop = []string{"DROP USER " + name}
+			}
+			admin, err := backend.Open(t.Context(), target.String())
+			require.NoError(t, err)
+			defer admin.Close()
+			run := func(statements []string) {
+				for _, statement := range statements {
+					_, err := admin.Exec(context.WithoutCancel(t.Context()), backend.UnsafeSQL(statement))
+					require.NoError(t, err)
+				}
+			}
+			run(grant[:1])
+			defer run(drop)
+			target.User = url.User(name)
+			if engine == backend.MySQL {
+				run(grant[1:])
+			}
+			db, err := backend.Open(t.Context(), target.String())
+			require.NoError(t, err)
+			defer db.Close()
+
+			err = db.Migrate(t.Context(), files("1_a.sql", createA))
+			require.ErrorContains(t, err, "needs the right to create tables")
+			require.NoError(t, admin.Migrate(t.Context(), files("1_a.sql", createA)))
+			run(grant[1:])
+			require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", createA)), "there is nothing to do")
+			err = db.Migrate(t.Context(), files("1_a.sql", createA, "2_b.sql", "-- +goose Up\nCREATE TABLE b (n INTEGER)"))
+			require.ErrorContains(t, err, "migrate 2_b.sql: ")
+			require.ErrorContains(t, err, "denied")
+		})
+	}
+}
+
+// A Down that cannot be undone itself says what is left to do.
+func TestMigrateDownThatFailsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	down := createA + "DROP TABLE nothing;\n"
+	db := backendtest.NewDB(t, backend.MySQL)
+	require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", down)))
+	err := db.MigrateDown(t.Context(), 0, files("1_a.sql", down))
+	require.ErrorContains(t, err, "statement 2 of 2")
+	_, repair, found := strings.Cut(err.Error(), "by hand, and then\n")
+	require.True(t, found, err)
+	_, err = db.Exec(t.Context(), backend.UnsafeSQL(repair))
+	require.NoError(t, err)
+	require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", down)))
+	require.Equal(t, []int{1}, numbers(t, db))
+}
+
+func TestMigrateWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	target, err := url.Parse(backendtest.NewURL(t, backend.MySQL))
+	require.NoError(t, err)
+	target.Path = ""
+	db, err := backend.Open(t.Context(), target.String())
+	require.NoError(t, err)
+	defer db.Close()
+	require.ErrorContains(t, db.Migrate(t.Context(), files("1_a.sql", createA)), "names no database")
 }
 
 func TestMigratePerEngine(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 type File struct {
 	Version  int64
 	Name     string // the file's name
-	Checksum string // SHA-256 of the text with line feeds only, in hex
+	Checksum string // SHA-256 of the text with line feeds only and no byte order mark, in hex
 	Up       []string
 	Down     []string
 	HasDown  bool
@@ -65,18 +65,9 @@ func Load(fsys fs.FS, engine string, dialect sqltext.Dialect) ([]File, error) {
 
 // find returns the folder that holds the migrations and their names.
 func find(fsys fs.FS, dir, engine string) (string, []string, error) {
-	entries, err := fs.ReadDir(fsys, dir)
+	names, folders, err := list(fsys, dir)
 	if err != nil {
 		return "", nil, err
-	}
-	var folders, names []string
-	for _, entry := range entries {
-		switch {
-		case entry.IsDir():
-			folders = append(folders, entry.Name())
-		case strings.HasSuffix(entry.Name(), ".sql"):
-			names = append(names, entry.Name())
-		}
 	}
 	perEngine := slices.ContainsFunc(folders, func(folder string) bool { return slices.Contains(Folders, folder) })
 	switch {
@@ -86,20 +77,40 @@ func find(fsys fs.FS, dir, engine string) (string, []string, error) {
 		return "", nil, fmt.Errorf("there are per-engine folders, and none named %s", engine)
 	case perEngine:
 		dir = path.Join(dir, engine)
-		names, err = list(fsys, dir)
+		names, _, err = list(fsys, dir)
 		return dir, names, err
 	case len(names) == 0 && len(folders) == 1:
 		return find(fsys, path.Join(dir, folders[0]), engine)
+	case len(names) == 0 && len(folders) > 1:
+		return "", nil, fmt.Errorf("there are no .sql files, and more than one folder to look into (%s); choose with fs.Sub", strings.Join(folders, ", "))
 	}
 	return dir, names, nil
 }
 
-func list(fsys fs.FS, dir string) (names []string, err error) {
-	paths, err := fs.Glob(fsys, path.Join(dir, "*.sql"))
-	for _, p := range paths {
-		names = append(names, path.Base(p))
+// list returns the migration files and the folders in dir. A file that looks
+// like a migration and would be passed over is an error.
+func list(fsys fs.FS, dir string) (names, folders []string, err error) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return nil, nil, err
 	}
-	return names, err
+	for _, entry := range entries {
+		name := entry.Name()
+		isDir := entry.IsDir()
+		if entry.Type()&fs.ModeSymlink != 0 {
+			target, err := fs.Stat(fsys, path.Join(dir, name))
+			isDir = err == nil && target.IsDir()
+		}
+		switch {
+		case isDir:
+			folders = append(folders, name)
+		case strings.HasSuffix(name, ".sql"):
+			names = append(names, name)
+		case strings.EqualFold(path.Ext(name), ".sql"):
+			return nil, nil, fmt.Errorf("%s must be named .sql in lower case", name)
+		}
+	}
+	return names, folders, nil
 }
 
 func read(fsys fs.FS, name string, dialect sqltext.Dialect) (*File, error) {
@@ -122,7 +133,7 @@ func Parse(name, text string, dialect sqltext.Dialect) (*File, error) {
 	if err != nil || version < 1 {
 		return nil, errors.New("the number in the name is not between 1 and 9223372036854775807")
 	}
-	text = strings.ReplaceAll(text, "\r\n", "\n")
+	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n") // of Windows' editors
 	sum := sha256.Sum256([]byte(text))
 	p := parser{dialect: dialect, file: File{Version: version, Name: name, Checksum: hex.EncodeToString(sum[:])}}
 	if err := p.run(text); err != nil {

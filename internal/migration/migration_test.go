@@ -1,6 +1,8 @@
 package migration
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/fstest"
 
@@ -43,6 +45,9 @@ func TestChecksumIgnoresCarriageReturns(t *testing.T) {
 	windows, err := Parse("1_a.sql", "-- +goose Up\r\nSELECT 1;\r\n", sqltext.SQLite)
 	require.NoError(t, err)
 	require.Equal(t, unix, windows)
+	windows, err = Parse("1_a.sql", "\ufeff-- +goose Up\r\nSELECT 1;\r\n", sqltext.SQLite)
+	require.NoError(t, err, "with a byte order mark")
+	require.Equal(t, unix, windows)
 	require.Len(t, unix.Checksum, 64)
 }
 
@@ -83,14 +88,28 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, []string{"1_a.sql"}, names(fstest.MapFS{"migrations/1_a.sql": sql}, "sqlite"))
 	require.Equal(t, []string{"1_b.sql"}, names(fstest.MapFS{"migrations/sqlite/1_a.sql": sql, "migrations/mysql/1_b.sql": sql}, "mysql"))
 
+	require.Equal(t, []string{"1_a.sql"}, names(fstest.MapFS{"a[b]*/sqlite/1_a.sql": sql, "a[b]*/sqlite/x.sql/y": sql}, "sqlite"))
+
+	folder := t.TempDir() // links are followed
+	require.NoError(t, os.MkdirAll(filepath.Join(folder, "real"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "real", "1_a.sql"), sql.Data, 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(folder, "root"), 0o700))
+	require.NoError(t, os.Symlink("../real", filepath.Join(folder, "root", "sqlite")))
+	files, err := Load(os.DirFS(filepath.Join(folder, "root")), "sqlite", sqltext.SQLite)
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+
 	for name, test := range map[string]struct {
 		fsys fstest.MapFS
 		want string
 	}{
-		"no folder": {fstest.MapFS{"sqlite/1_a.sql": sql}, "none named mysql"},
-		"mixed":     {fstest.MapFS{"mysql/1_a.sql": sql, "2_b.sql": sql}, "2_b.sql is beside"},
-		"twice":     {fstest.MapFS{"1_a.sql": sql, "01_b.sql": sql}, "01_b.sql and 1_a.sql have the same version"},
-		"broken":    {fstest.MapFS{"1_a.sql": {}, "b.sql": sql}, "b.sql: the name"},
+		"no folder":                 {fstest.MapFS{"sqlite/1_a.sql": sql}, "none named mysql"},
+		"upper case":                {fstest.MapFS{"1_a.sql": sql, "2_b.SQL": sql}, "2_b.SQL must be named .sql"},
+		"upper case for the engine": {fstest.MapFS{"mysql/1_a.Sql": sql}, "1_a.Sql must be named .sql"},
+		"two folders":               {fstest.MapFS{"db/1_a.sql": sql, "pages/a.html": sql}, "more than one folder to look into (db, pages)"},
+		"mixed":                     {fstest.MapFS{"mysql/1_a.sql": sql, "2_b.sql": sql}, "2_b.sql is beside"},
+		"twice":                     {fstest.MapFS{"1_a.sql": sql, "01_b.sql": sql}, "01_b.sql and 1_a.sql have the same version"},
+		"broken":                    {fstest.MapFS{"1_a.sql": {}, "b.sql": sql}, "b.sql: the name"},
 	} {
 		_, err := Load(test.fsys, "mysql", sqltext.MySQL)
 		require.ErrorContains(t, err, test.want, name)
