@@ -285,9 +285,12 @@ func setFloat(dst reflect.Value, src driver.Value) error {
 		dst.SetFloat(v)
 		return nil
 	case float32:
+		// The number that was stored, 0.1, and not what float32 makes of it.
+		src = strconv.FormatFloat(float64(v), 'g', -1, 32)
+	case int64:
 		dst.SetFloat(float64(v))
 		return nil
-	case int64:
+	case uint64:
 		dst.SetFloat(float64(v))
 		return nil
 	}
