@@ -47,7 +47,7 @@ func (e Engine) dialect() sqltext.Dialect {
 // negative one, is an error of [Open].
 type DBConfig struct {
 	// MaxConns is the largest number of connections; for SQLite of those that
-	// read, since exactly one writes. Defaults to 4 for each processor and at
+	// read, since exactly one writes; in memory, one does both. Defaults to 4 for each processor and at
 	// least 10. All server processes together must stay below the server's
 	// own limit.
 	MaxConns int
@@ -60,7 +60,9 @@ type DBConfig struct {
 	// ConnectTimeout bounds making a connection. Defaults to 5 seconds.
 	ConnectTimeout time.Duration
 	// Timeout bounds each statement, and each transaction as a whole, whose
-	// context has no deadline of its own. Defaults to 30 seconds.
+	// context has no deadline of its own. Defaults to 30 seconds. SQLite looks
+	// at deadlines until a query's first row and between rows, but its driver
+	// cannot stop it while it looks for the next one.
 	Timeout time.Duration
 	// Durable makes SQLite wait for the disk at every commit, so that what was
 	// committed survives a power failure. Without it the last commits before
@@ -250,8 +252,10 @@ func driverEngine(pool *sql.DB) Engine {
 // Engine returns the kind of the database.
 func (db *DB) Engine() Engine { return db.engine }
 
-// Close closes all connections, after the queries that run have ended. Using
-// the DB afterwards is an [Unavailable] error. Closing twice is allowed.
+// Close closes the connections that are not in use, and lets queries and
+// transactions that run close theirs when they end; it does not wait for them.
+// Beginning anything afterwards is an [Unavailable] error. Closing twice is
+// allowed.
 func (db *DB) Close() error {
 	var errs []error
 	if db.anchor != nil {

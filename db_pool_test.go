@@ -3,6 +3,7 @@ package backend_test
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +73,52 @@ func TestPoolThatIsUsedUp(t *testing.T) {
 			}))
 		})
 	}
+}
+
+// Closing does not cut off what runs, nor wait for it.
+func TestCloseInTheMiddle(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		numberTable(t, db)
+		require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error {
+			require.NoError(t, insert(ctx, db, 1))
+			require.NoError(t, db.Close())
+			require.Equal(t, backend.Unavailable, backend.CodeOf(db.Ping(t.Context())))
+			return insert(ctx, db, 2)
+		}))
+	})
+}
+
+// A context that ends between two rows is an error of the database like any
+// other end, with the query.
+func TestContextThatEndsBetweenRows(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		numberTable(t, db)
+		for i := range 100 {
+			require.NoError(t, insert(t.Context(), db, i))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var last error
+		rows := 0
+		for _, err := range backend.Each[int](ctx, db, "SELECT id FROM t") {
+			rows++
+			last = err
+			cancel()
+		}
+		require.Equal(t, 2, rows)
+		var failed *backend.DBError
+		require.ErrorAs(t, last, &failed)
+		require.Equal(t, "SELECT id FROM t", failed.Query)
+		require.Equal(t, backend.Canceled, backend.CodeOf(last))
+		require.NoError(t, db.Ping(t.Context()))
+	})
+}
+
+func TestLongQueriesAreNotShownAsAWhole(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := db.Exec(t.Context(), backend.UnsafeSQL("SELECT nothing, '"+strings.Repeat("é", 1<<20)+"'"))
+		require.Less(t, len(err.Error()), 2000)
+	})
 }

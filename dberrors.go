@@ -32,7 +32,7 @@ type DBError struct {
 	Constraint string
 	Table      string
 	Column     string
-	// Query is the query as it was written, without arguments. It is empty for
+	// Query is all of the query as it was written, without arguments. It is empty for
 	// beginning and ending transactions.
 	Query string
 
@@ -41,12 +41,24 @@ type DBError struct {
 	known bool // the engine itself answered
 }
 
-// Error returns the driver's error and the query.
+// Error returns the driver's error and the beginning of the query. It is for
+// logs: some drivers quote the value that was refused.
 func (e *DBError) Error() string {
 	if e.Query == "" {
 		return fmt.Sprintf("%s: %v", e.Engine, e.err)
 	}
-	return fmt.Sprintf("%s: %v: %s", e.Engine, e.err, e.Query)
+	return fmt.Sprintf("%s: %v: %s", e.Engine, e.err, clip(query(e.Query)))
+}
+
+// shownQuery is how many bytes of a query errors show: a migration may have
+// megabytes.
+const shownQuery = 1000
+
+func clip(q query) query {
+	if len(q) <= shownQuery {
+		return q
+	}
+	return query(strings.ToValidUTF8(string(q[:shownQuery]), "")) + "…"
 }
 
 // Unwrap returns the driver's error.

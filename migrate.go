@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
@@ -268,7 +269,11 @@ func (m *migrator) createTable(ctx context.Context) error {
 	if err != nil || there {
 		return err
 	}
-	if err := m.exec(ctx, migrationTable); err != nil {
+	table := migrationTable
+	if m.db.engine == MySQL { // whose TIMESTAMP ends in 2038
+		table = strings.Replace(table, "TIMESTAMP", "DATETIME", 1)
+	}
+	if err := m.exec(ctx, table); err != nil {
 		return fmt.Errorf("migrate: the account needs the right to create tables: %w", err)
 	}
 	return nil

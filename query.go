@@ -93,7 +93,7 @@ func Maybe[T any](ctx context.Context, db *DB, q query, args ...any) (*T, error)
 func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, found bool, err error) {
 	err = db.rows(ctx, q, args, reflect.TypeFor[T](), func(plan *scan.Plan, row []driver.Value) error {
 		if found {
-			return fmt.Errorf("more than one row: %s", q)
+			return fmt.Errorf("more than one row: %s", clip(q))
 		}
 		found = true
 		return plan.Row(reflect.ValueOf(&value).Elem(), row)
@@ -203,7 +203,7 @@ func (db *DB) compile(q query) (*compiled, error) {
 	}
 	read, err := sqltext.Parse(db.engine.dialect(), string(q))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, q)
+		return nil, fmt.Errorf("%w: %s", err, clip(q))
 	}
 	known = &compiled{Query: read}
 	db.mu.Lock()
@@ -249,7 +249,7 @@ func (db *DB) statement(q query, args []any) (*statement, error) {
 		return nil, (&Error{Code: Invalid, Message: "A number or time is out of range."}).Wrap(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, q)
+		return nil, fmt.Errorf("%w: %s", err, clip(q))
 	}
 	return &statement{c, q, text, values}, nil
 }
@@ -264,7 +264,7 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 		plan, err := s.planFor(t, rows.Columns())
 		if err != nil {
 			rows.Close()
-			return notFromDatabase{fmt.Errorf("%w: %s", err, q)}
+			return notFromDatabase{fmt.Errorf("%w: %s", err, clip(q))}
 		}
 		failed, err := dbconn.ReadAll(rows, func(row []driver.Value) error {
 			if err := ctx.Err(); err != nil {
@@ -274,6 +274,9 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 		})
 		if failed != nil {
 			return db.failure(ctx, q, failed)
+		}
+		if err != nil && err == ctx.Err() {
+			return db.failure(ctx, q, err)
 		}
 		if err != nil {
 			return notFromDatabase{err}
@@ -296,7 +299,7 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 	}
 	if s.Transaction() {
 		// On a connection of the pool it would swallow other callers' statements.
-		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", q)
+		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", clip(q))
 	}
 	if scope := db.scope(ctx); scope != nil {
 		return scope.run(ctx, s, f)

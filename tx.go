@@ -67,6 +67,9 @@ const (
 //   - An error that wraps [ErrCommitUnknown] means that the connection was
 //     lost during COMMIT.
 //
+// On MySQL, a statement that changes tables commits what was done before it,
+// and cannot be undone: see [DB.Migrate].
+//
 // mode is [ReadWrite] if it is left out. A nested Tx may not ask for more than
 // the outer one has. The transaction ends with ctx's deadline, or after
 // DBConfig.Timeout if it has none.
@@ -415,7 +418,7 @@ func (s *txScope) run(ctx context.Context, stmt *statement, f func(context.Conte
 		return err
 	}
 	if s.tx.mode == ReadOnly && s.tx.db.engine == SQLite && !stmt.Reads() {
-		return fmt.Errorf("the transaction is read-only: %s", stmt.query)
+		return fmt.Errorf("the transaction is read-only: %s", clip(stmt.query))
 	}
 	err := s.tx.db.result(ctx, stmt.query, s.tx.lease.do(func(conn dbconn.Conn) error { return f(ctx, conn, stmt) }))
 	s.note(err)
