@@ -99,6 +99,7 @@ func TestContextThatEndsBetweenRows(t *testing.T) {
 			require.NoError(t, insert(t.Context(), db, i))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		var last error
 		rows := 0
 		for _, err := range backend.Each[int](ctx, db, "SELECT id FROM t") {

@@ -2,9 +2,14 @@ package backend_test
 
 import (
 	"context"
+	"encoding/json"
+	"math"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/lib/pq"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend"
@@ -97,4 +102,50 @@ func TestTransactionsByHandAreRefused(t *testing.T) {
 			}), "use DB.Tx")
 		}
 	})
+}
+
+// On PostgreSQL a list becomes one array, whose type is that of what it is
+// compared with.
+func TestPostgresLists(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres)
+	for _, statement := range []string{
+		"CREATE TYPE mood AS ENUM ('sad', 'a \"b\", {c}\\d')",
+		"CREATE TABLE t (u UUID, at TIMESTAMPTZ, plain TIMESTAMP, d DATE, m mood, b BYTEA, n NUMERIC, j JSONB, s TEXT, f DOUBLE PRECISION, l BOOLEAN, a INET)",
+		`INSERT INTO t VALUES ('00000000-0000-0000-0000-00000000000a', '2026-01-02 03:04:05.000006+00', '2026-01-02 03:04:05.000006', '2026-01-02', 'a "b", {c}\d', '\x00ff5c22', 1.50, '{"k": "\""}', '', 'Infinity', true, '::1')`,
+	} {
+		_, err := db.Exec(t.Context(), backend.UnsafeSQL(statement))
+		require.NoError(t, err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	for column, list := range map[string]any{
+		"u": []string{"00000000-0000-0000-0000-00000000000A"}, "at": []time.Time{at.Add(1), at}, "plain": []time.Time{at}, "d": []string{"2026-01-02"},
+		"m": []string{"sad", `a "b", {c}\d`}, "b": [][]byte{{}, {0, 255, '\\', '"'}}, "n": []string{"1.5"}, "j": []json.RawMessage{[]byte(`{"k":"\""}`)},
+		"s": []string{"NULL", "null", " ", "", "{}", `\`, `"`}, "f": []float64{1e300, math.Inf(1)}, "l": []bool{true}, "a": []netip.Addr{netip.IPv6Loopback()},
+	} {
+		for negated, want := range map[string]int{"": 1, "NOT ": 0} {
+			n, err := backend.One[int](t.Context(), db, backend.UnsafeSQL("SELECT COUNT(*) FROM t WHERE "+column+" "+negated+"IN (?)"), list)
+			require.NoError(t, err, column)
+			require.Equal(t, want, n, "%s %s", column, negated)
+		}
+	}
+	n, err := backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM t WHERE s IN (?)", []string{"NULL", "null", " ", `""`, "{}"})
+	require.NoError(t, err)
+	require.Zero(t, n, "none of these is the empty string")
+	n, err = backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM t WHERE s NOT IN (?)", []*string{nil})
+	require.NoError(t, err)
+	require.Zero(t, n, "NULL matches nothing, and its opposite neither")
+}
+
+// PostgreSQL's own arrays go by pq.Array, in both directions.
+func TestPostgresArrays(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres)
+	want := pq.StringArray{"a", `b "c", {d}\`, "", "NULL"}
+	got, err := backend.One[pq.StringArray](t.Context(), db, "SELECT ?::text[]", pq.Array([]string(want)))
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	n, err := backend.One[int](t.Context(), db, "SELECT 1 WHERE 'a' = ANY(?)", want)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
 }
