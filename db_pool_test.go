@@ -3,6 +3,7 @@ package backend_test
 import (
 	"context"
 	"database/sql"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +123,46 @@ func TestLongQueriesAreNotShownAsAWhole(t *testing.T) {
 		_, err := db.Exec(t.Context(), backend.UnsafeSQL("SELECT nothing, '"+strings.Repeat("é", 1<<20)+"'"))
 		require.Less(t, len(err.Error()), 2000)
 	})
+}
+
+// A loop over Each that is left by a panic, or with its goroutine, gives its
+// connection back.
+func TestEachThatIsLeft(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []backend.Engine{backend.SQLite, backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			db := backendtest.NewDB(t, engine, backend.DBConfig{MaxConns: 2, Timeout: 5 * time.Second})
+			numberTable(t, db)
+			for i := range 100 {
+				require.NoError(t, insert(t.Context(), db, i))
+			}
+			leave := func(ctx context.Context, how func()) {
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					defer func() { recover() }()
+					for range backend.Each[int](ctx, db, "SELECT id FROM t WHERE id >= ?", 0) {
+						for range backend.Each[int](ctx, db, "SELECT id FROM t") {
+							how()
+						}
+					}
+				}()
+				<-done
+			}
+			for range 5 {
+				leave(t.Context(), func() { panic("boom") })
+				leave(t.Context(), runtime.Goexit)
+				require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error {
+					leave(ctx, func() { panic("boom") })
+					leave(ctx, runtime.Goexit)
+					_, err := db.Exec(ctx, "UPDATE t SET id = id + ? WHERE id > 99", 1)
+					return err
+				}))
+			}
+			n, err := backend.All[int](t.Context(), db, "SELECT id FROM t")
+			require.NoError(t, err)
+			require.Len(t, n, 100)
+		})
+	}
 }
