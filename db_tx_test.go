@@ -149,3 +149,22 @@ func TestCommitThatWasKilled(t *testing.T) {
 		}
 	}
 }
+
+// A statement on its own is a transaction, too, and runs again when it lost.
+func TestLostStatementsRunAgain(t *testing.T) {
+	t.Parallel()
+	db, _, fault := faulty(t)
+	lost := &mysql.MySQLError{Number: 1213} // ER_LOCK_DEADLOCK
+	fault.FailCall("execute statement", faultdb.Before, lost)
+	require.NoError(t, insert(t.Context(), db, 1))
+	require.Equal(t, "execute statement", fault.Hit())
+	fault.FailCall("query statement", faultdb.Before, lost)
+	got, err := backend.All[int](t.Context(), db, "SELECT id FROM t WHERE id = ?", 1)
+	require.NoError(t, err)
+	require.Equal(t, []int{1}, got)
+
+	// Not once there are rows, which would be there twice.
+	fault.FailCall("next row", faultdb.After, lost)
+	_, err = backend.All[int](t.Context(), db, "SELECT id FROM t WHERE id = ?", 1)
+	require.Equal(t, backend.Conflict, backend.CodeOf(err))
+}

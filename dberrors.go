@@ -23,8 +23,8 @@ import (
 //
 // The codes: unique violations are [Conflict]; foreign keys, CHECK, NOT NULL
 // and values that do not fit their column are [Invalid]; values over an
-// engine's limits are [TooLarge]; a transaction that lost against another one
-// too often is [Conflict]; a database that cannot be reached or is overloaded
+// engine's limits are [TooLarge]; a transaction, or a statement on its own, that
+// lost against another one too often is [Conflict]; a database that cannot be reached or is overloaded
 // is [Unavailable]; the end of the context is [Timeout] or [Canceled];
 // everything else, such as an error in the SQL, is [Internal].
 type DBError struct {

@@ -291,7 +291,8 @@ type notFromDatabase struct{ error }
 
 // run gives a statement to f on the connection it belongs to: the
 // transaction's if ctx is in one, else one from a pool. f may be called again
-// if the connection turns out to have been dead before it began.
+// if the connection turns out to have been dead before it began, or if the
+// statement lost against another transaction.
 func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Context, dbconn.Conn, *statement) error) error {
 	s, err := db.statement(q, args)
 	if err != nil {
@@ -306,7 +307,15 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 	}
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
-	return db.result(ctx, q, db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return f(ctx, conn, s) }))
+	for try := 1; ; try++ {
+		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return f(ctx, conn, s) })
+		err := db.result(ctx, q, failed)
+		// It is its own transaction, and may run again as that of DB.Tx may:
+		// unless it has returned rows, whose error is made already.
+		if err == nil || err == failed || !retryable(err) || try == txTries || !pause(ctx, try) {
+			return err
+		}
+	}
 }
 
 func fromProgram(err error) bool {
