@@ -377,7 +377,6 @@ func (s *server) finish(patience context.Context) error {
 		return nil
 	}
 	unanswered := s.unanswered()
-	s.cutOff()
 	s.conns.closeAll()
 	s.http.Close()
 	if unanswered == 0 { // only clients that never finished asking

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,7 +51,7 @@ func TestServeLetsNoRequestBeSmuggled(t *testing.T) {
 				handled.Add(1)
 				body, _ := io.ReadAll(r.Body)
 				fmt.Fprintf(w, "%s: %d bytes", r.Method, len(body))
-			}), backend.ServerConfig{})
+			}), backend.ServerConfig{IdleTimeout: time.Second})
 			conn := s.dial(t)
 			send(t, conn, test.request+smuggled)
 			said, _ := io.ReadAll(conn) // until it is closed, perhaps by a reset

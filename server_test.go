@@ -190,6 +190,14 @@ func readAnswer(t *testing.T, r *bufio.Reader) (*http.Response, string) {
 	return response, string(body)
 }
 
+// briefly returns the context of a Serve that should fail at once.
+func briefly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 const getRoot = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 var sayHello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
@@ -265,7 +273,7 @@ func TestServeNamesAllWrongValues(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	err = backend.Serve(t.Context(), nil, backend.ServerConfig{
+	err = backend.Serve(briefly(t), nil, backend.ServerConfig{
 		Addr:              "127.0.0.1:0",
 		Listener:          listener,
 		CertFile:          "cert.pem",
@@ -282,6 +290,7 @@ func TestServeNamesAllWrongValues(t *testing.T) {
 		"ReadHeaderTimeout", "ReadTimeout", "WriteTimeout", "IdleTimeout", "MaxHeaderBytes", "DrainDelay", "ShutdownTimeout", "handler is nil"} {
 		require.ErrorContains(t, err, part)
 	}
+	listener.(*net.TCPListener).SetDeadline(time.Now().Add(time.Second))
 	_, err = listener.Accept()
 	require.ErrorIs(t, err, net.ErrClosed, "Serve closes the listener, whatever it returns")
 }
@@ -301,7 +310,7 @@ func TestServeRefusesOneWrongValue(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			require.ErrorContains(t, backend.Serve(t.Context(), sayHello, test.config), test.want)
+			require.ErrorContains(t, backend.Serve(briefly(t), sayHello, test.config), test.want)
 		})
 	}
 }
@@ -323,7 +332,7 @@ func TestServeSaysThatThePortIsTaken(t *testing.T) {
 	require.NoError(t, err)
 	defer listener.Close()
 	addr := listener.Addr().String()
-	err = backend.Serve(t.Context(), sayHello, backend.ServerConfig{Addr: addr})
+	err = backend.Serve(briefly(t), sayHello, backend.ServerConfig{Addr: addr})
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 	require.ErrorContains(t, err, addr)
 }
