@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -123,6 +124,8 @@ type DB struct {
 	read   *sql.DB       // the same as write except for SQLite files
 	writer chan struct{} // SQLite: the queue for the one writer; else nil
 	anchor *sql.Conn     // SQLite in memory: keeps the database alive
+	path   string        // SQLite's file
+	file   os.FileInfo   // what it was when it was opened; else nil
 
 	// doubtful says that the driver reports a bad connection even when it has
 	// sent the statement, as lib/pq does by itself, so that it must not be
@@ -145,7 +148,8 @@ type DB struct {
 // the parameters of a URL without a host.
 //
 // For SQLite and MySQL the program imports the driver: modernc.org/sqlite or
-// github.com/go-sql-driver/mysql. No error shows the URL's password.
+// github.com/go-sql-driver/mysql, which logs lost connections by itself, to where
+// its SetLogger says. No error shows the URL's password.
 //
 // At most one config may be given.
 //
@@ -184,14 +188,30 @@ func openSource(ctx context.Context, source *dbSource, configs []DBConfig) (*DB,
 
 // start makes the first connections: the one that keeps a database in memory,
 // and one to every pool.
-func (db *DB) start(ctx context.Context, source *dbSource) error {
-	if source.memory {
-		var err error
-		if db.anchor, err = db.write.Conn(ctx); err != nil {
-			return err
-		}
+func (db *DB) start(ctx context.Context, source *dbSource) (err error) {
+	switch {
+	case source.memory:
+		db.anchor, err = db.write.Conn(ctx)
+	case source.file != "":
+		db.path = source.file
+		db.file, err = createFile(source.file)
+	}
+	if err != nil {
+		return err
 	}
 	return db.Ping(ctx)
+}
+
+// createFile makes SQLite's file if it is not there; an empty one is an empty
+// database. Connections do not make it, or one that is made after the file was
+// moved would begin another database.
+func createFile(path string) (os.FileInfo, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return file.Stat()
 }
 
 // OpenDB makes a DB of a connection pool that was made elsewhere, with its
@@ -205,7 +225,7 @@ func (db *DB) start(ctx context.Context, source *dbSource) error {
 // The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, since
 // errors are told apart by theirs. The engine is found by the driver's type;
 // where the driver is wrapped, DBConfig.Engine must say it. Of the config only
-// Engine and Timeout count. [DB.Close] closes the pool.
+// Engine and Timeout may be set. [DB.Close] closes the pool.
 func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 	if pool == nil {
 		return nil, errors.New("open database: the *sql.DB is nil")
@@ -216,6 +236,11 @@ func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 	}
 	if !slices.Contains([]Engine{Postgres, SQLite, MySQL}, engine) {
 		return nil, fmt.Errorf("open database: the driver %T is not known; set DBConfig.Engine to Postgres, SQLite or MySQL", pool.Driver())
+	}
+	for _, c := range config {
+		if c.Engine, c.Timeout = "", 0; c != (DBConfig{}) {
+			return nil, errors.New("open database: of DBConfig only Engine and Timeout count for a pool that was made elsewhere; set the rest there")
+		}
 	}
 	c, err := oneConfig(config, engine)
 	if err != nil {
@@ -271,8 +296,18 @@ func (db *DB) Close() error {
 }
 
 // Ping makes sure that the database answers, within ctx's deadline or
-// DBConfig.Timeout. Use it as a readiness check.
+// DBConfig.Timeout, and that SQLite's file is still the one that was opened. Use
+// it as a readiness check.
 func (db *DB) Ping(ctx context.Context) error {
+	if db.file != nil {
+		now, err := os.Stat(db.path)
+		if err == nil && !os.SameFile(db.file, now) {
+			err = fmt.Errorf("%s is another file than the one that was opened; start the program again", db.path)
+		}
+		if err != nil {
+			return (&Error{Code: Unavailable}).Wrap(err)
+		}
+	}
 	_, err := One[int](ctx, db, "SELECT 1")
 	return err
 }

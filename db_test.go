@@ -48,7 +48,7 @@ func TestOpenErrors(t *testing.T) {
 		"unknown scheme":       {"oracle://x", `"oracle" is not supported`},
 		"no file":              {"sqlite:", "names no file"},
 		"sqlite parameters":    {"sqlite:a.db?mode=ro", "take no parameters"},
-		"missing folder":       {"sqlite:" + filepath.Join(t.TempDir(), "no", "such.db"), "unable to open database file"},
+		"missing folder":       {"sqlite:" + filepath.Join(t.TempDir(), "no", "such.db"), "no such file or directory"},
 		"broken port":          {"postgres://u:hunter2@127.0.0.1:a%20b/x", "URL"},
 		"password with spaces": {"mysql://u:hunter2 x@127.0.0.1/x", "percent-encoded"},
 		"digits and slash":     {"mysql://u:12/hunter2@127.0.0.1/x", "percent-encoded"},
@@ -158,6 +158,8 @@ func TestOpenDB(t *testing.T) {
 
 	pool, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
 	require.NoError(t, err)
+	_, err = backend.OpenDB(pool, backend.DBConfig{Durable: true})
+	require.ErrorContains(t, err, "only Engine and Timeout")
 	db, err := backend.OpenDB(pool)
 	require.NoError(t, err)
 	require.Equal(t, backend.SQLite, db.Engine())
@@ -278,6 +280,50 @@ func TestSQLiteFilesWithStrangeNames(t *testing.T) {
 			require.FileExists(t, path, url)
 		}
 	}
+}
+
+// The file is moved or removed under a running program: readiness says so, and
+// no connection begins another database in its place.
+func TestSQLiteFileIsGone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	db, err := backend.Open(t.Context(), "sqlite:"+path)
+	require.NoError(t, err)
+	defer db.Close()
+	require.NoError(t, db.Ping(t.Context()))
+	require.NoError(t, os.Rename(path, path+".old"))
+	require.Equal(t, backend.Unavailable, backend.CodeOf(db.Ping(t.Context())))
+	for range 3 { // open together, so that new connections have to be made
+		_ = db.Tx(t.Context(), func(ctx context.Context) error {
+			_, err := backend.One[int](t.Context(), db, "SELECT 1")
+			return err
+		}, backend.ReadOnly)
+	}
+	require.NoFileExists(t, path)
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	err = db.Ping(t.Context())
+	require.Equal(t, backend.Unavailable, backend.CodeOf(err))
+	require.ErrorContains(t, err, "another file")
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Rename(path+".old", path))
+	require.NoError(t, db.Ping(t.Context()))
+}
+
+// A server that was demoted is unavailable for writing, which is nobody's
+// mistake.
+func TestReadOnlyServer(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres, backend.DBConfig{MaxConns: 1})
+	_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER)")
+	require.NoError(t, err)
+	err = db.Tx(t.Context(), func(ctx context.Context) error {
+		if _, err := db.Exec(ctx, "SET TRANSACTION READ ONLY"); err != nil {
+			return err
+		}
+		_, err := db.Exec(ctx, "INSERT INTO t VALUES (1)")
+		return err
+	})
+	require.Equal(t, backend.Unavailable, backend.CodeOf(err), "%v", err)
 }
 
 // A transaction whose context was not passed on waits for itself. The error

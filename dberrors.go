@@ -81,7 +81,7 @@ var dbCodes = map[dberr.Kind]Error{
 	dberr.Serialization: {Code: Conflict, Message: "Somebody else changed this at the same time; try again."},
 	dberr.Timeout:       {Code: Timeout},
 	dberr.Unavailable:   {Code: Unavailable},
-	dberr.ReadOnly:      {Code: Internal},
+	dberr.ReadOnly:      {Code: Unavailable}, // a server that was demoted; see txScope.run
 	dberr.Other:         {Code: Internal},
 }
 

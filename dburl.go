@@ -23,6 +23,7 @@ type dbSource struct {
 	name   string // for errors: the URL without its password and parameters
 	dsn    string // in the driver's form
 	memory bool   // SQLite without a file
+	file   string // SQLite's file
 }
 
 // statementsKept is how many prepared statements each connection keeps. More
@@ -108,7 +109,7 @@ func parseSQLite(rest string) (*dbSource, error) {
 		return nil, errors.New("sqlite URLs take no parameters; use DBConfig")
 	}
 	escaped := (&url.URL{Path: path}).EscapedPath()
-	return &dbSource{engine: SQLite, name: "sqlite:" + path, dsn: "file:" + escaped + "?"}, nil
+	return &dbSource{engine: SQLite, name: "sqlite:" + path, dsn: "file:" + escaped + "?mode=rw&", file: path}, nil
 }
 
 // mysqlFixed are the driver's parameters that this package decides about, or

@@ -421,6 +421,9 @@ func (s *txScope) run(ctx context.Context, stmt *statement, f func(context.Conte
 		return fmt.Errorf("the transaction is read-only: %s", clip(stmt.query))
 	}
 	err := s.tx.db.result(ctx, stmt.query, s.tx.lease.do(func(conn dbconn.Conn) error { return f(ctx, conn, stmt) }))
+	if failed, ok := errors.AsType[*DBError](err); ok && failed.kind == dberr.ReadOnly && s.tx.mode == ReadOnly {
+		err = (&Error{Code: Internal}).Wrap(failed) // the program's own doing
+	}
 	s.note(err)
 	return err
 }
