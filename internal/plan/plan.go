@@ -1,0 +1,356 @@
+// Package plan describes Go types once, at registration, so that nothing walks
+// them by reflection afterwards: which fields they have on the wire, where those
+// lie in the value, what is required. Decoders, encoders, validators and schemas
+// are all compiled from it, for every protocol.
+package plan
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Kind is how a type looks on the wire.
+type Kind uint8
+
+const (
+	Bool     Kind = iota
+	Int           // all signed integers; Bits says how many
+	Uint          // all unsigned integers
+	Float         // float32 and float64
+	String        // strings and named strings
+	Bytes         // []byte and named ones, as base64
+	Time          // time.Time, as RFC 3339
+	Duration      // time.Duration, as nanoseconds
+	Text          // a type with MarshalText (and UnmarshalText for input), as a string
+	Raw           // json.RawMessage: any JSON
+	Custom        // a type with MarshalJSON; output only
+	Struct        // an object
+	Slice         // a slice, as an array
+	Array         // an array of a fixed length
+	Map           // an object with keys of a string kind
+	Pointer       // Elem or null
+	Opt           // the root package's Opt: Elem, null or absent
+)
+
+// Type is what is known about a Go type. It is immutable once it was compiled,
+// and the same for the same Go type and direction within one [Compiler], so
+// that recursive types end.
+type Type struct {
+	Go     reflect.Type
+	Kind   Kind
+	Bits   int      // of Int, Uint, Float
+	Len    int      // of Array
+	Elem   *Type    // of Slice, Array, Map, Pointer and Opt
+	Fields []*Field // of Struct, in the order of encoding/json
+	// Name is the type's name for schemas, without its package: "Note",
+	// "PageNote". Empty for types without one.
+	Name string
+}
+
+// Field is a field of a struct on the wire.
+type Field struct {
+	Name                        string // on the wire
+	GoName                      string // for errors: Author.Name
+	Index                       []int  // its path in the struct, through embedded ones
+	Type                        *Type
+	Required                    bool // input must have it: no omitempty or omitzero, no pointer, no Opt
+	OmitEmpty, OmitZero, Quoted bool
+	// Place is where it comes from in a request: "" for where the door puts
+	// it, else path, query, header, cookie or body, under the name PlaceName.
+	Place, PlaceName string
+	Validate         string // the validate tag
+	Doc, Example     string // the doc and example tags
+}
+
+// rootPackage is where Opt is defined, which this package must not import.
+const rootPackage = "github.com/seed-215b9b7c/backend"
+
+// OptValue, OptPresent and OptNull are the indexes of Opt's fields.
+const (
+	OptValue = iota
+	OptPresent
+	OptNull
+)
+
+// Direction says whether values of a type come in or go out.
+type Direction uint8
+
+const (
+	In Direction = iota
+	Out
+)
+
+// Compiler compiles types of one direction. It is not safe for concurrent use;
+// what it compiled is.
+type Compiler struct {
+	direction Direction
+	known     map[reflect.Type]*Type
+}
+
+// NewCompiler returns a Compiler.
+func NewCompiler(direction Direction) *Compiler {
+	return &Compiler{direction: direction, known: map[reflect.Type]*Type{}}
+}
+
+// Compile describes t. The error lists every part of t that is not supported,
+// with the path to it.
+func (c *Compiler) Compile(t reflect.Type) (*Type, error) {
+	var wrong []error
+	compiled := c.compile(t, t.String(), &wrong)
+	return compiled, errors.Join(wrong...)
+}
+
+var (
+	timeType        = reflect.TypeFor[time.Time]()
+	durationType    = reflect.TypeFor[time.Duration]()
+	rawType         = reflect.TypeFor[json.RawMessage]()
+	jsonMarshaler   = reflect.TypeFor[json.Marshaler]()
+	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
+	textMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+func (c *Compiler) compile(t reflect.Type, path string, wrong *[]error) *Type {
+	if known := c.known[t]; known != nil {
+		return known
+	}
+	compiled := &Type{Go: t, Name: schemaName(t)}
+	c.known[t] = compiled // before its parts, which may be it again
+	if !c.special(compiled, path, wrong) {
+		c.byKind(compiled, path, wrong)
+	}
+	return compiled
+}
+
+// special compiles types that are not what their kind says, and reports
+// whether t is one.
+func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
+	switch {
+	case t.Go == timeType:
+		t.Kind = Time
+	case t.Go == durationType:
+		t.Kind, t.Bits = Duration, 64
+	case t.Go == rawType:
+		t.Kind = Raw
+	case isOpt(t.Go):
+		t.Kind = Opt
+		t.Elem = c.compile(t.Go.Field(OptValue).Type, path, wrong)
+	case t.Go.Kind() == reflect.Pointer:
+		return false
+	case c.has(t.Go, jsonMarshaler, jsonUnmarshaler):
+		t.Kind = Custom
+		if c.direction == In {
+			*wrong = append(*wrong, fmt.Errorf("%s: a %s reads JSON by itself, which cannot be checked; give it UnmarshalText instead", path, t.Go))
+		}
+	case c.has(t.Go, textMarshaler, textUnmarshaler):
+		t.Kind = Text
+	default:
+		return false
+	}
+	return true
+}
+
+// has reports whether values of t have the method for the direction.
+func (c *Compiler) has(t, out, in reflect.Type) bool {
+	if c.direction == In {
+		return reflect.PointerTo(t).Implements(in)
+	}
+	return t.Implements(out) || reflect.PointerTo(t).Implements(out)
+}
+
+func isOpt(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.PkgPath() == rootPackage && strings.HasPrefix(t.Name(), "Opt[")
+}
+
+func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {
+	switch t.Go.Kind() {
+	case reflect.Bool:
+		t.Kind = Bool
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		t.Kind, t.Bits = Int, t.Go.Bits()
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		t.Kind, t.Bits = Uint, t.Go.Bits()
+	case reflect.Float32, reflect.Float64:
+		t.Kind, t.Bits = Float, t.Go.Bits()
+	case reflect.String:
+		t.Kind = String
+	case reflect.Pointer:
+		t.Kind = Pointer
+		t.Elem = c.compile(t.Go.Elem(), path, wrong)
+		if t.Elem.Kind == Pointer || t.Elem.Kind == Opt {
+			*wrong = append(*wrong, fmt.Errorf("%s: a pointer to a %s is not supported; null has one meaning", path, t.Go.Elem()))
+		}
+	case reflect.Slice:
+		if t.Go.Elem().Kind() == reflect.Uint8 && !c.has(t.Go.Elem(), jsonMarshaler, jsonUnmarshaler) && !c.has(t.Go.Elem(), textMarshaler, textUnmarshaler) {
+			t.Kind = Bytes
+			return
+		}
+		t.Kind = Slice
+		t.Elem = c.compile(t.Go.Elem(), path+"[]", wrong)
+	case reflect.Array:
+		t.Kind, t.Len = Array, t.Go.Len()
+		t.Elem = c.compile(t.Go.Elem(), path+"[]", wrong)
+	case reflect.Map:
+		t.Kind = Map
+		if t.Go.Key().Kind() != reflect.String || c.has(t.Go.Key(), textMarshaler, textUnmarshaler) {
+			*wrong = append(*wrong, fmt.Errorf("%s: the keys of a map must be strings, not %s", path, t.Go.Key()))
+		}
+		t.Elem = c.compile(t.Go.Elem(), path+"{}", wrong)
+	case reflect.Struct:
+		t.Kind = Struct
+		c.fields(t, path, wrong)
+	default:
+		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not supported", path, t.Go))
+	}
+}
+
+// fields finds the fields of a struct as encoding/json does: those of embedded
+// structs count as its own unless a shallower one has their name, and two of
+// one name at one depth hide each other, unless exactly one has a json tag.
+func (c *Compiler) fields(t *Type, path string, wrong *[]error) {
+	var all []candidate
+	c.collect(t.Go, nil, "", path, &all, wrong, map[reflect.Type]bool{})
+	for i := range all {
+		if dominant(all, i) {
+			t.Fields = append(t.Fields, all[i].field)
+		}
+	}
+	slices.SortStableFunc(t.Fields, func(a, b *Field) int { return slices.Compare(a.Index, b.Index) })
+}
+
+type candidate struct {
+	field  *Field
+	tagged bool // the json tag names it
+}
+
+// dominant reports whether field i is the one that its name stands for.
+func dominant(all []candidate, i int) bool {
+	for j := range all {
+		if j == i || all[j].field.Name != all[i].field.Name {
+			continue
+		}
+		a, b := len(all[j].field.Index), len(all[i].field.Index)
+		switch {
+		case a < b, a == b && all[j].tagged && !all[i].tagged, a == b && all[j].tagged == all[i].tagged:
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Compiler) collect(t reflect.Type, index []int, prefix, path string, all *[]candidate, wrong *[]error, seen map[reflect.Type]bool) {
+	if seen[t] {
+		return // a struct that embeds itself through a pointer
+	}
+	seen[t] = true
+	defer delete(seen, t)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("json")
+		name, options, _ := strings.Cut(tag, ",")
+		if tag == "-" {
+			continue
+		}
+		at := append(slices.Clone(index), i)
+		embedded := f.Type
+		if f.Anonymous && embedded.Kind() == reflect.Pointer {
+			embedded = embedded.Elem()
+		}
+		if f.Anonymous && name == "" && embedded.Kind() == reflect.Struct && !c.opaque(embedded) {
+			if f.Type.Kind() == reflect.Pointer {
+				*wrong = append(*wrong, fmt.Errorf("%s.%s: embed the struct itself, not a pointer to it", path, f.Name))
+				continue
+			}
+			c.collect(embedded, at, prefix+f.Name+".", path+"."+f.Name, all, wrong, seen)
+			continue
+		}
+		if !f.IsExported() {
+			continue
+		}
+		named := validName(name)
+		if !named {
+			name = f.Name
+		}
+		*all = append(*all, candidate{c.field(f, name, options, at, prefix, path, wrong), named})
+	}
+}
+
+// opaque reports whether a struct is a value of its own and not its fields.
+func (c *Compiler) opaque(t reflect.Type) bool {
+	return t == timeType || isOpt(t) || c.has(t, jsonMarshaler, jsonUnmarshaler) || c.has(t, textMarshaler, textUnmarshaler)
+}
+
+func (c *Compiler) field(f reflect.StructField, name, options string, index []int, prefix, path string, wrong *[]error) *Field {
+	field := &Field{
+		Name: name, GoName: prefix + f.Name, Index: index,
+		Type:     c.compile(f.Type, path+"."+f.Name, wrong),
+		Validate: f.Tag.Get("validate"), Doc: f.Tag.Get("doc"), Example: f.Tag.Get("example"),
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		switch option {
+		case "omitempty":
+			field.OmitEmpty = true
+		case "omitzero":
+			field.OmitZero = true
+		case "string":
+			field.Quoted = true
+		case "":
+		default:
+			*wrong = append(*wrong, fmt.Errorf("%s.%s: the json option %q is not known", path, f.Name, option))
+		}
+	}
+	field.Required = !field.OmitEmpty && !field.OmitZero && field.Type.Kind != Pointer && field.Type.Kind != Opt
+	field.Place, field.PlaceName, _ = strings.Cut(f.Tag.Get("in"), "=")
+	switch field.Place {
+	case "", "path", "query", "header", "cookie", "body":
+	default:
+		*wrong = append(*wrong, fmt.Errorf("%s.%s: the tag in:%q is not path, query, header, cookie or body", path, f.Name, field.Place))
+	}
+	if field.PlaceName == "" {
+		field.PlaceName = name
+	}
+	return field
+}
+
+// validName is encoding/json's rule for names in tags.
+func validName(name string) bool {
+	for _, r := range name {
+		if !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// schemaName returns a type's name without packages, and generic types with
+// their arguments run together: Page[pkg.Note] is PageNote.
+func schemaName(t reflect.Type) string {
+	var b strings.Builder
+	name := t.Name()
+	for len(name) > 0 {
+		end := strings.IndexAny(name, "[],*")
+		if end < 0 {
+			end = len(name)
+		}
+		part := name[:end]
+		if i := strings.LastIndexAny(part, "./"); i >= 0 {
+			part = part[i+1:]
+		}
+		if b.Len() > 0 && part != "" {
+			part = strings.ToUpper(part[:1]) + part[1:]
+		}
+		if i := strings.IndexRune(part, '·'); i >= 0 { // a type in a function
+			part = part[:i]
+		}
+		b.WriteString(part)
+		name = name[min(end+1, len(name)):]
+	}
+	return b.String()
+}
