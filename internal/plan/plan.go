@@ -139,7 +139,7 @@ func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
 		t.Kind, t.Bits = Duration, 64
 	case t.Go == rawType:
 		t.Kind = Raw
-	case isOpt(t.Go):
+	case isOpt(t.Go): // before its own MarshalJSON
 		t.Kind = Opt
 		t.Elem = c.compile(t.Go.Field(OptValue).Type, path, wrong)
 	case t.Go.Kind() == reflect.Pointer:

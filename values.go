@@ -1,0 +1,75 @@
+package backend
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+)
+
+// This file has the types that operations use for what Go has none.
+
+// ID is an integer key that travels as a string, so that JavaScript, whose
+// numbers end at 2^53, does not change it on the way. In the database it is an
+// integer.
+type ID int64
+
+// String returns the decimal form.
+func (id ID) String() string { return strconv.FormatInt(int64(id), 10) }
+
+// MarshalText writes the decimal form.
+func (id ID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
+
+// UnmarshalText reads the decimal form as MarshalText writes it, and nothing
+// else: an ID has one spelling.
+func (id *ID) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != string(text) {
+		return errors.New("is not an id")
+	}
+	*id = ID(n)
+	return nil
+}
+
+// Opt is an input that may be absent, null or a value, for changes that say
+// only what is to be different (RFC 7396): absent leaves a thing as it is, null
+// removes it. The zero value is absent.
+type Opt[T any] struct {
+	Value   T    // the zero value unless Present and not Null
+	Present bool // the input names it
+	Null    bool // the input says null
+}
+
+// Some returns an Opt that is present with a value.
+func Some[T any](value T) Opt[T] { return Opt[T]{Value: value, Present: true} }
+
+// Or returns the value if there is one, and otherwise what is given.
+func (o Opt[T]) Or(otherwise T) T {
+	if o.Present && !o.Null {
+		return o.Value
+	}
+	return otherwise
+}
+
+// IsZero reports whether it is absent, so that omitzero leaves it out.
+func (o Opt[T]) IsZero() bool { return !o.Present }
+
+// MarshalJSON writes the value, or null.
+func (o Opt[T]) MarshalJSON() ([]byte, error) {
+	if !o.Present || o.Null {
+		return []byte("null"), nil
+	}
+	return json.Marshal(o.Value)
+}
+
+// UnmarshalJSON reads a value or null; either is present.
+func (o *Opt[T]) UnmarshalJSON(text []byte) error {
+	*o = Opt[T]{Present: true, Null: string(text) == "null"}
+	if o.Null {
+		return nil
+	}
+	return json.Unmarshal(text, &o.Value)
+}
+
+// None is the input of an operation that takes none, or the output of one that
+// has nothing to say: over REST a 204.
+type None struct{}
