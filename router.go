@@ -124,12 +124,12 @@ func NewRouter() *Router {
 // valid, is already registered (with wildcards of whatever name), or the
 // handler is nil.
 func (r *Router) Handle(pattern string, handler http.Handler) {
-	r.register(pattern, handler, nil, callerPlace())
+	r.register(pattern, handler, nil, callerPlace(2))
 }
 
 // HandleFunc registers the function for the pattern, as [Router.Handle] does.
 func (r *Router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
-	r.register(pattern, http.HandlerFunc(handler), nil, callerPlace())
+	r.register(pattern, http.HandlerFunc(handler), nil, callerPlace(2))
 }
 
 // Use adds middleware; the first added is the outermost. On a router it wraps
@@ -292,9 +292,10 @@ func isNil(handler http.Handler) bool {
 	return (v.Kind() == reflect.Func || v.Kind() == reflect.Pointer) && v.IsNil()
 }
 
-// callerPlace returns where the exported method that calls it was called.
-func callerPlace() string {
-	_, file, line, ok := runtime.Caller(2)
+// callerPlace returns where the exported function was called that is depth
+// calls above this one.
+func callerPlace(depth int) string {
+	_, file, line, ok := runtime.Caller(depth)
 	if !ok {
 		return "unknown"
 	}

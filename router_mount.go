@@ -30,7 +30,7 @@ type mountable interface {
 //
 // Mount panics if the handler is nil, or a route is already registered.
 func (r *Router) Mount(prefix string, handler http.Handler) {
-	place := callerPlace()
+	place := callerPlace(2)
 	if isNil(handler) {
 		panic(fmt.Sprintf("backend: the handler for Mount(%q) is nil", prefix))
 	}

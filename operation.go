@@ -1,0 +1,353 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/plan"
+)
+
+// This file registers functions as operations: what is said about them, and
+// whether it makes sense. How they are called is in logic.go.
+
+// Operation is one registered function: its name, who may call it, what it takes
+// and returns, and how it is called. It is made by [Query] and [Mutation], does
+// nothing by itself, and is added to a [Logic]. An Operation must not be changed
+// and may be added to any number of them.
+type Operation struct {
+	name   string
+	kind   operationKind
+	place  string // where it was registered: file:line
+	access Access
+
+	in, out reflect.Type
+	inPlan  *plan.Type
+	outPlan *plan.Type
+	newIn   func() any                                     // a *In
+	run     func(ctx context.Context, in any) (any, error) // from a *In to a *Out
+
+	options operationOptions
+	wrong   []error
+}
+
+type operationKind uint8
+
+const (
+	isQuery operationKind = iota
+	isMutation
+)
+
+func (k operationKind) String() string {
+	if k == isQuery {
+		return "query"
+	}
+	return "mutation"
+}
+
+// Name returns the name it was registered with.
+func (o *Operation) Name() string { return o.name }
+
+// Query registers a function that only reads. It runs outside of any
+// transaction unless [Tx] says otherwise, so its queries may each see another
+// state of the database.
+//
+// name is what it is called in documentation and by protocols that call by
+// name: a Go identifier beginning with a lower-case letter. access says who may
+// call it. In is a struct, or [None]; its fields are the input, by their json
+// tags:
+//
+//   - A field that the route names comes from the path; the others come from
+//     the query string, or for a mutation from the JSON body. The tags
+//     in:"header=Name", in:"cookie=name", in:"query" and in:"body" say otherwise.
+//   - A field without omitempty or omitzero is required; zero, false and "" are
+//     values like others. Pointers and [Opt] are not required, and may be null.
+//   - The tag validate has the rules of github.com/go-playground/validator. A
+//     method Validate(ctx) error on In has those that need more.
+//   - The tags doc and example are for documentation.
+//
+// Out is a struct, a slice, a map with string keys, a scalar, or [None].
+//
+// What makes no sense (a type that is not supported, a name that is there twice,
+// a route that another operation has) panics when the operation is added, with
+// everything that is wrong at once and where it was registered.
+func Query[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
+	return newOperation(isQuery, name, access, f, options)
+}
+
+// Mutation registers a function that may write. It runs in a read-write
+// transaction unless [Tx] says otherwise: an error, a panic, the end of its time
+// or a client that goes away undoes everything it did. Otherwise it is as
+// [Query].
+func Mutation[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
+	return newOperation(isMutation, name, access, f, options)
+}
+
+func newOperation[In, Out any](kind operationKind, name string, access Access, f func(context.Context, In) (Out, error), options []Option) *Operation {
+	o := &Operation{
+		name: name, kind: kind, place: callerPlace(3), access: access,
+		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
+		newIn: func() any { return new(In) },
+		run: func(ctx context.Context, in any) (any, error) {
+			out, err := f(ctx, *in.(*In))
+			return &out, err
+		},
+	}
+	o.options = defaultOptions(kind)
+	for _, option := range options {
+		if option == nil {
+			o.fault("an option is nil")
+			continue
+		}
+		option.applyTo(o)
+	}
+	if f == nil {
+		o.fault("the function is nil")
+	}
+	o.check()
+	return o
+}
+
+// fault notes what is wrong with the registration.
+func (o *Operation) fault(format string, args ...any) {
+	o.wrong = append(o.wrong, fmt.Errorf(format, args...))
+}
+
+// check compiles the types and notes everything that makes no sense.
+func (o *Operation) check() {
+	if !validOperationName(o.name) {
+		o.fault("the name must begin with a lower-case letter and go on with letters and digits")
+	}
+	if o.access == nil {
+		o.fault("the access rule is nil; say who may call it, such as backend.SignedIn")
+	}
+	var err error
+	if o.inPlan, err = plan.NewCompiler(plan.In).Compile(o.in); err != nil {
+		o.fault("its input: %w", err)
+	}
+	if o.inPlan.Kind != plan.Struct {
+		o.fault("its input is a %s; it must be a struct, or backend.None", o.in)
+	}
+	if o.outPlan, err = plan.NewCompiler(plan.Out).Compile(o.out); err != nil {
+		o.fault("its output: %w", err)
+	}
+	o.options.check(o)
+}
+
+func validOperationName(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || i > 0 && (c >= 'A' && c <= 'Z' || c >= '0' && c <= '9')
+		if !letter {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// report returns everything that is wrong, or nil.
+func (o *Operation) report() error {
+	if len(o.wrong) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, err := range o.wrong {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			lines = append(lines, "\n\t"+line)
+		}
+	}
+	return errors.New(fmt.Sprintf("%s %q, registered at %s:", o.kind, o.name, o.place) + strings.Join(lines, ""))
+}
+
+// Option says something about an operation. Options are values: they can be kept
+// in variables and given to several operations.
+type Option interface {
+	applyTo(o *Operation)
+}
+
+type optionFunc func(o *Operation)
+
+func (f optionFunc) applyTo(o *Operation) { f(o) }
+
+// operationOptions is what options have said.
+type operationOptions struct {
+	routes  []string
+	allow   []func(ctx context.Context, in any) error
+	txSet   bool
+	noTx    bool
+	tx      TxMode
+	timeout time.Duration
+	maxBody int64
+	limit   rate
+	status  int
+	doc     string
+	tags    []string
+	only    []string // doors
+	except  []string
+	since   time.Time // deprecated; zero: not
+	sunset  time.Time
+	key     keyUse
+}
+
+// rate is how often something may happen.
+type rate struct {
+	requests int
+	period   time.Duration
+}
+
+func defaultOptions(kind operationKind) operationOptions {
+	return operationOptions{noTx: kind == isQuery, tx: ReadWrite, timeout: 10 * time.Second, maxBody: 1 << 20}
+}
+
+// check notes options that make no sense, alone or together.
+func (p *operationOptions) check(o *Operation) {
+	if o.kind == isQuery && !p.noTx && p.tx != ReadOnly {
+		o.fault("Tx: a query can only have a read-only transaction; register it as a mutation if it writes")
+	}
+	if o.kind == isQuery && p.key != keyIgnored {
+		o.fault("Idempotent is for mutations; a query can be repeated anyway")
+	}
+	if p.key != keyIgnored && (p.noTx || p.tx == ReadOnly) {
+		o.fault("Idempotent needs a read-write transaction, which the key is part of")
+	}
+	if len(p.only) > 0 && len(p.except) > 0 {
+		o.fault("Only and Except exclude each other")
+	}
+}
+
+// Route says by which method and path REST calls the operation, as a pattern of
+// [Router]: "POST /notes", "GET /notes/{id}". The path's parameters are fields
+// of the input. It may be given more than once.
+func Route(pattern string) Option {
+	return optionFunc(func(o *Operation) { o.options.routes = append(o.options.routes, pattern) })
+}
+
+// Allow adds a rule that looks at the input: f returns nil to let the call pass,
+// and otherwise an error, such as one with the code [Forbidden] or [NotFound].
+// It runs after the access rule, on input that was decoded and validated.
+func Allow[In any](f func(ctx context.Context, in In) error) Option {
+	return optionFunc(func(o *Operation) {
+		if want := reflect.TypeFor[In](); f == nil || want != o.in {
+			o.fault("Allow takes a function of a %s, and the operation takes a %s", want, o.in)
+			return
+		}
+		o.options.allow = append(o.options.allow, func(ctx context.Context, in any) error { return f(ctx, *in.(*In)) })
+	})
+}
+
+// NoTx is the mode of [Tx] for operations that run outside of any transaction:
+// each of their statements is on its own.
+const NoTx TxMode = 255
+
+// Tx says what transaction the operation runs in: [NoTx], [ReadOnly],
+// [ReadWrite] or [Serializable]. The default is NoTx for queries and ReadWrite
+// for mutations. The transaction may run the function again, see [DB.Tx].
+func Tx(mode TxMode) Option {
+	return optionFunc(func(o *Operation) {
+		if mode != NoTx && mode > Serializable {
+			o.fault("Tx: mode %d is not known", mode)
+			return
+		}
+		o.options.noTx, o.options.tx = mode == NoTx, mode
+		if mode == NoTx {
+			o.options.tx = ReadWrite
+		}
+	})
+}
+
+// Deadline bounds the time of a call, waiting for the database included. The
+// default is 10 seconds. It does not go beyond the time limit of the [Stack].
+func Deadline(d time.Duration) Option {
+	return optionFunc(func(o *Operation) {
+		if d <= 0 {
+			o.fault("Deadline(%v) must be positive", d)
+		}
+		o.options.timeout = d
+	})
+}
+
+// BodyLimit bounds the body of a request in bytes. The default is 1 MiB.
+func BodyLimit(bytes int64) Option {
+	return optionFunc(func(o *Operation) {
+		if bytes <= 0 {
+			o.fault("BodyLimit(%d) must be positive", bytes)
+		}
+		o.options.maxBody = bytes
+	})
+}
+
+// Limit bounds how often one caller may call the operation: requests in any
+// period. Callers that are not signed in are told apart by their address. More
+// is [RateLimited]. The default is no limit.
+func Limit(requests int, period time.Duration) Option {
+	return optionFunc(func(o *Operation) {
+		if err := checkRate(requests, period); err != nil {
+			o.fault("Limit: %w", err)
+		}
+		o.options.limit = rate{requests, period}
+	})
+}
+
+// Status is the HTTP status of success over REST. The default is 200, 201 for a
+// POST that returns something, and 204 for [None].
+func Status(code int) Option {
+	return optionFunc(func(o *Operation) {
+		if code < 200 || code > 299 {
+			o.fault("Status(%d) is no success", code)
+		}
+		o.options.status = code
+	})
+}
+
+// Deprecated says since when an operation should no longer be used, and when it
+// will be gone; a zero sunset leaves that open. REST says so in the headers
+// Deprecation (RFC 9745) and Sunset (RFC 8594), documentation shows it.
+func Deprecated(since, sunset time.Time) Option {
+	return optionFunc(func(o *Operation) {
+		if since.IsZero() || !sunset.IsZero() && sunset.Before(since) {
+			o.fault("Deprecated needs the time since when, and a sunset that is not before it")
+		}
+		o.options.since, o.options.sunset = since, sunset
+	})
+}
+
+// Only offers the operation through these doors and no others, by their names:
+// "rest". Except offers it through all but these.
+func Only(doors ...string) Option {
+	return optionFunc(func(o *Operation) { o.options.only = append(o.options.only, doors...) })
+}
+
+// Except offers the operation through all doors but these; see [Only].
+func Except(doors ...string) Option {
+	return optionFunc(func(o *Operation) { o.options.except = append(o.options.except, doors...) })
+}
+
+// Doc describes the operation in documentation; its first line is the summary.
+func Doc(text string) Option {
+	return optionFunc(func(o *Operation) { o.options.doc = text })
+}
+
+// Tags group operations in documentation.
+func Tags(names ...string) Option {
+	return optionFunc(func(o *Operation) { o.options.tags = append(o.options.tags, names...) })
+}
+
+// offeredBy reports whether a door has the operation.
+func (o *Operation) offeredBy(door string) bool {
+	if len(o.options.only) > 0 {
+		return slices.Contains(o.options.only, door)
+	}
+	return !slices.Contains(o.options.except, door)
+}
+
+// keyUse says what an operation does with Idempotency-Key headers.
+type keyUse uint8
+
+const (
+	keyIgnored keyUse = iota
+	keyAccepted
+	keyRequired
+)
