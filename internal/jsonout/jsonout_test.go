@@ -1,0 +1,279 @@
+package jsonout
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend/internal/plan"
+)
+
+type level int
+
+func (l level) MarshalText() ([]byte, error) {
+	if l < 0 {
+		return nil, errors.New("negative")
+	}
+	return []byte(strings.Repeat("<", int(l))), nil
+}
+
+type byPointer struct{ text string }
+
+func (p *byPointer) MarshalText() ([]byte, error) { return []byte("p:" + p.text), nil }
+
+type custom struct{ V int }
+
+func (c custom) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{"<v>": c.V, "x": nil})
+}
+
+type Inner struct {
+	A string `json:"a"`
+	B *int   `json:"b,omitempty"`
+}
+
+type name string
+
+type everything struct {
+	Inner
+	Bool    bool             `json:"bool"`
+	Int8    int8             `json:"int8,omitempty"`
+	Int     int64            `json:"int"`
+	Uint    uint64           `json:"uint"`
+	F32     float32          `json:"f32"`
+	F64     float64          `json:"f64"`
+	String  string           `json:"st<>ring"`
+	Named   name             `json:"named,omitempty"`
+	Bytes   []byte           `json:"bytes"`
+	Time    time.Time        `json:"time"`
+	Took    time.Duration    `json:"took"`
+	Level   level            `json:"level"`
+	Pointed byPointer        `json:"pointed"`
+	Addr    netip.Addr       `json:"addr,omitzero"`
+	Raw     json.RawMessage  `json:"raw,omitempty"`
+	Custom  custom           `json:"custom"`
+	Customs []custom         `json:"customs"`
+	Slice   []string         `json:"slice"`
+	Empty   []int            `json:"empty,omitempty"`
+	Array   [2]Inner         `json:"array"`
+	Map     map[string]int   `json:"map"`
+	Maps    map[name][]Inner `json:"maps,omitempty"`
+	Pointer *Inner           `json:"pointer"`
+	Self    *everything      `json:"self,omitempty"`
+	Quoted  int              `json:"quoted,string"`
+	QuotedF *float64         `json:"quotedF,string"`
+	QuotedS string           `json:"quotedS,string"`
+	Zero    time.Time        `json:"zero,omitzero"`
+	ZeroMap map[string]int   `json:"zeroMap,omitzero"`
+	Levels  map[string]level `json:"levels"`
+	hidden  int              //lint:ignore U1000 it must not be written
+}
+
+func encoder(t testing.TB, typ reflect.Type) Encoder {
+	t.Helper()
+	compiled, err := plan.NewCompiler(plan.Out).Compile(typ)
+	require.NoError(t, err)
+	e, err := Compile(compiled)
+	require.NoError(t, err)
+	return e
+}
+
+// same checks that value is written as encoding/json writes it.
+func same(t testing.TB, e Encoder, value any) {
+	t.Helper()
+	want, wantErr := json.Marshal(value)
+	v := reflect.ValueOf(value)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	got, err := e.Append([]byte("x"), v)
+	require.Equal(t, wantErr != nil, err != nil, "%v\n%v", wantErr, err)
+	if err == nil {
+		require.Equal(t, "x"+string(want), string(got))
+	}
+}
+
+// random fills a value with what random numbers say.
+func random(r *rand.Rand, v reflect.Value, depth int) {
+	texts := []string{"", "a", "<b>&\"\\", "\x00\x1f\b\f\n\r\t\x7f", "ä☃𝄞", "\u2028\u2029", "\xff\xfe", "a\xc3(", strings.Repeat("long ", 20)}
+	switch {
+	case v.Type() == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Unix(r.Int64N(4e9)-2e9, r.Int64N(1e9)).In(time.FixedZone("", r.IntN(48)*1800-24*1800))))
+		return
+	case v.Type() == reflect.TypeFor[netip.Addr]():
+		v.Set(reflect.ValueOf(netip.AddrFrom4([4]byte{byte(r.Uint32())})))
+		return
+	case v.Type() == reflect.TypeFor[json.RawMessage]():
+		v.SetBytes([]byte([]string{"null", ` {"a" : [1, "<"]} `, "1.50", "{broken"}[r.IntN(4)]))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(r.IntN(2) == 0)
+	case reflect.Int, reflect.Int8, reflect.Int64:
+		if v.Type() == reflect.TypeFor[level]() {
+			v.SetInt(r.Int64N(4) - r.Int64N(40)/39)
+			return
+		}
+		v.SetInt(int64(r.Uint64()) >> r.IntN(64))
+	case reflect.Uint64:
+		v.SetUint(r.Uint64() >> r.IntN(64))
+	case reflect.Float32:
+		v.SetFloat(float64(math.Float32frombits(r.Uint32())))
+	case reflect.Float64:
+		v.SetFloat([]float64{0, math.Copysign(0, -1), 1, 1e20, 1e21, 1e-6, 9e-7, 1.0 / 3, math.MaxFloat64, math.SmallestNonzeroFloat64, 100, r.NormFloat64(), math.Float64frombits(r.Uint64())}[r.IntN(13)])
+	case reflect.String:
+		v.SetString(texts[r.IntN(len(texts))])
+	case reflect.Pointer:
+		if depth > 0 && r.IntN(3) > 0 {
+			v.Set(reflect.New(v.Type().Elem()))
+			random(r, v.Elem(), depth-1)
+		}
+	case reflect.Slice:
+		if n := r.IntN(4); n < 3 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+			for i := range n {
+				random(r, v.Index(i), depth-1)
+			}
+		}
+	case reflect.Uint8:
+		v.SetUint(uint64(r.Uint32() & 0xff))
+	case reflect.Array:
+		for i := range v.Len() {
+			random(r, v.Index(i), depth-1)
+		}
+	case reflect.Map:
+		if r.IntN(3) > 0 {
+			v.Set(reflect.MakeMap(v.Type()))
+			for range r.IntN(4) {
+				key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+				random(r, key, depth)
+				random(r, value, depth-1)
+				v.SetMapIndex(key, value)
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				random(r, v.Field(i), depth-1)
+			}
+		}
+	}
+}
+
+// TestLikeEncodingJSON writes random values and compares every byte.
+func TestLikeEncodingJSON(t *testing.T) {
+	t.Parallel()
+	e := encoder(t, reflect.TypeFor[everything]())
+	same(t, e, &everything{})
+	for seed := range uint64(3000) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		var value everything
+		random(r, reflect.ValueOf(&value).Elem(), 4)
+		same(t, e, &value)
+	}
+}
+
+func TestRoots(t *testing.T) {
+	t.Parallel()
+	for _, value := range []any{[]Inner{{A: "x"}}, map[string]*Inner{"b": nil, "a": {}}, "text", 5, []string(nil), [0]int{}, struct{}{}, custom{3}, []custom{{1}}, level(2), time.Time{}, json.RawMessage(nil), []level{-1}, math.NaN()} {
+		same(t, encoder(t, reflect.TypeOf(value)), value)
+	}
+}
+
+type node struct {
+	Next *node   `json:"next"`
+	List []*node `json:"list,omitempty"`
+}
+
+func TestCycles(t *testing.T) {
+	t.Parallel()
+	e := encoder(t, reflect.TypeFor[node]())
+	loop := &node{}
+	loop.Next = loop
+	_, err := e.Append(nil, reflect.ValueOf(loop).Elem())
+	require.ErrorContains(t, err, "contains itself")
+	same(t, e, &node{Next: &node{List: []*node{nil, {}}}})
+}
+
+type note struct {
+	ID      int64     `json:"id"`
+	Title   string    `json:"title"`
+	Text    string    `json:"text"`
+	Ratio   float64   `json:"ratio"`
+	Live    bool      `json:"live"`
+	Created time.Time `json:"created"`
+	Author  Inner     `json:"author"`
+	Tags    []string  `json:"tags"`
+}
+
+func notes() []note {
+	notes := make([]note, 50)
+	for i := range notes {
+		notes[i] = note{int64(i), "A title", "Some text that is <not> short, and goes on for a while.", 0.5, true, time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Inner{A: "Ann"}, []string{"a", "b"}}
+	}
+	return notes
+}
+
+func TestAllocatesNothing(t *testing.T) { // not parallel: it counts allocations
+	all := notes()
+	e, v := encoder(t, reflect.TypeFor[[]note]()), reflect.ValueOf(&all).Elem()
+	buffer := make([]byte, 0, 64<<10)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if _, err := e.Append(buffer, v); err != nil {
+			t.Fatal(err)
+		}
+	}))
+}
+
+func BenchmarkFifty(b *testing.B) {
+	all := notes()
+	b.Run("jsonout", func(b *testing.B) {
+		e, v := encoder(b, reflect.TypeFor[[]note]()), reflect.ValueOf(&all).Elem()
+		buffer := make([]byte, 0, 64<<10)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := e.Append(buffer, v); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding-json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := json.Marshal(all); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func FuzzString(f *testing.F) {
+	f.Add("<\u2028\xff\x00\"")
+	f.Fuzz(func(t *testing.T, s string) {
+		want, err := json.Marshal(s)
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(AppendString(nil, s)))
+	})
+}
+
+func FuzzLikeEncodingJSON(f *testing.F) {
+	e := encoder(f, reflect.TypeFor[everything]())
+	f.Add(uint64(1), uint64(2), "text", 1.5)
+	f.Fuzz(func(t *testing.T, a, b uint64, text string, number float64) {
+		var value everything
+		random(rand.New(rand.NewPCG(a, b)), reflect.ValueOf(&value).Elem(), 3)
+		value.String, value.F64, value.QuotedS = text, number, text
+		value.QuotedF = &number
+		value.F32 = float32(number)
+		same(t, e, &value)
+	})
+}
