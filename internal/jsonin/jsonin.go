@@ -1,0 +1,595 @@
+// Package jsonin reads JSON into Go values and accepts nothing that is not
+// exactly what the type says: no unknown or duplicate names, no other case, no
+// null where there is no null, no number that does not fit, nothing missing,
+// nothing after the value. What is wrong with fields is reported all at once.
+//
+// Beneath it is the tokenizer of go-json-experiment/json, which is encoding/json/v2
+// from Go 1.27 on.
+package jsonin
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-215b9b7c/backend/internal/plan"
+)
+
+// SyntaxError says that the text is no JSON, or not JSON that has one meaning.
+type SyntaxError struct {
+	Offset  int64
+	Message string
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Message, e.Offset) }
+
+// FieldsError lists what is wrong with fields.
+type FieldsError struct {
+	Fields []FieldError
+}
+
+// FieldError says what is wrong with one field, without its value.
+type FieldError struct {
+	Pointer string // RFC 6901; "" for the whole
+	Rule    string
+	Message string
+}
+
+func (e *FieldsError) Error() string {
+	return fmt.Sprintf("%d fields are wrong, the first is %s, which %s", len(e.Fields), e.Fields[0].Pointer, e.Fields[0].Message)
+}
+
+const (
+	maxDepth  = 64
+	maxFields = 50 // errors that are reported
+	maxName   = 50 // characters of an unknown name that are repeated
+)
+
+// Decoder reads values of one type. It is safe for concurrent use.
+type Decoder struct {
+	read decode
+}
+
+// Compile returns the decoder for t. If use is not nil, only the fields of the
+// struct t for which it returns true may be there; the others are left alone.
+func Compile(t *plan.Type, use func(*plan.Field) bool) (*Decoder, error) {
+	c := compiler{known: map[*plan.Type]*decode{}}
+	if use != nil {
+		if t.Kind != plan.Struct {
+			return nil, fmt.Errorf("a %s has no fields to choose from", t.Go)
+		}
+		return &Decoder{c.object(t, use)}, nil
+	}
+	return &Decoder{c.compile(t)}, nil
+}
+
+// Decode reads data, which must be one JSON value, into a settable value of the
+// decoder's type. The error is a *[SyntaxError] or a *[FieldsError]; into is then
+// partly filled.
+func (d *Decoder) Decode(data []byte, into reflect.Value) error {
+	s := state{tokens: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return &SyntaxError{Message: "there is nothing"}
+	}
+	if err := d.read(&s, into); err != nil {
+		return syntaxError(err)
+	}
+	if _, err := s.tokens.ReadToken(); err != io.EOF {
+		return &SyntaxError{s.tokens.InputOffset(), "there is something after the value"}
+	}
+	if len(s.wrong) > 0 {
+		return &FieldsError{s.wrong}
+	}
+	return nil
+}
+
+func syntaxError(err error) error {
+	if ours, ok := errors.AsType[*SyntaxError](err); ok {
+		return ours
+	}
+	found := &SyntaxError{Message: "it is not valid JSON"}
+	if theirs, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		found.Offset = theirs.ByteOffset
+		if errors.Is(theirs.Err, jsontext.ErrDuplicateName) {
+			found.Message = "there is a name twice in one object"
+		}
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		found.Message = "it ends too early"
+	}
+	return found
+}
+
+// state is one decoding.
+type state struct {
+	tokens *jsontext.Decoder
+	path   []string
+	depth  int
+	wrong  []FieldError
+}
+
+// decode reads one value into v. It returns only errors after which nothing can
+// be read.
+type decode func(s *state, v reflect.Value) error
+
+// fail notes what is wrong with the value at the current path.
+func (s *state) fail(rule, message string) {
+	if len(s.wrong) == maxFields {
+		return
+	}
+	var pointer strings.Builder
+	for _, name := range s.path {
+		pointer.WriteByte('/')
+		pointer.WriteString(pointerEscaper.Replace(name))
+	}
+	s.wrong = append(s.wrong, FieldError{pointer.String(), rule, message})
+}
+
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
+
+// skip notes what is wrong with the next value and passes over it.
+func (s *state) skip(rule, message string) error {
+	s.fail(rule, message)
+	return s.tokens.SkipValue()
+}
+
+// expect reports whether the next value has a kind; if not, it was passed over.
+func (s *state) expect(kind jsontext.Kind, message string) (bool, error) {
+	switch next := s.tokens.PeekKind(); {
+	case next == kind, kind == 't' && next == 'f':
+		return true, nil
+	case next == 'n':
+		return false, s.skip("null", "must not be null")
+	}
+	return false, s.skip("type", message)
+}
+
+// enter goes one level deeper.
+func (s *state) enter() error {
+	if s.depth++; s.depth > maxDepth {
+		return &SyntaxError{s.tokens.InputOffset(), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
+	}
+	_, err := s.tokens.ReadToken()
+	return err
+}
+
+func (s *state) leave() error {
+	s.depth--
+	_, err := s.tokens.ReadToken()
+	return err
+}
+
+// text reads a string.
+func (s *state) text(message string) (text string, ok bool, err error) {
+	if ok, err := s.expect('"', message); !ok {
+		return "", false, err
+	}
+	token, err := s.tokens.ReadToken()
+	if err != nil {
+		return "", false, err
+	}
+	return token.String(), true, nil
+}
+
+// number reads a number as it is written.
+func (s *state) number(message string) (text string, ok bool, err error) {
+	if ok, err := s.expect('0', message); !ok {
+		return "", false, err
+	}
+	token, err := s.tokens.ReadToken()
+	if err != nil {
+		return "", false, err
+	}
+	return token.String(), true, nil
+}
+
+type compiler struct {
+	known map[*plan.Type]*decode // for recursive types: filled in later
+}
+
+func (c *compiler) compile(t *plan.Type) decode {
+	if known := c.known[t]; known != nil {
+		return func(s *state, v reflect.Value) error { return (*known)(s, v) }
+	}
+	var done decode
+	c.known[t] = &done
+	done = c.byKind(t)
+	return done
+}
+
+func (c *compiler) byKind(t *plan.Type) decode {
+	switch t.Kind {
+	case plan.Bool:
+		return readBool
+	case plan.Int, plan.Duration:
+		return readInt
+	case plan.Uint:
+		return readUint
+	case plan.Float:
+		return readFloat(t.Bits)
+	case plan.String:
+		return readString
+	case plan.Bytes:
+		return readBytes
+	case plan.Time:
+		return readTime
+	case plan.Text:
+		return readText
+	case plan.Raw:
+		return readRaw
+	case plan.Struct:
+		return c.object(t, nil)
+	case plan.Slice:
+		return slice(c.compile(t.Elem))
+	case plan.Array:
+		return array(c.compile(t.Elem), t.Len)
+	case plan.Map:
+		return mapping(c.compile(t.Elem))
+	case plan.Pointer:
+		return pointer(c.compile(t.Elem))
+	case plan.Opt:
+		return optional(c.compile(t.Elem))
+	}
+	panic(fmt.Sprintf("backend: the plan of %s has the kind %d, which is for output only", t.Go, t.Kind))
+}
+
+func readBool(s *state, v reflect.Value) error {
+	if ok, err := s.expect('t', "must be true or false"); !ok {
+		return err
+	}
+	token, err := s.tokens.ReadToken()
+	if err == nil {
+		v.SetBool(token.Bool())
+	}
+	return err
+}
+
+const wantInteger = "must be a whole number"
+
+func readInt(s *state, v reflect.Value) error {
+	text, ok, err := s.number(wantInteger)
+	if !ok {
+		return err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && v.OverflowInt(n):
+		s.fail("range", "is too large or too small")
+	case err != nil:
+		s.fail("type", wantInteger)
+	default:
+		v.SetInt(n)
+	}
+	return nil
+}
+
+func readUint(s *state, v reflect.Value) error {
+	text, ok, err := s.number(wantInteger)
+	if !ok {
+		return err
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && v.OverflowUint(n):
+		s.fail("range", "is too large")
+	case err != nil && text[0] == '-':
+		s.fail("range", "must not be negative")
+	case err != nil:
+		s.fail("type", wantInteger)
+	default:
+		v.SetUint(n)
+	}
+	return nil
+}
+
+func readFloat(bits int) decode {
+	return func(s *state, v reflect.Value) error {
+		text, ok, err := s.number("must be a number")
+		if !ok {
+			return err
+		}
+		f, err := strconv.ParseFloat(text, bits)
+		if err != nil || math.IsInf(f, 0) {
+			s.fail("range", "is too large or too small")
+			return nil
+		}
+		v.SetFloat(f)
+		return nil
+	}
+}
+
+func readString(s *state, v reflect.Value) error {
+	text, ok, err := s.text("must be a string")
+	if ok {
+		v.SetString(text)
+	}
+	return err
+}
+
+func readBytes(s *state, v reflect.Value) error {
+	text, ok, err := s.text("must be a string in base64")
+	if !ok {
+		return err
+	}
+	data, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") {
+		s.fail("format", "must be base64")
+		return nil
+	}
+	v.SetBytes(data)
+	return nil
+}
+
+func readTime(s *state, v reflect.Value) error {
+	text, ok, err := s.text("must be a time such as 2006-01-02T15:04:05Z")
+	if !ok {
+		return err
+	}
+	var t time.Time
+	if err := t.UnmarshalText([]byte(text)); err != nil { // strictly RFC 3339
+		s.fail("format", "must be a time such as 2006-01-02T15:04:05Z")
+		return nil
+	}
+	v.Set(reflect.ValueOf(t))
+	return nil
+}
+
+// readText leaves the text to the type. Its error may hold the value, so it is
+// not shown.
+func readText(s *state, v reflect.Value) error {
+	text, ok, err := s.text("must be a string")
+	if !ok {
+		return err
+	}
+	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+		s.fail("format", "is not valid")
+	}
+	return nil
+}
+
+func readRaw(s *state, v reflect.Value) error {
+	value, err := s.tokens.ReadValue()
+	if err != nil {
+		return err
+	}
+	if s.depth+nesting(value) > maxDepth {
+		return &SyntaxError{s.tokens.InputOffset(), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
+	}
+	v.Set(reflect.ValueOf(json.RawMessage(bytes.Clone(value))))
+	return nil
+}
+
+// nesting returns how deeply a valid JSON value is nested.
+func nesting(value []byte) (deepest int) {
+	depth, inString := 0, false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
+}
+
+func slice(element decode) decode {
+	return func(s *state, v reflect.Value) error {
+		if ok, err := s.expect('[', "must be a list"); !ok {
+			return err
+		}
+		if err := s.enter(); err != nil {
+			return err
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		for i := 0; s.tokens.PeekKind() != ']'; i++ {
+			v.Grow(1)
+			v.SetLen(i + 1)
+			v.Index(i).SetZero()
+			s.path = append(s.path, strconv.Itoa(i))
+			if err := element(s, v.Index(i)); err != nil {
+				return err
+			}
+			s.path = s.path[:len(s.path)-1]
+		}
+		return s.leave()
+	}
+}
+
+func array(element decode, length int) decode {
+	message := fmt.Sprintf("must be a list of %d", length)
+	return func(s *state, v reflect.Value) error {
+		if ok, err := s.expect('[', message); !ok {
+			return err
+		}
+		if err := s.enter(); err != nil {
+			return err
+		}
+		n := 0
+		for ; s.tokens.PeekKind() != ']'; n++ {
+			if n >= length {
+				if err := s.tokens.SkipValue(); err != nil {
+					return err
+				}
+				continue
+			}
+			s.path = append(s.path, strconv.Itoa(n))
+			if err := element(s, v.Index(n)); err != nil {
+				return err
+			}
+			s.path = s.path[:len(s.path)-1]
+		}
+		if n != length {
+			s.fail("len", message)
+		}
+		return s.leave()
+	}
+}
+
+func mapping(element decode) decode {
+	return func(s *state, v reflect.Value) error {
+		if ok, err := s.expect('{', "must be an object"); !ok {
+			return err
+		}
+		if err := s.enter(); err != nil {
+			return err
+		}
+		v.Set(reflect.MakeMap(v.Type()))
+		for s.tokens.PeekKind() != '}' {
+			token, err := s.tokens.ReadToken()
+			if err != nil {
+				return err
+			}
+			name := token.String()
+			value := reflect.New(v.Type().Elem()).Elem()
+			s.path = append(s.path, name)
+			if err := element(s, value); err != nil {
+				return err
+			}
+			s.path = s.path[:len(s.path)-1]
+			v.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), value)
+		}
+		return s.leave()
+	}
+}
+
+func pointer(element decode) decode {
+	return func(s *state, v reflect.Value) error {
+		if s.tokens.PeekKind() == 'n' {
+			v.SetZero()
+			return s.tokens.SkipValue()
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+		return element(s, v.Elem())
+	}
+}
+
+func optional(element decode) decode {
+	return func(s *state, v reflect.Value) error {
+		v.SetZero()
+		v.Field(plan.OptPresent).SetBool(true)
+		if s.tokens.PeekKind() == 'n' {
+			v.Field(plan.OptNull).SetBool(true)
+			return s.tokens.SkipValue()
+		}
+		return element(s, v.Field(plan.OptValue))
+	}
+}
+
+// member is a field of an object.
+type member struct {
+	name     string
+	index    []int
+	read     decode
+	required bool
+}
+
+func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
+	var members []member
+	byName := map[string]int{}
+	for _, field := range t.Fields {
+		if use != nil && !use(field) {
+			continue
+		}
+		read := c.compile(field.Type)
+		if field.Quoted {
+			read = quoted(read, field.Type)
+		}
+		byName[field.Name] = len(members)
+		members = append(members, member{field.Name, field.Index, read, field.Required})
+	}
+	return func(s *state, v reflect.Value) error {
+		if ok, err := s.expect('{', "must be an object"); !ok {
+			return err
+		}
+		if err := s.enter(); err != nil {
+			return err
+		}
+		seen := make([]bool, len(members))
+		for s.tokens.PeekKind() != '}' {
+			token, err := s.tokens.ReadToken()
+			if err != nil {
+				return err
+			}
+			if err := s.member(token.String(), members, byName, seen, v); err != nil {
+				return err
+			}
+		}
+		for i, m := range members {
+			if m.required && !seen[i] {
+				s.path = append(s.path, m.name)
+				s.fail("required", "is missing")
+				s.path = s.path[:len(s.path)-1]
+			}
+		}
+		return s.leave()
+	}
+}
+
+// member reads the value of the member with a name.
+func (s *state) member(name string, members []member, byName map[string]int, seen []bool, v reflect.Value) error {
+	i, known := byName[name]
+	if !known {
+		if runes := []rune(name); len(runes) > maxName {
+			name = string(runes[:maxName]) + "…"
+		}
+	}
+	s.path = append(s.path, name)
+	defer func() { s.path = s.path[:len(s.path)-1] }()
+	if !known {
+		return s.skip("unknown", "is not a field of this request")
+	}
+	seen[i] = true
+	return members[i].read(s, v.FieldByIndex(members[i].index))
+}
+
+// quoted reads a value that is written inside a string, by the option string of
+// encoding/json, which has an effect on booleans, numbers and strings only.
+func quoted(read decode, t *plan.Type) decode {
+	if t.Kind == plan.Pointer {
+		t = t.Elem
+	}
+	switch t.Kind {
+	case plan.Bool, plan.Int, plan.Uint, plan.Float, plan.String, plan.Duration:
+	default:
+		return read
+	}
+	return func(s *state, v reflect.Value) error {
+		if s.tokens.PeekKind() == 'n' {
+			return read(s, v)
+		}
+		text, ok, err := s.text("must be in quotes")
+		if !ok {
+			return err
+		}
+		inner := state{tokens: jsontext.NewDecoder(strings.NewReader(text)), path: s.path}
+		err = read(&inner, v)
+		if err == nil {
+			_, err = inner.tokens.ReadToken()
+		}
+		switch {
+		case err != io.EOF || inner.tokens.StackDepth() > 0 || strings.TrimSpace(text) != text:
+			s.fail("type", "must be in quotes")
+		case len(inner.wrong) > 0:
+			s.wrong = append(s.wrong, inner.wrong...)
+		}
+		return nil
+	}
+}
