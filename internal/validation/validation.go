@@ -1,0 +1,194 @@
+// Package validation checks values by the validate tags of
+// github.com/go-playground/validator, and says what is wrong with each field in
+// a sentence.
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/go-playground/validator/v10"
+
+	"github.com/seed-215b9b7c/backend/internal/plan"
+)
+
+// FieldError says what is wrong with one field, without its value.
+type FieldError struct {
+	Pointer string // RFC 6901
+	Rule    string
+	Message string
+}
+
+// Validator checks values of one type. It is safe for concurrent use.
+type Validator struct {
+	validate *validator.Validate // nil: there is nothing to check
+}
+
+// Compile returns the validator for the struct t and all that it holds. A tag
+// that cannot be read is an error that names it.
+func Compile(t *plan.Type) (*Validator, error) {
+	var structs []*plan.Type
+	var opts []any
+	tagged := walk(t, map[*plan.Type]bool{}, &structs, &opts)
+	if !tagged {
+		return &Validator{}, nil
+	}
+	v := &Validator{validate: validator.New(validator.WithRequiredStructEnabled())}
+	v.validate.RegisterTagNameFunc(wireName)
+	if len(opts) > 0 {
+		v.validate.RegisterCustomTypeFunc(optional, opts...)
+	}
+	var wrong []error
+	for _, s := range structs {
+		wrong = append(wrong, v.parse(s))
+	}
+	return v, errors.Join(wrong...)
+}
+
+// walk finds the structs and Opts in t and reports whether any field has a tag.
+func walk(t *plan.Type, seen map[*plan.Type]bool, structs *[]*plan.Type, opts *[]any) (tagged bool) {
+	if t == nil || seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind {
+	case plan.Struct:
+		*structs = append(*structs, t)
+	case plan.Opt:
+		*opts = append(*opts, reflect.Zero(t.Go).Interface())
+	}
+	tagged = walk(t.Elem, seen, structs, opts)
+	for _, field := range t.Fields {
+		below := walk(field.Type, seen, structs, opts)
+		tagged = tagged || below || field.Validate != ""
+	}
+	return tagged
+}
+
+// wireName makes validator report fields by their names on the wire.
+func wireName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	switch {
+	case name != "" && name != "-":
+		return name
+	case f.Anonymous:
+		return embedded
+	}
+	return f.Name
+}
+
+// embedded stands for an embedded struct, which has no name on the wire.
+const embedded = "\x00"
+
+// optional shows validator the value of an Opt, or nothing.
+func optional(v reflect.Value) any {
+	if v.Field(plan.OptPresent).Bool() && !v.Field(plan.OptNull).Bool() {
+		return v.Field(plan.OptValue).Interface()
+	}
+	return nil
+}
+
+// parse makes validator read the tags of a struct now. It panics on those that
+// it does not know.
+func (v *Validator) parse(s *plan.Type) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: its validate tags: %v", s.Go, p)
+		}
+	}()
+	_ = v.validate.Struct(reflect.New(s.Go).Interface()) // what is wrong with the zero value is no matter
+	return nil
+}
+
+// Validate returns everything that is wrong with value, a struct or a pointer to
+// one.
+func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
+	if v.validate == nil {
+		return nil
+	}
+	err := v.validate.StructCtx(ctx, value)
+	if err == nil {
+		return nil
+	}
+	found, ok := errors.AsType[validator.ValidationErrors](err)
+	if !ok {
+		return []FieldError{{Rule: "valid", Message: "cannot be checked"}}
+	}
+	fields := make([]FieldError, len(found))
+	for i, e := range found {
+		fields[i] = FieldError{pointer(e), e.Tag(), sentence(e)}
+	}
+	return fields
+}
+
+var index = regexp.MustCompile(`\[([^\]]*)\]`)
+
+// pointer turns validator's "Note.author.tags[0]" into "/author/tags/0".
+func pointer(e validator.FieldError) string {
+	var b strings.Builder
+	for _, part := range strings.Split(e.Namespace(), ".")[1:] {
+		name, rest, _ := strings.Cut(part, "[")
+		if name == embedded {
+			continue
+		}
+		b.WriteByte('/')
+		b.WriteString(escaper.Replace(name))
+		if rest == "" {
+			continue
+		}
+		for _, m := range index.FindAllStringSubmatch("["+rest, -1) {
+			b.WriteByte('/')
+			b.WriteString(escaper.Replace(m[1]))
+		}
+	}
+	return b.String()
+}
+
+var escaper = strings.NewReplacer("~", "~0", "/", "~1")
+
+// sentences are what is said of a rule; %s is its parameter. Rules that count
+// say what by the kind of the field.
+var sentences = map[string]string{
+	"required": "is missing", "email": "must be an e-mail address", "url": "must be a URL", "http_url": "must be an http or https URL", "uri": "must be a URI",
+	"uuid": "must be a UUID", "uuid4": "must be a UUID", "ip": "must be an IP address", "ipv4": "must be an IPv4 address", "ipv6": "must be an IPv6 address",
+	"hostname": "must be a host name", "alpha": "may have letters only", "alphanum": "may have letters and digits only", "numeric": "must be a number",
+	"lowercase": "must be in lower case", "uppercase": "must be in upper case", "ascii": "may have ASCII characters only", "unique": "must not have anything twice",
+	"oneof": "must be one of %s", "eq": "must be %s", "ne": "must not be %s", "eqfield": "must be the same as %s", "nefield": "must not be the same as %s",
+	"startswith": "must begin with %s", "endswith": "must end with %s", "contains": "must contain %s", "excludes": "must not contain %s",
+	"gtfield": "must be greater than %s", "ltfield": "must be less than %s", "gtefield": "must not be less than %s", "ltefield": "must not be greater than %s",
+	"datetime": "must be a time like %s",
+}
+
+// counted are the rules about size, for numbers and for what is counted.
+var counted = map[string][2]string{
+	"min": {"must be at least %s", "must have at least %s %s"}, "gte": {"must be at least %s", "must have at least %s %s"},
+	"max": {"must be at most %s", "may have at most %s %s"}, "lte": {"must be at most %s", "may have at most %s %s"},
+	"gt": {"must be more than %s", "must have more than %s %s"}, "lt": {"must be less than %s", "must have less than %s %s"},
+	"len": {"must be %s", "must have exactly %s %s"},
+}
+
+func sentence(e validator.FieldError) string {
+	if forms, ok := counted[e.Tag()]; ok {
+		switch e.Kind() {
+		case reflect.String:
+			return fmt.Sprintf(forms[1], e.Param(), "characters")
+		case reflect.Slice, reflect.Array, reflect.Map:
+			return fmt.Sprintf(forms[1], e.Param(), "items")
+		}
+		return fmt.Sprintf(forms[0], e.Param())
+	}
+	switch text, ok := sentences[e.Tag()]; {
+	case !ok && strings.HasPrefix(e.Tag(), "required"):
+		return "is missing"
+	case !ok:
+		return "breaks the rule " + e.Tag()
+	case strings.Contains(text, "%s"):
+		return fmt.Sprintf(text, strings.Join(strings.Fields(e.Param()), ", "))
+	default:
+		return text
+	}
+}
