@@ -49,9 +49,12 @@ type MigrationStatus struct {
 	Pending []string
 }
 
-// migrationLine separates the migrations of programs from those that this
-// package may bring for tables of its own, so that their versions never clash.
-const migrationLine = "app"
+// Lines separate the migrations of programs from those that this package brings
+// for tables of its own (migrate_own.go), so that their versions never clash.
+const (
+	programLine = "app"
+	packageLine = "backend"
+)
 
 // Migrate brings the database to the newest version: it runs each file of fsys
 // that has not been run yet, once, in the order of their versions, and with
@@ -78,6 +81,8 @@ const migrationLine = "app"
 //   - A file that was edited after it had been run is an error that names it,
 //     and nothing is run. So is a file that is gone, unless it is newer than all
 //     there are: an older program may start on a newer database.
+//   - Tables that this package needs for itself are made as well; their names
+//     begin with backend_.
 //   - A file older than the newest one run is run too: branches are merged
 //     in any order.
 //
@@ -86,13 +91,24 @@ const migrationLine = "app"
 // need a direct connection.
 func (db *DB) Migrate(ctx context.Context, fsys fs.FS, code ...Migration) error {
 	return db.migrating(ctx, fsys, code, func(m *migrator) error {
-		for _, step := range m.steps {
-			if err := m.up(ctx, step); err != nil {
-				return fmt.Errorf("migrate %s: %w", step.name, err)
-			}
+		if err := m.upAll(ctx); err != nil {
+			return err
 		}
-		return nil
+		m.line, m.steps = packageLine, packageSteps()
+		if err := m.load(ctx); err != nil {
+			return err
+		}
+		return m.upAll(ctx)
 	})
+}
+
+func (m *migrator) upAll(ctx context.Context) error {
+	for _, step := range m.steps {
+		if err := m.up(ctx, step); err != nil {
+			return fmt.Errorf("migrate %s: %w", step.name, err)
+		}
+	}
+	return nil
 }
 
 // MigrateDown undoes the migrations whose version is above version, newest
@@ -197,6 +213,7 @@ type step struct {
 // migrator runs steps on one connection, which holds the lock.
 type migrator struct {
 	db    *DB
+	line  string
 	steps []*step
 	rows  map[int64]*migrationRow
 	lease *lease
@@ -213,7 +230,7 @@ func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 			return nil, fmt.Errorf("migrate: %w", err)
 		}
 	}
-	m := &migrator{db: db}
+	m := &migrator{db: db, line: programLine}
 	for _, file := range files {
 		m.steps = append(m.steps, &step{
 			version: file.Version, name: file.Name, checksum: file.Checksum,
@@ -353,7 +370,7 @@ func (m *migrator) load(ctx context.Context) error {
 			return err
 		}
 		rows, err := All[*migrationRow](ctx, m.db,
-			"SELECT version, name, checksum, state, done, at FROM backend_migrations WHERE line = ?", migrationLine)
+			"SELECT version, name, checksum, state, done, at FROM backend_migrations WHERE line = ?", m.line)
 		for _, row := range rows {
 			m.rows[row.Version] = row
 		}

@@ -69,19 +69,19 @@ func (m *migrator) appliedMeanwhile(ctx context.Context, s *step) (bool, error) 
 	if m.db.engine != SQLite {
 		return false, nil
 	}
-	n, err := One[int](ctx, m.db, "SELECT COUNT(*) FROM backend_migrations WHERE line = ? AND version = ?", migrationLine, s.version)
+	n, err := One[int](ctx, m.db, "SELECT COUNT(*) FROM backend_migrations WHERE line = ? AND version = ?", m.line, s.version)
 	return n > 0, err
 }
 
 func (m *migrator) insert(ctx context.Context, s *step, state, checksum string, done int) error {
 	_, err := m.db.Exec(ctx, "INSERT INTO backend_migrations (line, version, name, checksum, state, done, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		migrationLine, s.version, s.name, checksum, state, done, time.Now())
+		m.line, s.version, s.name, checksum, state, done, time.Now())
 	return err
 }
 
 func (m *migrator) update(ctx context.Context, s *step, state, checksum string, done int) error {
 	_, err := m.db.Exec(ctx, "UPDATE backend_migrations SET state = ?, checksum = ?, done = ?, at = ? WHERE line = ? AND version = ?",
-		state, checksum, done, time.Now(), migrationLine, s.version)
+		state, checksum, done, time.Now(), m.line, s.version)
 	return err
 }
 
@@ -100,7 +100,7 @@ func (m *migrator) upInPieces(ctx context.Context, s *step, row *migrationRow) e
 		row = &migrationRow{State: migrationStopped}
 	}
 	if row.State == migrationRunning {
-		return cutOff(s, row)
+		return m.cutOff(s, row)
 	}
 	for done := row.Done; done < len(s.up); done++ {
 		if err := m.piece(ctx, s, done); err != nil {
@@ -143,8 +143,8 @@ func (m *migrator) piece(ctx context.Context, s *step, done int) error {
 
 // cutOff says what to do about a statement of which nobody knows whether it
 // took effect.
-func cutOff(s *step, row *migrationRow) error {
-	where := fmt.Sprintf("WHERE line = '%s' AND version = %d", migrationLine, s.version)
+func (m *migrator) cutOff(s *step, row *migrationRow) error {
+	where := fmt.Sprintf("WHERE line = '%s' AND version = %d", m.line, s.version)
 	return fmt.Errorf("the program was cut off while it ran statement %d of %d, which is\n%s\n"+
 		"Look whether it took effect. If it did not, run\n"+
 		"UPDATE backend_migrations SET state = '%s' %s\n"+
@@ -161,7 +161,7 @@ func (m *migrator) down(ctx context.Context, s *step) error {
 		return errors.New("it stopped halfway; migrate up first")
 	}
 	forget := func(ctx context.Context) error {
-		result, err := m.db.Exec(ctx, "DELETE FROM backend_migrations WHERE line = ? AND version = ?", migrationLine, s.version)
+		result, err := m.db.Exec(ctx, "DELETE FROM backend_migrations WHERE line = ? AND version = ?", m.line, s.version)
 		if err != nil {
 			return err
 		}
@@ -193,7 +193,7 @@ func (m *migrator) downInPieces(ctx context.Context, s *step, forget func(contex
 		}
 		if err != nil {
 			return fmt.Errorf("statement %d of %d: %w\nThe statements before it took effect. Run this and those after it by hand, and then\n"+
-				"DELETE FROM backend_migrations WHERE line = '%s' AND version = %d", i+1, len(s.down), err, migrationLine, s.version)
+				"DELETE FROM backend_migrations WHERE line = '%s' AND version = %d", i+1, len(s.down), err, m.line, s.version)
 		}
 	}
 	return m.tx(ctx, forget)

@@ -190,6 +190,9 @@ type operationOptions struct {
 	since   time.Time // deprecated; zero: not
 	sunset  time.Time
 	key     keyUse
+	cache   time.Duration
+
+	requireMatch bool
 }
 
 // rate is how often something may happen.
@@ -251,7 +254,7 @@ func Tx(mode TxMode) Option {
 			o.fault("Tx: mode %d is not known", mode)
 			return
 		}
-		o.options.noTx, o.options.tx = mode == NoTx, mode
+		o.options.txSet, o.options.noTx, o.options.tx = true, mode == NoTx, mode
 		if mode == NoTx {
 			o.options.tx = ReadWrite
 		}
@@ -299,6 +302,30 @@ func Status(code int) Option {
 			o.fault("Status(%d) is no success", code)
 		}
 		o.options.status = code
+	})
+}
+
+// Cache lets answers be kept for a time: by everybody if nobody is signed in, and
+// else by the caller only. The default is not at all for callers who are signed
+// in, and to ask each time for others.
+func Cache(maxAge time.Duration) Option {
+	return optionFunc(func(o *Operation) {
+		if maxAge <= 0 || o.kind != isQuery {
+			o.fault("Cache(%v) takes a positive duration, and is for queries", maxAge)
+		}
+		o.options.cache = maxAge
+	})
+}
+
+// RequireIfMatch makes a mutation over REST refuse requests that do not say in
+// If-Match which version they change, so that nobody overwrites what somebody
+// else wrote in between.
+func RequireIfMatch() Option {
+	return optionFunc(func(o *Operation) {
+		if o.kind != isMutation {
+			o.fault("RequireIfMatch is for mutations")
+		}
+		o.options.requireMatch = true
 	})
 }
 

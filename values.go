@@ -1,8 +1,10 @@
 package backend
 
 import (
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 )
 
@@ -28,6 +30,23 @@ func (id *ID) UnmarshalText(text []byte) error {
 	}
 	*id = ID(n)
 	return nil
+}
+
+// Value stores it as an integer.
+func (id ID) Value() (driver.Value, error) { return int64(id), nil }
+
+// Scan reads it from an integer column, or one that has integers as text.
+func (id *ID) Scan(src any) error {
+	switch v := src.(type) {
+	case int64:
+		*id = ID(v)
+		return nil
+	case string:
+		return id.UnmarshalText([]byte(v))
+	case []byte:
+		return id.UnmarshalText(v)
+	}
+	return fmt.Errorf("a %T is no backend.ID", src)
 }
 
 // Opt is an input that may be absent, null or a value, for changes that say

@@ -179,7 +179,12 @@ func (s *state) text(message string) (text string, ok bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	return token.String(), true, nil
+	text = token.String()
+	if strings.IndexByte(text, 0) >= 0 { // which PostgreSQL cannot store
+		s.fail("format", "must not have NUL characters")
+		return "", false, nil
+	}
+	return text, true, nil
 }
 
 // number reads a number as it is written.

@@ -1,0 +1,292 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/gcra"
+	"github.com/seed-215b9b7c/backend/internal/jsonout"
+	"github.com/seed-215b9b7c/backend/internal/validation"
+)
+
+// This file is the registry of operations, and the one way that every call
+// takes, whatever door it came through. Doors decode and encode; whatever a call
+// must not get around is here.
+
+// Logic is the application's logic: its operations, and what is done around
+// them. Doors such as [Logic.REST] serve it.
+//
+// Every call takes the same way, by every door:
+//
+//	authenticate → rate limit → access → decode → validate → Allow → idempotency → transaction{ function } → after commit → encode
+//
+// It is safe for concurrent use once all operations were added.
+type Logic struct {
+	db   *DB
+	auth Authenticator
+
+	mu     sync.Mutex
+	ops    []*registered
+	byName map[string]*registered
+	served bool // a door was made
+
+	secret secret
+
+	flights  sync.Mutex
+	inFlight map[string]bool // idempotency keys of calls that run
+}
+
+// NewLogic returns a Logic without operations. db is where the transactions of
+// operations are; with nil, operations run outside of any unless they ask for
+// one, which panics then. auth says who calls; with nil nobody is ever signed
+// in.
+func NewLogic(db *DB, auth Authenticator) *Logic {
+	return &Logic{db: db, auth: auth, byName: map[string]*registered{}, inFlight: map[string]bool{}}
+}
+
+// registered is an operation with what this Logic has compiled for it.
+type registered struct {
+	*Operation
+	validator *validation.Validator
+	encode    jsonout.Encoder
+	limiter   *gcra.Limiter // nil: no limit
+	inTx      bool
+	stats     operationStats
+}
+
+// Add adds operations. It panics if something makes no sense, with everything
+// that is wrong with any of them. All operations are added before the first
+// door is made.
+func (l *Logic) Add(operations ...*Operation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.served {
+		panic("backend: Logic.Add after a door was made: add all operations first")
+	}
+	var wrong []string
+	for _, o := range operations {
+		if o == nil {
+			wrong = append(wrong, "an operation is nil")
+			continue
+		}
+		r := l.register(o)
+		if err := o.report(); err != nil {
+			wrong = append(wrong, err.Error())
+		} else if other := l.byName[o.name]; other != nil {
+			wrong = append(wrong, fmt.Sprintf("%s %q, registered at %s:\n\tits name is taken by the %s registered at %s",
+				o.kind, o.name, o.place, other.kind, other.place))
+		} else if err := r.compile(l.db); err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s %q, registered at %s:\n\t%s", o.kind, o.name, o.place, strings.ReplaceAll(err.Error(), "\n", "\n\t")))
+		} else {
+			l.byName[o.name] = r
+			l.ops = append(l.ops, r)
+		}
+	}
+	if len(wrong) > 0 {
+		panic("backend: " + strings.Join(wrong, "\n"))
+	}
+}
+
+func (l *Logic) register(o *Operation) *registered { return &registered{Operation: o} }
+
+// compile makes what calls need, so that they need not look at types.
+func (r *registered) compile(db *DB) error {
+	var errs [2]error
+	r.validator, errs[0] = validation.Compile(r.inPlan)
+	r.encode, errs[1] = jsonout.Compile(r.outPlan)
+	if limit := r.options.limit; limit.requests > 0 {
+		r.limiter = gcra.New(limit.period/time.Duration(limit.requests), limit.requests)
+	}
+	r.inTx = !r.options.noTx && db != nil
+	if db == nil && (r.options.txSet && !r.options.noTx || r.options.key != keyIgnored) {
+		return errors.New("it needs a transaction, and NewLogic was given no database")
+	}
+	return errors.Join(errs[:]...)
+}
+
+// doorCall is one call as a door hands it over.
+type doorCall struct {
+	op      *registered
+	request *http.Request
+	// decode fills a *In from the request. It runs only for callers who may
+	// call.
+	decode func(in any) error
+	// before runs in the transaction before the function; nil: nothing does.
+	before func(ctx context.Context) error
+	// mode overrides the transaction's mode, for before; usually the
+	// operation's own.
+	mode TxMode
+	key  string // the Idempotency-Key, if the door has such a thing
+}
+
+// callResult is what became of a call.
+type callResult struct {
+	out      any // a *Out
+	caller   Caller
+	replayed bool // it is the answer of an earlier call
+}
+
+// call is the one way of every call.
+func (l *Logic) call(ctx context.Context, c doorCall) (result callResult, err error) {
+	done := c.op.stats.begin()
+	finished := false
+	defer func() { done(finished, err) }()
+
+	ctx, cancel := context.WithTimeout(ctx, c.op.options.timeout)
+	defer cancel()
+	ctx, in, err := l.admit(ctx, c)
+	if err == nil {
+		result.caller = CallerFrom(ctx)
+		ctx = context.WithValue(ctx, callingKey{}, calling{l, c.op})
+		result.out, result.replayed, err = l.run(ctx, c, in)
+	}
+	finished = true
+	return result, err
+}
+
+// admit does everything before the function: it returns the input of a call
+// that may be made, with a context that has its caller.
+func (l *Logic) admit(ctx context.Context, c doorCall) (context.Context, any, error) {
+	caller, err := l.authenticate(ctx, c.request)
+	if err != nil {
+		return ctx, nil, err
+	}
+	ctx = WithCaller(ctx, caller)
+	if err := c.op.limitRate(ctx, caller); err != nil {
+		return ctx, nil, err
+	}
+	if err := c.op.access.check(ctx, caller); err != nil {
+		return ctx, nil, logDenial(ctx, c.op, caller, err)
+	}
+	in := c.op.newIn()
+	if err := c.decode(in); err != nil {
+		return ctx, nil, err
+	}
+	if err := c.op.validate(ctx, in); err != nil {
+		return ctx, nil, err
+	}
+	for _, allow := range c.op.options.allow {
+		if err := allow(ctx, in); err != nil {
+			return ctx, nil, logDenial(ctx, c.op, caller, err)
+		}
+	}
+	return ctx, in, nil
+}
+
+// authenticate asks the authenticator. What it cannot find out is an error,
+// never nobody.
+func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, error) {
+	if l.auth == nil {
+		return Caller{}, nil
+	}
+	return l.auth.Authenticate(ctx, r)
+}
+
+func (r *registered) limitRate(ctx context.Context, caller Caller) error {
+	if r.limiter == nil {
+		return nil
+	}
+	key := []byte("account " + caller.ID)
+	if !caller.SignedIn() {
+		address := rateKey(ClientIP(ctx))
+		key = append([]byte("address "), address[:]...)
+	}
+	if wait, ok := r.limiter.Allow(key, time.Now()); !ok {
+		return &Error{Code: RateLimited, RetryAfter: wait}
+	}
+	return nil
+}
+
+// logDenial logs that a rule refused a caller, under the name that OWASP's logging
+// vocabulary has for it, and returns err.
+func logDenial(ctx context.Context, op *registered, caller Caller, err error) error {
+	switch CodeOf(err) {
+	case Unauthenticated, Forbidden, NotFound:
+		loggerFrom(ctx).LogAttrs(ctx, slog.LevelWarn, "authz_fail",
+			slog.String("operation", op.name), slog.String("account", caller.ID), slog.String("request_id", RequestIDFrom(ctx)))
+	}
+	return err
+}
+
+// loggerFrom returns the logger of the access log that the request has passed.
+func loggerFrom(ctx context.Context) *slog.Logger {
+	if x := exchangeFrom(ctx); x != nil && x.logger != nil {
+		return x.logger
+	}
+	return slog.Default()
+}
+
+// validate checks the input by its tags and then by its own method.
+func (r *registered) validate(ctx context.Context, in any) error {
+	if fields := r.validator.Validate(ctx, in); len(fields) > 0 {
+		e := &Error{Code: Invalid}
+		for _, field := range fields {
+			e.Fields = append(e.Fields, FieldError(field))
+		}
+		return e
+	}
+	if own, ok := in.(interface{ Validate(context.Context) error }); ok {
+		return invalid(own.Validate(ctx))
+	}
+	return nil
+}
+
+// invalid makes an error of a Validate method Invalid unless it says otherwise.
+// Its text was written for the client.
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ours := errors.AsType[*Error](err); ours || CodeOf(err) != Internal {
+		return err
+	}
+	return (&Error{Code: Invalid, Message: err.Error()}).Wrap(err)
+}
+
+// run calls the function, in its transaction if it has one, or finds the answer
+// that it gave before.
+func (l *Logic) run(ctx context.Context, c doorCall, in any) (out any, replayed bool, err error) {
+	if err := c.op.checkKey(c.key); err != nil {
+		return nil, false, err
+	}
+	steps := []func(ctx context.Context) error{}
+	if c.before != nil {
+		steps = append(steps, c.before)
+	}
+	var keyed *keyed
+	if c.op.options.key != keyIgnored && c.key != "" {
+		if keyed, err = l.keyedCall(ctx, c.op, c.key, in); err != nil {
+			return nil, false, err
+		}
+		leave, err := l.enter(keyed.id)
+		if err != nil {
+			return nil, false, err
+		}
+		defer leave()
+	}
+	call := func(ctx context.Context) error {
+		for _, step := range steps {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		out, err = c.op.run(ctx, in)
+		return err
+	}
+	switch {
+	case !c.op.inTx:
+		err = call(ctx)
+	case keyed == nil:
+		err = l.db.Tx(ctx, call, c.mode)
+	default:
+		err = l.db.Tx(ctx, func(ctx context.Context) error { return keyed.once(ctx, call, &out) }, c.mode)
+		replayed = err == nil && !keyed.fresh
+	}
+	return out, replayed, err
+}

@@ -1,0 +1,74 @@
+package backend
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+)
+
+// This file has the migrations of the package's own tables. A step that was
+// released is never changed; a change is a new step.
+
+func packageSteps() []*step {
+	steps := []Migration{
+		{Version: 1, Name: "backend_secrets", Up: createSecrets},
+		{Version: 2, Name: "backend_idempotency_keys", Up: createIdempotencyKeys},
+	}
+	all := make([]*step, len(steps))
+	for i := range steps {
+		all[i] = &step{version: steps[i].Version, name: steps[i].Name, code: &steps[i]}
+	}
+	return all
+}
+
+// binaryType returns what the engine calls a column of bytes.
+func (e Engine) binaryType() string {
+	switch e {
+	case Postgres:
+		return "BYTEA"
+	case MySQL:
+		return "LONGBLOB"
+	}
+	return "BLOB"
+}
+
+// timeType returns what the engine calls a column of times with microseconds.
+// MySQL's TIMESTAMP ends in 2038, and may change by itself.
+func (e Engine) timeType() string {
+	switch e {
+	case Postgres:
+		return "TIMESTAMPTZ"
+	case MySQL:
+		return "DATETIME(6)"
+	}
+	return "TIMESTAMP"
+}
+
+// createSecrets makes the table of what the processes of a program share and
+// nobody else may know, and the key that cursors are signed with.
+func createSecrets(ctx context.Context, db *DB) error {
+	_, err := db.Exec(ctx, UnsafeSQL(fmt.Sprintf(
+		"CREATE TABLE IF NOT EXISTS backend_secrets (name VARCHAR(50) PRIMARY KEY, secret %s NOT NULL)", db.engine.binaryType())))
+	if err != nil {
+		return err
+	}
+	known, err := Maybe[int](ctx, db, "SELECT 1 FROM backend_secrets WHERE name = 'cursor'")
+	if err != nil || known != nil {
+		return err // MySQL: a first try stopped after this
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret) // never fails
+	_, err = db.Exec(ctx, "INSERT INTO backend_secrets (name, secret) VALUES ('cursor', ?)", secret)
+	return err
+}
+
+// createIdempotencyKeys makes the table of [Idempotent].
+func createIdempotencyKeys(ctx context.Context, db *DB) error {
+	_, err := db.Exec(ctx, UnsafeSQL(fmt.Sprintf(`CREATE TABLE IF NOT EXISTS backend_idempotency_keys (
+	id VARCHAR(64) PRIMARY KEY,
+	input VARCHAR(64) NOT NULL,
+	output %s,
+	expires_at %s NOT NULL
+)`, db.engine.binaryType(), db.engine.timeType())))
+	return err
+}

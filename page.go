@@ -1,0 +1,173 @@
+package backend
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// This file is about lists that come in pages.
+
+// Page is a list that goes on: an output of queries. Next is empty on the last
+// page; over REST it is also a Link header with rel="next".
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  Cursor `json:"next,omitempty"`
+}
+
+func (p Page[T]) next() Cursor { return p.Next }
+
+// nextCursor returns the cursor of a *Page, and "" for anything else.
+func nextCursor(out any) Cursor {
+	if page, ok := out.(interface{ next() Cursor }); ok {
+		return page.next()
+	}
+	return ""
+}
+
+// Cursor says where a page ends, for clients to send back unread: it is signed,
+// so that one that was made up or belongs to another operation is refused. What
+// is in it can be read by anybody who decodes it.
+//
+// A field of this type in the input of a query takes what the last page's Next
+// was:
+//
+//	type NotesInput struct {
+//		After backend.Cursor `json:"after,omitempty"`
+//	}
+//
+//	func (a *App) Notes(ctx context.Context, in NotesInput) (backend.Page[Note], error) {
+//		last := int64(math.MaxInt64)
+//		if err := in.After.Read(ctx, &last); err != nil {
+//			return backend.Page[Note]{}, err
+//		}
+//		notes, err := backend.All[Note](ctx, a.db, "SELECT * FROM notes WHERE id < ? ORDER BY id DESC LIMIT 50", last)
+//		if err != nil {
+//			return backend.Page[Note]{}, err
+//		}
+//		return backend.NewPage(ctx, notes, 50, func(n Note) []any { return []any{n.ID} })
+//	}
+type Cursor string
+
+// NewPage returns a page of items that were read with a limit. If there are as
+// many as the limit, there may be more, and the cursor holds what position says
+// of the last one. Items that are nil become an empty list.
+func NewPage[T any](ctx context.Context, items []T, limit int, position func(last T) []any) (Page[T], error) {
+	page := Page[T]{Items: items}
+	if items == nil {
+		page.Items = []T{}
+	}
+	if limit < 1 || len(items) < limit {
+		return page, nil
+	}
+	var err error
+	page.Next, err = NewCursor(ctx, position(items[len(items)-1])...)
+	return page, err
+}
+
+// NewCursor returns a cursor that holds values, which must be possible to write
+// as JSON. ctx is that of the operation, which signs it; outside of operations,
+// as in tests, any can read it.
+func NewCursor(ctx context.Context, values ...any) (Cursor, error) {
+	text, err := json.Marshal(values)
+	if err != nil {
+		return "", fmt.Errorf("cursor: %w", err)
+	}
+	mac, err := cursorMAC(ctx, text)
+	if err != nil {
+		return "", err
+	}
+	return Cursor(base64.RawURLEncoding.EncodeToString(append(mac, text...))), nil
+}
+
+const cursorMACLength = 16
+
+// Read puts the values into what the pointers point to. An empty cursor leaves
+// them as they are. One that was not made by the same operation is [Malformed].
+func (c Cursor) Read(ctx context.Context, into ...any) error {
+	if c == "" {
+		return nil
+	}
+	refused := &Error{Code: Malformed, Message: "The cursor is not one of this list; begin with the first page."}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(string(c))
+	if err != nil || len(data) < cursorMACLength {
+		return refused
+	}
+	text := data[cursorMACLength:]
+	mac, err := cursorMAC(ctx, text)
+	if err != nil {
+		return err
+	}
+	if !hmac.Equal(mac, data[:cursorMACLength]) {
+		return refused
+	}
+	var values []json.RawMessage
+	if err := json.Unmarshal(text, &values); err != nil || len(values) != len(into) {
+		return refused
+	}
+	for i, value := range values {
+		if err := json.Unmarshal(value, into[i]); err != nil {
+			return refused.Wrap(err)
+		}
+	}
+	return nil
+}
+
+// calling is what the context of an operation's function has of the call.
+type calling struct {
+	logic *Logic
+	op    *registered
+}
+
+type callingKey struct{}
+
+// cursorMAC signs a cursor for the operation of ctx.
+func cursorMAC(ctx context.Context, text []byte) ([]byte, error) {
+	var key []byte
+	name := ""
+	if c, ok := ctx.Value(callingKey{}).(calling); ok {
+		var err error
+		if key, err = c.logic.secret.read(ctx, c.logic.db); err != nil {
+			return nil, err
+		}
+		name = c.op.name
+	}
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "cursor %s %s", name, text)
+	return mac.Sum(nil)[:cursorMACLength], nil
+}
+
+// secret is the key that a Logic signs with: the database's, so that all
+// processes have the same, or one of its own if it has no database.
+type secret struct {
+	mu  sync.Mutex
+	key []byte
+}
+
+func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key != nil {
+		return s.key, nil
+	}
+	if db == nil {
+		s.key = make([]byte, 32)
+		rand.Read(s.key) // never fails
+		return s.key, nil
+	}
+	key, err := One[[]byte](ctx, db, "SELECT secret FROM backend_secrets WHERE name = 'cursor'")
+	if errors.Is(err, sql.ErrNoRows) || err != nil && CodeOf(err) == Internal {
+		return nil, fmt.Errorf("the database has no secret to sign cursors with; call DB.Migrate before serving: %w", err)
+	}
+	if err == nil {
+		s.key = key
+	}
+	return key, err
+}
