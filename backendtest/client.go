@@ -1,0 +1,208 @@
+package backendtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/seed-215b9b7c/backend"
+)
+
+// Client uses a handler as a browser or an API client of the same origin would:
+// over a real connection, keeping cookies, and with the headers that browsers
+// send, so that cross-origin protection stays on in tests. It does not follow
+// redirects. It is safe for concurrent use.
+type Client struct {
+	// URL is where the handler is served, without a slash at the end.
+	URL string
+
+	t      testing.TB
+	client *http.Client
+	header http.Header
+}
+
+// NewClient serves a handler for the length of a test and returns a client of
+// it.
+func NewClient(t testing.TB, handler http.Handler) *Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := server.Client()
+	client.Jar = jar
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{
+		URL: server.URL, t: t, client: client,
+		header: http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {server.URL}},
+	}
+}
+
+// With returns a client of the same handler, with the same cookies, that sends
+// a header with every request; an empty value removes one.
+func (c *Client) With(name, value string) *Client {
+	other := *c
+	other.header = c.header.Clone()
+	other.header.Set(name, value)
+	if value == "" {
+		other.header.Del(name)
+	}
+	return &other
+}
+
+// Response is what came back.
+type Response struct {
+	*http.Response
+	// Body is the whole body.
+	Body []byte
+
+	t testing.TB
+}
+
+// Do sends a request. The body may be nil, a string or []byte, which is sent as
+// it is; [url.Values], which is sent as a form; or anything else, which is sent
+// as JSON. A path begins with a slash.
+func (c *Client) Do(method, path string, body any) *Response {
+	c.t.Helper()
+	reader, contentType := c.body(body)
+	request, err := http.NewRequestWithContext(c.t.Context(), method, c.URL+path, reader)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	for name, values := range c.header {
+		request.Header[name] = values
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.t.Fatalf("%s %s: the response was cut short: %v", method, path, err)
+	}
+	return &Response{response, text, c.t}
+}
+
+// Get, Post, Patch and Delete are [Client.Do] with the method they are named
+// after.
+func (c *Client) Get(path string) *Response { c.t.Helper(); return c.Do(http.MethodGet, path, nil) }
+
+// Post sends a POST; see [Client.Do].
+func (c *Client) Post(path string, body any) *Response {
+	c.t.Helper()
+	return c.Do(http.MethodPost, path, body)
+}
+
+// Patch sends a PATCH; see [Client.Do].
+func (c *Client) Patch(path string, body any) *Response {
+	c.t.Helper()
+	return c.Do(http.MethodPatch, path, body)
+}
+
+// Delete sends a DELETE; see [Client.Do].
+func (c *Client) Delete(path string) *Response {
+	c.t.Helper()
+	return c.Do(http.MethodDelete, path, nil)
+}
+
+func (c *Client) body(body any) (io.Reader, string) {
+	switch body := body.(type) {
+	case nil:
+		return nil, ""
+	case string:
+		return strings.NewReader(body), "application/json"
+	case []byte:
+		return bytes.NewReader(body), "application/json"
+	case url.Values:
+		return strings.NewReader(body.Encode()), "application/x-www-form-urlencoded"
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return bytes.NewReader(text), "application/json"
+}
+
+// Expect fails the test unless the status is the one given. It returns the
+// response.
+func (r *Response) Expect(status int) *Response {
+	r.t.Helper()
+	if r.StatusCode != status {
+		r.t.Fatalf("%s %s: want %d, got %d: %s", r.Request.Method, r.Request.URL.Path, status, r.StatusCode, r.Body)
+	}
+	return r
+}
+
+// JSON decodes the body into the value that into points to.
+func (r *Response) JSON(into any) *Response {
+	r.t.Helper()
+	if err := json.Unmarshal(r.Body, into); err != nil {
+		r.t.Fatalf("%s %s: the body is not the JSON that was expected: %v: %s", r.Request.Method, r.Request.URL.Path, err, r.Body)
+	}
+	return r
+}
+
+// Problem is an error as [backend.WriteError] writes it (RFC 9457).
+type Problem struct {
+	Status    int                  `json:"status"`
+	Code      string               `json:"code"`
+	Detail    string               `json:"detail"`
+	RequestID string               `json:"requestId"`
+	Errors    []backend.FieldError `json:"errors"`
+}
+
+// Problem decodes the body of an error.
+func (r *Response) Problem() Problem {
+	r.t.Helper()
+	if got := r.Header.Get("Content-Type"); got != "application/problem+json" {
+		r.t.Fatalf("%s %s: the response is no problem but %d %s: %s", r.Request.Method, r.Request.URL.Path, r.StatusCode, got, r.Body)
+	}
+	var problem Problem
+	r.JSON(&problem)
+	return problem
+}
+
+// callerHeader names the caller for [Callers].
+const callerHeader = "Backendtest-Caller"
+
+// Callers is an authenticator for tests: each request has the caller that its
+// client was given by [Client.As], or nobody. It stands in for the program's
+// own in backend.NewLogic. It believes what a request says of itself, so it must
+// never serve anybody but tests.
+type Callers struct{}
+
+// Authenticate returns the caller that [Client.As] has named.
+func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
+	var caller backend.Caller
+	text := r.Header.Get(callerHeader)
+	if text == "" {
+		return caller, nil
+	}
+	if err := json.Unmarshal([]byte(text), &caller); err != nil {
+		return backend.Caller{}, backend.Errorf(backend.Unauthenticated, "The caller cannot be read.")
+	}
+	return caller, nil
+}
+
+// As returns a client of the same handler whose requests are made by caller, if
+// the program under test authenticates with [Callers].
+func (c *Client) As(caller backend.Caller) *Client {
+	text, err := json.Marshal(caller)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return c.With(callerHeader, string(text))
+}

@@ -1,0 +1,285 @@
+package backend_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+)
+
+func noop(context.Context, backend.None) (backend.None, error) { return backend.None{}, nil }
+
+func TestAddReportsEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	type bad struct {
+		Func func() `json:"func"`
+		Age  int    `json:"age" validate:"nonsense"`
+	}
+	text := panicText(func() {
+		backend.NewLogic(nil, nil).Add(
+			nil,
+			backend.Query("Upper", backend.Public, noop),
+			backend.Query("noAccess", nil, noop),
+			backend.Query("badInput", backend.Public, func(context.Context, bad) (chan int, error) { return nil, nil }),
+			backend.Query[backend.None, backend.None]("noFunction", backend.Public, nil),
+			backend.Query("writes", backend.Public, noop, backend.Tx(backend.ReadWrite), backend.Idempotent(backend.Accepted)),
+			backend.Query("scalar", backend.Public, func(context.Context, int) (int, error) { return 0, nil }),
+			backend.Mutation("allow", backend.Public, noop, backend.Allow(func(context.Context, bad) error { return nil })),
+			backend.Mutation("limits", backend.Public, noop, backend.Deadline(-1), backend.BodyLimit(0), backend.Limit(0, 0), backend.Status(404), backend.Deprecated(time.Time{}, time.Time{}), nil, backend.Cache(time.Second)),
+			backend.Mutation("noDatabase", backend.Public, noop, backend.Tx(backend.Serializable)),
+			backend.Query("twice", backend.Public, noop),
+			backend.Query("twice", backend.Public, noop),
+		)
+	})
+	require.True(t, strings.HasPrefix(text, "backend: "), text)
+	for _, want := range []string{
+		"an operation is nil", `query "Upper"`, "lower-case letter", "say who may call it", "backend_test.bad.Func: a func() is not supported", "its output: chan int: a chan int is not supported",
+		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations", "its input is a int; it must be a struct",
+		"Allow takes a function of a backend_test.bad, and the operation takes a backend.None",
+		"Deadline(-1ns) must be positive", "BodyLimit(0)", "Limit: ", "Status(404)", "Deprecated needs", "an option is nil", "Cache(1s)",
+		`mutation "noDatabase"`, "NewLogic was given no database", "its name is taken by the query registered at",
+	} {
+		require.Contains(t, text, want)
+	}
+	require.Equal(t, 11, strings.Count(text, "logic_test.go:"), "each of ten names its place, and the last one both:\n%s", text)
+}
+
+func TestBadValidateTag(t *testing.T) {
+	t.Parallel()
+	type bad struct {
+		Age int `json:"age" validate:"nonsense"`
+	}
+	text := panicText(func() {
+		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, func(context.Context, bad) (int, error) { return 0, nil }))
+	})
+	require.Contains(t, text, "nonsense")
+}
+
+func TestRESTReportsRoutes(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		ID   int            `json:"id"`
+		Deep map[string]int `json:"deep"`
+	}
+	f := func(context.Context, input) (int, error) { return 0, nil }
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Query("a", backend.Public, f, backend.Route("GET /a/{id}")),
+		backend.Query("b", backend.Public, noop, backend.Route("POST /b"), backend.Route("GET /b/{x}"), backend.Route("/b")),
+		backend.Mutation("c", backend.Public, noop, backend.Route("GET /c")),
+		backend.Mutation("hidden", backend.Public, noop, backend.Route("nonsense"), backend.Except("rest")),
+	)
+	text := panicText(func() { logic.REST() })
+	for _, want := range []string{
+		"field Deep: a map[string]int has no form as text", "a query cannot have the method POST", "the input has no field for {x}", "a route is a method and a path",
+		"a mutation cannot have the method GET", "logic_test.go:",
+	} {
+		require.Contains(t, text, want)
+	}
+	require.NotContains(t, text, "hidden")
+	require.Contains(t, panicText(func() { logic.Add(backend.Query("late", backend.Public, noop)) }), "after a door was made")
+}
+
+func TestRoutesAppearInTheRouter(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("a", backend.Public, noop, backend.Route("GET /a")), backend.Mutation("b", backend.Public, noop, backend.Route("POST /a"), backend.Route("PUT /b")))
+	r := backend.NewRouter()
+	r.Mount("/api", logic.REST())
+	var got []string
+	for _, route := range r.Routes() {
+		got = append(got, route.Pattern)
+		require.Contains(t, route.Place, "logic_test.go:")
+	}
+	require.ElementsMatch(t, []string{"GET /api/a", "POST /api/a", "PUT /api/b"}, got)
+}
+
+// call calls an operation without input over REST.
+func call(logic *backend.Logic, method, path string, edit func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	if edit != nil {
+		edit(r)
+	}
+	w := httptest.NewRecorder()
+	logic.REST().ServeHTTP(w, r)
+	return w
+}
+
+func TestAccessRules(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	nobody, ann := backend.Caller{}, backend.Caller{ID: "ann", Roles: []string{"admin"}, Scopes: []string{"notes"}, At: now.Add(-time.Minute)}
+	never := backend.AccessFunc("never", func(context.Context, backend.Caller) error { return backend.Errorf(backend.Forbidden, "Never.") })
+	for name, test := range map[string]struct {
+		rule        backend.Access
+		nobody, ann int
+	}{
+		"public":     {backend.Public, 204, 204},
+		"signed in":  {backend.SignedIn, 401, 204},
+		"role":       {backend.Role("admin"), 401, 204},
+		"other role": {backend.Role("owner"), 401, 403},
+		"scope":      {backend.Scope("notes"), 401, 204},
+		"no scope":   {backend.Scope("other"), 401, 403},
+		"fresh":      {backend.Fresh(time.Hour), 401, 204},
+		"stale":      {backend.Fresh(time.Second), 401, 401},
+		"any":        {backend.AnyOf(never, backend.Role("admin")), 401, 204},
+		"none":       {backend.AnyOf(never, backend.Role("owner")), 401, 403},
+		"all":        {backend.AllOf(backend.SignedIn, backend.Scope("notes")), 401, 204},
+		"not all":    {backend.AllOf(backend.SignedIn, never), 401, 403},
+		"function":   {never, 403, 403},
+	} {
+		for caller, status := range map[*backend.Caller]int{&nobody: test.nobody, &ann: test.ann} {
+			logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return *caller, nil }))
+			logic.Add(backend.Query("q", test.rule, noop, backend.Route("GET /")))
+			require.Equal(t, status, call(logic, "GET", "/", nil).Code, "%s for %q", name, caller.ID)
+		}
+	}
+	require.Equal(t, "(signed in and (role a or scope b))", backend.AllOf(backend.SignedIn, backend.AnyOf(backend.Role("a"), backend.Scope("b"))).String())
+	for _, wrong := range []func(){
+		func() { backend.Role("") }, func() { backend.Fresh(0) }, func() { backend.AnyOf() }, func() { backend.AllOf(nil) }, func() { backend.AccessFunc("", nil) },
+	} {
+		require.Contains(t, panicText(wrong), "backend: ")
+	}
+}
+
+type authenticatorFunc func() (backend.Caller, error)
+
+func (f authenticatorFunc) Authenticate(context.Context, *http.Request) (backend.Caller, error) {
+	return f()
+}
+
+// An authenticator that cannot tell is an error, never nobody.
+func TestAuthenticatorFails(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{}, backend.Errorf(backend.Unavailable, "Down.") }))
+	logic.Add(backend.Query("q", backend.Public, noop, backend.Route("GET /")))
+	require.Equal(t, 503, call(logic, "GET", "/", nil).Code)
+}
+
+func TestAllowAndOrder(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		N int `json:"n" validate:"max=5"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("GET /"),
+		backend.Allow(func(_ context.Context, in input) error {
+			if in.N > 3 {
+				return backend.Errorf(backend.Forbidden, "Too many for you.")
+			}
+			return nil
+		})))
+	require.Equal(t, 204, call(logic, "GET", "/?n=3", nil).Code)
+	require.Equal(t, 403, call(logic, "GET", "/?n=4", nil).Code)
+	require.Equal(t, 422, call(logic, "GET", "/?n=6", nil).Code)
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	since, sunset := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Query("old", backend.Public, func(context.Context, backend.None) (int, error) { return 5, nil }, backend.Route("GET /old"), backend.Deprecated(since, sunset), backend.Cache(time.Minute)),
+		backend.Mutation("accepted", backend.Public, func(context.Context, backend.None) (int, error) { return 5, nil }, backend.Route("POST /accepted"), backend.Status(202)),
+		backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(2, time.Hour)),
+	)
+	w := call(logic, "GET", "/old", nil)
+	require.Equal(t, "5", w.Body.String())
+	require.Equal(t, "@1767225600", w.Header().Get("Deprecation")) // RFC 9745
+	require.Equal(t, "Fri, 01 Jan 2027 00:00:00 GMT", w.Header().Get("Sunset"))
+	require.Equal(t, "public, max-age=60", w.Header().Get("Cache-Control"))
+	require.Equal(t, 202, call(logic, "POST", "/accepted", nil).Code)
+	require.Equal(t, 204, call(logic, "GET", "/limited", nil).Code)
+	require.Equal(t, 204, call(logic, "GET", "/limited", nil).Code)
+	w = call(logic, "GET", "/limited", nil)
+	require.Equal(t, 429, w.Code)
+	require.NotEmpty(t, w.Header().Get("Retry-After"))
+}
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type input struct {
+			Fail bool `json:"fail"`
+		}
+		logic := backend.NewLogic(nil, nil)
+		logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in input) (backend.None, error) {
+			time.Sleep(100 * time.Microsecond)
+			if in.Fail {
+				return backend.None{}, errors.New("no")
+			}
+			return backend.None{}, nil
+		}, backend.Route("GET /")))
+		for _, query := range []string{"?fail=false", "?fail=true", "?fail=x"} {
+			call(logic, "GET", "/"+query, nil)
+		}
+		stats := logic.Stats()
+		require.Len(t, stats, 1)
+		require.Equal(t, map[backend.Code]int64{backend.Internal: 1, backend.Invalid: 1}, stats[0].Failed)
+		require.EqualValues(t, 3, stats[0].Calls)
+		require.Zero(t, stats[0].Running)
+		require.Equal(t, 200*time.Microsecond, stats[0].Time)
+		require.EqualValues(t, 1, stats[0].Latency[0], "the refused one took no time")
+		require.EqualValues(t, 2, stats[0].Latency[1], "100 µs are between 64 and 128")
+		require.Equal(t, 128*time.Microsecond, backend.LatencyBound(1))
+	})
+}
+
+func TestCursor(t *testing.T) {
+	t.Parallel()
+	cursor, err := backend.NewCursor(t.Context(), 5, "x")
+	require.NoError(t, err)
+	var n int
+	var s string
+	require.NoError(t, cursor.Read(t.Context(), &n, &s))
+	require.Equal(t, 5, n)
+	require.Equal(t, "x", s)
+	require.Equal(t, backend.Malformed, backend.CodeOf(cursor.Read(t.Context(), &n)))
+	for i := range cursor {
+		changed := []byte(cursor)
+		changed[i] ^= 1
+		require.Equal(t, backend.Malformed, backend.CodeOf(backend.Cursor(changed).Read(t.Context(), &n, &s)), "byte %d", i)
+	}
+	require.NoError(t, backend.Cursor("").Read(t.Context(), &n))
+	_, err = backend.NewCursor(t.Context(), func() {})
+	require.Error(t, err)
+	page, err := backend.NewPage(t.Context(), []int(nil), 5, nil)
+	require.NoError(t, err)
+	text, err := json.Marshal(page)
+	require.NoError(t, err)
+	require.Equal(t, `{"items":[]}`, string(text))
+}
+
+func TestOptAndID(t *testing.T) {
+	t.Parallel()
+	type both struct {
+		ID  backend.ID          `json:"id"`
+		Opt backend.Opt[string] `json:"opt,omitzero"`
+	}
+	for text, want := range map[string]both{
+		`{"id":"9223372036854775807"}`: {ID: 1<<63 - 1},
+		`{"id":"-1","opt":null}`:       {ID: -1, Opt: backend.Opt[string]{Present: true, Null: true}},
+		`{"id":"0","opt":"x"}`:         {Opt: backend.Some("x")},
+	} {
+		var got both
+		require.NoError(t, json.Unmarshal([]byte(text), &got))
+		require.Equal(t, want, got)
+		back, err := json.Marshal(got)
+		require.NoError(t, err)
+		require.Equal(t, text, string(back))
+	}
+	var id backend.ID
+	for _, text := range []string{"", "x", "01", "+1", "1.0", "9223372036854775808", " 1"} {
+		require.Error(t, id.UnmarshalText([]byte(text)), text)
+	}
+	require.Equal(t, "x", backend.Some("x").Or("y"))
+	require.Equal(t, "y", backend.Opt[string]{Present: true, Null: true}.Or("y"))
+}
