@@ -35,6 +35,7 @@ type Logic struct {
 	ops    []*registered
 	byName map[string]*registered
 	served bool // a door was made
+	rest   *restDoor
 
 	secret secret
 

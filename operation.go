@@ -94,6 +94,9 @@ func newOperation[In, Out any](kind operationKind, name string, access Access, f
 		newIn: func() any { return new(In) },
 		run: func(ctx context.Context, in any) (any, error) {
 			out, err := f(ctx, *in.(*In))
+			if page, ok := any(&out).(interface{ fill() }); ok {
+				page.fill()
+			}
 			return &out, err
 		},
 	}

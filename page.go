@@ -24,6 +24,13 @@ type Page[T any] struct {
 
 func (p Page[T]) next() Cursor { return p.Next }
 
+// fill makes a nil list an empty one, so that it is never null on the wire.
+func (p *Page[T]) fill() {
+	if p.Items == nil {
+		p.Items = []T{}
+	}
+}
+
 // nextCursor returns the cursor of a *Page, and "" for anything else.
 func nextCursor(out any) Cursor {
 	if page, ok := out.(interface{ next() Cursor }); ok {
@@ -61,9 +68,7 @@ type Cursor string
 // of the last one. Items that are nil become an empty list.
 func NewPage[T any](ctx context.Context, items []T, limit int, position func(last T) []any) (Page[T], error) {
 	page := Page[T]{Items: items}
-	if items == nil {
-		page.Items = []T{}
-	}
+	page.fill()
 	if limit < 1 || len(items) < limit {
 		return page, nil
 	}

@@ -61,6 +61,7 @@ func (l *Logic) REST() http.Handler {
 	defer l.mu.Unlock()
 	l.served = true
 	door := &restDoor{logic: l, router: NewRouter()}
+	l.rest = door
 	var wrong []error
 	for _, op := range l.ops {
 		if !op.offeredBy("rest") {
@@ -111,14 +112,16 @@ type restRoute struct {
 	path    string
 	names   []string // of the path's parameters
 
-	params  []restParam
-	query   map[string]int // query parameter → index in params
-	body    *jsonin.Decoder
-	bodyAt  *plan.Field // the field that is the body, or nil: the body's fields are fields of the input
-	cursor  string      // query parameter of the page's cursor
-	status  int
-	created *restRoute // the GET route of what a POST creates
-	current *restRoute // the GET route of the same path
+	params []restParam
+	query  map[string]int // query parameter → index in params
+	body   *jsonin.Decoder
+	bodyAt *plan.Field // the field that is the body, or nil: the body's fields are fields of the input
+
+	bodyFields []*plan.Field // those fields of the input
+	cursor     string        // query parameter of the page's cursor
+	status     int
+	created    *restRoute // the GET route of what a POST creates
+	current    *restRoute // the GET route of the same path
 }
 
 // restParam is a field that is text in the request.
@@ -235,6 +238,11 @@ func (r *restRoute) compileBody(fields map[*plan.Field]bool) (err error) {
 	case r.bodyAt != nil:
 		r.body, err = jsonin.Compile(r.bodyAt.Type, nil)
 	case len(fields) > 0:
+		for _, field := range r.op.inPlan.Fields {
+			if fields[field] {
+				r.bodyFields = append(r.bodyFields, field)
+			}
+		}
 		r.body, err = jsonin.Compile(r.op.inPlan, func(f *plan.Field) bool { return fields[f] })
 	}
 	return err

@@ -1,0 +1,144 @@
+package backend
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/seed-215b9b7c/backend/internal/openapi"
+)
+
+// This file describes the REST door in OpenAPI. The schemas are made by
+// internal/openapi.
+
+// OpenAPIConfig says what operations do not say about themselves.
+type OpenAPIConfig struct {
+	// Title is the API's name. Defaults to "API".
+	Title string
+	// Version is the version of the API, not of OpenAPI. Defaults to "1".
+	Version string
+	// Description is a text in Markdown.
+	Description string
+	// License is the SPDX identifier of the API's licence, such as "MIT".
+	License string
+	// ServerURL is where the API is, if clients find the description elsewhere:
+	// "https://api.example.com". Defaults to the origin of the description. The
+	// prefix at which the door is mounted is appended.
+	ServerURL string
+	// Bearer says that callers authenticate with a token in the header
+	// Authorization, and Cookie the name of a cookie that they may authenticate
+	// with.
+	Bearer bool
+	Cookie string
+}
+
+// OpenAPI returns a handler that serves the description of [Logic.REST] as OpenAPI
+// 3.1.0 in JSON. The door must be made first. Parameters, bodies and their
+// constraints come from the types and validate tags of the operations, texts
+// from [Doc] and the tags doc and example.
+//
+//	r.Mount("/api", logic.REST())
+//	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
+func (l *Logic) OpenAPI(config OpenAPIConfig) http.Handler {
+	l.mu.Lock()
+	door := l.rest
+	l.mu.Unlock()
+	if door == nil {
+		panic("backend: Logic.OpenAPI: make the door with Logic.REST first")
+	}
+	// The door knows its prefix once it is mounted, which may be later.
+	text := sync.OnceValues(func() ([]byte, error) {
+		document := door.describe(config)
+		return json.MarshalIndent(document, "", "  ")
+	})
+	return HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		body, err := text()
+		if err != nil {
+			return err
+		}
+		tag := etag(nil, body)
+		w.Header().Set("ETag", tag)
+		if matches(r.Header.Values("If-None-Match"), tag, false) {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+		w.Header()["Content-Type"] = jsonType
+		_, err = w.Write(body)
+		return err
+	})
+}
+
+// describe returns the whole description.
+func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
+	document := openapi.New(openapi.Info{
+		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
+		Server: cmp.Or(strings.TrimSuffix(config.ServerURL, "/")+d.prefix, "/"), Bearer: config.Bearer, Cookie: config.Cookie,
+	})
+	for _, route := range d.routes {
+		document.Add(route.describe())
+	}
+	return document
+}
+
+// describe returns what OpenAPI wants to know of a route.
+func (r *restRoute) describe() openapi.Operation {
+	op := r.op
+	summary, description, _ := strings.Cut(op.options.doc, "\n")
+	described := openapi.Operation{
+		ID: r.operationID(), Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
+		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.options.tags,
+		Deprecated: !op.options.since.IsZero(), Secured: op.access != Public, Access: op.access.String(),
+		Status: r.status, Located: r.created != nil,
+	}
+	if r.status != http.StatusNoContent {
+		described.Out = op.outPlan
+	}
+	for _, param := range r.params {
+		described.Params = append(described.Params, openapi.Param{Place: param.place, Name: param.name, Field: param.field})
+	}
+	switch {
+	case r.bodyAt != nil:
+		described.Body = r.bodyAt.Type
+	case r.body != nil:
+		described.Body, described.BodyFields = op.inPlan, r.bodyFields
+	}
+	if op.options.key != keyIgnored {
+		described.Key, described.KeyRequired = true, op.options.key == keyRequired
+	}
+	if op.kind == isMutation && (r.current != nil || op.options.requireMatch) {
+		described.Match, described.MatchRequired = true, op.options.requireMatch
+	}
+	return described
+}
+
+// inWords returns a name like createNote as a text: "Create note".
+func inWords(name string) string {
+	var b strings.Builder
+	for i, c := range name {
+		switch {
+		case i == 0:
+			c = unicode.ToUpper(c)
+		case unicode.IsUpper(c):
+			b.WriteByte(' ')
+			c = unicode.ToLower(c)
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// operationID is the operation's name, with the method if it has several routes.
+func (r *restRoute) operationID() string {
+	if len(r.op.options.routes) < 2 {
+		return r.op.name
+	}
+	i := slices.Index(r.op.options.routes, r.pattern)
+	if i == 0 {
+		return r.op.name
+	}
+	return r.op.name + string(rune('1'+i))
+}
