@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -181,12 +182,49 @@ func (l *Logic) admit(ctx context.Context, c doorCall) (context.Context, any, er
 }
 
 // authenticate asks the authenticator. What it cannot find out is an error,
-// never nobody.
+// never nobody. A call from inside the program has its caller already.
 func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, error) {
-	if l.auth == nil {
+	switch {
+	case r == nil:
+		return CallerFrom(ctx), nil
+	case l.auth == nil:
 		return Caller{}, nil
 	}
 	return l.auth.Authenticate(ctx, r)
+}
+
+// Authenticate returns a context with the caller of a request, as the
+// Authenticator has it: for handlers beside the doors, such as pages, that use
+// [Call].
+func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
+	caller, err := l.authenticate(r.Context(), r)
+	return WithCaller(r.Context(), caller), err
+}
+
+// Call calls an operation from inside the program, such as from a page or a job,
+// the same way as doors do: the access rule for the caller in ctx
+// ([Logic.Authenticate], [WithCaller]), rate limit, validation, transaction. In
+// and Out must be those that the operation was registered with:
+//
+//	note, err := backend.Call[Note](ctx, logic, "createNote", CreateNote{Title: title})
+//
+// Calling what is not there, or with other types, is an [Internal] error.
+func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out Out, err error) {
+	op := l.byName[name]
+	if op == nil {
+		return out, fmt.Errorf("call %s: there is no such operation", name)
+	}
+	if inType, outType := reflect.TypeFor[In](), reflect.TypeFor[Out](); inType != op.in || outType != op.out {
+		return out, fmt.Errorf("call %s: it takes a %s and returns a %s, not %s and %s", name, op.in, op.out, inType, outType)
+	}
+	result, err := l.call(ctx, doorCall{op: op, mode: op.options.tx, decode: func(into any) error {
+		*into.(*In) = in
+		return nil
+	}})
+	if err != nil {
+		return out, err
+	}
+	return *result.out.(*Out), nil
 }
 
 func (r *registered) limitRate(ctx context.Context, caller Caller) error {

@@ -6,8 +6,9 @@
 // ADDR says where to listen, 127.0.0.1:8080 if it is not set, and DATABASE_URL
 // where the notes are, sqlite:notes.db if it is not set.
 //
-// This file wires the program together. The application is in notes.go; its two
-// doors are api.go and page.go.
+// This file wires the program together. The application is in notes.go; the page
+// is in page.go, and the API needs no code of its own. It is described by
+// /openapi.json.
 package main
 
 import (
@@ -43,17 +44,40 @@ func run(ctx context.Context) error {
 		return err
 	}
 	health := backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})
-	return backend.Serve(ctx, routes(&App{db}, health), backend.ServerConfig{Addr: os.Getenv("ADDR"), Health: health})
+	return backend.Serve(ctx, routes(db, health), backend.ServerConfig{Addr: os.Getenv("ADDR"), Health: health})
+}
+
+// operations registers the application. Everybody may do everything: there are
+// no accounts yet.
+func operations(db *backend.DB) *backend.Logic {
+	app := &App{db}
+	tag := backend.Tags("notes")
+	logic := backend.NewLogic(db, nil)
+	logic.Add(
+		backend.Query("notes", backend.Public, app.Notes, backend.Route("GET /notes"), tag,
+			backend.Doc("List notes\nThe newest first, those whose title or text holds a text.")),
+		backend.Query("note", backend.Public, app.Note, backend.Route("GET /notes/{id}"), tag,
+			backend.Doc("Get a note")),
+		backend.Mutation("createNote", backend.Public, app.CreateNote, backend.Route("POST /notes"), tag,
+			backend.Doc("Write a note"), backend.Idempotent(backend.Accepted)),
+		backend.Mutation("updateNote", backend.Public, app.UpdateNote, backend.Route("PATCH /notes/{id}"), tag,
+			backend.Doc("Change a note\nFields that are left out stay as they are.")),
+		backend.Mutation("deleteNote", backend.Public, app.DeleteNote, backend.Route("DELETE /notes/{id}"), tag,
+			backend.Doc("Delete a note")),
+	)
+	return logic
 }
 
 // routes returns the whole program as a handler. What watches over it stands
 // beside the stack, so that it answers when the stack is full, and unlogged.
 // Everything else goes through the stack, even paths that no router would take.
-func routes(app *App, health *backend.Health) http.Handler {
+func routes(db *backend.DB, health *backend.Health) http.Handler {
+	logic := operations(db)
 	r := backend.NewRouter()
 	r.Use(backend.Stack(backend.StackConfig{}))
-	app.API(r.Group("/api"))
-	app.Pages(r)
+	r.Mount("/api", logic.REST())
+	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes", License: "MIT"}))
+	(&Pages{logic}).Add(r)
 
 	watch := backend.NewRouter()
 	watch.Handle("GET /healthz", health.Live())

@@ -27,7 +27,7 @@ func start(t *testing.T, test func(t *testing.T, c client)) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
 		require.NoError(t, db.Migrate(t.Context(), migrations))
-		server := httptest.NewServer(routes(&App{db}, backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})))
+		server := httptest.NewServer(routes(db, backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})))
 		t.Cleanup(server.Close)
 		test(t, client{t, server.URL})
 	})
@@ -101,10 +101,10 @@ func TestSearch(t *testing.T) {
 		} {
 			response, text := c.do("GET", "/api/notes?search="+url.QueryEscape(search), "", "")
 			require.Equal(t, http.StatusOK, response.StatusCode)
-			var notes []Note
+			var notes backend.Page[Note]
 			require.NoError(t, json.Unmarshal([]byte(text), &notes))
 			titles := []string{}
-			for _, note := range notes {
+			for _, note := range notes.Items {
 				titles = append(titles, note.Title)
 			}
 			require.Equal(t, want, titles, search)
@@ -123,9 +123,9 @@ func TestBadInput(t *testing.T) {
 			"blank title":    {"application/json", `{"title":" "}`, 422, "/title"},
 			"long title":     {"application/json", `{"title":` + quote(strings.Repeat("ä", 201)) + `}`, 422, "/title"},
 			"long text":      {"application/json", `{"title":"a","text":` + quote(strings.Repeat("ä", 10_001)) + `}`, 422, "/text"},
-			"NUL":            {"application/json", `{"title":"a\u0000b"}`, 422, ""},
-			"unknown field":  {"application/json", `{"title":"a","owner":"b"}`, 400, ""},
-			"wrong type":     {"application/json", `{"title":1}`, 400, ""},
+			"NUL":            {"application/json", `{"title":"a\u0000b"}`, 422, "/title"},
+			"unknown field":  {"application/json", `{"title":"a","owner":"b"}`, 422, "/owner"},
+			"wrong type":     {"application/json", `{"title":1}`, 422, "/title"},
 			"two values":     {"application/json", `{"title":"a"}{}`, 400, ""},
 			"not JSON":       {"application/json", `title=a`, 400, ""},
 			"empty":          {"application/json", ``, 400, ""},
@@ -145,7 +145,7 @@ func TestBadInput(t *testing.T) {
 			}
 		}
 		_, text := c.do("GET", "/api/notes", "", "")
-		require.Equal(t, "[]\n", text, "nothing was stored")
+		require.Equal(t, `{"items":[]}`, text, "nothing was stored")
 
 		long := strings.Repeat("ä", 200)
 		require.Equal(t, long, c.json("POST", "/api/notes", `{"title":`+quote(long)+`}`, http.StatusCreated)["title"])
@@ -174,7 +174,7 @@ func TestPage(t *testing.T) {
 		require.Contains(t, text, ">\na\nb</textarea>", "the first line break is the tag's, not the text's")
 		response, text = c.form(edit, url.Values{"title": {""}, "text": {"kept & safe"}})
 		require.Equal(t, http.StatusUnprocessableEntity, response.StatusCode)
-		require.Contains(t, text, "A note needs a title.")
+		require.Contains(t, text, "The title is missing.")
 		require.Contains(t, text, "kept &amp; safe", "what was typed is not lost")
 		response, _ = c.form(edit, url.Values{"title": {"Changed"}, "text": {""}})
 		require.Equal(t, http.StatusSeeOther, response.StatusCode)
@@ -241,7 +241,7 @@ func TestForeignSitesCannotWrite(t *testing.T) {
 		response.Body.Close()
 		require.Equal(t, http.StatusForbidden, response.StatusCode)
 		_, text := c.do("GET", "/api/notes", "", "")
-		require.Equal(t, "[]\n", text)
+		require.Equal(t, `{"items":[]}`, text)
 	})
 }
 

@@ -5,114 +5,124 @@ import (
 	"crypto/rand"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend"
 )
 
+// App is the application: plain Go that knows nothing of HTTP, and can be tested
+// without a server.
+type App struct {
+	db *backend.DB
+}
+
 // Note is a note as it is stored and shown.
 type Note struct {
 	ID      string    `db:"id" json:"id"`
-	Title   string    `db:"title" json:"title"`
+	Title   string    `db:"title" json:"title" example:"Milk"`
 	Text    string    `db:"text" json:"text"`
 	Created time.Time `db:"created_at" json:"created"`
 	Updated time.Time `db:"updated_at" json:"updated"`
 }
 
-// NoteInput is what a client may say about a note. A nil field is left as it is
-// by an update, and empty in a new note.
-type NoteInput struct {
-	Title *string `json:"title"`
-	Text  *string `json:"text"`
+// ListNotes says which notes to list.
+type ListNotes struct {
+	Search string         `json:"search,omitempty" doc:"what title or text must hold"`
+	After  backend.Cursor `json:"after,omitempty" doc:"next of the page before"`
 }
 
-const (
-	maxTitle = 200
-	maxText  = 10_000
-	maxList  = 100
-)
+// pageSize is how many notes a page has.
+const pageSize = 100
 
-// App is the application: plain Go that knows nothing of HTTP.
-type App struct {
-	db *backend.DB
-}
-
-// Notes returns the newest notes, at most 100, whose title or text holds
-// search.
-func (a *App) Notes(ctx context.Context, search string) ([]Note, error) {
-	q := backend.SQL("SELECT * FROM notes")
-	var args []any
-	if search != "" {
-		pattern := "%" + likeEscaper.Replace(strings.ToLower(search)) + "%"
-		q += " WHERE LOWER(title) LIKE ? ESCAPE '!' OR LOWER(text) LIKE ? ESCAPE '!'"
+// Notes returns the newest notes whose title or text holds a text.
+func (a *App) Notes(ctx context.Context, in ListNotes) (backend.Page[Note], error) {
+	q, args := backend.SQL("SELECT * FROM notes WHERE 1 = 1"), []any{}
+	if in.Search != "" {
+		pattern := "%" + likeEscaper.Replace(strings.ToLower(in.Search)) + "%"
+		q += " AND (LOWER(title) LIKE ? ESCAPE '!' OR LOWER(text) LIKE ? ESCAPE '!')"
 		args = append(args, pattern, pattern)
 	}
+	if in.After != "" {
+		var created time.Time
+		var id string
+		if err := in.After.Read(ctx, &created, &id); err != nil {
+			return backend.Page[Note]{}, err
+		}
+		q += " AND (created_at < ? OR created_at = ? AND id > ?)"
+		args = append(args, created, created, id)
+	}
 	q += " ORDER BY created_at DESC, id LIMIT ?"
-	return backend.All[Note](ctx, a.db, q, append(args, maxList)...)
+	notes, err := backend.All[Note](ctx, a.db, q, append(args, pageSize)...)
+	if err != nil {
+		return backend.Page[Note]{}, err
+	}
+	return backend.NewPage(ctx, notes, pageSize, func(last Note) []any { return []any{last.Created, last.ID} })
 }
 
 var likeEscaper = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
 
-// Note returns one note.
-func (a *App) Note(ctx context.Context, id string) (Note, error) {
-	return backend.One[Note](ctx, a.db, "SELECT * FROM notes WHERE id = ?", id)
+// NoteID names a note.
+type NoteID struct {
+	ID string `json:"id"`
 }
 
+// Note returns one note.
+func (a *App) Note(ctx context.Context, in NoteID) (Note, error) {
+	return backend.One[Note](ctx, a.db, "SELECT * FROM notes WHERE id = ?", in.ID)
+}
+
+// CreateNote is a new note.
+type CreateNote struct {
+	Title string `json:"title" validate:"required,max=200" example:"Milk"`
+	Text  string `json:"text,omitempty" validate:"max=10000"`
+}
+
+// Validate refuses titles that cannot be seen.
+func (in CreateNote) Validate(context.Context) error { return checkTitle(in.Title) }
+
 // CreateNote stores a new note.
-func (a *App) CreateNote(ctx context.Context, in NoteInput) (Note, error) {
-	empty := ""
-	for _, field := range []**string{&in.Title, &in.Text} {
-		if *field == nil {
-			*field = &empty
-		}
-	}
-	if err := in.check(); err != nil {
-		return Note{}, err
-	}
+func (a *App) CreateNote(ctx context.Context, in CreateNote) (Note, error) {
 	now := time.Now()
 	return backend.One[Note](ctx, a.db,
 		"INSERT INTO notes (id, title, text, created_at, updated_at) VALUES (?, ?, ?, ?, ?) RETURNING *",
 		rand.Text(), in.Title, in.Text, now, now)
 }
 
-// UpdateNote changes what in says and returns the note as it is then.
-func (a *App) UpdateNote(ctx context.Context, id string, in NoteInput) (note Note, err error) {
-	if err := in.check(); err != nil {
+// UpdateNote says what is to be different about a note.
+type UpdateNote struct {
+	ID    string  `json:"id"`
+	Title *string `json:"title" validate:"omitempty,min=1,max=200"`
+	Text  *string `json:"text" validate:"omitempty,max=10000"`
+}
+
+// Validate refuses titles that cannot be seen.
+func (in UpdateNote) Validate(context.Context) error {
+	if in.Title == nil {
+		return nil
+	}
+	return checkTitle(*in.Title)
+}
+
+// UpdateNote changes a note and returns it as it is then.
+func (a *App) UpdateNote(ctx context.Context, in UpdateNote) (Note, error) {
+	_, err := a.db.Exec(ctx,
+		"UPDATE notes SET title = COALESCE(?, title), text = COALESCE(?, text), updated_at = ? WHERE id = ?",
+		in.Title, in.Text, time.Now(), in.ID)
+	if err != nil {
 		return Note{}, err
 	}
-	err = a.db.Tx(ctx, func(ctx context.Context) error {
-		_, err := a.db.Exec(ctx,
-			"UPDATE notes SET title = COALESCE(?, title), text = COALESCE(?, text), updated_at = ? WHERE id = ?",
-			in.Title, in.Text, time.Now(), id)
-		if err != nil {
-			return err
-		}
-		note, err = a.Note(ctx, id)
-		return err
-	})
-	return note, err
+	return a.Note(ctx, NoteID{in.ID})
 }
 
 // DeleteNote deletes a note.
-func (a *App) DeleteNote(ctx context.Context, id string) error {
-	_, err := backend.One[string](ctx, a.db, "DELETE FROM notes WHERE id = ? RETURNING id", id)
-	return err
+func (a *App) DeleteNote(ctx context.Context, in NoteID) (backend.None, error) {
+	_, err := backend.One[string](ctx, a.db, "DELETE FROM notes WHERE id = ? RETURNING id", in.ID)
+	return backend.None{}, err
 }
 
-// check returns everything that is wrong with the input, in one error.
-func (in NoteInput) check() error {
-	var fields []backend.FieldError
-	if in.Title != nil && strings.TrimSpace(*in.Title) == "" {
-		fields = append(fields, backend.FieldError{Pointer: "/title", Rule: "required", Message: "A note needs a title."})
-	}
-	if in.Title != nil && utf8.RuneCountInString(*in.Title) > maxTitle {
-		fields = append(fields, backend.FieldError{Pointer: "/title", Rule: "max", Message: "The title may have 200 characters."})
-	}
-	if in.Text != nil && utf8.RuneCountInString(*in.Text) > maxText {
-		fields = append(fields, backend.FieldError{Pointer: "/text", Rule: "max", Message: "The text may have 10,000 characters."})
-	}
-	if fields == nil {
+// checkTitle is a rule that no tag has.
+func checkTitle(title string) error {
+	if strings.TrimSpace(title) != "" {
 		return nil
 	}
-	return &backend.Error{Code: backend.Invalid, Message: "The note is not valid.", Fields: fields}
+	return &backend.Error{Code: backend.Invalid, Fields: []backend.FieldError{{Pointer: "/title", Rule: "required", Message: "is missing"}}}
 }

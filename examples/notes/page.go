@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"html/template"
+	"mime"
 	"net/http"
 	"strings"
 
@@ -25,78 +26,98 @@ type page struct {
 	// What was sent and refused, so that nothing is lost, and why.
 	Title, Text string
 	Errors      map[string]string
-	MaxTitle    int
-	MaxText     int
 }
 
-// Pages serves the notes to people. It needs no script: every button is a form.
-func (a *App) Pages(r *backend.Router) {
-	r.Handle("GET /{$}", backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		return a.list(w, r, page{Search: r.URL.Query().Get("search")}, nil)
-	}))
-	r.Handle("POST /notes", backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		in, err := readForm(r)
-		if err != nil {
-			return err
-		}
-		if _, err := a.CreateNote(r.Context(), in); err != nil {
-			return a.list(w, r, page{Title: *in.Title, Text: *in.Text}, err)
-		}
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return nil
-	}))
-	r.Handle("GET /notes/{id}", backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		note, err := a.Note(r.Context(), r.PathValue("id"))
-		if err != nil {
-			return err
-		}
-		return show(w, r, page{Edit: &note, Title: note.Title, Text: note.Text}, nil)
-	}))
-	r.Handle("POST /notes/{id}", backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		in, err := readForm(r)
-		if err != nil {
-			return err
-		}
-		if _, err := a.UpdateNote(r.Context(), r.PathValue("id"), in); err != nil {
-			note := Note{ID: r.PathValue("id")}
-			return show(w, r, page{Edit: &note, Title: *in.Title, Text: *in.Text}, err)
-		}
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return nil
-	}))
-	r.Handle("POST /notes/{id}/delete", backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		if err := a.DeleteNote(r.Context(), r.PathValue("id")); err != nil {
-			return err
-		}
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return nil
-	}))
+// Pages serves the notes to people. They need no script: every button is a form.
+// What the forms send goes the same way as calls of the API.
+type Pages struct {
+	logic *backend.Logic
+}
+
+// Add adds the pages to a router.
+func (p *Pages) Add(r *backend.Router) {
+	r.Handle("GET /{$}", backend.HandlerFunc(p.list))
+	r.Handle("POST /notes", backend.HandlerFunc(p.create))
+	r.Handle("GET /notes/{id}", backend.HandlerFunc(p.edit))
+	r.Handle("POST /notes/{id}", backend.HandlerFunc(p.update))
+	r.Handle("POST /notes/{id}/delete", backend.HandlerFunc(p.remove))
+}
+
+func (p *Pages) list(w http.ResponseWriter, r *http.Request) error {
+	return p.showList(w, r, page{Search: r.URL.Query().Get("search")}, nil)
+}
+
+func (p *Pages) create(w http.ResponseWriter, r *http.Request) error {
+	title, text, err := readForm(r)
+	if err != nil {
+		return err
+	}
+	_, err = backend.Call[Note](r.Context(), p.logic, "createNote", CreateNote{title, text})
+	if err != nil {
+		return p.showList(w, r, page{Title: title, Text: text}, err)
+	}
+	return home(w, r)
+}
+
+func (p *Pages) edit(w http.ResponseWriter, r *http.Request) error {
+	note, err := backend.Call[Note](r.Context(), p.logic, "note", NoteID{r.PathValue("id")})
+	if err != nil {
+		return err
+	}
+	return show(w, r, page{Edit: &note, Title: note.Title, Text: note.Text}, nil)
+}
+
+func (p *Pages) update(w http.ResponseWriter, r *http.Request) error {
+	title, text, err := readForm(r)
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	_, err = backend.Call[Note](r.Context(), p.logic, "updateNote", UpdateNote{id, &title, &text})
+	if err != nil {
+		return show(w, r, page{Edit: &Note{ID: id}, Title: title, Text: text}, err)
+	}
+	return home(w, r)
+}
+
+func (p *Pages) remove(w http.ResponseWriter, r *http.Request) error {
+	_, err := backend.Call[backend.None](r.Context(), p.logic, "deleteNote", NoteID{r.PathValue("id")})
+	if err != nil {
+		return err
+	}
+	return home(w, r)
+}
+
+// home sends the browser back to the list, so that reloading sends nothing
+// again.
+func home(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+	return nil
 }
 
 // readForm reads what the page's form sends. Browsers write line breaks as CRLF
 // there, which would count twice.
-func readForm(r *http.Request) (NoteInput, error) {
-	if mediaType(r) != "application/x-www-form-urlencoded" {
-		return NoteInput{}, backend.Errorf(backend.Unsupported, "Send the note as application/x-www-form-urlencoded.")
+func readForm(r *http.Request) (title, text string, err error) {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
+		return "", "", backend.Errorf(backend.Unsupported, "Send the note as application/x-www-form-urlencoded.")
 	}
 	if err := r.ParseForm(); err != nil {
 		if backend.CodeOf(err) != backend.Internal {
-			return NoteInput{}, err // the body is too large, or came too slowly
+			return "", "", err // the body is too large, or came too slowly
 		}
-		return NoteInput{}, backend.Errorf(backend.Malformed, "The form could not be read.").Wrap(err)
+		return "", "", backend.Errorf(backend.Malformed, "The form could not be read.").Wrap(err)
 	}
-	title, text := r.PostForm.Get("title"), strings.ReplaceAll(r.PostForm.Get("text"), "\r\n", "\n")
-	return NoteInput{Title: &title, Text: &text}, nil
+	return r.PostForm.Get("title"), strings.ReplaceAll(r.PostForm.Get("text"), "\r\n", "\n"), nil
 }
 
-// list shows the notes, and what was wrong with the one that was sent.
-func (a *App) list(w http.ResponseWriter, r *http.Request, p page, refused error) error {
-	notes, err := a.Notes(r.Context(), p.Search)
+// showList shows the notes, and what was wrong with the one that was sent.
+func (p *Pages) showList(w http.ResponseWriter, r *http.Request, shown page, refused error) error {
+	notes, err := backend.Call[backend.Page[Note]](r.Context(), p.logic, "notes", ListNotes{Search: shown.Search})
 	if err != nil {
 		return err
 	}
-	p.Notes = notes
-	return show(w, r, p, refused)
+	shown.Notes = notes.Items
+	return show(w, r, shown, refused)
 }
 
 // show writes the page: with what is wrong with the input if that is why it was
@@ -111,10 +132,10 @@ func show(w http.ResponseWriter, r *http.Request, p page, refused error) error {
 		status = invalid.Code.Status()
 		p.Errors = map[string]string{}
 		for _, field := range invalid.Fields {
-			p.Errors[field.Pointer] = field.Message
+			p.Errors[field.Pointer] = "The " + strings.TrimPrefix(field.Pointer, "/") + " " + field.Message + "."
 		}
 	}
-	p.Nonce, p.MaxTitle, p.MaxText = backend.Nonce(r.Context()), maxTitle, maxText
+	p.Nonce = backend.Nonce(r.Context())
 	var body bytes.Buffer
 	if err := pageTemplate.Execute(&body, p); err != nil {
 		return err
