@@ -90,7 +90,7 @@ func (a *App) CreateNote(ctx context.Context, in CreateNote) (Note, error) {
 // UpdateNote says what is to be different about a note.
 type UpdateNote struct {
 	ID    string  `json:"id"`
-	Title *string `json:"title" validate:"omitempty,min=1,max=200"`
+	Title *string `json:"title" validate:"omitempty,max=200"`
 	Text  *string `json:"text" validate:"omitempty,max=10000"`
 }
 

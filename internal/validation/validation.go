@@ -173,13 +173,19 @@ var counted = map[string][2]string{
 
 func sentence(e validator.FieldError) string {
 	if forms, ok := counted[e.Tag()]; ok {
+		what := ""
 		switch e.Kind() {
 		case reflect.String:
-			return fmt.Sprintf(forms[1], e.Param(), "characters")
+			what = "character"
 		case reflect.Slice, reflect.Array, reflect.Map:
-			return fmt.Sprintf(forms[1], e.Param(), "items")
+			what = "item"
+		default:
+			return fmt.Sprintf(forms[0], e.Param())
 		}
-		return fmt.Sprintf(forms[0], e.Param())
+		if e.Param() != "1" {
+			what += "s"
+		}
+		return fmt.Sprintf(forms[1], e.Param(), what)
 	}
 	switch text, ok := sentences[e.Tag()]; {
 	case !ok && strings.HasPrefix(e.Tag(), "required"):
