@@ -1,0 +1,138 @@
+// Package docs serves a page that shows an OpenAPI description to people and
+// lets them try its operations out. It is a package of its own because it
+// carries half a megabyte of Swagger UI, which only programs that import it
+// should pay for. Nothing is loaded from anywhere else.
+package docs
+
+import (
+	"bytes"
+	"crypto/rand"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend"
+)
+
+// New returns the handler of a page that shows the description at a path of the
+// same origin, to be mounted wherever the page should be:
+//
+//	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
+//	r.Mount("/docs", docs.New("/openapi.json"))
+//
+// Elsewhere than on a [backend.Router] it works below [http.StripPrefix]: it
+// serves the page at /, and the page's files beside it.
+//
+// Who may see the page, and the description, is for the router to say: both
+// tell strangers what there is to attack. "Try it out" calls the API as any page
+// of this origin does, with the user's cookies, and so only where the
+// description's server is this origin.
+//
+// Inside [backend.SecureHeaders], and so in a [backend.Stack], the page has
+// their Content-Security-Policy, and otherwise a strict one of its own. Neither
+// needs 'unsafe-inline' or 'unsafe-eval'. The page is never stored; its files
+// have their content's hash in their name and may be kept for a year.
+//
+// A description that is not a path beginning with one slash panics. The handler
+// is safe for concurrent use.
+func New(description string) http.Handler {
+	_, err := url.Parse(description)
+	if err != nil || !strings.HasPrefix(description, "/") || strings.HasPrefix(description, "//") || strings.Contains(description, `\`) {
+		panic(fmt.Sprintf("backend: docs.New(%q): say at which path of this origin the description is, such as \"/openapi.json\"", description))
+	}
+	p := &page{description: description, files: map[string]*file{}}
+	p.script = p.add("swagger-ui-bundle.js", "text/javascript; charset=utf-8", embedded("swagger-ui/swagger-ui-bundle.js.gz"))
+	p.style = p.add("swagger-ui.css", "text/css; charset=utf-8", embedded("swagger-ui/swagger-ui.css.gz"))
+	p.icon = p.add("favicon.png", "image/png", embedded("swagger-ui/favicon-32x32.png"))
+	p.start = p.add("start.js", "text/javascript; charset=utf-8", embedded("start.js"))
+	return p
+}
+
+//go:embed page.html start.js swagger-ui/swagger-ui-bundle.js.gz swagger-ui/swagger-ui.css.gz swagger-ui/favicon-32x32.png
+var content embed.FS
+
+var pageTemplate = template.Must(template.ParseFS(content, "page.html"))
+
+// page is the handler.
+type page struct {
+	description                string
+	files                      map[string]*file // by the path below the page
+	script, style, icon, start string           // their names there
+}
+
+// ServeHTTP serves the page and its files. It never redirects.
+func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	backend.HandlerFunc(p.answer).ServeHTTP(w, r)
+}
+
+func (p *page) answer(w http.ResponseWriter, r *http.Request) error {
+	found, known := p.files[r.URL.Path]
+	if !known && r.URL.Path != "/" && r.URL.Path != "" {
+		return &backend.Error{Code: backend.NotFound}
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		return &backend.Error{Code: backend.MethodNotAllowed}
+	}
+	if known {
+		return found.serve(w, r)
+	}
+	return p.serve(w, r)
+}
+
+// serve writes the page.
+func (p *page) serve(w http.ResponseWriter, r *http.Request) error {
+	nonce := ownPolicy(w, r)
+	var b bytes.Buffer
+	base := below(r)
+	err := pageTemplate.Execute(&b, map[string]string{
+		"Description": p.description, "Nonce": nonce,
+		"Script": base + p.script, "Style": base + p.style, "Icon": base + p.icon, "Start": base + p.start,
+	})
+	if err != nil {
+		return err
+	}
+	head := w.Header()
+	head.Set("Content-Type", "text/html; charset=utf-8")
+	head.Set("Cache-Control", "no-store") // for the nonce is good for once
+	head.Set("Content-Length", strconv.Itoa(b.Len()))
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+// ownPolicy returns the nonce of the request. Without SecureHeaders there is
+// none, and so no policy: then it makes both.
+func ownPolicy(w http.ResponseWriter, r *http.Request) string {
+	if nonce := backend.Nonce(r.Context()); nonce != "" {
+		return nonce
+	}
+	var random [16]byte
+	rand.Read(random[:])
+	nonce := base64.StdEncoding.EncodeToString(random[:])
+	head := w.Header()
+	head.Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-"+nonce+"'; style-src 'self'; img-src 'self' data:; "+
+		"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+	head.Set("Referrer-Policy", "same-origin")
+	return nonce
+}
+
+// below returns what leads from the page's URL, as the browser sees it, to the
+// files below it: its last segment, unless it ends with a slash, so that the page need not know where it is mounted.
+func below(r *http.Request) string {
+	asked := r.URL.EscapedPath()
+	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		asked = u.EscapedPath()
+	}
+	_, last := path.Split(asked)
+	if last == "" {
+		return "./"
+	}
+	return "./" + last + "/" // the dot keeps a colon from making it a scheme
+}
