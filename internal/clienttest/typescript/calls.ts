@@ -1,0 +1,139 @@
+// Calls the server of package clienttest with a client that openapi-typescript
+// made from its description. That this file compiles shows that the types are
+// right; that it runs, that they are true.
+import assert from "node:assert/strict";
+
+import createClient from "openapi-fetch";
+
+import type { components, paths } from "./api.js";
+
+const [server, token] = process.argv.slice(2);
+const headers = { Authorization: `Bearer ${token}` };
+const client = createClient<paths>({ baseUrl: server + "/api", headers });
+const stranger = createClient<paths>({ baseUrl: server + "/api" });
+
+type NewThing = components["schemas"]["NewThing"];
+type Thing = components["schemas"]["Thing"];
+
+const lamp: NewThing = {
+	name: "Lamp",
+	basics: {
+		bool: true, int: -1, int8: -8, int16: -16, int32: -32, int64: -64, uint: 1, uint8: 8, uint16: 16, uint32: 4294967295, uint64: 64,
+		float32: 0.5, float64: 1e300, string: "ü\u2028", quoted: "9007199254740993",
+	},
+	colour: "red", count: 3, grade: 2, note: null, label: { label: "x" }, box: { width: 1.5, height: 2 }, tags: ["a", "b"],
+	lists: [[1, 2], []], fixed: [1, 2, 3], attrs: { key: "value" }, sizes: { small: { width: 1, height: 1 }, none: null },
+	root: { name: "root", parts: [{ name: "leaf", parts: [] }], spare: { name: "spare" } },
+	wait: 1_000_000_000, data: "AAEC", address: "192.0.2.1", extra: { any: ["thing"] }, owner: "9007199254740993", email: "a@example.com",
+	range: { first: 1, second: 2 }, samples: [{ first: "x", second: { label: "y" } }], inline: { on: true },
+};
+
+// must returns the data of a call that has to succeed.
+function must<T>(result: { data?: T; error?: unknown; response: Response }): T {
+	assert.ok(result.response.ok, `${result.response.status} ${JSON.stringify(result.error)}`);
+	return result.data as T;
+}
+
+async function creates(): Promise<Thing> {
+	const call = () => client.POST("/things", { body: lamp, params: { header: { "Idempotency-Key": "first" } } });
+	const created = await call();
+	const thing: Thing = must(created);
+	assert.equal(created.response.status, 201);
+	assert.equal(created.response.headers.get("Location"), `/api/things/${thing.id}`);
+	const { id, version, createdAt, updatedAt, ...rest } = thing;
+	assert.deepEqual(rest, { ...lamp, root: { name: "root", parts: [{ name: "leaf" }], spare: { name: "spare" } } });
+	assert.equal(version, 1);
+	assert.equal(createdAt, "2026-02-03T04:05:06Z");
+	assert.equal(updatedAt, null);
+	const again = await call();
+	assert.equal(must(again).id, id);
+	assert.equal(again.response.headers.get("Idempotency-Replayed"), "true");
+	return thing;
+}
+
+async function reads(thing: Thing) {
+	const params = { path: { id: thing.id } };
+	const found = await stranger.GET("/things/{id}", { params });
+	assert.deepEqual(must(found), thing);
+	const tag = found.response.headers.get("ETag");
+	assert.ok(tag);
+	const kept = await stranger.GET("/things/{id}", { params, headers: { "If-None-Match": tag } });
+	assert.equal(kept.response.status, 304);
+	const missing = await stranger.GET("/things/{id}", { params: { path: { id: "404" } } });
+	assert.equal(missing.error?.status, 404);
+	assert.equal(missing.error?.code, "not_found");
+	const file = must(await stranger.GET("/things/{id}/files/{path}", { params: { path: { id: "1", path: "a.txt" } } }));
+	assert.deepEqual(file, { id: "1", path: "a.txt" });
+}
+
+async function lists() {
+	for (const name of ["Box", "Bowl", "Table"]) {
+		must(await client.POST("/things", { body: { ...lamp, name, colour: "blue" } }));
+	}
+	const names: string[] = [];
+	let after: string | undefined;
+	let pages = 0;
+	do {
+		const query = { limit: 2, colours: ["blue" as const, "green" as const], search: "B", ids: ["1", "2", "3"], ...(after && { after }) };
+		const listed = await stranger.GET("/things", { params: { query, header: { "X-Tenant": "a" }, cookie: { theme: "dark" } } });
+		const page = must(listed);
+		names.push(...page.items.map((item) => item.name));
+		assert.equal(listed.response.headers.get("Link") !== null, page.next !== undefined);
+		after = page.next;
+		pages++;
+	} while (after);
+	assert.deepEqual(names, ["Box", "Bowl"]);
+	assert.equal(pages, 2);
+}
+
+async function changes(thing: Thing) {
+	const params = { path: { id: thing.id } };
+	const noted = must(await client.PATCH("/things/{id}", { params, body: { note: "bright", box: { width: 3, height: 3 } } }));
+	assert.equal(noted.note, "bright");
+	assert.equal(noted.box.width, 3);
+	const cleared = must(await client.PATCH("/things/{id}", { params, body: { note: null } }));
+	assert.equal(cleared.note, null);
+	assert.equal(cleared.name, "Lamp");
+	assert.equal(cleared.box.width, 3);
+	assert.deepEqual(must(await client.PUT("/things/{id}/attrs", { params, body: { a: "b" } })), { a: "b" });
+}
+
+async function fails() {
+	const invalid = await client.POST("/things", { body: { ...lamp, name: "", box: { width: -1, height: 1 } } });
+	assert.equal(invalid.error?.status, 422);
+	assert.deepEqual(invalid.error?.errors?.map((field) => field.pointer).sort(), ["/box/width", "/name"]);
+	const nobody = await stranger.POST("/things", { body: lamp });
+	assert.equal(nobody.error?.code, "unauthenticated");
+	// @ts-expect-error what the server would refuse does not compile
+	const mistyped = await client.PATCH("/things/{id}", { params: { path: { id: "1" } }, body: { name: 5 } });
+	assert.equal(mistyped.response.status, 422);
+	// @ts-expect-error nor does a colour that there is not
+	const colour = await stranger.GET("/things", { params: { query: { colours: ["pink"] } } });
+	assert.equal(colour.response.status, 422);
+}
+
+async function removes(thing: Thing) {
+	const path = { id: thing.id };
+	const current = await client.GET("/things/{id}", { params: { path } });
+	const stale = await client.DELETE("/things/{id}", { params: { path, header: { "If-Match": '"old"' } } });
+	assert.equal(stale.error?.status, 412);
+	const removed = await client.DELETE("/things/{id}", { params: { path, header: { "If-Match": current.response.headers.get("ETag") ?? "" } } });
+	assert.equal(removed.response.status, 204);
+}
+
+async function others() {
+	assert.deepEqual(must(await stranger.GET("/colours")), ["red", "green", "blue"]);
+	assert.equal(must(await stranger.GET("/ping")), "pong");
+	const old = await stranger.GET("/old/{id}", { params: { path: { id: "2" } } });
+	assert.equal(old.response.headers.get("Deprecation"), "@1767225600");
+	const unpaid = await client.POST("/payments", { body: { amount: 1 }, params: { header: { "Idempotency-Key": "pay" } } });
+	assert.equal(unpaid.error?.status, 403);
+}
+
+const thing = await creates();
+await reads(thing);
+await lists();
+await changes(thing);
+await fails();
+await removes(thing);
+await others();
