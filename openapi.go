@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -78,22 +80,33 @@ func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
 		Server: cmp.Or(strings.TrimSuffix(config.ServerURL, "/")+d.prefix, "/"), Bearer: config.Bearer, Cookie: config.Cookie,
 	})
+	ids := map[string]bool{}
+	for _, op := range d.logic.ops {
+		ids[op.name] = true
+	}
 	for _, route := range d.routes {
-		document.Add(route.describe())
+		if slices.Contains(openAPIMethods, route.method) {
+			document.Add(route.describe(route.operationID(ids)))
+		}
 	}
 	return document
 }
 
+// openAPIMethods are the methods that OpenAPI 3.1 has a place for.
+var openAPIMethods = []string{"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"}
+
 // describe returns what OpenAPI wants to know of a route.
-func (r *restRoute) describe() openapi.Operation {
+func (r *restRoute) describe(id string) openapi.Operation {
 	op := r.op
 	summary, description, _ := strings.Cut(op.options.doc, "\n")
 	described := openapi.Operation{
-		ID: r.operationID(), Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
+		ID: id, Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
 		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.options.tags,
 		Deprecated: !op.options.since.IsZero(), Secured: op.access != Public, Access: op.access.String(),
-		Status: r.status, Located: r.created != nil,
+		Status: r.status, Located: r.created != nil, Tagged: op.kind == isQuery && r.status == http.StatusOK, Sunset: !op.options.sunset.IsZero(),
 	}
+	_, isPage := reflect.Zero(op.out).Interface().(interface{ next() Cursor })
+	described.Paged = isPage && r.cursor != ""
 	if r.status != http.StatusNoContent {
 		described.Out = op.outPlan
 	}
@@ -109,7 +122,8 @@ func (r *restRoute) describe() openapi.Operation {
 	if op.options.key != keyIgnored {
 		described.Key, described.KeyRequired = true, op.options.key == keyRequired
 	}
-	if op.kind == isMutation && (r.current != nil || op.options.requireMatch) {
+	// A POST to a list could name the list's version, too, but nobody does.
+	if op.kind == isMutation && (r.current != nil && r.method != http.MethodPost || op.options.requireMatch) {
 		described.Match, described.MatchRequired = true, op.options.requireMatch
 	}
 	return described
@@ -118,27 +132,35 @@ func (r *restRoute) describe() openapi.Operation {
 // inWords returns a name like createNote as a text: "Create note".
 func inWords(name string) string {
 	var b strings.Builder
+	lower := false // what came last
 	for i, c := range name {
+		upper := unicode.IsUpper(c)
 		switch {
 		case i == 0:
 			c = unicode.ToUpper(c)
-		case unicode.IsUpper(c):
-			b.WriteByte(' ')
+		case upper:
+			if lower {
+				b.WriteByte(' ')
+			}
 			c = unicode.ToLower(c)
 		}
+		lower = !upper
 		b.WriteRune(c)
 	}
 	return b.String()
 }
 
-// operationID is the operation's name, with the method if it has several routes.
-func (r *restRoute) operationID() string {
-	if len(r.op.options.routes) < 2 {
+// operationID is the operation's name; for its second and further routes it has
+// a number that makes it unlike the others.
+func (r *restRoute) operationID(taken map[string]bool) string {
+	n := slices.Index(r.op.options.routes, r.pattern)
+	if n <= 0 {
 		return r.op.name
 	}
-	i := slices.Index(r.op.options.routes, r.pattern)
-	if i == 0 {
-		return r.op.name
+	id := r.op.name + strconv.Itoa(n+1)
+	for taken[id] {
+		id += "x"
 	}
-	return r.op.name + string(rune('1'+i))
+	taken[id] = true
+	return id
 }

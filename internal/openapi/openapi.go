@@ -4,12 +4,15 @@ package openapi
 
 import (
 	"encoding/json"
-	"path"
+	"maps"
+	"net/textproto"
+	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
-	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
 // Info is what is said about the whole API.
@@ -32,6 +35,9 @@ type Operation struct {
 	Status               int
 	Out                  *plan.Type // nil: no content
 	Located              bool       // has a Location header
+	Tagged               bool       // has an ETag, and may be answered 304
+	Paged                bool       // may have a Link to the next page
+	Sunset               bool       // has a Sunset header; Deprecated ones have Deprecation
 	Key, KeyRequired     bool       // takes an Idempotency-Key
 	Match, MatchRequired bool       // takes an If-Match
 }
@@ -52,21 +58,22 @@ type Document struct {
 	paths   object
 	schemas object
 	names   map[schemaKey]string // of the schemas
-	taken   map[string]schemaKey
+	taken   map[string]bool
 	tags    []string
+	shapes  map[string]string // of paths without their parameters' names → path
 }
 
 // schemaKey tells schemas apart: a type may look different as input and as
 // output.
 type schemaKey struct {
-	name string // package and name of the Go type
-	in   bool
-	at   string // operation, if only some fields are meant
+	of reflect.Type
+	in bool
+	at string // operation, if only some fields are meant
 }
 
 // New returns a description without operations.
 func New(info Info) *Document {
-	return &Document{info: info, paths: object{}, schemas: object{}, names: map[schemaKey]string{}, taken: map[string]schemaKey{}}
+	return &Document{info: info, paths: object{}, schemas: object{}, names: map[schemaKey]string{}, taken: map[string]bool{"Problem": true}, shapes: map[string]string{}}
 }
 
 // MarshalJSON writes the description.
@@ -84,7 +91,9 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 		"responses": object{"Problem": object{
 			"description": "An error (RFC 9457).",
 			"content":     object{"application/problem+json": object{"schema": ref("Problem")}},
+			"headers":     heads(map[string]bool{"Retry-After": true}),
 		}},
+		"headers": headerObjects(),
 	}
 	if schemes := d.schemes(); len(schemes) > 0 {
 		components["securitySchemes"] = schemes
@@ -103,6 +112,19 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 	return json.Marshal(document)
 }
 
+func headerObjects() object {
+	all := object{}
+	for name, description := range headers {
+		kind := "string"
+		if name == "Retry-After" {
+			kind = "integer"
+		}
+		all[name] = object{"description": description, "schema": object{"type": kind}}
+	}
+	return all
+}
+
+// schemes are the ways to authenticate.
 func (d *Document) schemes() object {
 	schemes := object{}
 	if d.info.Bearer {
@@ -116,6 +138,7 @@ func (d *Document) schemes() object {
 
 // Add adds an operation.
 func (d *Document) Add(op Operation) {
+	d.unifyPath(&op)
 	at, ok := d.paths[op.Path].(object)
 	if !ok {
 		at = object{}
@@ -123,20 +146,41 @@ func (d *Document) Add(op Operation) {
 	}
 	at[op.Method] = d.operation(op)
 	for _, tag := range op.Tags {
-		known := false
-		for _, other := range d.tags {
-			known = known || other == tag
-		}
-		if !known {
+		if !slices.Contains(d.tags, tag) {
 			d.tags = append(d.tags, tag)
 		}
 	}
 }
 
+// unifyPath gives the path's parameters the names that they have in a path that
+// was added before and differs only in those, for OpenAPI takes the two to be
+// one.
+func (d *Document) unifyPath(op *Operation) {
+	shape := pathParameter.ReplaceAllString(op.Path, "{}")
+	path, known := d.shapes[shape]
+	if !known {
+		d.shapes[shape] = op.Path
+		return
+	}
+	before, after := pathParameter.FindAllString(op.Path, -1), pathParameter.FindAllString(path, -1)
+	op.Path, op.Params = path, slices.Clone(op.Params)
+	for i, p := range op.Params {
+		if at := slices.Index(before, "{"+p.Name+"}"); p.Place == "path" && at >= 0 {
+			op.Params[i].Name = strings.Trim(after[at], "{}")
+		}
+	}
+}
+
+var pathParameter = regexp.MustCompile(`\{[^{}]*\}`)
+
 func (d *Document) operation(op Operation) object {
-	described := object{"operationId": op.ID, "responses": d.responses(op), "security": []object{}}
-	if op.Secured {
-		described["security"] = d.security()
+	described := object{"operationId": op.ID, "responses": d.responses(op)}
+	if !op.Secured {
+		described["security"] = []object{} // none, rather than that of the document
+	} else {
+		if ways := d.security(); len(ways) > 0 {
+			described["security"] = ways
+		}
 		op.Description = strings.TrimSpace(op.Description + "\n\nWho may call: " + op.Access + ".")
 	}
 	put(described, "summary", op.Summary)
@@ -167,54 +211,107 @@ func put(o object, name, value string) {
 }
 
 // security lists the ways to authenticate, any of which will do.
-func (d *Document) security() []object {
-	all := []object{}
-	for name := range d.schemes() {
-		all = append(all, object{name: []string{}})
+func (d *Document) security() (ways []object) {
+	for _, name := range slices.Sorted(maps.Keys(d.schemes())) {
+		ways = append(ways, object{name: []string{}})
 	}
-	if len(all) == 2 { // in a fixed order
-		all = []object{{"bearer": []string{}}, {"cookie": []string{}}}
-	}
-	return all
+	return ways
 }
 
+// params returns the parameters of an operation, without the headers that
+// OpenAPI says elsewhere.
 func (d *Document) params(op Operation) []object {
 	var params []object
+	known := map[string]bool{}
 	for _, p := range op.Params {
-		schema := d.field(p.Field, true)
-		param := object{"name": p.Name, "in": p.Place, "schema": schema}
-		if p.Field.Required && p.Field.Type.Kind != plan.Slice || p.Place == "path" {
-			param["required"] = true
+		if p.Place == "header" {
+			switch name := textproto.CanonicalMIMEHeaderKey(p.Name); name {
+			case "Accept", "Authorization", "Content-Type":
+				continue
+			default:
+				known[name] = true
+			}
 		}
-		if text, ok := schema["description"]; ok {
-			delete(schema, "description")
-			param["description"] = text
-		}
-		params = append(params, param)
+		params = append(params, d.param(p))
 	}
-	header := func(name, description string, required bool) {
-		param := object{"name": name, "in": "header", "description": description, "schema": object{"type": "string"}}
+	header := func(name, description string, required bool, schema object) {
+		param := object{"name": name, "in": "header", "description": description, "schema": schema}
 		if required {
 			param["required"] = true
 		}
-		params = append(params, param)
+		if !known[name] {
+			params = append(params, param)
+		}
 	}
 	if op.Key {
-		header("Idempotency-Key", "A value that is new for each new request; the same request sent again under it is not carried out again.", op.KeyRequired)
+		header("Idempotency-Key", "A value that is new for each new request; the same request sent again under it is not carried out again.",
+			op.KeyRequired, object{"type": "string", "maxLength": 255})
 	}
 	if op.Match {
-		header("If-Match", "The ETag of the version that is meant to be changed.", op.MatchRequired)
+		header("If-Match", "The ETag of the version that is meant to be changed.", op.MatchRequired, object{"type": "string"})
 	}
 	return params
 }
 
+// param returns one parameter. As text it is never null, and a slice is
+// repeated, which is how OpenAPI takes it to be.
+func (d *Document) param(p Param) object {
+	field := *p.Field
+	for field.Type.Kind == plan.Pointer || field.Type.Kind == plan.Opt {
+		field.Type = field.Type.Elem
+	}
+	field.Quoted = false
+	schema := d.field(&field, true)
+	for _, part := range []any{schema, schema["items"]} {
+		if part, ok := part.(object); ok && part["contentEncoding"] != nil {
+			part["contentEncoding"] = "base64url"
+		}
+	}
+	param := object{"name": p.Name, "in": p.Place, "schema": schema}
+	if p.Field.Required && field.Type.Kind != plan.Slice || p.Place == "path" {
+		param["required"] = true
+	}
+	if text, ok := schema["description"]; ok {
+		delete(schema, "description")
+		param["description"] = text
+	}
+	return param
+}
+
+// body returns the schema of a body, which may be some fields of a type only.
 func (d *Document) body(op Operation) object {
 	if op.BodyFields == nil || len(op.BodyFields) == len(op.Body.Fields) {
 		return d.schema(op.Body, true)
 	}
-	name := d.name(schemaKey{goName(op.Body), true, op.ID}, op.Body)
-	d.schemas[name] = d.structure(op.BodyFields, true)
+	key := schemaKey{op.Body.Go, true, op.ID}
+	name, known := d.names[key]
+	if !known {
+		name = d.name(key, op.Body.Name)
+		d.schemas[name] = d.structure(op.BodyFields, true)
+	}
 	return ref(name)
+}
+
+// headers are those that answers may have, by name.
+var headers = map[string]string{
+	"Deprecation":          "Since when this should no longer be used (RFC 9745).",
+	"ETag":                 "The version, for If-None-Match and If-Match.",
+	"Idempotency-Replayed": "true if this is the answer to an earlier request with the same Idempotency-Key.",
+	"Link":                 "The next page, with rel=\"next\"; missing on the last one.",
+	"Location":             "The path of what was created.",
+	"Retry-After":          "After how many seconds to try again.",
+	"Sunset":               "When this will be gone (RFC 8594).",
+}
+
+// heads returns references to headers, those that are wanted, for a response.
+func heads(wanted map[string]bool) object {
+	all := object{}
+	for name, is := range wanted {
+		if is {
+			all[name] = object{"$ref": "#/components/headers/" + name}
+		}
+	}
+	return all
 }
 
 func (d *Document) responses(op Operation) object {
@@ -222,259 +319,20 @@ func (d *Document) responses(op Operation) object {
 	if op.Out != nil {
 		success["content"] = object{"application/json": object{"schema": d.schema(op.Out, false)}}
 	}
-	if op.Located {
-		success["headers"] = object{"Location": object{"description": "The path of what was created.", "schema": object{"type": "string"}}}
+	headers := heads(map[string]bool{
+		"Deprecation": op.Deprecated, "ETag": op.Tagged, "Idempotency-Replayed": op.Key, "Link": op.Paged, "Location": op.Located, "Sunset": op.Sunset,
+	})
+	if len(headers) > 0 {
+		success["headers"] = headers
 	}
 	problem := object{"$ref": "#/components/responses/Problem"}
-	return object{strconv.Itoa(op.Status): success, "4XX": problem, "5XX": problem}
+	all := object{strconv.Itoa(op.Status): success, "4XX": problem, "5XX": problem}
+	if op.Tagged {
+		all["304"] = object{"description": "What If-None-Match names is still the version.", "headers": heads(map[string]bool{"ETag": true})}
+	}
+	return all
 }
-
 func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
-
-// goName returns a name that only this type has.
-func goName(t *plan.Type) string { return t.Go.PkgPath() + "." + t.Go.Name() }
-
-// name returns the name of a schema: the type's, or with its package if another
-// type has that, and with Input if the type as output has that.
-func (d *Document) name(key schemaKey, t *plan.Type) string {
-	if name, ok := d.names[key]; ok {
-		return name
-	}
-	candidates := []string{t.Name, t.Name + "Input", capital(path.Base(t.Go.PkgPath())) + t.Name, capital(path.Base(t.Go.PkgPath())) + t.Name + "Input", capital(key.at) + t.Name}
-	if !key.in {
-		candidates = []string{t.Name, capital(path.Base(t.Go.PkgPath())) + t.Name, t.Name + "Output"}
-	}
-	name := ""
-	for _, candidate := range candidates {
-		if _, taken := d.taken[candidate]; !taken && candidate != "Problem" && candidate != "" {
-			name = candidate
-			break
-		}
-	}
-	for i := 2; name == ""; i++ {
-		if candidate := t.Name + strconv.Itoa(i); d.taken[candidate] == (schemaKey{}) {
-			name = candidate
-		}
-	}
-	d.names[key], d.taken[name] = name, key
-	return name
-}
-
-// capital returns a name as part of another: without what schema names cannot
-// have, and beginning with a capital.
-func capital(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return -1
-	}, name)
-	if name == "" {
-		return ""
-	}
-	return strings.ToUpper(name[:1]) + name[1:]
-}
-
-// schema returns the schema of a type, a reference for structs with a name.
-func (d *Document) schema(t *plan.Type, in bool) object {
-	switch t.Kind {
-	case plan.Bool:
-		return object{"type": "boolean"}
-	case plan.Int:
-		return object{"type": "integer", "format": format(t.Bits)}
-	case plan.Uint:
-		return object{"type": "integer", "format": format(t.Bits), "minimum": 0}
-	case plan.Float:
-		return object{"type": "number", "format": map[int]string{32: "float", 64: "double"}[t.Bits]}
-	case plan.String:
-		return object{"type": "string"}
-	case plan.Text:
-		return text(t)
-	case plan.Bytes:
-		return nullableIf(!in, object{"type": "string", "contentEncoding": "base64"})
-	case plan.Time:
-		return object{"type": "string", "format": "date-time"}
-	case plan.Duration:
-		return object{"type": "integer", "format": "int64", "description": "Nanoseconds."}
-	case plan.Slice:
-		return nullableIf(!in, object{"type": "array", "items": d.schema(t.Elem, in)})
-	case plan.Array:
-		return object{"type": "array", "items": d.schema(t.Elem, in), "minItems": t.Len, "maxItems": t.Len}
-	case plan.Map:
-		return nullableIf(!in, object{"type": "object", "additionalProperties": d.schema(t.Elem, in)})
-	case plan.Pointer, plan.Opt:
-		return nullable(d.schema(t.Elem, in))
-	case plan.Struct:
-		return d.structSchema(t, in)
-	}
-	return object{} // Raw and Custom: anything
-}
-
-func format(bits int) string {
-	if bits <= 32 {
-		return "int32"
-	}
-	return "int64"
-}
-
-// text returns the schema of a type that is text by its own doing.
-func text(t *plan.Type) object {
-	switch goName(t) {
-	case "github.com/seed-215b9b7c/backend.ID":
-		return object{"type": "string", "pattern": "^-?[0-9]+$"}
-	case "net/netip.Addr":
-		return object{"type": "string", "description": "An IP address."}
-	}
-	return object{"type": "string"}
-}
-
-func nullableIf(is bool, schema object) object {
-	if is {
-		return nullable(schema)
-	}
-	return schema
-}
-
-// nullable returns the schema that allows null as well.
-func nullable(schema object) object {
-	switch kind := schema["type"].(type) {
-	case string:
-		schema["type"] = []string{kind, "null"}
-		return schema
-	case []string:
-		return schema
-	}
-	if len(schema) == 0 {
-		return schema
-	}
-	return object{"anyOf": []object{schema, {"type": "null"}}}
-}
-
-func (d *Document) structSchema(t *plan.Type, in bool) object {
-	if t.Name == "" {
-		return d.structure(t.Fields, in)
-	}
-	key := schemaKey{goName(t), in, ""}
-	if name, known := d.names[key]; known {
-		return ref(name)
-	}
-	name := d.name(key, t)
-	d.schemas[name] = object{} // for types that hold themselves
-	structure := d.structure(t.Fields, in)
-	if isPage(t) { // whose list is never null
-		properties := structure["properties"].(object)
-		properties["items"] = notNull(properties["items"].(object))
-	}
-	d.schemas[name] = structure
-	return ref(name)
-}
-
-func isPage(t *plan.Type) bool {
-	return strings.HasPrefix(goName(t), "github.com/seed-215b9b7c/backend.Page[")
-}
-
-// structure returns the schema of an object with these fields.
-func (d *Document) structure(fields []*plan.Field, in bool) object {
-	properties := object{}
-	var required []string
-	for _, field := range fields {
-		properties[field.Name] = d.field(field, in)
-		if in && field.Required || !in && !field.OmitEmpty && !field.OmitZero {
-			required = append(required, field.Name)
-		}
-	}
-	schema := object{"type": "object", "properties": properties}
-	if len(required) > 0 {
-		schema["required"] = required
-	}
-	if in {
-		schema["additionalProperties"] = false
-	}
-	return schema
-}
-
-// field returns the schema of a field, with what its tags say.
-func (d *Document) field(field *plan.Field, in bool) object {
-	schema := d.schema(field.Type, in)
-	if field.Quoted {
-		schema = object{"type": "string"}
-	}
-	if !in && field.OmitEmpty { // never null: it is left out then
-		schema = notNull(schema)
-	}
-	if in {
-		constrain(schema, validation.ConstraintsOf(field))
-	}
-	extra := object{}
-	put(extra, "description", field.Doc)
-	if field.Example != "" {
-		extra["examples"] = []any{example(field)}
-	}
-	if len(extra) == 0 {
-		return schema
-	}
-	for name, value := range extra {
-		schema[name] = value // beside $ref, too, since 3.1
-	}
-	return schema
-}
-
-func notNull(schema object) object {
-	if kinds, ok := schema["type"].([]string); ok && len(kinds) == 2 {
-		schema["type"] = kinds[0]
-	}
-	return schema
-}
-
-// example reads an example tag as JSON if it is that for its field, and as text
-// otherwise.
-func example(field *plan.Field) any {
-	t := field.Type
-	for t.Kind == plan.Pointer || t.Kind == plan.Opt {
-		t = t.Elem
-	}
-	switch t.Kind {
-	case plan.String, plan.Text, plan.Time, plan.Bytes:
-		return field.Example
-	}
-	var value any
-	if err := json.Unmarshal([]byte(field.Example), &value); err != nil {
-		return field.Example
-	}
-	return value
-}
-
-// constrain adds what validation asks for.
-func constrain(schema object, c *validation.Constraints) {
-	set := func(name string, value *int64) {
-		if value != nil {
-			schema[name] = *value
-		}
-	}
-	number := func(name string, value *float64) {
-		if value != nil {
-			schema[name] = *value
-		}
-	}
-	set("minLength", c.MinLength)
-	set("maxLength", c.MaxLength)
-	set("minItems", c.MinItems)
-	set("maxItems", c.MaxItems)
-	number("minimum", c.Minimum)
-	number("maximum", c.Maximum)
-	number("exclusiveMinimum", c.ExclusiveMinimum)
-	number("exclusiveMaximum", c.ExclusiveMaximum)
-	if len(c.Enum) > 0 && schema["type"] == "string" {
-		schema["enum"] = c.Enum
-	}
-	put(schema, "format", c.Format)
-	if c.Unique {
-		schema["uniqueItems"] = true
-	}
-	if items, ok := schema["items"].(object); ok && c.Items != nil {
-		constrain(items, c.Items)
-	}
-}
 
 // problemSchema describes what WriteError writes.
 func problemSchema() object {
