@@ -1,10 +1,11 @@
 package backend_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http/httptest"
-	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,9 +30,6 @@ func description(t *testing.T) []byte {
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	text := description(t)
-	if file := os.Getenv("OPENAPI_OUT"); file != "" {
-		require.NoError(t, os.WriteFile(file, text, 0o644))
-	}
 	var document struct {
 		OpenAPI string
 		Servers []struct{ URL string }
@@ -72,4 +70,93 @@ func TestOpenAPI(t *testing.T) {
 	require.Contains(t, document.Components.Schemas, "PageItem")
 	require.Contains(t, document.Paths["/items/{id}"]["patch"].RequestBody.Content, "application/merge-patch+json")
 	require.Empty(t, document.Paths["/fail"]["post"].Security, "public")
+}
+
+// described returns the paths of the description of operations.
+func described(t *testing.T, config backend.OpenAPIConfig, operations ...*backend.Operation) (paths map[string]map[string]map[string]any, text string) {
+	t.Helper()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(operations...)
+	logic.REST()
+	w := httptest.NewRecorder()
+	logic.OpenAPI(config).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	require.Equal(t, 200, w.Code, w.Body)
+	var document struct {
+		Paths map[string]map[string]map[string]any
+	}
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &document))
+	return document.Paths, w.Body.String()
+}
+
+func describedNothing(context.Context, backend.None) (backend.None, error) {
+	return backend.None{}, nil
+}
+
+func TestOpenAPIOperationIDsAreUnique(t *testing.T) {
+	t.Parallel()
+	paths, _ := described(t, backend.OpenAPIConfig{},
+		backend.Query("listIDs", backend.Public, describedNothing, backend.Route("GET /a"), backend.Route("GET /b"), backend.Route("GET /c")),
+		backend.Query("listIDs2", backend.Public, describedNothing, backend.Route("GET /d")))
+	ids := map[any]bool{}
+	for _, path := range []string{"/a", "/b", "/c", "/d"} {
+		ids[paths[path]["get"]["operationId"]] = true
+	}
+	require.Len(t, ids, 4)
+	require.Equal(t, "listIDs", paths["/a"]["get"]["operationId"])
+	require.Equal(t, "listIDs2", paths["/d"]["get"]["operationId"], "what somebody wrote is not changed")
+	require.Equal(t, "List ids", paths["/a"]["get"]["summary"])
+}
+
+func TestOpenAPIHasOnlyMethodsThatItKnows(t *testing.T) {
+	t.Parallel()
+	paths, _ := described(t, backend.OpenAPIConfig{},
+		backend.Mutation("copy", backend.Public, describedNothing, backend.Route("COPY /a")),
+		backend.Mutation("put", backend.Public, describedNothing, backend.Route("PUT /b")),
+		backend.Query("hidden", backend.Public, describedNothing, backend.Route("GET /c"), backend.Except("rest")))
+	require.Len(t, paths, 1, "OpenAPI 3.1.0, section 4.8.9")
+	require.Contains(t, paths["/b"], "put")
+}
+
+func TestOpenAPIPaths(t *testing.T) {
+	t.Parallel()
+	paths, _ := described(t, backend.OpenAPIConfig{},
+		backend.Query("file", backend.Public, func(context.Context, struct {
+			Path string `json:"path"`
+		}) (string, error) {
+			return "", nil
+		}, backend.Route("GET /files/{path...}"), backend.Doc("A file\nIts text.\nAll of it.")),
+		backend.Query("index", backend.Public, describedNothing, backend.Route("GET /index/{$}")))
+	file := paths["/files/{path}"]["get"]
+	require.Equal(t, []any{map[string]any{"name": "path", "in": "path", "required": true, "schema": map[string]any{"type": "string"}}}, file["parameters"])
+	require.Equal(t, "A file", file["summary"])
+	require.Equal(t, "Its text.\nAll of it.", file["description"])
+	require.Contains(t, paths, "/index/")
+}
+
+func TestOpenAPIResponseHeaders(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	page := func(context.Context, struct {
+		After backend.Cursor `json:"after,omitempty"`
+	}) (backend.Page[item], error) {
+		return backend.Page[item]{}, nil
+	}
+	paths, _ := described(t, backend.OpenAPIConfig{},
+		backend.Query("items", backend.Public, page, backend.Route("GET /items"), backend.Deprecated(since, since.AddDate(1, 0, 0))))
+	responses := paths["/items"]["get"]["responses"].(map[string]any)
+	var names []string
+	for name := range responses["200"].(map[string]any)["headers"].(map[string]any) {
+		names = append(names, name)
+	}
+	require.ElementsMatch(t, []string{"Deprecation", "ETag", "Link", "Sunset"}, names)
+	require.Contains(t, responses, "304")
+	require.Equal(t, true, paths["/items"]["get"]["deprecated"])
+}
+
+func TestOpenAPIServer(t *testing.T) {
+	t.Parallel()
+	_, text := described(t, backend.OpenAPIConfig{ServerURL: "https://api.example.com/"})
+	require.Contains(t, text, `"url": "https://api.example.com"`)
+	_, text = described(t, backend.OpenAPIConfig{})
+	require.Contains(t, text, `"url": "/"`)
 }
