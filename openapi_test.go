@@ -55,7 +55,7 @@ func TestOpenAPI(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"type": "object", "additionalProperties": false, "required": []any{"name"},
 		"properties": map[string]any{
-			"name":  map[string]any{"type": "string", "maxLength": 20.0},
+			"name":  map[string]any{"type": "string", "minLength": 1.0, "maxLength": 20.0},
 			"price": map[string]any{"type": []any{"number", "null"}, "format": "double", "minimum": 0.0},
 			"tags":  map[string]any{"type": "array", "maxItems": 3.0, "items": map[string]any{"type": "string", "maxLength": 5.0}},
 		},

@@ -207,14 +207,13 @@ func (d *Document) structure(fields []*plan.Field, in bool) object {
 // field returns the schema of a field, with what its tags say.
 func (d *Document) field(field *plan.Field, in bool) object {
 	schema := d.schema(field.Type, in)
-	quoted := field.Quoted && quotes(field.Type)
-	if quoted {
+	if field.Quoted && quotes(field.Type) {
 		schema = nullableIf(field.Type.Kind == plan.Pointer, object{"type": "string"})
 	}
 	if !in && (field.OmitEmpty || field.OmitZero) { // what would be null is left out
 		schema = notNull(schema)
 	}
-	if in && !quoted {
+	if in {
 		constrain(schema, validation.ConstraintsOf(field))
 	}
 	if field.Doc != "" {

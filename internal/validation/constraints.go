@@ -39,14 +39,21 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 		t = t.Elem
 	}
 	c := &Constraints{}
+	ofKeys := false // of a map
 	for i, rule := range rules {
 		name, param, _ := strings.Cut(rule, "=")
 		switch {
+		case name == "keys" || name == "endkeys":
+			ofKeys = name == "keys"
+		case ofKeys, strings.Contains(rule, "|"): // the latter means one of several rules
 		case name == "dive":
 			if t.Elem != nil {
 				c.Items = constraints(rules[i+1:], t.Elem)
 			}
 			return c
+		case name == "required" && t.Kind == plan.String && c.MinLength == nil: // which "" is not
+			one := int64(1)
+			c.MinLength = &one
 		case name == "unique":
 			c.Unique = true
 		case name == "oneof" && !strings.Contains(param, "'"):
