@@ -1,7 +1,11 @@
-// Package backend is for people who build backends: server, router, middleware,
-// errors, database and migrations, as one flat package that a host program
-// imports and wires together. Nothing is generated, nothing is global, and
-// every part works alone beside net/http, chi or database/sql.
+// Package backend is for people who build backends: server, database,
+// application logic, APIs, middleware and security, as one flat package that a
+// host program imports and wires together. Nothing is generated, nothing is
+// global, and every part works alone beside net/http, chi or database/sql.
+//
+// Application logic is registered once, as plain typed functions that say who
+// may call them; every API is a door to it. Rules about who may call, limits,
+// validation and transactions are behind the doors, once.
 //
 // A complete program:
 //
@@ -9,17 +13,34 @@
 //
 //	import (
 //		"context"
-//		"encoding/json"
 //		"log"
-//		"net/http"
 //
 //		"github.com/seed-215b9b7c/backend"
 //		_ "modernc.org/sqlite"
 //	)
 //
 //	type Note struct {
-//		ID    int64  `db:"id" json:"id"`
-//		Title string `db:"title" json:"title"`
+//		ID    backend.ID `db:"id" json:"id"`
+//		Title string     `db:"title" json:"title"`
+//	}
+//
+//	type NoteID struct {
+//		ID backend.ID `json:"id"`
+//	}
+//
+//	type CreateNote struct {
+//		Title string `json:"title" validate:"required,max=200"`
+//	}
+//
+//	// App is the application: plain functions, of which every API is a door.
+//	type App struct{ db *backend.DB }
+//
+//	func (a *App) Note(ctx context.Context, in NoteID) (Note, error) {
+//		return backend.One[Note](ctx, a.db, "SELECT * FROM notes WHERE id = ?", in.ID)
+//	}
+//
+//	func (a *App) CreateNote(ctx context.Context, in CreateNote) (Note, error) {
+//		return backend.One[Note](ctx, a.db, "INSERT INTO notes (title) VALUES (?) RETURNING *", in.Title)
 //	}
 //
 //	func main() {
@@ -33,16 +54,17 @@
 //			log.Fatal(err)
 //		}
 //
+//		app := &App{db}
+//		logic := backend.NewLogic(db, nil) // nil: nobody signs in
+//		logic.Add(
+//			backend.Query("note", backend.Public, app.Note, backend.Route("GET /notes/{id}")),
+//			backend.Mutation("createNote", backend.Public, app.CreateNote, backend.Route("POST /notes")),
+//		)
+//
 //		r := backend.NewRouter()
 //		r.Use(backend.Stack(backend.StackConfig{}))
-//		r.Handle("GET /notes/{id}", backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-//			note, err := backend.One[Note](r.Context(), db, "SELECT * FROM notes WHERE id = ?", r.PathValue("id"))
-//			if err != nil {
-//				return err // no such note is a 404, a database that is down a 503
-//			}
-//			w.Header().Set("Content-Type", "application/json")
-//			return json.NewEncoder(w).Encode(note)
-//		}))
+//		r.Mount("/api", logic.REST())
+//		r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //		if err := backend.Serve(ctx, r, backend.ServerConfig{}); err != nil {
 //			log.Fatal(err)
 //		}
@@ -55,6 +77,9 @@
 //   - [Router] routes as http.ServeMux does, without its conflicts.
 //   - [Stack] is the default middleware in its order; each of its steps is a
 //     [Middleware] of its own, such as [Recover], [AccessLog] and [CrossOrigin].
+//   - [Query] and [Mutation] make operations of functions, [Logic] is their
+//     registry, [Logic.REST] and [Logic.OpenAPI] serve and describe them, and
+//     [Call] calls them from inside the program. [Access] rules say who may.
 //   - [Error] is the one error type that reaches clients, [WriteError] and
 //     [HandlerFunc] its way to them.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All],

@@ -7,8 +7,8 @@
 // where the notes are, sqlite:notes.db if it is not set.
 //
 // This file wires the program together. The application is in notes.go; the page
-// is in page.go, and the API needs no code of its own. It is described by
-// /openapi.json.
+// is in page.go, and the API needs no code of its own: /openapi.json describes it,
+// and /docs shows that to people, who can try it out.
 package main
 
 import (
@@ -23,6 +23,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/docs"
 )
 
 //go:embed migrations
@@ -77,6 +78,7 @@ func routes(db *backend.DB, health *backend.Health) http.Handler {
 	r.Use(backend.Stack(backend.StackConfig{}))
 	r.Mount("/api", logic.REST())
 	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes", License: "MIT"}))
+	r.Mount("/docs", docs.New("/openapi.json"))
 	(&Pages{logic}).Add(r)
 
 	watch := backend.NewRouter()
