@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -282,4 +283,43 @@ func TestOptAndID(t *testing.T) {
 	}
 	require.Equal(t, "x", backend.Some("x").Or("y"))
 	require.Equal(t, "y", backend.Opt[string]{Present: true, Null: true}.Or("y"))
+}
+
+// Statement 51: denials are logged under the name that OWASP has for them.
+func TestDenialsAreLogged(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: "ann"}, nil }))
+	logic.Add(backend.Query("secrets", backend.Role("admin"), noop, backend.Route("GET /")))
+	h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(logic.REST())
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	require.Equal(t, 403, w.Code)
+	require.Contains(t, log.String(), "msg=authz_fail operation=secrets account=ann")
+}
+
+func TestCall(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Name string `json:"name" validate:"required"`
+	}
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: "ann"}, nil }))
+	logic.Add(backend.Query("greet", backend.SignedIn, func(ctx context.Context, in input) (string, error) {
+		return in.Name + " from " + backend.CallerFrom(ctx).ID, nil
+	}))
+	ctx, err := logic.Authenticate(httptest.NewRequest("GET", "/", nil))
+	require.NoError(t, err)
+	got, err := backend.Call[string](ctx, logic, "greet", input{"Bob"})
+	require.NoError(t, err)
+	require.Equal(t, "Bob from ann", got)
+
+	_, err = backend.Call[string](t.Context(), logic, "greet", input{"Bob"})
+	require.Equal(t, backend.Unauthenticated, backend.CodeOf(err))
+	_, err = backend.Call[string](ctx, logic, "greet", input{})
+	require.Equal(t, backend.Invalid, backend.CodeOf(err))
+	_, err = backend.Call[int](ctx, logic, "greet", input{"Bob"})
+	require.ErrorContains(t, err, "returns a string, not")
+	_, err = backend.Call[string](ctx, logic, "nothing", input{"Bob"})
+	require.ErrorContains(t, err, "no such operation")
+	require.EqualValues(t, 3, logic.Stats()[0].Calls)
 }
