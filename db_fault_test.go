@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -195,4 +196,51 @@ func failOnce(t *testing.T, rows []int, run func(context.Context, *backend.DB) e
 	require.Zero(t, conns, "connections are open after %q failed", hit)
 	require.Zero(t, statements, "statements are open after %q failed", hit)
 	return hit == ""
+}
+
+// TestIdempotencyWhateverFails: a client that heard no answer, or a bad one,
+// sends the call again under its key, and it is carried out once.
+func TestIdempotencyWhateverFails(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []faultdb.Mode{faultdb.Before, faultdb.After, faultdb.BadConn} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			replayed := 0
+			for n := 1; ; n++ {
+				db, _, fault := faulty(t)
+				require.NoError(t, db.Migrate(t.Context(), nil))
+				logic := backend.NewLogic(db, nil)
+				logic.Add(backend.Mutation("insert", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
+					return backend.One[int](ctx, db, "INSERT INTO t DEFAULT VALUES RETURNING id")
+				}, backend.Route("POST /"), backend.Idempotent(backend.Required)))
+				door := logic.REST()
+				post := func() *httptest.ResponseRecorder {
+					r := httptest.NewRequest("POST", "/", nil)
+					r.Header.Set("Idempotency-Key", "k")
+					w := httptest.NewRecorder()
+					door.ServeHTTP(w, r)
+					return w
+				}
+				fault.Fail(n, mode)
+				first := post()
+				hit := fault.Hit()
+				fault.Fail(0, mode)
+				second := post()
+				require.Equal(t, 201, second.Code, "after %q failed: %s", hit, second.Body)
+				if second.Header().Get("Idempotency-Replayed") != "" && first.Code != 201 {
+					replayed++
+				}
+				ids, err := backend.All[int](t.Context(), db, "SELECT id FROM t")
+				require.NoError(t, err)
+				require.Equal(t, []int{1}, ids, "after %q failed", hit)
+				require.NoError(t, db.Close())
+				if hit == "" {
+					break
+				}
+			}
+			if mode == faultdb.After {
+				require.Equal(t, 1, replayed, "the answer to COMMIT was lost, and only then was there something to replay")
+			}
+		})
+	}
 }

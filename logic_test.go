@@ -323,3 +323,18 @@ func TestCall(t *testing.T) {
 	require.ErrorContains(t, err, "no such operation")
 	require.EqualValues(t, 3, logic.Stats()[0].Calls)
 }
+
+func TestListsInHeaders(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Parts []int `json:"parts,omitempty" in:"header=X-Parts"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in input) ([]int, error) { return in.Parts, nil }, backend.Route("GET /")))
+	for want, lines := range map[string][]string{"[1,2,3]": {"1, 2", "3"}, "[1]": {"1"}, "null": nil} {
+		w := call(logic, "GET", "/", func(r *http.Request) { r.Header["X-Parts"] = lines })
+		require.Equal(t, want, w.Body.String())
+	}
+	w := call(logic, "GET", "/", func(r *http.Request) { r.Header["X-Parts"] = []string{"1, x"} })
+	require.Equal(t, 422, w.Code)
+}

@@ -366,13 +366,29 @@ func (r *restRoute) values(req *http.Request, query url.Values, param restParam)
 	case "query":
 		return query[param.name]
 	case "header":
-		return req.Header.Values(param.name)
+		if values := req.Header.Values(param.name); base(param.field.Type).Kind != plan.Slice {
+			return values
+		}
+		return listItems(req.Header.Values(param.name))
 	}
 	var values []string
 	for _, cookie := range req.CookiesNamed(param.name) {
 		values = append(values, cookie.Value)
 	}
 	return values
+}
+
+// listItems returns the items of a header that is a list, whose lines mean the
+// same as one line with commas (RFC 9110, section 5.3).
+func listItems(lines []string) (items []string) {
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				items = append(items, item)
+			}
+		}
+	}
+	return items
 }
 
 // decodeBody fills the fields that come from the body.
