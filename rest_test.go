@@ -413,6 +413,21 @@ func TestIdempotency(t *testing.T) {
 	})
 }
 
+func TestIdempotencyRequired(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	logic := backend.NewLogic(db, nil)
+	logic.Add(backend.Mutation("pay", backend.Public, noop, backend.Route("POST /pay"), backend.Idempotent(backend.Required)))
+	c := newRESTClient(t, logic)
+	require.Equal(t, 400, c.do("POST", "/pay", "").Code)
+	require.Equal(t, 400, c.do("POST", "/pay", "", "Idempotency-Key", `""`).Code)
+	require.Equal(t, 204, c.do("POST", "/pay", "", "Idempotency-Key", "k").Code)
+	again := c.do("POST", "/pay", "", "Idempotency-Key", "k")
+	require.Equal(t, 204, again.Code)
+	require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"))
+}
+
 func TestIdempotencyInParallel(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, c restClient) {
 		var wait sync.WaitGroup

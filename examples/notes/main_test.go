@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -18,8 +17,8 @@ import (
 
 // client uses a running program the way its users do.
 type client struct {
-	t   *testing.T
-	url string
+	*backendtest.Client
+	t *testing.T
 }
 
 // start runs the whole program on every engine.
@@ -27,17 +26,15 @@ func start(t *testing.T, test func(t *testing.T, c client)) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
 		require.NoError(t, db.Migrate(t.Context(), migrations))
-		server := httptest.NewServer(routes(db, backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})))
-		t.Cleanup(server.Close)
-		test(t, client{t, server.URL})
+		program := routes(db, backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping}))
+		test(t, client{backendtest.NewClient(t, program), t})
 	})
 }
 
-// do sends a request as a script of the same origin would, and does not follow
-// redirects.
+// do sends a request with any content type, or none.
 func (c client) do(method, path, contentType, body string) (*http.Response, string) {
 	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(c.t.Context(), method, c.URL+path, strings.NewReader(body))
 	require.NoError(c.t, err)
 	request.Header.Set("Sec-Fetch-Site", "same-origin")
 	if contentType != "" {
@@ -52,35 +49,35 @@ func (c client) do(method, path, contentType, body string) (*http.Response, stri
 }
 
 // json calls the API and decodes the answer.
-func (c client) json(method, path, body string, status int) (answer map[string]any) {
+func (c client) json(method, path string, body any, status int) (answer map[string]any) {
 	c.t.Helper()
-	response, text := c.do(method, path, "application/json", body)
-	require.Equal(c.t, status, response.StatusCode, text)
+	response := c.Do(method, path, body).Expect(status)
 	if status != http.StatusNoContent {
-		require.NoError(c.t, json.Unmarshal([]byte(text), &answer), text)
+		response.JSON(&answer)
 	}
 	return answer
 }
 
 func (c client) form(path string, fields url.Values) (*http.Response, string) {
 	c.t.Helper()
-	return c.do("POST", path, "application/x-www-form-urlencoded", fields.Encode())
+	response := c.Post(path, fields)
+	return response.Response, string(response.Body)
 }
 
 func TestAPI(t *testing.T) {
 	start(t, func(t *testing.T, c client) {
 		note := c.json("POST", "/api/notes", `{"title":"Täg ?","text":"100% <b>"}`, http.StatusCreated)
 		path := "/api/notes/" + note["id"].(string)
-		require.Equal(t, note, c.json("GET", path, "", http.StatusOK))
+		require.Equal(t, note, c.json("GET", path, nil, http.StatusOK))
 
 		changed := c.json("PATCH", path, `{"text":"other"}`, http.StatusOK)
 		require.Equal(t, "Täg ?", changed["title"])
 		require.Equal(t, "other", changed["text"])
 		require.Equal(t, note["created"], changed["created"])
 
-		c.json("DELETE", path, "", http.StatusNoContent)
-		require.Equal(t, "not_found", c.json("GET", path, "", http.StatusNotFound)["code"])
-		require.Equal(t, "not_found", c.json("DELETE", path, "", http.StatusNotFound)["code"])
+		c.json("DELETE", path, nil, http.StatusNoContent)
+		require.Equal(t, "not_found", c.json("GET", path, nil, http.StatusNotFound)["code"])
+		require.Equal(t, "not_found", c.json("DELETE", path, nil, http.StatusNotFound)["code"])
 		require.Equal(t, "not_found", c.json("PATCH", path, "{}", http.StatusNotFound)["code"])
 	})
 }
@@ -231,7 +228,7 @@ func TestEverythingPassesTheStack(t *testing.T) {
 
 func TestForeignSitesCannotWrite(t *testing.T) {
 	start(t, func(t *testing.T, c client) {
-		request, err := http.NewRequest("POST", c.url+"/notes", strings.NewReader("title=a"))
+		request, err := http.NewRequest("POST", c.URL+"/notes", strings.NewReader("title=a"))
 		require.NoError(t, err)
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.Header.Set("Origin", "https://evil.example")
