@@ -145,7 +145,6 @@ func (l *Logic) call(ctx context.Context, c doorCall) (result callResult, err er
 	ctx, in, err := l.admit(ctx, c)
 	if err == nil {
 		result.caller = CallerFrom(ctx)
-		ctx = context.WithValue(ctx, callingKey{}, calling{l, c.op})
 		result.out, result.replayed, err = l.run(ctx, c, in)
 	}
 	finished = true
@@ -159,7 +158,9 @@ func (l *Logic) admit(ctx context.Context, c doorCall) (context.Context, any, er
 	if err != nil {
 		return ctx, nil, err
 	}
-	ctx = WithCaller(ctx, caller)
+	// Before any code of the application: a cursor that Allow or Validate reads
+	// must be signed, too.
+	ctx = context.WithValue(WithCaller(ctx, caller), callingKey{}, calling{l, c.op})
 	if err := c.op.limitRate(ctx, caller); err != nil {
 		return ctx, nil, err
 	}
@@ -195,9 +196,12 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 
 // Authenticate returns a context with the caller of a request, as the
 // Authenticator has it: for handlers beside the doors, such as pages, that use
-// [Call].
+// [Call]. With an error the caller is nobody.
 func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 	caller, err := l.authenticate(r.Context(), r)
+	if err != nil {
+		caller = Caller{}
+	}
 	return WithCaller(r.Context(), caller), err
 }
 

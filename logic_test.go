@@ -338,3 +338,32 @@ func TestListsInHeaders(t *testing.T) {
 	w := call(logic, "GET", "/", func(r *http.Request) { r.Header["X-Parts"] = []string{"1, x"} })
 	require.Equal(t, 422, w.Code)
 }
+
+// Whatever the application reads a cursor in, one that was made outside of the
+// operation is refused.
+func TestCursorsAreSignedInRulesToo(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		After backend.Cursor `json:"after,omitempty"`
+	}
+	forged, err := backend.NewCursor(t.Context(), 7)
+	require.NoError(t, err)
+	read := func(ctx context.Context, in input) error {
+		var n int
+		return in.After.Read(ctx, &n)
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("list", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
+		backend.Route("GET /list"), backend.Allow(read)))
+	require.Equal(t, http.StatusBadRequest, call(logic, "GET", "/list?after="+string(forged), nil).Code)
+}
+
+func TestAuthenticateReturnsNobodyWithAnError(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) {
+		return backend.Caller{ID: "ann"}, backend.Errorf(backend.Unauthenticated, "The token has expired.")
+	}))
+	ctx, err := logic.Authenticate(httptest.NewRequest("GET", "/", nil))
+	require.Error(t, err)
+	require.False(t, backend.CallerFrom(ctx).SignedIn())
+}

@@ -515,32 +515,22 @@ func (r *restRoute) precondition(req *http.Request, call *doorCall) error {
 	if r.current == nil || !r.op.inTx {
 		return &Error{Code: PreconditionFailed, Message: "If-Match is not supported here: there is no GET to compare with."}
 	}
-	call.mode = Serializable // or two could find the same version and both change it
+	if call.mode != ReadOnly { // a header must not make it one that writes
+		call.mode = Serializable // or two could find the same version and both change it
+	}
 	call.before = func(ctx context.Context) error { return r.current.compare(ctx, req, want) }
 	return nil
 }
 
-// compare compares If-Match with what a GET of the request's path has.
+// compare compares If-Match with what a GET of the request's path has. That GET
+// is admitted as any other call is, for the same caller: it must not become a way
+// to a function around its validation, rules or rate limit.
 func (r *restRoute) compare(ctx context.Context, req *http.Request, want []string) error {
-	in := r.op.newIn()
-	var wrong []FieldError
-	for _, param := range r.params {
-		if param.place == "path" {
-			if err := param.set([]string{req.PathValue(param.name)}, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
-				wrong = append(wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
-			}
-		}
-	}
-	if len(wrong) > 0 {
-		return &Error{Code: Invalid, Fields: wrong}
-	}
-	if err := r.op.access.check(ctx, CallerFrom(ctx)); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, r.op.options.timeout)
+	defer cancel()
+	ctx, in, err := r.door.logic.admit(ctx, doorCall{op: r.op, decode: func(in any) error { return r.decodePath(req, in) }})
+	if err != nil {
 		return err
-	}
-	for _, allow := range r.op.options.allow {
-		if err := allow(ctx, in); err != nil {
-			return err
-		}
 	}
 	out, err := r.op.run(ctx, in)
 	if err != nil {
@@ -552,6 +542,23 @@ func (r *restRoute) compare(ctx context.Context, req *http.Request, want []strin
 	}
 	if !matches(want, etag(out, text), true) {
 		return &Error{Code: PreconditionFailed}
+	}
+	return nil
+}
+
+// decodePath fills the fields that come from the path, and leaves the others out.
+func (r *restRoute) decodePath(req *http.Request, in any) error {
+	var wrong []FieldError
+	for _, param := range r.params {
+		if param.place != "path" {
+			continue
+		}
+		if err := param.set([]string{req.PathValue(param.name)}, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
+			wrong = append(wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
+		}
+	}
+	if len(wrong) > 0 {
+		return &Error{Code: Invalid, Fields: wrong}
 	}
 	return nil
 }

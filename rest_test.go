@@ -453,3 +453,31 @@ func TestIdempotencyInParallel(t *testing.T) {
 		require.Equal(t, 201, c.do("POST", "/items", `{"name":"once"}`, "Idempotency-Key", "k").Code)
 	})
 }
+
+type lowerName struct {
+	Name string `json:"name" validate:"lowercase"`
+}
+
+// If-Match runs the GET operation: with its validation and its rate limit.
+func TestIfMatchIsNoWayAroundTheGET(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		var reads atomic.Int64
+		logic := backend.NewLogic(db, nil)
+		logic.Add(
+			backend.Query("thing", backend.Public, func(_ context.Context, in lowerName) (string, error) { reads.Add(1); return in.Name, nil },
+				backend.Route("GET /things/{name}"), backend.Limit(2, time.Hour)),
+			backend.Mutation("touch", backend.Public, func(context.Context, struct {
+				Name string `json:"name"`
+			}) (backend.None, error) {
+				return backend.None{}, nil
+			}, backend.Route("POST /things/{name}")),
+		)
+		c := newRESTClient(t, logic)
+		require.Equal(t, http.StatusUnprocessableEntity, c.do("POST", "/things/UPPER", "", "If-Match", "*").Code)
+		require.Zero(t, reads.Load(), "the function never sees input that breaks its rules")
+		require.Equal(t, http.StatusNoContent, c.do("POST", "/things/lower", "", "If-Match", "*").Code)
+		require.Equal(t, http.StatusTooManyRequests, c.do("POST", "/things/lower", "", "If-Match", "*").Code)
+		require.EqualValues(t, 1, reads.Load())
+	})
+}
