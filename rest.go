@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -121,6 +122,7 @@ type restRoute struct {
 	cursor     string        // query parameter of the page's cursor
 	status     int
 	created    *restRoute // the GET route of what a POST creates
+	createdBy  *plan.Field
 	current    *restRoute // the GET route of the same path
 }
 
@@ -258,8 +260,11 @@ func (r *restRoute) relate(all []*restRoute) {
 			r.current = other
 		}
 		parent, last := parentPath(other.path)
-		if r.method == http.MethodPost && parent == r.path && strings.HasPrefix(last, "{") && r.outField(other.names[len(other.names)-1]) != nil {
-			r.created = other
+		if r.method != http.MethodPost || parent != r.path || !strings.HasPrefix(last, "{") || last == "{$}" || strings.HasSuffix(last, "...}") {
+			continue
+		}
+		if field := r.outField(other.names[len(other.names)-1]); field != nil && fitsPath(field.Type) {
+			r.created, r.createdBy = other, field
 		}
 	}
 }
@@ -267,6 +272,16 @@ func (r *restRoute) relate(all []*restRoute) {
 func parentPath(path string) (parent, last string) {
 	i := strings.LastIndexByte(path, '/')
 	return path[:i], path[i+1:]
+}
+
+// fitsPath reports whether values have a form in a path, which for these is their
+// JSON without quotes.
+func fitsPath(t *plan.Type) bool {
+	switch base(t).Kind {
+	case plan.String, plan.Text, plan.Int, plan.Uint, plan.Time:
+		return true
+	}
+	return false
 }
 
 // outField returns the field of the output with a name, or nil.
@@ -580,7 +595,9 @@ func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result call
 		return err
 	}
 	if r.created != nil {
-		head.Set("Location", r.created.location(r, req, value))
+		if location := r.location(req, text); location != "" {
+			head.Set("Location", location)
+		}
 	}
 	if next := nextCursor(result.out); next != "" && r.cursor != "" {
 		query := req.URL.Query()
@@ -617,53 +634,77 @@ func (r *restRoute) caching(head http.Header, caller Caller) {
 	}
 }
 
-// location returns the path of what a POST route has created. The parameters
-// that both paths have come from the request, the last one from the output.
-func (r *restRoute) location(post *restRoute, req *http.Request, out reflect.Value) string {
-	for out.Kind() == reflect.Pointer {
-		out = out.Elem()
+// location returns the path of what a POST route has created, or "" if the
+// output does not say. The parameters that both paths have come from the
+// request, the last one from the output as it is on the wire.
+func (r *restRoute) location(req *http.Request, out []byte) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(out, &members) != nil {
+		return ""
+	}
+	id := string(members[r.createdBy.Name])
+	if strings.HasPrefix(id, `"`) && json.Unmarshal([]byte(id), &id) != nil {
+		return ""
+	}
+	if id == "" || id == "null" || id == "." || id == ".." { // the last two would be another path
+		return ""
 	}
 	var b strings.Builder
 	b.WriteString(r.door.prefix)
 	for segment := range strings.SplitSeq(r.path[1:], "/") {
-		b.WriteByte('/')
-		name, isParam := strings.CutPrefix(segment, "{")
-		name = strings.TrimSuffix(name, "}")
-		switch {
-		case !isParam:
-			b.WriteString(segment)
-		case slices.Contains(post.names, name):
-			b.WriteString(url.PathEscape(req.PathValue(name)))
-		default:
-			b.WriteString(url.PathEscape(fmt.Sprint(out.FieldByIndex(post.outField(name).Index).Interface())))
+		if name, isParam := strings.CutPrefix(segment, "{"); isParam {
+			segment = url.PathEscape(req.PathValue(strings.TrimSuffix(name, "}")))
 		}
+		b.WriteString("/" + segment)
 	}
-	return b.String()
+	return b.String() + "/" + url.PathEscape(id)
 }
 
-// etag returns the entity tag of an output: its own, or one of its content
-// (RFC 9110, section 8.8.3).
+// etag returns the entity tag of an output, a *Out: its own, or one of its
+// content (RFC 9110, section 8.8.3). Own ones that cannot stand in a header are
+// not used.
 func etag(out any, text []byte) string {
-	if own, ok := out.(interface{ ETag() string }); ok {
-		return `"` + own.ETag() + `"`
+	if tag, ok := ownTag(out); ok {
+		return `"` + tag + `"`
 	}
 	sum := sha256.Sum256(text)
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
 
+func ownTag(out any) (string, bool) {
+	value := reflect.ValueOf(out)
+	for value.Elem().Kind() == reflect.Pointer && !value.Elem().IsNil() {
+		value = value.Elem()
+	}
+	own, ok := value.Interface().(interface{ ETag() string })
+	if !ok || value.Elem().Kind() == reflect.Pointer {
+		return "", false
+	}
+	tag := own.ETag()
+	return tag, !strings.ContainsFunc(tag, func(c rune) bool { return c <= ' ' || c == '"' || c > '~' })
+}
+
 // matches reports whether a tag is in the lists of If-Match or If-None-Match,
 // compared strongly or weakly (RFC 9110, section 8.8.3.2).
 func matches(lists []string, tag string, strong bool) bool {
-	for _, list := range lists {
-		for item := range strings.SplitSeq(list, ",") {
-			item = strings.TrimSpace(item)
-			if !strong {
-				item = strings.TrimPrefix(item, "W/")
-			}
-			if item == "*" || item == tag {
-				return true
-			}
+	list := strings.TrimSpace(strings.Join(lists, ","))
+	if list == "*" { // which stands alone
+		return true
+	}
+	for list != "" {
+		list = strings.TrimLeft(list, ", \t")
+		item, weak := strings.CutPrefix(list, "W/")
+		if !strings.HasPrefix(item, `"`) {
+			return false // no list of tags
 		}
+		end := strings.IndexByte(item[1:], '"') + 2 // tags may have commas
+		if end < 2 {
+			return false
+		}
+		if item[:end] == tag && !(weak && strong) {
+			return true
+		}
+		list = item[end:]
 	}
 	return false
 }

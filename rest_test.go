@@ -481,3 +481,90 @@ func TestIfMatchIsNoWayAroundTheGET(t *testing.T) {
 		require.EqualValues(t, 1, reads.Load())
 	})
 }
+
+type color struct{ r, g, b byte }
+
+func (c color) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "#%02x%02x%02x", c.r, c.g, c.b), nil
+}
+
+// The Location has the wire form of the id, and no route makes it panic.
+func TestLocation(t *testing.T) {
+	t.Parallel()
+	type pointed struct {
+		ID *backend.ID `json:"id"`
+	}
+	type opted struct {
+		ID backend.Opt[string] `json:"id"`
+	}
+	type colored struct {
+		ID color `json:"id"`
+	}
+	type idInput struct {
+		ID string `json:"id"`
+	}
+	none := func(context.Context, idInput) (backend.None, error) { return backend.None{}, nil }
+	logic := backend.NewLogic(nil, nil)
+	add := func(path string, post *backend.Operation, get string) {
+		logic.Add(post)
+		if get != "" {
+			logic.Add(backend.Query("get"+strings.Trim(path, "/"), backend.Public, none, backend.Route("GET "+path+get)))
+		}
+	}
+	id := backend.ID(7)
+	add("/a", backend.Mutation("a", backend.Public, func(context.Context, backend.None) (pointed, error) { return pointed{&id}, nil }, backend.Route("POST /a")), "/{id}")
+	add("/b", backend.Mutation("b", backend.Public, func(context.Context, backend.None) (opted, error) { return opted{backend.Some("a/\r\n>ü")}, nil }, backend.Route("POST /b")), "/{id}")
+	add("/c", backend.Mutation("c", backend.Public, func(context.Context, backend.None) (colored, error) { return colored{color{1, 2, 3}}, nil }, backend.Route("POST /c")), "/{id}")
+	add("/d", backend.Mutation("d", backend.Public, func(context.Context, backend.None) (*pointed, error) { return nil, nil }, backend.Route("POST /d")), "/{id}")
+	add("/e", backend.Mutation("e", backend.Public, func(context.Context, backend.None) (pointed, error) { return pointed{&id}, nil }, backend.Route("POST /e")), "/{id...}")
+	add("/f", backend.Mutation("f", backend.Public, func(context.Context, backend.None) (pointed, error) { return pointed{&id}, nil }, backend.Route("POST /f")), "")
+	logic.Add(backend.Query("getf", backend.Public, noop, backend.Route("GET /f/{$}")))
+	add("/g", backend.Mutation("g", backend.Public, func(context.Context, backend.None) (opted, error) { return opted{backend.Some("..")}, nil }, backend.Route("POST /g")), "/{id}")
+	c := newRESTClient(t, logic)
+	for path, want := range map[string]string{"/a": "/api/a/7", "/b": "/api/b/a%2F%0D%0A%3E%C3%BC", "/c": "/api/c/%23010203", "/d": "", "/e": "", "/f": "", "/g": ""} {
+		w := c.do("POST", path, "")
+		require.Equal(t, http.StatusCreated, w.Code, path+w.Body.String())
+		require.Equal(t, want, w.Header().Get("Location"), path)
+	}
+}
+
+type tagged string
+
+func (t tagged) ETag() string { return string(t) }
+
+func TestEntityTags(t *testing.T) {
+	t.Parallel()
+	type tagInput struct {
+		Tag string `json:"tag"`
+	}
+	for _, pointer := range []bool{false, true} {
+		logic := backend.NewLogic(nil, nil)
+		if pointer {
+			logic.Add(backend.Query("tag", backend.Public, func(_ context.Context, in tagInput) (*tagged, error) { return new(tagged(in.Tag)), nil }, backend.Route("GET /tag")))
+		} else {
+			logic.Add(backend.Query("tag", backend.Public, func(_ context.Context, in tagInput) (tagged, error) { return tagged(in.Tag), nil }, backend.Route("GET /tag")))
+		}
+		c := newRESTClient(t, logic)
+		require.Equal(t, `"a,b"`, c.do("GET", "/tag?tag=a,b", "").Header().Get("ETag"))
+		for _, wrong := range []string{"a%22", "a%0D%0AX-Evil:%201", "%C3%A4"} {
+			require.Regexp(t, `^"[A-Za-z0-9_-]{16}"$`, c.do("GET", "/tag?tag="+wrong, "").Header().Get("ETag"))
+		}
+		for header, status := range map[string]int{
+			`"a,b"`: 304, `W/"a,b"`: 304, `"x", W/"y" ,"a,b"`: 304, `*`: 304,
+			`"x,*,y"`: 200, `"x", *`: 200, `a,b`: 200, `"a`: 200, `"x""`: 200, ``: 200,
+		} {
+			require.Equal(t, status, c.do("GET", "/tag?tag=a,b", "", "If-None-Match", header).Code, header)
+		}
+	}
+}
+
+// RFC 9110, section 13.1.1: a weak tag never matches.
+func TestIfMatchIsStrong(t *testing.T) {
+	onShop(t, func(t *testing.T, _ *shop, c restClient) {
+		require.Equal(t, http.StatusCreated, c.do("POST", "/items", `{"name":"a","price":null}`).Code)
+		tag := c.do("GET", "/items/1", "").Header().Get("ETag")
+		require.Equal(t, http.StatusPreconditionFailed, c.do("DELETE", "/items/1", "", "If-Match", "W/"+tag).Code)
+		require.Equal(t, http.StatusNotFound, c.do("DELETE", "/items/2", "", "If-Match", "*").Code)
+		require.Equal(t, http.StatusNoContent, c.do("DELETE", "/items/1", "", "If-Match", tag).Code)
+	})
+}
