@@ -464,7 +464,10 @@ func mapping(element decode) decode {
 			}
 			name := token.String()
 			value := reflect.New(v.Type().Elem()).Elem()
-			s.path = append(s.path, name)
+			s.path = append(s.path, short(name))
+			if strings.IndexByte(name, 0) >= 0 { // as in other strings
+				s.fail("format", "must not have NUL characters in its name")
+			}
 			if err := element(s, value); err != nil {
 				return err
 			}
@@ -496,6 +499,18 @@ func optional(element decode) decode {
 		}
 		return element(s, v.Field(plan.OptValue))
 	}
+}
+
+// short cuts names that are the client's: an error repeats them, and there may be
+// many below one name.
+func short(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	if runes := []rune(name); len(runes) > maxName {
+		return string(runes[:maxName]) + "…"
+	}
+	return name
 }
 
 // member is a field of an object.
@@ -552,9 +567,7 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 func (s *state) member(name string, members []member, byName map[string]int, seen []bool, v reflect.Value) error {
 	i, known := byName[name]
 	if !known {
-		if runes := []rune(name); len(runes) > maxName {
-			name = string(runes[:maxName]) + "…"
-		}
+		name = short(name)
 	}
 	s.path = append(s.path, name)
 	defer func() { s.path = s.path[:len(s.path)-1] }()

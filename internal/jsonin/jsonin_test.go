@@ -212,3 +212,20 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// What is reported does not grow with the names that the client made up.
+func TestLongNamesAreCut(t *testing.T) {
+	t.Parallel()
+	described, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[map[string][]int]())
+	require.NoError(t, err)
+	d, err := Compile(described, nil)
+	require.NoError(t, err)
+	text := `{"` + strings.Repeat("x", 100_000) + `":[` + strings.Repeat(`"",`, 99) + `""]}`
+	var into map[string][]int
+	fields, ok := errors.AsType[*FieldsError](d.Decode([]byte(text), reflect.ValueOf(&into).Elem()))
+	require.True(t, ok)
+	require.Len(t, fields.Fields, 50)
+	require.Equal(t, "/"+strings.Repeat("x", 50)+"…/0", fields.Fields[0].Pointer)
+	_, ok = errors.AsType[*FieldsError](d.Decode([]byte(`{"a\u0000":[]}`), reflect.ValueOf(&into).Elem()))
+	require.True(t, ok, "a NUL in a name")
+}

@@ -175,8 +175,8 @@ func setTime(value string, into reflect.Value) error {
 }
 
 func setText(value string, into reflect.Value) error {
-	if !utf8.ValidString(value) {
-		return errors.New("must be UTF-8 text")
+	if !utf8.ValidString(value) || strings.IndexByte(value, 0) >= 0 {
+		return errors.New("must be UTF-8 text without NUL")
 	}
 	if err := into.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(value)); err != nil {
 		return errors.New("is not valid")

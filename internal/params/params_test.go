@@ -59,6 +59,10 @@ func TestSetters(t *testing.T) {
 	is(t, []name{"a"}, "a")
 }
 
+type anything struct{}
+
+func (*anything) UnmarshalText([]byte) error { return nil }
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "hunter2", " 1", "1 ", "+1", "01", "-0", "1.0", "1e2", "0x1", "1_000", "128", "٣"} {
@@ -76,6 +80,8 @@ func TestRefused(t *testing.T) {
 	isNot[string](t, "\xff")
 	isNot[string](t, "a\x00")
 	isNot[[]byte](t, "+/8")
+	isNot[anything](t, "a\x00")
+	isNot[anything](t, "\xff")
 	isNot[time.Time](t, "2026-01-02")
 	isNot[netip.Addr](t, "hunter2")
 	isNot[int](t, "1", "2")

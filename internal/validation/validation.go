@@ -44,9 +44,34 @@ func Compile(t *plan.Type) (*Validator, error) {
 	}
 	var wrong []error
 	for _, s := range structs {
-		wrong = append(wrong, v.parse(s))
+		wrong = append(wrong, v.parse(s), undived(s))
 	}
 	return v, errors.Join(wrong...)
+}
+
+// undived returns an error for fields that hold structs with tags in a list or a
+// map without the rule dive: validator does not look into those, so that their
+// tags would be there for nothing.
+func undived(s *plan.Type) error {
+	var wrong []error
+	for _, field := range s.Fields {
+		levels, t := 0, field.Type
+		for ; t.Elem != nil && levels < 10; t = t.Elem { // type T []T has no end
+			if t.Kind != plan.Pointer && t.Kind != plan.Opt {
+				levels++
+			}
+		}
+		dives := 0
+		for rule := range strings.SplitSeq(field.Validate, ",") {
+			if rule == "dive" {
+				dives++
+			}
+		}
+		if t.Kind == plan.Struct && dives < levels && field.Validate != "-" && walk(t, map[*plan.Type]bool{}, new([]*plan.Type), new([]any)) {
+			wrong = append(wrong, fmt.Errorf("%s.%s: the validate tags in %s are looked at only with the rule dive, once for each list: `validate:\"dive\"`", s.Go, field.GoName, t.Go))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // walk finds the structs and Opts in t and reports whether any field has a tag.
@@ -104,8 +129,16 @@ func (v *Validator) parse(s *plan.Type) (err error) {
 	return nil
 }
 
-// Validate returns everything that is wrong with value, a struct or a pointer to
-// one.
+// maxFields and maxName bound what is reported, which would otherwise grow with
+// the input: a list of a megabyte has half a million elements, and each may be
+// wrong, below a name as long.
+const (
+	maxFields = 50
+	maxName   = 50 // characters
+)
+
+// Validate returns what is wrong with value, a struct or a pointer to one: the
+// first 50 of what it finds.
 func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
 	if v.validate == nil {
 		return nil
@@ -118,6 +151,7 @@ func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
 	if !ok {
 		return []FieldError{{Rule: "valid", Message: "cannot be checked"}}
 	}
+	found = found[:min(len(found), maxFields)]
 	fields := make([]FieldError, len(found))
 	for i, e := range found {
 		fields[i] = FieldError{pointer(e), e.Tag(), sentence(e)}
@@ -131,21 +165,32 @@ var index = regexp.MustCompile(`\[([^\]]*)\]`)
 func pointer(e validator.FieldError) string {
 	var b strings.Builder
 	for _, part := range strings.Split(e.Namespace(), ".")[1:] {
+		if b.Len() > 20*maxName { // a name with many dots in it
+			break
+		}
 		name, rest, _ := strings.Cut(part, "[")
 		if name == embedded {
 			continue
 		}
 		b.WriteByte('/')
-		b.WriteString(escaper.Replace(name))
+		b.WriteString(escaper.Replace(short(name)))
 		if rest == "" {
 			continue
 		}
 		for _, m := range index.FindAllStringSubmatch("["+rest, -1) {
 			b.WriteByte('/')
-			b.WriteString(escaper.Replace(m[1]))
+			b.WriteString(escaper.Replace(short(m[1])))
 		}
 	}
 	return b.String()
+}
+
+// short cuts names, since those of maps are the client's.
+func short(name string) string {
+	if runes := []rune(name); len(runes) > maxName {
+		return string(runes[:maxName]) + "…"
+	}
+	return name
 }
 
 var escaper = strings.NewReplacer("~", "~0", "/", "~1")

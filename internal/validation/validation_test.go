@@ -100,3 +100,46 @@ func TestConstraints(t *testing.T) {
 	require.Equal(t, &Constraints{Minimum: new(0.0), ExclusiveMaximum: new(10.0)}, got["count"])
 	require.Equal(t, &Constraints{MaxItems: new(int64(2)), Unique: true, Items: &Constraints{MaxLength: new(int64(3))}}, got["tags"])
 }
+
+// Tags that validator would never look at are a mistake, not a rule.
+func TestTagsWithoutDive(t *testing.T) {
+	t.Parallel()
+	type list struct {
+		Authors [][]*author `json:"authors" validate:"max=3,dive"`
+	}
+	_, err := compiled(t, reflect.TypeFor[list]())
+	require.ErrorContains(t, err, "list.Authors: the validate tags in validation.author are looked at only with the rule dive")
+	type byName struct {
+		Authors map[string]author `json:"authors"`
+	}
+	_, err = compiled(t, reflect.TypeFor[byName]())
+	require.ErrorContains(t, err, "byName.Authors")
+	type endless []endless
+	_, err = compiled(t, reflect.TypeFor[struct {
+		A endless
+		B int `validate:"min=1"`
+	}]())
+	require.NoError(t, err)
+	type right struct {
+		Authors [][]*author `json:"authors" validate:"max=3,dive,dive"`
+	}
+	v, err := compiled(t, reflect.TypeFor[right]())
+	require.NoError(t, err)
+	require.Len(t, v.Validate(t.Context(), right{[][]*author{{{"x"}}}}), 1)
+}
+
+func TestErrorsAreBounded(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		By map[string][]int `json:"by" validate:"dive,dive,min=1"`
+	}
+	v, err := compiled(t, reflect.TypeFor[input]())
+	require.NoError(t, err)
+	fields := v.Validate(t.Context(), input{map[string][]int{strings.Repeat("x", 100_000): make([]int, 1000)}})
+	require.Len(t, fields, 50)
+	for _, field := range fields {
+		require.Less(t, len(field.Pointer), 100)
+	}
+	fields = v.Validate(t.Context(), input{map[string][]int{strings.Repeat("x.", 100_000): {0}}})
+	require.Less(t, len(fields[0].Pointer), 2000)
+}
