@@ -660,7 +660,7 @@ func (r *restRoute) location(req *http.Request, out []byte) string {
 	return b.String() + "/" + url.PathEscape(id)
 }
 
-// etag returns the entity tag of an output, a *Out: its own, or one of its
+// etag returns the entity tag of an output, a *Out or nil: its own, or one of its
 // content (RFC 9110, section 8.8.3). Own ones that cannot stand in a header are
 // not used.
 func etag(out any, text []byte) string {
@@ -672,6 +672,9 @@ func etag(out any, text []byte) string {
 }
 
 func ownTag(out any) (string, bool) {
+	if out == nil {
+		return "", false
+	}
 	value := reflect.ValueOf(out)
 	for value.Elem().Kind() == reflect.Pointer && !value.Elem().IsNil() {
 		value = value.Elem()
