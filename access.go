@@ -154,6 +154,7 @@ func Fresh(d time.Duration) Access {
 
 // AnyOf lets callers call whom at least one rule lets. Without rules it panics.
 func AnyOf(rules ...Access) Access {
+	rules = slices.Clone(rules) // which the caller may change afterwards
 	return combined("AnyOf", " or ", rules, func(ctx context.Context, caller Caller) error {
 		for _, rule := range rules {
 			if rule.check(ctx, caller) == nil {
@@ -166,6 +167,7 @@ func AnyOf(rules ...Access) Access {
 
 // AllOf lets callers call whom every rule lets. Without rules it panics.
 func AllOf(rules ...Access) Access {
+	rules = slices.Clone(rules)
 	return combined("AllOf", " and ", rules, func(ctx context.Context, caller Caller) error {
 		for _, rule := range rules {
 			if err := rule.check(ctx, caller); err != nil {

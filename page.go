@@ -157,22 +157,31 @@ type secret struct {
 }
 
 func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
+	if key := s.known(db); key != nil {
+		return key, nil
+	}
+	// Without the lock: a call that has to wait for a connection must not hold up
+	// those that have one.
+	key, err := One[[]byte](ctx, db, "SELECT secret FROM backend_secrets WHERE name = 'cursor'")
+	if errors.Is(err, sql.ErrNoRows) || err != nil && (CodeOf(err) == Internal || CodeOf(err) == NotFound) {
+		return nil, (&Error{Code: Internal, Message: "the database has no secret to sign cursors with; call DB.Migrate before serving"}).Wrap(err)
+	}
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.key != nil {
-		return s.key, nil
-	}
-	if db == nil {
+	s.key = key
+	return key, nil
+}
+
+// known returns the key if it was read, or needs no reading.
+func (s *secret) known(db *DB) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key == nil && db == nil {
 		s.key = make([]byte, 32)
 		rand.Read(s.key) // never fails
-		return s.key, nil
 	}
-	key, err := One[[]byte](ctx, db, "SELECT secret FROM backend_secrets WHERE name = 'cursor'")
-	if errors.Is(err, sql.ErrNoRows) || err != nil && CodeOf(err) == Internal {
-		return nil, fmt.Errorf("the database has no secret to sign cursors with; call DB.Migrate before serving: %w", err)
-	}
-	if err == nil {
-		s.key = key
-	}
-	return key, err
+	return s.key
 }
