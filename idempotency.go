@@ -3,11 +3,15 @@ package backend
 import (
 	"context"
 	"crypto/sha256"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
 // This file makes mutations that can be sent twice, as
@@ -95,7 +99,60 @@ func (l *Logic) keyedCall(ctx context.Context, op *registered, key string, in an
 	if err != nil {
 		return nil, err
 	}
-	return &keyed{db: l.db, op: op, id: hash(CallerFrom(ctx).ID, op.name, key), input: hash(string(text))}, nil
+	return &keyed{db: l.db, op: op, id: hash(CallerFrom(ctx).ID, op.name, key), input: hash(string(text), string(presence(nil, op.inPlan, reflect.ValueOf(in).Elem())))}, nil
+}
+
+// presence appends for each Opt whether it is there, since its JSON is null
+// whether it is absent or null.
+func presence(dst []byte, t *plan.Type, v reflect.Value) []byte {
+	switch t.Kind {
+	case plan.Opt:
+		dst = strconv.AppendBool(dst, v.Field(plan.OptPresent).Bool())
+		return presence(dst, t.Elem, v.Field(plan.OptValue))
+	case plan.Struct:
+		for _, field := range t.Fields {
+			dst = presence(dst, field.Type, v.FieldByIndex(field.Index))
+		}
+	case plan.Pointer:
+		if !v.IsNil() {
+			return presence(dst, t.Elem, v.Elem())
+		}
+	case plan.Slice, plan.Array:
+		for i := range v.Len() {
+			dst = presence(dst, t.Elem, v.Index(i))
+		}
+	}
+	return dst
+}
+
+// checkReplay notes types with which inputs cannot be compared, or answers not
+// be read again.
+func checkReplay(o *Operation) {
+	visit(o.inPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
+		if p := reflect.PointerTo(t.Go); t.Kind == plan.Text && !p.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+			o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t.Go)
+		}
+	})
+	visit(o.outPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
+		p := reflect.PointerTo(t.Go)
+		if t.Kind == plan.Text && !p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) ||
+			t.Kind == plan.Custom && !p.Implements(reflect.TypeFor[json.Unmarshaler]()) {
+			o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t.Go)
+		}
+	})
+}
+
+// visit calls f for t and all types in it.
+func visit(t *plan.Type, seen map[*plan.Type]bool, f func(*plan.Type)) {
+	if t == nil || seen[t] {
+		return
+	}
+	seen[t] = true
+	f(t)
+	visit(t.Elem, seen, f)
+	for _, field := range t.Fields {
+		visit(field.Type, seen, f)
+	}
 }
 
 // once calls f and stores what it put into out, or puts there what was stored.

@@ -219,6 +219,14 @@ func (p *operationOptions) check(o *Operation) {
 	if p.key != keyIgnored && (p.noTx || p.tx == ReadOnly) {
 		o.fault("Idempotent needs a read-write transaction, which the key is part of")
 	}
+	if p.key != keyIgnored {
+		checkReplay(o)
+	}
+	for _, door := range slices.Concat(p.only, p.except) {
+		if door != restDoorName {
+			o.fault("Only and Except: there is no door %q; there is %q", door, restDoorName)
+		}
+	}
 	if len(p.only) > 0 && len(p.except) > 0 {
 		o.fault("Only and Except exclude each other")
 	}
@@ -364,6 +372,9 @@ func Doc(text string) Option {
 func Tags(names ...string) Option {
 	return optionFunc(func(o *Operation) { o.options.tags = append(o.options.tags, names...) })
 }
+
+// restDoorName is what Only and Except call the door of [Logic.REST].
+const restDoorName = "rest"
 
 // offeredBy reports whether a door has the operation.
 func (o *Operation) offeredBy(door string) bool {

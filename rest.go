@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -82,6 +83,9 @@ func (l *Logic) REST() http.Handler {
 	}
 	for _, route := range door.routes {
 		route.relate(door.routes)
+		if route.op.options.requireMatch && (route.current == nil || !route.op.inTx) {
+			panic(fmt.Sprintf("backend: %s %q, registered at %s: Route(%q): RequireIfMatch needs a GET of the same path, that takes nothing else, and a transaction", route.op.kind, route.op.name, route.op.place, route.pattern))
+		}
 		door.router.register(route.pattern, route, nil, route.op.place)
 	}
 	return door
@@ -142,6 +146,10 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	}
 	if read := method == http.MethodGet || method == http.MethodHead; read != (op.kind == isQuery) {
 		return nil, fmt.Errorf("a %s cannot have the method %s: queries are GET, mutations are not", op.kind, method)
+	}
+	if slices.Contains([]string{http.MethodOptions, http.MethodTrace, http.MethodConnect}, method) || method != strings.ToUpper(method) {
+		// Browsers and protection against forgery take the first two for harmless.
+		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
 	r := &restRoute{door: d, op: op, pattern: pattern, method: method, path: path, names: pathNames(path), query: map[string]int{}, status: op.options.status}
 	if r.status == 0 {
@@ -256,7 +264,7 @@ func (r *restRoute) relate(all []*restRoute) {
 		if other.method != http.MethodGet {
 			continue
 		}
-		if other.path == r.path && r.op.kind == isMutation {
+		if other.path == r.path && r.op.kind == isMutation && !slices.ContainsFunc(other.params, func(p restParam) bool { return p.place != "path" && p.field.Required }) {
 			r.current = other
 		}
 		parent, last := parentPath(other.path)
@@ -309,7 +317,13 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	}
 	head := w.Header()
 	r.deprecation(head)
-	call := doorCall{op: r.op, request: req, mode: r.op.options.tx, key: idempotencyKey(req.Header)}
+	call := doorCall{op: r.op, request: req, mode: r.op.options.tx}
+	if r.op.options.key != keyIgnored {
+		var err error
+		if call.key, err = idempotencyKey(req.Header); err != nil {
+			return err
+		}
+	}
 	call.decode = func(in any) error { return r.decode(w, req, reflect.ValueOf(in).Elem()) }
 	if err := r.precondition(req, &call); err != nil {
 		return err
@@ -436,7 +450,11 @@ func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, er
 	if x := exchangeFrom(req.Context()); x != nil && responseOf(w) == x {
 		x.maxBody = limit
 	}
-	return io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
+	text, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
+	if err != nil && CodeOf(err) == Internal { // such as broken chunks: the client's fault
+		err = (&Error{Code: Malformed, Message: "The body could not be read to its end."}).Wrap(err)
+	}
+	return text, err
 }
 
 // checkType refuses bodies that are not declared as JSON: a page of another
@@ -496,13 +514,22 @@ func acceptsJSON(accept []string) bool {
 }
 
 // idempotencyKey reads the header of draft-ietf-httpapi-idempotency-key-header,
-// a string in quotes, or without, as most clients send it.
-func idempotencyKey(head http.Header) string {
-	key := strings.TrimSpace(strings.Join(head.Values("Idempotency-Key"), ", "))
+// a string in quotes, or without, as most clients send it. A key that is there
+// and none, such as an empty one, is an error: the client counts on it.
+func idempotencyKey(head http.Header) (string, error) {
+	lines := head.Values("Idempotency-Key")
+	if len(lines) == 0 {
+		return "", nil
+	}
+	key := strings.TrimSpace(lines[0])
 	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
 		key = key[1 : len(key)-1]
 	}
-	return key
+	unfit := func(c rune) bool { return c < ' ' || c > '~' }
+	if len(lines) > 1 || strings.TrimSpace(key) == "" || strings.ContainsFunc(key, unfit) {
+		return "", &Error{Code: Malformed, Message: "Send one Idempotency-Key header, with visible ASCII characters."}
+	}
+	return key, nil
 }
 
 func (r *restRoute) deprecation(head http.Header) {
@@ -624,6 +651,9 @@ var jsonType = []string{"application/json"}
 // caching says how long an answer may be kept, and by whom.
 func (r *restRoute) caching(head http.Header, caller Caller) {
 	age := r.op.options.cache
+	if age > 0 {
+		r.vary(head)
+	}
 	switch {
 	case age > 0 && caller.SignedIn():
 		head.Set("Cache-Control", "private, max-age="+strconv.Itoa(int(age.Seconds())))
@@ -631,6 +661,26 @@ func (r *restRoute) caching(head http.Header, caller Caller) {
 		head.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(age.Seconds())))
 	case caller.SignedIn():
 		head["Cache-Control"] = noStore
+	}
+}
+
+// vary names the headers that an answer that is kept depends on: the input's,
+// and those that usually say who calls (RFC 9110, section 12.5.5).
+func (r *restRoute) vary(head http.Header) {
+	names := map[string]bool{}
+	if r.door.logic.auth != nil {
+		names["Authorization"], names["Cookie"] = true, true
+	}
+	for _, param := range r.params {
+		switch param.place {
+		case "header":
+			names[http.CanonicalHeaderKey(param.name)] = true
+		case "cookie":
+			names["Cookie"] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		head.Add("Vary", name)
 	}
 }
 

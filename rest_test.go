@@ -568,3 +568,109 @@ func TestIfMatchIsStrong(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, c.do("DELETE", "/items/1", "", "If-Match", tag).Code)
 	})
 }
+
+type onlyOut struct{ A int }
+
+func (onlyOut) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+
+type onlyIn struct{ a string }
+
+func (o *onlyIn) UnmarshalText(text []byte) error { o.a = string(text); return nil }
+
+func TestIdempotencyKeys(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Migrate(t.Context(), nil))
+		type input struct {
+			Name backend.Opt[string] `json:"name"`
+		}
+		type wrongIn struct {
+			A onlyIn `json:"a"`
+		}
+		logic := backend.NewLogic(db, nil)
+		panics := true
+		logic.Add(backend.Mutation("m", backend.Public, func(_ context.Context, in input) (int, error) {
+			if in.Name.Or("") == "panic" && panics {
+				panic("no")
+			}
+			return 1, nil
+		}, backend.Route("POST /m"), backend.Idempotent(backend.Accepted)))
+		text := panicText(func() {
+			logic.Add(backend.Mutation("w", backend.Public, func(context.Context, wrongIn) (onlyOut, error) { return onlyOut{}, nil }, backend.Idempotent(backend.Accepted)))
+		})
+		require.Contains(t, text, "onlyIn cannot be compared")
+		require.Contains(t, text, "onlyOut cannot be read again")
+		c := newRESTClient(t, logic)
+		for _, key := range []string{"", " ", `""`, `" "`, "a\x01", "schlüssel", strings.Repeat("x", 256)} {
+			require.Equal(t, http.StatusBadRequest, c.do("POST", "/m", `{}`, "Idempotency-Key", key).Code, "%q", key)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/m", strings.NewReader(`{}`))
+		r.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"a", "b"}}
+		w := httptest.NewRecorder()
+		c.h.ServeHTTP(w, r)
+		require.Equal(t, http.StatusBadRequest, w.Code, "two of them")
+
+		require.Equal(t, http.StatusCreated, c.do("POST", "/m", `{}`, "Idempotency-Key", "k").Code)
+		require.Equal(t, http.StatusUnprocessableEntity, c.do("POST", "/m", `{"name":null}`, "Idempotency-Key", "k").Code, "null is not absent")
+		require.Equal(t, http.StatusInternalServerError, c.do("POST", "/m", `{"name":"panic"}`, "Idempotency-Key", "p").Code)
+		panics = false
+		require.Equal(t, http.StatusCreated, c.do("POST", "/m", `{"name":"panic"}`, "Idempotency-Key", "p").Code, "a panic gives the key back")
+	})
+}
+
+// A cursor without a secret is a fault of the program, not something missing.
+func TestCursorWithoutSecret(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Migrate(t.Context(), nil))
+		_, err := db.Exec(t.Context(), "DELETE FROM backend_secrets")
+		require.NoError(t, err)
+		logic := backend.NewLogic(db, nil)
+		logic.Add(backend.Query("list", backend.Public, func(ctx context.Context, _ backend.None) (backend.Cursor, error) { return backend.NewCursor(ctx, 1) }, backend.Route("GET /list")))
+		require.Equal(t, http.StatusInternalServerError, newRESTClient(t, logic).do("GET", "/list", "").Code)
+	})
+}
+
+func TestKeptAnswersVary(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, bearer{})
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
+		Tenant string `json:"tenant,omitempty" in:"header=x-tenant"`
+	}) (int, error) {
+		return 1, nil
+	}, backend.Route("GET /q"), backend.Cache(time.Minute)))
+	c := newRESTClient(t, logic)
+	c.who = ""
+	w := c.do("GET", "/q", "")
+	require.Equal(t, "public, max-age=60", w.Header().Get("Cache-Control"))
+	require.Equal(t, []string{"Authorization", "Cookie", "X-Tenant"}, w.Header().Values("Vary"))
+}
+
+func TestRoutesThatWouldBeHoles(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"OPTIONS", "TRACE", "post"} {
+		logic := backend.NewLogic(nil, nil)
+		logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route(method+" /m")))
+		require.Contains(t, panicText(func() { logic.REST() }), "is not for operations")
+	}
+	require.Contains(t, panicText(func() {
+		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, noop, backend.Except("REST")))
+	}), `there is no door "REST"`)
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route("DELETE /m"), backend.RequireIfMatch()))
+	require.Contains(t, panicText(func() { logic.REST() }), "RequireIfMatch needs a GET of the same path")
+}
+
+type brokenBody struct{}
+
+func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("malformed chunked encoding") }
+
+func TestBrokenBody(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route("POST /m")))
+	w := httptest.NewRecorder()
+	logic.REST().ServeHTTP(w, httptest.NewRequest("POST", "/m", brokenBody{}))
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	require.NotContains(t, w.Body.String(), "chunked")
+}
