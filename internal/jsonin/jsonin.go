@@ -54,6 +54,12 @@ const (
 	maxDepth  = 64
 	maxFields = 50 // errors that are reported
 	maxName   = 50 // characters of an unknown name that are repeated
+
+	// minMemory and memoryFactor bound the bytes that elements of lists and maps
+	// take by the length of the text: {} is short, and the struct that it makes
+	// may be long.
+	minMemory    = 1 << 20
+	memoryFactor = 64
 )
 
 // Decoder reads values of one type. It is safe for concurrent use.
@@ -78,7 +84,7 @@ func Compile(t *plan.Type, use func(*plan.Field) bool) (*Decoder, error) {
 // decoder's type. The error is a *[SyntaxError] or a *[FieldsError]; into is then
 // partly filled.
 func (d *Decoder) Decode(data []byte, into reflect.Value) error {
-	s := state{tokens: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	s := state{tokens: jsontext.NewDecoder(bytes.NewBuffer(data)), memory: minMemory + memoryFactor*len(data)}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return &SyntaxError{Message: "there is nothing"}
 	}
@@ -116,7 +122,16 @@ type state struct {
 	tokens *jsontext.Decoder
 	path   []string
 	depth  int
+	memory int // bytes that elements may still take
 	wrong  []FieldError
+}
+
+// allocate takes the memory of one more element.
+func (s *state) allocate(t reflect.Type) error {
+	if s.memory -= int(t.Size()); s.memory < 0 {
+		return &SyntaxError{s.tokens.InputOffset(), "its lists would take far more memory than its length"}
+	}
+	return nil
 }
 
 // decode reads one value into v. It returns only errors after which nothing can
@@ -405,6 +420,9 @@ func slice(element decode) decode {
 		}
 		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 		for i := 0; s.tokens.PeekKind() != ']'; i++ {
+			if err := s.allocate(v.Type().Elem()); err != nil {
+				return err
+			}
 			v.Grow(1)
 			v.SetLen(i + 1)
 			v.Index(i).SetZero()
@@ -463,6 +481,9 @@ func mapping(element decode) decode {
 				return err
 			}
 			name := token.String()
+			if err := s.allocate(v.Type().Elem()); err != nil {
+				return err
+			}
 			value := reflect.New(v.Type().Elem()).Elem()
 			s.path = append(s.path, short(name))
 			if strings.IndexByte(name, 0) >= 0 { // as in other strings
@@ -483,6 +504,9 @@ func pointer(element decode) decode {
 		if s.tokens.PeekKind() == 'n' {
 			v.SetZero()
 			return s.tokens.SkipValue()
+		}
+		if err := s.allocate(v.Type().Elem()); err != nil {
+			return err
 		}
 		v.Set(reflect.New(v.Type().Elem()))
 		return element(s, v.Elem())
@@ -597,7 +621,7 @@ func quoted(read decode, t *plan.Type) decode {
 		if !ok {
 			return err
 		}
-		inner := state{tokens: jsontext.NewDecoder(strings.NewReader(text)), path: s.path}
+		inner := state{tokens: jsontext.NewDecoder(strings.NewReader(text)), path: s.path, memory: s.memory}
 		err = read(&inner, v)
 		if err == nil {
 			_, err = inner.tokens.ReadToken()

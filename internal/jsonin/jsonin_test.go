@@ -229,3 +229,27 @@ func TestLongNamesAreCut(t *testing.T) {
 	_, ok = errors.AsType[*FieldsError](d.Decode([]byte(`{"a\u0000":[]}`), reflect.ValueOf(&into).Elem()))
 	require.True(t, ok, "a NUL in a name")
 }
+
+// A small text must not make values many times its size.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	type large struct {
+		A [32]string `json:"a,omitempty"` // 512 bytes
+	}
+	decodeInto := func(into any, text string) error {
+		v := reflect.ValueOf(into).Elem()
+		described, err := plan.NewCompiler(plan.In).Compile(v.Type())
+		require.NoError(t, err)
+		d, err := Compile(described, nil)
+		require.NoError(t, err)
+		return d.Decode([]byte(text), v)
+	}
+	list := "[" + strings.Repeat("{},", 99_999) + "{}]" // 300 KB, and 51 MB of structs
+	for _, into := range []any{new([]large), new([]*large)} {
+		_, ok := errors.AsType[*SyntaxError](decodeInto(into, list))
+		require.True(t, ok, "%T", into)
+	}
+	require.NoError(t, decodeInto(new([]struct{}), list))
+	require.NoError(t, decodeInto(new([][]int), strings.ReplaceAll(list, "{}", "[]")))
+	require.NoError(t, decodeInto(new([]large), "["+strings.Repeat("{},", 999)+"{}]"))
+}
