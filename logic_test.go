@@ -367,3 +367,14 @@ func TestAuthenticateReturnsNobodyWithAnError(t *testing.T) {
 	require.Error(t, err)
 	require.False(t, backend.CallerFrom(ctx).SignedIn())
 }
+
+// A rule behind an Opt that does not fit its type is found at the start.
+func TestRulesOfOptsAreCheckedAtTheStart(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		On backend.Opt[bool] `json:"on" validate:"omitempty,min=1"`
+	}
+	require.Contains(t, panicText(func() {
+		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }))
+	}), "its validate tags")
+}

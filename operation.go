@@ -67,10 +67,12 @@ func (o *Operation) Name() string { return o.name }
 //   - A field without omitempty or omitzero is required; zero, false and "" are
 //     values like others. Pointers and [Opt] are not required, and may be null.
 //   - The tag validate has the rules of github.com/go-playground/validator. A
-//     method Validate(ctx) error on In has those that need more.
+//     method Validate(ctx) error on In has those that need more; those of types
+//     within In are not called. The text of its error is shown to the client,
+//     unless it is an [*Error] that says otherwise.
 //   - The tags doc and example are for documentation.
 //
-// Out is a struct, a slice, a map with string keys, a scalar, or [None].
+// Out is a struct, a pointer to one, a slice, a map with string keys, a scalar, or [None].
 //
 // What makes no sense (a type that is not supported, a name that is there twice,
 // a route that another operation has) panics when the operation is added, with

@@ -700,8 +700,7 @@ func (r *restRoute) location(req *http.Request, out []byte) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString(r.door.prefix)
-	for segment := range strings.SplitSeq(r.path[1:], "/") {
+	for segment := range strings.SplitSeq((r.door.prefix + r.path)[1:], "/") {
 		if name, isParam := strings.CutPrefix(segment, "{"); isParam {
 			segment = url.PathEscape(req.PathValue(strings.TrimSuffix(name, "}")))
 		}

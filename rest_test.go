@@ -528,6 +528,20 @@ func TestLocation(t *testing.T) {
 	}
 }
 
+func TestLocationBelowAPrefixWithAParameter(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (itemID, error) { return itemID{7}, nil }, backend.Route("POST /items")),
+		backend.Query("get", backend.Public, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /items/{id}")),
+	)
+	r := backend.NewRouter()
+	r.Mount("/of/{tenant}", logic.REST())
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, httptest.NewRequest("POST", "/of/a%3Eb/items", nil))
+	require.Equal(t, "/of/a%3Eb/items/7", w.Header().Get("Location"), w.Body.String())
+}
+
 type tagged string
 
 func (t tagged) ETag() string { return string(t) }

@@ -125,8 +125,43 @@ func (v *Validator) parse(s *plan.Type) (err error) {
 			err = fmt.Errorf("%s: its validate tags: %v", s.Go, p)
 		}
 	}()
-	_ = v.validate.Struct(reflect.New(s.Go).Interface()) // what is wrong with the zero value is no matter
+	sample := reflect.New(s.Go)
+	_ = v.validate.Struct(sample.Interface()) // what is wrong with the zero value is no matter
+	fill(sample.Elem(), 4)
+	_ = v.validate.Struct(sample.Interface()) // rules after omitempty do not fit types only now
 	return nil
+}
+
+// fill puts something that is not zero into what a value has.
+func fill(v reflect.Value, depth int) {
+	if depth == 0 || !v.CanSet() && v.Kind() != reflect.Struct {
+		return
+	}
+	switch {
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), depth-1)
+		}
+		if strings.HasPrefix(v.Type().Name(), "Opt[") && v.NumField() > plan.OptNull && v.Field(plan.OptNull).CanSet() {
+			v.Field(plan.OptNull).SetZero() // or its value is not looked at
+		}
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), depth-1)
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), depth-1)
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.Kind() == reflect.String:
+		v.SetString("a")
+	case v.CanInt():
+		v.SetInt(1)
+	case v.CanUint():
+		v.SetUint(1)
+	case v.CanFloat():
+		v.SetFloat(1)
+	}
 }
 
 // maxFields and maxName bound what is reported, which would otherwise grow with

@@ -143,3 +143,19 @@ func TestErrorsAreBounded(t *testing.T) {
 	fields = v.Validate(t.Context(), input{map[string][]int{strings.Repeat("x.", 100_000): {0}}})
 	require.Less(t, len(fields[0].Pointer), 2000)
 }
+
+// Rules that do not fit the type are found at the start, and not when the first
+// client sends a value.
+func TestRulesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		On   *bool    `json:"on" validate:"omitempty,min=1"`
+		List []string `json:"list" validate:"omitempty,dive,omitempty,max=x"`
+	}
+	_, err := compiled(t, reflect.TypeFor[input]())
+	require.ErrorContains(t, err, "its validate tags")
+	_, err = compiled(t, reflect.TypeFor[struct {
+		List []string `json:"list" validate:"omitempty,dive,omitempty,max=x"`
+	}]())
+	require.ErrorContains(t, err, "its validate tags")
+}
