@@ -121,6 +121,9 @@ type doorCall struct {
 	decode func(in any) error
 	// before runs in the transaction before the function; nil: nothing does.
 	before func(ctx context.Context) error
+	// encode writes a *Out, in the transaction after the function, so that what
+	// cannot be written was not done either; nil: nothing does.
+	encode func(out any) error
 	// mode overrides the transaction's mode, for before; usually the
 	// operation's own.
 	mode TxMode
@@ -295,12 +298,10 @@ func invalid(err error) error {
 // run calls the function, in its transaction if it has one, or finds the answer
 // that it gave before.
 func (l *Logic) run(ctx context.Context, c doorCall, in any) (out any, replayed bool, err error) {
-	if err := c.op.checkKey(c.key); err != nil {
-		return nil, false, err
-	}
-	steps := []func(ctx context.Context) error{}
-	if c.before != nil {
-		steps = append(steps, c.before)
+	if c.request != nil { // calls from inside the program need no keys
+		if err := c.op.checkKey(c.key); err != nil {
+			return nil, false, err
+		}
 	}
 	var keyed *keyed
 	if c.op.options.key != keyIgnored && c.key != "" {
@@ -314,13 +315,15 @@ func (l *Logic) run(ctx context.Context, c doorCall, in any) (out any, replayed 
 		defer leave()
 	}
 	call := func(ctx context.Context) error {
-		for _, step := range steps {
-			if err := step(ctx); err != nil {
+		if c.before != nil {
+			if err := c.before(ctx); err != nil {
 				return err
 			}
 		}
-		out, err = c.op.run(ctx, in)
-		return err
+		if out, err = c.op.run(ctx, in); err != nil || c.encode == nil {
+			return err
+		}
+		return c.encode(out)
 	}
 	switch {
 	case !c.op.inTx:
@@ -330,6 +333,9 @@ func (l *Logic) run(ctx context.Context, c doorCall, in any) (out any, replayed 
 	default:
 		err = l.db.Tx(ctx, func(ctx context.Context) error { return keyed.once(ctx, call, &out) }, c.mode)
 		replayed = err == nil && !keyed.fresh
+		if replayed && c.encode != nil {
+			err = c.encode(out)
+		}
 	}
 	return out, replayed, err
 }

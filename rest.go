@@ -328,11 +328,16 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	if err := r.precondition(req, &call); err != nil {
 		return err
 	}
+	var text []byte
+	call.encode = func(out any) (err error) {
+		text, err = r.op.encode.Append(nil, reflect.ValueOf(out).Elem())
+		return err
+	}
 	result, err := r.door.logic.call(req.Context(), call)
 	if err != nil {
 		return err
 	}
-	return r.answer(w, req, result)
+	return r.answer(w, req, result, text)
 }
 
 // decode fills the input from the request.
@@ -605,8 +610,8 @@ func (r *restRoute) decodePath(req *http.Request, in any) error {
 	return nil
 }
 
-// answer writes the output.
-func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result callResult) error {
+// answer writes the output, whose JSON is text.
+func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result callResult, text []byte) error {
 	head := w.Header()
 	if result.replayed {
 		head.Set("Idempotency-Replayed", "true")
@@ -615,11 +620,6 @@ func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result call
 	if r.status == http.StatusNoContent {
 		w.WriteHeader(r.status)
 		return nil
-	}
-	value := reflect.ValueOf(result.out).Elem()
-	text, err := r.op.encode.Append(nil, value)
-	if err != nil {
-		return err
 	}
 	if r.created != nil {
 		if location := r.location(req, text); location != "" {
@@ -642,7 +642,7 @@ func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result call
 	head["Content-Type"] = jsonType
 	head["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(r.status)
-	_, err = w.Write(text)
+	_, err := w.Write(text)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -426,6 +427,23 @@ func TestIdempotencyRequired(t *testing.T) {
 	again := c.do("POST", "/pay", "", "Idempotency-Key", "k")
 	require.Equal(t, 204, again.Code)
 	require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"))
+	_, err := backend.Call[backend.None](t.Context(), logic, "pay", backend.None{})
+	require.NoError(t, err, "calls from inside the program need no keys")
+}
+
+// What cannot be written as JSON was not done either.
+func TestRESTRollsBackWhatItCannotWrite(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, _ restClient) {
+		logic := backend.NewLogic(s.db, bearer{})
+		logic.Add(backend.Mutation("odd", backend.Public, func(ctx context.Context, _ backend.None) (float64, error) {
+			_, err := s.db.Exec(ctx, "INSERT INTO items (name, owner) VALUES ('lost', 'ann')")
+			return math.NaN(), err
+		}, backend.Route("POST /odd")))
+		require.Equal(t, 500, newRESTClient(t, logic).do("POST", "/odd", "").Code)
+		n, err := backend.One[int](t.Context(), s.db, "SELECT COUNT(*) FROM items")
+		require.NoError(t, err)
+		require.Zero(t, n)
+	})
 }
 
 func TestIdempotencyInParallel(t *testing.T) {
