@@ -37,7 +37,7 @@ type Pair[A, B any] struct {
 // Part is recursive.
 type Part struct {
 	Name  string `json:"name" validate:"required,max=40"`
-	Parts []Part `json:"parts,omitempty"`
+	Parts []Part `json:"parts,omitempty" validate:"dive"`
 	Spare *Part  `json:"spare,omitempty"`
 }
 
@@ -73,7 +73,7 @@ type Details struct {
 	Lists   [][]int32              `json:"lists,omitempty"`
 	Fixed   [3]int32               `json:"fixed"`
 	Attrs   map[string]string      `json:"attrs,omitempty"`
-	Sizes   map[string]*stock.Size `json:"sizes,omitempty"`
+	Sizes   map[string]*stock.Size `json:"sizes,omitempty" validate:"dive"`
 	Root    Part                   `json:"root"`
 	Wait    time.Duration          `json:"wait"`
 	Data    []byte                 `json:"data"`
