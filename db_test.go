@@ -181,7 +181,7 @@ func TestOpenDBConformance(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		return db
-	})
+	}, "deadlines")
 }
 
 func TestClosed(t *testing.T) {
