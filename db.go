@@ -114,9 +114,9 @@ func (c DBConfig) withDefaults(engine Engine) (DBConfig, error) {
 // way. Queries are made with [One], [Maybe], [All], [Each] and [DB.Exec],
 // transactions with [DB.Tx].
 //
-// A DB is safe for concurrent use, and one is enough for a program. It starts
-// no goroutines except those of the pool in database/sql, which end with
-// [DB.Close].
+// A DB is safe for concurrent use, and one is enough for a program. The
+// goroutines it has are the pool's and the drivers', and those that end on a
+// server what was given up here; all of them end with [DB.Close].
 type DB struct {
 	engine Engine
 	config DBConfig

@@ -33,8 +33,9 @@ const (
 // header Idempotency-Key, in quotes or not) for 24 hours, in the transaction of
 // the mutation, for each caller. A call with a key that is known gets the answer
 // that was stored, with the header Idempotency-Replayed: true, or [Invalid] if
-// its input is another one. While the first call is running, the others are
-// [Conflict]. A call that failed is not remembered.
+// its input is another one. While the first call is running, others in the same
+// process are [Conflict]; those in another process wait for it. A call that
+// failed is not remembered.
 //
 // Callers who are not signed in share their keys: such an operation should take
 // keys that cannot be guessed. The table is made by [DB.Migrate].

@@ -35,8 +35,7 @@ type Logic struct {
 	mu     sync.Mutex
 	ops    []*registered
 	byName map[string]*registered
-	served bool // a door was made
-	rest   *restDoor
+	rest   *restDoor // nil until the door is made
 
 	secret secret
 
@@ -68,7 +67,7 @@ type registered struct {
 func (l *Logic) Add(operations ...*Operation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.served {
+	if l.rest != nil {
 		panic("backend: Logic.Add after a door was made: add all operations first")
 	}
 	var wrong []string
@@ -77,7 +76,7 @@ func (l *Logic) Add(operations ...*Operation) {
 			wrong = append(wrong, "an operation is nil")
 			continue
 		}
-		r := l.register(o)
+		r := &registered{Operation: o}
 		if err := o.report(); err != nil {
 			wrong = append(wrong, err.Error())
 		} else if other := l.byName[o.name]; other != nil {
@@ -95,13 +94,11 @@ func (l *Logic) Add(operations ...*Operation) {
 	}
 }
 
-func (l *Logic) register(o *Operation) *registered { return &registered{Operation: o} }
-
 // compile makes what calls need, so that they need not look at types.
 func (r *registered) compile(db *DB) error {
-	var errs [2]error
-	r.validator, errs[0] = validation.Compile(r.inPlan)
-	r.encode, errs[1] = jsonout.Compile(r.outPlan)
+	var wrongTags, wrongOutput error
+	r.validator, wrongTags = validation.Compile(r.inPlan)
+	r.encode, wrongOutput = jsonout.Compile(r.outPlan)
 	if limit := r.options.limit; limit.requests > 0 {
 		r.limiter = gcra.New(limit.period/time.Duration(limit.requests), limit.requests)
 	}
@@ -109,7 +106,7 @@ func (r *registered) compile(db *DB) error {
 	if db == nil && (r.options.txSet && !r.options.noTx || r.options.key != keyIgnored) {
 		return errors.New("it needs a transaction, and NewLogic was given no database")
 	}
-	return errors.Join(errs[:]...)
+	return errors.Join(wrongTags, wrongOutput)
 }
 
 // doorCall is one call as a door hands it over.

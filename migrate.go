@@ -265,7 +265,7 @@ func (db *DB) migrating(ctx context.Context, fsys fs.FS, code []Migration, f fun
 	if err := m.lock(ctx); err != nil {
 		return err
 	}
-	defer m.unlock(ctx)
+	defer m.unlock()
 	if err := m.createTable(ctx); err != nil {
 		return err
 	}
@@ -330,7 +330,7 @@ var lockNumber = func() int64 {
 }()
 
 // unlock gives up the lock with the connection, whatever happened on it.
-func (m *migrator) unlock(context.Context) {
+func (m *migrator) unlock() {
 	if m.db.engine != SQLite {
 		m.lease.discard()
 	}

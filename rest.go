@@ -61,7 +61,6 @@ import (
 func (l *Logic) REST() http.Handler {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.served = true
 	door := &restDoor{logic: l, router: NewRouter()}
 	l.rest = door
 	var wrong []error
