@@ -1,0 +1,128 @@
+package backend
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"reflect"
+	"strings"
+)
+
+// This file is about the versions of what the REST door answers: their entity
+// tags, and requests that depend on them (RFC 9110, section 13).
+
+// precondition prepares the comparison of If-Match.
+func (r *restRoute) precondition(req *http.Request, call *doorCall) error {
+	if r.op.kind == isQuery {
+		return nil
+	}
+	want := req.Header.Values("If-Match")
+	if len(want) == 0 {
+		if r.op.options.requireMatch {
+			return &Error{Code: PreconditionRequired}
+		}
+		return nil
+	}
+	if r.current == nil || !r.op.inTx {
+		return &Error{Code: PreconditionFailed, Message: "If-Match is not supported here: there is no GET to compare with."}
+	}
+	if call.mode != ReadOnly { // a header must not make it one that writes
+		call.mode = Serializable // or two could find the same version and both change it
+	}
+	call.before = func(ctx context.Context) error { return r.current.compare(ctx, req, want) }
+	return nil
+}
+
+// compare compares If-Match with what a GET of the request's path has. That GET
+// is admitted as any other call is, for the same caller: it must not become a way
+// to a function around its validation, rules or rate limit.
+func (r *restRoute) compare(ctx context.Context, req *http.Request, want []string) error {
+	ctx, cancel := context.WithTimeout(ctx, r.op.options.timeout)
+	defer cancel()
+	ctx, in, err := r.door.logic.admit(ctx, doorCall{op: r.op, decode: func(in any) error { return r.decodePath(req, in) }})
+	if err != nil {
+		return err
+	}
+	out, err := r.op.run(ctx, in)
+	if err != nil {
+		return err
+	}
+	text, err := r.op.encode.Append(nil, reflect.ValueOf(out).Elem())
+	if err != nil {
+		return err
+	}
+	if !matches(want, etag(out, text), true) {
+		return &Error{Code: PreconditionFailed}
+	}
+	return nil
+}
+
+// decodePath fills the fields that come from the path, and leaves the others out.
+func (r *restRoute) decodePath(req *http.Request, in any) error {
+	var wrong []FieldError
+	for _, param := range r.params {
+		if param.place != "path" {
+			continue
+		}
+		if err := param.set([]string{req.PathValue(param.name)}, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
+			wrong = append(wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
+		}
+	}
+	if len(wrong) > 0 {
+		return &Error{Code: Invalid, Fields: wrong}
+	}
+	return nil
+}
+
+// etag returns the entity tag of an output, a *Out or nil: its own, or one of its
+// content (RFC 9110, section 8.8.3). Own ones that cannot stand in a header are
+// not used.
+func etag(out any, text []byte) string {
+	if tag, ok := ownTag(out); ok {
+		return `"` + tag + `"`
+	}
+	sum := sha256.Sum256(text)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+func ownTag(out any) (string, bool) {
+	if out == nil {
+		return "", false
+	}
+	value := reflect.ValueOf(out)
+	for value.Elem().Kind() == reflect.Pointer && !value.Elem().IsNil() {
+		value = value.Elem()
+	}
+	own, ok := value.Interface().(interface{ ETag() string })
+	if !ok || value.Elem().Kind() == reflect.Pointer {
+		return "", false
+	}
+	tag := own.ETag()
+	return tag, !strings.ContainsFunc(tag, func(c rune) bool { return c <= ' ' || c == '"' || c > '~' })
+}
+
+// matches reports whether a tag is in the lists of If-Match or If-None-Match,
+// compared strongly or weakly (RFC 9110, section 8.8.3.2).
+func matches(lists []string, tag string, strong bool) bool {
+	list := strings.TrimSpace(strings.Join(lists, ","))
+	if list == "*" { // which stands alone
+		return true
+	}
+	for list != "" {
+		list = strings.TrimLeft(list, ", \t")
+		item, weak := strings.CutPrefix(list, "W/")
+		if !strings.HasPrefix(item, `"`) {
+			return false // no list of tags
+		}
+		end := strings.IndexByte(item[1:], '"') + 2 // tags may have commas
+		if end < 2 {
+			return false
+		}
+		if item[:end] == tag && !(weak && strong) {
+			return true
+		}
+		list = item[end:]
+	}
+	return false
+}

@@ -1,0 +1,83 @@
+package backend_test
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+type lowerName struct {
+	Name string `json:"name" validate:"lowercase"`
+}
+
+// If-Match runs the GET operation: with its validation and its rate limit.
+func TestIfMatchIsNoWayAroundTheGET(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		var reads atomic.Int64
+		logic := backend.NewLogic(db, nil)
+		logic.Add(
+			backend.Query("thing", backend.Public, func(_ context.Context, in lowerName) (string, error) { reads.Add(1); return in.Name, nil },
+				backend.Route("GET /things/{name}"), backend.Limit(2, time.Hour)),
+			backend.Mutation("touch", backend.Public, func(context.Context, struct {
+				Name string `json:"name"`
+			}) (backend.None, error) {
+				return backend.None{}, nil
+			}, backend.Route("POST /things/{name}")),
+		)
+		c := newRESTClient(t, logic)
+		require.Equal(t, http.StatusUnprocessableEntity, c.do("POST", "/things/UPPER", "", "If-Match", "*").Code)
+		require.Zero(t, reads.Load(), "the function never sees input that breaks its rules")
+		require.Equal(t, http.StatusNoContent, c.do("POST", "/things/lower", "", "If-Match", "*").Code)
+		require.Equal(t, http.StatusTooManyRequests, c.do("POST", "/things/lower", "", "If-Match", "*").Code)
+		require.EqualValues(t, 1, reads.Load())
+	})
+}
+
+type tagged string
+
+func (t tagged) ETag() string { return string(t) }
+
+func TestEntityTags(t *testing.T) {
+	t.Parallel()
+	type tagInput struct {
+		Tag string `json:"tag"`
+	}
+	for _, pointer := range []bool{false, true} {
+		logic := backend.NewLogic(nil, nil)
+		if pointer {
+			logic.Add(backend.Query("tag", backend.Public, func(_ context.Context, in tagInput) (*tagged, error) { return new(tagged(in.Tag)), nil }, backend.Route("GET /tag")))
+		} else {
+			logic.Add(backend.Query("tag", backend.Public, func(_ context.Context, in tagInput) (tagged, error) { return tagged(in.Tag), nil }, backend.Route("GET /tag")))
+		}
+		c := newRESTClient(t, logic)
+		require.Equal(t, `"a,b"`, c.do("GET", "/tag?tag=a,b", "").Header().Get("ETag"))
+		for _, wrong := range []string{"a%22", "a%0D%0AX-Evil:%201", "%C3%A4"} {
+			require.Regexp(t, `^"[A-Za-z0-9_-]{16}"$`, c.do("GET", "/tag?tag="+wrong, "").Header().Get("ETag"))
+		}
+		for header, status := range map[string]int{
+			`"a,b"`: 304, `W/"a,b"`: 304, `"x", W/"y" ,"a,b"`: 304, `*`: 304,
+			`"x,*,y"`: 200, `"x", *`: 200, `a,b`: 200, `"a`: 200, `"x""`: 200, ``: 200,
+		} {
+			require.Equal(t, status, c.do("GET", "/tag?tag=a,b", "", "If-None-Match", header).Code, header)
+		}
+	}
+}
+
+// RFC 9110, section 13.1.1: a weak tag never matches.
+func TestIfMatchIsStrong(t *testing.T) {
+	onShop(t, func(t *testing.T, _ *shop, c restClient) {
+		require.Equal(t, http.StatusCreated, c.do("POST", "/items", `{"name":"a","price":null}`).Code)
+		tag := c.do("GET", "/items/1", "").Header().Get("ETag")
+		require.Equal(t, http.StatusPreconditionFailed, c.do("DELETE", "/items/1", "", "If-Match", "W/"+tag).Code)
+		require.Equal(t, http.StatusNotFound, c.do("DELETE", "/items/2", "", "If-Match", "*").Code)
+		require.Equal(t, http.StatusNoContent, c.do("DELETE", "/items/1", "", "If-Match", tag).Code)
+	})
+}

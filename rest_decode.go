@@ -1,0 +1,168 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/jsonin"
+	"github.com/seed-215b9b7c/backend/internal/plan"
+)
+
+// This file fills the input of an operation from a request to the REST door.
+
+// decode fills the input from the request.
+func (r *restRoute) decode(w http.ResponseWriter, req *http.Request, in reflect.Value) error {
+	var fields []FieldError
+	if err := r.decodeText(req, in, &fields); err != nil {
+		return err
+	}
+	if err := r.decodeBody(w, req, in, &fields); err != nil {
+		return err
+	}
+	if len(fields) > 0 {
+		return &Error{Code: Invalid, Fields: fields}
+	}
+	return nil
+}
+
+// maxQueryParams bounds the parameters of a query string.
+const maxQueryParams = 256
+
+// decodeText fills the fields that come from path, query, headers and cookies.
+func (r *restRoute) decodeText(req *http.Request, in reflect.Value, wrong *[]FieldError) error {
+	if strings.Count(req.URL.RawQuery, "&") >= maxQueryParams {
+		return &Error{Code: Malformed, Message: fmt.Sprintf("The query string has more than %d parameters.", maxQueryParams)}
+	}
+	query, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		return (&Error{Code: Malformed, Message: "The query string cannot be read."}).Wrap(err)
+	}
+	for name := range query {
+		if _, known := r.query[name]; !known {
+			*wrong = append(*wrong, FieldError{Pointer: pointer(name), Rule: "unknown", Message: "is not a parameter of this request"})
+		}
+	}
+	for _, param := range r.params {
+		values := r.values(req, query, param)
+		switch {
+		case len(values) > 0:
+			if err := param.set(values, in.FieldByIndex(param.field.Index)); err != nil {
+				*wrong = append(*wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
+			}
+		case param.field.Required && param.field.Type.Kind != plan.Slice:
+			*wrong = append(*wrong, FieldError{Pointer: pointer(param.name), Rule: "required", Message: "is missing"})
+		}
+	}
+	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
+	return nil
+}
+
+// pointer returns the JSON pointer to a field (RFC 6901).
+func pointer(name string) string {
+	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// values returns what the request has for a parameter.
+func (r *restRoute) values(req *http.Request, query url.Values, param restParam) []string {
+	switch param.place {
+	case "path":
+		return []string{req.PathValue(param.name)}
+	case "query":
+		return query[param.name]
+	case "header":
+		if values := req.Header.Values(param.name); base(param.field.Type).Kind != plan.Slice {
+			return values
+		}
+		return listItems(req.Header.Values(param.name))
+	}
+	var values []string
+	for _, cookie := range req.CookiesNamed(param.name) {
+		values = append(values, cookie.Value)
+	}
+	return values
+}
+
+// listItems returns the items of a header that is a list, whose lines mean the
+// same as one line with commas (RFC 9110, section 5.3).
+func listItems(lines []string) (items []string) {
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				items = append(items, item)
+			}
+		}
+	}
+	return items
+}
+
+// decodeBody fills the fields that come from the body.
+func (r *restRoute) decodeBody(w http.ResponseWriter, req *http.Request, in reflect.Value, wrong *[]FieldError) error {
+	if r.op.kind == isQuery {
+		return nil
+	}
+	text, err := readBody(w, req, r.op.options.maxBody)
+	if err != nil {
+		return err
+	}
+	if r.body == nil {
+		if len(text) > 0 {
+			return &Error{Code: Malformed, Message: "This request takes no body."}
+		}
+		return nil
+	}
+	if err := r.checkType(req.Header); err != nil {
+		return err
+	}
+	if r.bodyAt != nil {
+		in = in.FieldByIndex(r.bodyAt.Index)
+	}
+	return decodeJSON(r.body, text, in, wrong)
+}
+
+// readBody reads a body up to the operation's limit, which may be above that of
+// the stack.
+func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
+	if x := exchangeFrom(req.Context()); x != nil && responseOf(w) == x {
+		x.maxBody = limit
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
+	if err != nil && CodeOf(err) == Internal { // such as broken chunks: the client's fault
+		err = (&Error{Code: Malformed, Message: "The body could not be read to its end."}).Wrap(err)
+	}
+	return text, err
+}
+
+// checkType refuses bodies that are not declared as JSON: a page of another
+// origin can send the other types without being asked.
+func (r *restRoute) checkType(head http.Header) error {
+	mediaType, params, err := mime.ParseMediaType(head.Get("Content-Type"))
+	charset := strings.ToLower(params["charset"])
+	switch {
+	case err != nil, charset != "" && charset != "utf-8", len(head.Values("Content-Type")) > 1:
+	case mediaType == "application/json", mediaType == "application/merge-patch+json" && r.method == http.MethodPatch:
+		return nil
+	}
+	return &Error{Code: Unsupported, Message: "Send the body as application/json in UTF-8."}
+}
+
+// decodeJSON decodes a body; what is wrong with fields is added to wrong.
+func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, wrong *[]FieldError) error {
+	err := decoder.Decode(text, into)
+	if err == nil {
+		return nil
+	}
+	if fields, ok := errors.AsType[*jsonin.FieldsError](err); ok {
+		for _, field := range fields.Fields {
+			*wrong = append(*wrong, FieldError(field))
+		}
+		return nil
+	}
+	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
+}

@@ -1,0 +1,206 @@
+package backend
+
+import (
+	"encoding/json"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// This file answers a request to the REST door: from its headers to a call, and
+// from what became of that to an answer. The input is in rest_decode.go.
+
+// ServeHTTP answers one request.
+func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	HandlerFunc(r.serve).ServeHTTP(w, req)
+}
+
+func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
+	if !acceptsJSON(req.Header.Values("Accept")) {
+		return &Error{Code: NotAcceptable, Message: "This is available as application/json."}
+	}
+	head := w.Header()
+	r.deprecation(head)
+	call := doorCall{op: r.op, request: req, mode: r.op.options.tx}
+	if r.op.options.key != keyIgnored {
+		var err error
+		if call.key, err = idempotencyKey(req.Header); err != nil {
+			return err
+		}
+	}
+	call.decode = func(in any) error { return r.decode(w, req, reflect.ValueOf(in).Elem()) }
+	if err := r.precondition(req, &call); err != nil {
+		return err
+	}
+	var text []byte
+	call.encode = func(out any) (err error) {
+		text, err = r.op.encode.Append(nil, reflect.ValueOf(out).Elem())
+		return err
+	}
+	result, err := r.door.logic.call(req.Context(), call)
+	if err != nil {
+		return err
+	}
+	return r.answer(w, req, result, text)
+}
+
+// acceptsJSON reports whether an Accept header allows JSON; without one all is
+// allowed.
+func acceptsJSON(accept []string) bool {
+	if len(accept) == 0 {
+		return true
+	}
+	best, bestRank := 0.0, -1
+	for _, line := range accept {
+		for item := range strings.SplitSeq(line, ",") {
+			mediaType, params, err := mime.ParseMediaType(item)
+			rank := slices.Index([]string{"*/*", "application/*", "application/json"}, mediaType)
+			if err != nil || rank < 0 {
+				continue
+			}
+			q := 1.0
+			if text, ok := params["q"]; ok {
+				if q, err = strconv.ParseFloat(text, 64); err != nil {
+					continue
+				}
+			}
+			if rank > bestRank { // the most specific one counts
+				best, bestRank = q, rank
+			}
+		}
+	}
+	return best > 0
+}
+
+// idempotencyKey reads the header of draft-ietf-httpapi-idempotency-key-header,
+// a string in quotes, or without, as most clients send it. A key that is there
+// and none, such as an empty one, is an error: the client counts on it.
+func idempotencyKey(head http.Header) (string, error) {
+	lines := head.Values("Idempotency-Key")
+	if len(lines) == 0 {
+		return "", nil
+	}
+	key := strings.TrimSpace(lines[0])
+	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
+	}
+	unfit := func(c rune) bool { return c < ' ' || c > '~' }
+	if len(lines) > 1 || strings.TrimSpace(key) == "" || strings.ContainsFunc(key, unfit) {
+		return "", &Error{Code: Malformed, Message: "Send one Idempotency-Key header, with visible ASCII characters."}
+	}
+	return key, nil
+}
+
+func (r *restRoute) deprecation(head http.Header) {
+	options := r.op.options
+	if !options.since.IsZero() {
+		head.Set("Deprecation", "@"+strconv.FormatInt(options.since.Unix(), 10))
+	}
+	if !options.sunset.IsZero() {
+		head.Set("Sunset", options.sunset.UTC().Format(http.TimeFormat))
+	}
+}
+
+// answer writes the output, whose JSON is text.
+func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result callResult, text []byte) error {
+	head := w.Header()
+	if result.replayed {
+		head.Set("Idempotency-Replayed", "true")
+	}
+	r.caching(head, result.caller)
+	if r.status == http.StatusNoContent {
+		w.WriteHeader(r.status)
+		return nil
+	}
+	if r.created != nil {
+		if location := r.location(req, text); location != "" {
+			head.Set("Location", location)
+		}
+	}
+	if next := nextCursor(result.out); next != "" && r.cursor != "" {
+		query := req.URL.Query()
+		query.Set(r.cursor, string(next))
+		head.Set("Link", "<"+req.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
+	}
+	if r.op.kind == isQuery && r.status == http.StatusOK {
+		tag := etag(result.out, text)
+		head.Set("ETag", tag)
+		if matches(req.Header.Values("If-None-Match"), tag, false) {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	head["Content-Type"] = jsonType
+	head["Content-Length"] = []string{strconv.Itoa(len(text))}
+	w.WriteHeader(r.status)
+	_, err := w.Write(text)
+	return err
+}
+
+var jsonType = []string{"application/json"}
+
+// caching says how long an answer may be kept, and by whom.
+func (r *restRoute) caching(head http.Header, caller Caller) {
+	age := r.op.options.cache
+	if age > 0 {
+		r.vary(head)
+	}
+	switch {
+	case age > 0 && caller.SignedIn():
+		head.Set("Cache-Control", "private, max-age="+strconv.Itoa(int(age.Seconds())))
+	case age > 0:
+		head.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(age.Seconds())))
+	case caller.SignedIn():
+		head["Cache-Control"] = noStore
+	}
+}
+
+// vary names the headers that an answer that is kept depends on: the input's,
+// and those that usually say who calls (RFC 9110, section 12.5.5).
+func (r *restRoute) vary(head http.Header) {
+	names := map[string]bool{}
+	if r.door.logic.auth != nil {
+		names["Authorization"], names["Cookie"] = true, true
+	}
+	for _, param := range r.params {
+		switch param.place {
+		case "header":
+			names[http.CanonicalHeaderKey(param.name)] = true
+		case "cookie":
+			names["Cookie"] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		head.Add("Vary", name)
+	}
+}
+
+// location returns the path of what a POST route has created, or "" if the
+// output does not say. The parameters that both paths have come from the
+// request, the last one from the output as it is on the wire.
+func (r *restRoute) location(req *http.Request, out []byte) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(out, &members) != nil {
+		return ""
+	}
+	id := string(members[r.createdBy.Name])
+	if strings.HasPrefix(id, `"`) && json.Unmarshal([]byte(id), &id) != nil {
+		return ""
+	}
+	if id == "" || id == "null" || id == "." || id == ".." { // the last two would be another path
+		return ""
+	}
+	var b strings.Builder
+	for segment := range strings.SplitSeq((r.door.prefix + r.path)[1:], "/") {
+		if name, isParam := strings.CutPrefix(segment, "{"); isParam {
+			segment = url.PathEscape(req.PathValue(strings.TrimSuffix(name, "}")))
+		}
+		b.WriteString("/" + segment)
+	}
+	return b.String() + "/" + url.PathEscape(id)
+}
