@@ -77,9 +77,10 @@
 //   - [Router] routes as http.ServeMux does, without its conflicts.
 //   - [Stack] is the default middleware in its order; each of its steps is a
 //     [Middleware] of its own, such as [Recover], [AccessLog] and [CrossOrigin].
-//   - [Query] and [Mutation] make operations of functions, [Logic] is their
-//     registry, [Logic.REST] and [Logic.OpenAPI] serve and describe them, and
-//     [Call] calls them from inside the program. [Access] rules say who may.
+//   - [Query] and [Mutation] make operations of functions, [Relation] says what
+//     belongs to what they return, [Logic] is their registry, [Logic.REST] and
+//     [Logic.OpenAPI] serve and describe them, and [Call] calls them from inside
+//     the program. [Access] rules say who may.
 //   - [Error] is the one error type that reaches clients, [WriteError] and
 //     [HandlerFunc] its way to them.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All],

@@ -18,9 +18,9 @@ type object = map[string]any
 
 // door calls operations through one protocol.
 type door interface {
-	// call returns the output, or the code of the error and the pointers to the
-	// fields that were wrong.
-	call(t *testing.T, operation string, input object, who string) (output any, code string, fields []string)
+	// call returns the output with the relations that are asked for, or the code
+	// of the error and the pointers to the fields that were wrong.
+	call(t *testing.T, operation string, input object, relations []string, who string) (output any, code string, fields []string)
 }
 
 // doors are all protocols, each over the whole way from the network's bytes.
@@ -37,8 +37,8 @@ var doors = map[string]func(t *testing.T, logic *backend.Logic) door{
 var scenarios = []struct {
 	operation string
 	input     object
-	who       string
-	output    any // null members are left out, since not every protocol has them
+	who       string // and, after blanks, the relations to ask for
+	output    any    // null members are left out, since not every protocol has them
 	code      string
 	fields    string
 }{
@@ -56,6 +56,13 @@ var scenarios = []struct {
 	{"items", object{"limit": 1}, "bob", object{"items": []any{}}, "", ""},
 	{"items", object{"limit": 51}, "ann", nil, "invalid", "/limit"},
 	{"items", object{"after": "made up"}, "ann", nil, "malformed", ""},
+	{"item", object{"id": "1"}, "ann seller", object{"id": "1", "name": "a", "price": 1.5, "owner": "ann", "version": 1.0, "seller": object{"name": "ann", "items": 2.0}}, "", ""},
+	{"items", object{"limit": 1}, "ann seller seller.label", object{
+		"items": []any{object{"id": "1", "name": "a", "price": 1.5, "owner": "ann", "version": 1.0, "seller": object{"name": "ann", "items": 2.0, "label": "<ann>"}}}, "next": "",
+	}, "", ""},
+	{"item", object{"id": "1"}, "bob seller", nil, "not_found", ""},
+	{"createItem", object{"name": "c"}, "eve seller", nil, "forbidden", ""},
+	{"items", object{}, "eve seller", object{"items": []any{}}, "", ""},
 	{"patchItem", object{"id": "1", "name": "b"}, "bob", nil, "not_found", ""},
 	{"patchItem", object{"id": "1", "name": "b"}, "ann", object{"id": "1", "name": "b", "price": 1.5, "owner": "ann", "version": 2.0}, "", ""},
 	{"admin", object{}, "ann", nil, "forbidden", ""},
@@ -75,7 +82,8 @@ func TestEveryDoor(t *testing.T) {
 				d := open(t, logic)
 				for i, s := range scenarios {
 					at := fmt.Sprintf("scenario %d: %s %v as %q", i, s.operation, s.input, s.who)
-					output, code, fields := d.call(t, s.operation, s.input, s.who)
+					who, relations, _ := strings.Cut(s.who, " ")
+					output, code, fields := d.call(t, s.operation, s.input, strings.Fields(relations), who)
 					require.Equal(t, s.code, code, at)
 					require.Equal(t, s.fields, strings.Join(fields, " "), at)
 					require.Equal(t, s.output, output, at)
@@ -92,7 +100,7 @@ var restRoutes = map[string]string{
 
 type restDoor struct{ client *backendtest.Client }
 
-func (d restDoor) call(t *testing.T, operation string, input object, who string) (any, string, []string) {
+func (d restDoor) call(t *testing.T, operation string, input object, relations []string, who string) (any, string, []string) {
 	method, path, _ := strings.Cut(restRoutes[operation], " ")
 	query, body := url.Values{}, object{}
 	for name, value := range input {
@@ -109,11 +117,13 @@ func (d restDoor) call(t *testing.T, operation string, input object, who string)
 	if who != "" {
 		client = client.With("Authorization", "Bearer "+who)
 	}
+	if len(relations) > 0 {
+		query.Set("include", strings.Join(relations, ","))
+	}
+	path += "?" + query.Encode()
 	var content any
 	if method != http.MethodGet {
 		content = body
-	} else if len(query) > 0 {
-		path += "?" + query.Encode()
 	}
 	response := client.Do(method, path, content)
 	if response.StatusCode >= 400 {
@@ -129,13 +139,16 @@ func (d restDoor) call(t *testing.T, operation string, input object, who string)
 	return withoutNulls(output), "", nil
 }
 
-// withoutNulls leaves out members that are null.
+// withoutNulls leaves out members that are null, and what cursors hold.
 func withoutNulls(value any) any {
 	if o, ok := value.(object); ok {
 		for name, member := range o {
 			if member == nil {
 				delete(o, name)
 			}
+		}
+		if _, isPage := o["next"]; isPage {
+			o["next"] = ""
 		}
 	}
 	return value

@@ -32,10 +32,11 @@ type Logic struct {
 	db   *DB
 	auth Authenticator
 
-	mu     sync.Mutex
-	ops    []*registered
-	byName map[string]*registered
-	rest   *restDoor // nil until the door is made
+	mu        sync.Mutex
+	ops       []*registered // queries and mutations
+	byName    map[string]*registered
+	relations []*registered
+	rest      *restDoor // nil until the door is made
 
 	secret secret
 
@@ -76,17 +77,8 @@ func (l *Logic) Add(operations ...*Operation) {
 			wrong = append(wrong, "an operation is nil")
 			continue
 		}
-		r := &registered{Operation: o}
-		if err := o.report(); err != nil {
+		if err := l.add(o); err != nil {
 			wrong = append(wrong, err.Error())
-		} else if other := l.byName[o.name]; other != nil {
-			wrong = append(wrong, fmt.Sprintf("%s %q, registered at %s:\n\tits name is taken by the %s registered at %s",
-				o.kind, o.name, o.place, other.kind, other.place))
-		} else if err := r.compile(l.db); err != nil {
-			wrong = append(wrong, fmt.Sprintf("%s %q, registered at %s:\n\t%s", o.kind, o.name, o.place, strings.ReplaceAll(err.Error(), "\n", "\n\t")))
-		} else {
-			l.byName[o.name] = r
-			l.ops = append(l.ops, r)
 		}
 	}
 	if len(wrong) > 0 {
@@ -94,11 +86,50 @@ func (l *Logic) Add(operations ...*Operation) {
 	}
 }
 
+// add adds one operation, or says what is wrong with it.
+func (l *Logic) add(o *Operation) error {
+	if err := o.report(); err != nil {
+		return err
+	}
+	at := fmt.Sprintf("%s %q, registered at %s:\n\t", o.kind, o.title(), o.place)
+	if other := l.sameName(o); other != nil {
+		return fmt.Errorf("%sits name is taken by the %s registered at %s", at, other.kind, other.place)
+	}
+	r := &registered{Operation: o}
+	if err := r.compile(l.db); err != nil {
+		return errors.New(at + strings.ReplaceAll(err.Error(), "\n", "\n\t"))
+	}
+	if o.kind == isRelation {
+		l.relations = append(l.relations, r)
+		return nil
+	}
+	l.byName[o.name] = r
+	l.ops = append(l.ops, r)
+	return nil
+}
+
+// sameName returns what already has the name of an operation, or the field of a
+// relation, or nil.
+func (l *Logic) sameName(o *Operation) *registered {
+	if o.kind != isRelation {
+		return l.byName[o.name]
+	}
+	for _, r := range l.relations {
+		if r.name == o.name && r.in == o.in {
+			return r
+		}
+	}
+	return nil
+}
+
 // compile makes what calls need, so that they need not look at types.
 func (r *registered) compile(db *DB) error {
 	var wrongTags, wrongOutput error
-	r.validator, wrongTags = validation.Compile(r.inPlan)
 	r.encode, wrongOutput = jsonout.Compile(r.outPlan)
+	if r.kind == isRelation {
+		return wrongOutput
+	}
+	r.validator, wrongTags = validation.Compile(r.inPlan)
 	if limit := r.options.limit; limit.requests > 0 {
 		r.limiter = gcra.New(limit.period/time.Duration(limit.requests), limit.requests)
 	}
@@ -120,7 +151,7 @@ type doorCall struct {
 	before func(ctx context.Context) error
 	// encode writes a *Out, in the transaction after the function, so that what
 	// cannot be written was not done either; nil: nothing does.
-	encode func(out any) error
+	encode func(ctx context.Context, out any) error
 	// mode overrides the transaction's mode, for before; usually the
 	// operation's own.
 	mode TxMode
@@ -252,7 +283,7 @@ func logDenial(ctx context.Context, op *registered, caller Caller, err error) er
 	switch CodeOf(err) {
 	case Unauthenticated, Forbidden, NotFound:
 		loggerFrom(ctx).LogAttrs(ctx, slog.LevelWarn, "authz_fail",
-			slog.String("operation", op.name), slog.String("account", caller.ID), slog.String("request_id", RequestIDFrom(ctx)))
+			slog.String("operation", op.title()), slog.String("account", caller.ID), slog.String("request_id", RequestIDFrom(ctx)))
 	}
 	return err
 }
@@ -320,7 +351,7 @@ func (l *Logic) run(ctx context.Context, c doorCall, in any) (out any, replayed 
 		if out, err = c.op.run(ctx, in); err != nil || c.encode == nil {
 			return err
 		}
-		return c.encode(out)
+		return c.encode(ctx, out)
 	}
 	switch {
 	case !c.op.inTx:
@@ -331,7 +362,7 @@ func (l *Logic) run(ctx context.Context, c doorCall, in any) (out any, replayed 
 		err = l.db.Tx(ctx, func(ctx context.Context) error { return keyed.once(ctx, call, &out) }, c.mode)
 		replayed = err == nil && !keyed.fresh
 		if replayed && c.encode != nil {
-			err = c.encode(out)
+			err = c.encode(ctx, out)
 		}
 	}
 	return out, replayed, err

@@ -79,7 +79,7 @@ func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 	document := openapi.New(openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
 		Server: cmp.Or(strings.TrimSuffix(config.ServerURL, "/")+d.prefix, "/"), Bearer: config.Bearer, Cookie: config.Cookie,
-	})
+	}, d.logic.describeRelations(restDoorName))
 	ids := map[string]bool{}
 	for _, op := range d.logic.ops {
 		ids[op.name] = true
@@ -90,6 +90,18 @@ func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 		}
 	}
 	return document
+}
+
+// describeRelations returns what is to be said of the relations that a door has.
+func (l *Logic) describeRelations(door string) map[reflect.Type][]openapi.Relation {
+	all := map[reflect.Type][]openapi.Relation{}
+	for _, r := range l.relations {
+		if r.offeredBy(door) {
+			parent := r.in.Elem()
+			all[parent] = append(all[parent], openapi.Relation{Name: r.name, Doc: r.options.doc, Child: r.outPlan})
+		}
+	}
+	return all
 }
 
 // openAPIMethods are the methods that OpenAPI 3.1 has a place for.
@@ -104,6 +116,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.options.tags,
 		Deprecated: !op.options.since.IsZero(), Secured: op.access != Public, Access: op.access.String(),
 		Status: r.status, Located: r.created != nil, Tagged: op.kind == isQuery && r.status == http.StatusOK, Sunset: !op.options.sunset.IsZero(),
+		Includes: r.includes,
 	}
 	_, isPage := reflect.Zero(op.out).Interface().(interface{ next() Cursor })
 	described.Paged = isPage && r.cursor != ""

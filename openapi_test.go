@@ -48,7 +48,9 @@ func TestOpenAPI(t *testing.T) {
 	create := document.Paths["/items"]["post"]
 	require.Equal(t, "createItem", create.OperationID)
 	require.Equal(t, []map[string][]string{{"bearer": {}}}, create.Security)
-	require.Equal(t, "Idempotency-Key", create.Parameters[0]["name"])
+	require.Len(t, create.Parameters, 2)
+	require.Equal(t, "include", create.Parameters[0]["name"])
+	require.Equal(t, "Idempotency-Key", create.Parameters[1]["name"])
 	require.Contains(t, create.Responses["201"]["headers"], "Location")
 	require.Contains(t, create.Responses, "4XX")
 	require.Equal(t, map[string]any{"$ref": "#/components/schemas/newItem"}, create.RequestBody.Content["application/json"]["schema"])
@@ -65,6 +67,7 @@ func TestOpenAPI(t *testing.T) {
 		"properties": map[string]any{
 			"id": map[string]any{"type": "string", "pattern": "^-?[0-9]+$", "examples": []any{"1"}}, "name": map[string]any{"type": "string"}, "owner": map[string]any{"type": "string"},
 			"price": map[string]any{"type": []any{"number", "null"}, "format": "double"}, "version": map[string]any{"type": "integer", "format": "int64"},
+			"seller": map[string]any{"anyOf": []any{map[string]any{"$ref": "#/components/schemas/seller"}, map[string]any{"type": "null"}}, "description": "(only if include asks for it)"},
 		},
 	}, document.Components.Schemas["item"])
 	require.Contains(t, document.Components.Schemas, "PageItem")

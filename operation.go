@@ -16,9 +16,9 @@ import (
 // whether it makes sense. How they are called is in logic.go.
 
 // Operation is one registered function: its name, who may call it, what it takes
-// and returns, and how it is called. It is made by [Query] and [Mutation], does
-// nothing by itself, and is added to a [Logic]. An Operation must not be changed
-// and may be added to any number of them.
+// and returns, and how it is called. It is made by [Query], [Mutation] and
+// [Relation], does nothing by itself, and is added to a [Logic]. An Operation
+// must not be changed and may be added to any number of them.
 type Operation struct {
 	name   string
 	kind   operationKind
@@ -40,13 +40,11 @@ type operationKind uint8
 const (
 	isQuery operationKind = iota
 	isMutation
+	isRelation
 )
 
 func (k operationKind) String() string {
-	if k == isQuery {
-		return "query"
-	}
-	return "mutation"
+	return [...]string{"query", "mutation", "relation"}[k]
 }
 
 // Name returns the name it was registered with.
@@ -98,6 +96,8 @@ func newOperation[In, Out any](kind operationKind, name string, access Access, f
 			out, err := f(ctx, *in.(*In))
 			if page, ok := any(&out).(interface{ fill() }); ok {
 				page.fill()
+			} else if kind == isRelation {
+				fillEach(reflect.ValueOf(&out).Elem())
 			}
 			return &out, err
 		},
@@ -124,9 +124,13 @@ func (o *Operation) fault(format string, args ...any) {
 
 // check compiles the types and notes everything that makes no sense.
 func (o *Operation) check() {
-	if !validOperationName(o.name) {
-		o.fault("the name must begin with a lower-case letter and go on with letters and digits")
+	if o.kind == isRelation {
+		o.checkName("_")
+		o.checkRelation()
+		o.options.checkDoors(o)
+		return
 	}
+	o.checkName("")
 	if o.access == nil {
 		o.fault("the access rule is nil; say who may call it, such as backend.SignedIn")
 	}
@@ -143,14 +147,16 @@ func (o *Operation) check() {
 	o.options.check(o)
 }
 
-func validOperationName(name string) bool {
-	for i, c := range []byte(name) {
-		letter := c >= 'a' && c <= 'z' || i > 0 && (c >= 'A' && c <= 'Z' || c >= '0' && c <= '9')
-		if !letter {
-			return false
-		}
+// checkName notes a name that protocols cannot have. others are characters that
+// it may have besides letters and digits.
+func (o *Operation) checkName(others string) {
+	first := o.name != "" && o.name[0] >= 'a' && o.name[0] <= 'z'
+	odd := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(others, c)
 	}
-	return name != ""
+	if !first || strings.ContainsFunc(o.name, odd) {
+		o.fault("the name must begin with a lower-case letter and go on with letters and digits%s", strings.ReplaceAll(others, "_", ", or underscores"))
+	}
 }
 
 // report returns everything that is wrong, or nil.
@@ -164,7 +170,7 @@ func (o *Operation) report() error {
 			lines = append(lines, "\n\t"+line)
 		}
 	}
-	return errors.New(fmt.Sprintf("%s %q, registered at %s:", o.kind, o.name, o.place) + strings.Join(lines, ""))
+	return errors.New(fmt.Sprintf("%s %q, registered at %s:", o.kind, o.title(), o.place) + strings.Join(lines, ""))
 }
 
 // Option says something about an operation. Options are values: they can be kept
@@ -224,6 +230,11 @@ func (p *operationOptions) check(o *Operation) {
 	if p.key != keyIgnored {
 		checkReplay(o)
 	}
+	p.checkDoors(o)
+}
+
+// checkDoors notes doors that there are not.
+func (p *operationOptions) checkDoors(o *Operation) {
 	for _, door := range slices.Concat(p.only, p.except) {
 		if door != restDoorName {
 			o.fault("Only and Except: there is no door %q; there is %q", door, restDoorName)

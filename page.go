@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 )
 
@@ -28,6 +29,16 @@ func (p Page[T]) next() Cursor { return p.Next }
 func (p *Page[T]) fill() {
 	if p.Items == nil {
 		p.Items = []T{}
+	}
+}
+
+// fillEach fills the pages that a relation returns.
+func fillEach(children reflect.Value) {
+	if !reflect.PointerTo(children.Type().Elem()).Implements(reflect.TypeFor[interface{ fill() }]()) {
+		return
+	}
+	for i := range children.Len() {
+		children.Index(i).Addr().Interface().(interface{ fill() }).fill()
 	}
 }
 

@@ -32,6 +32,9 @@ import (
 //     which is what [Opt] fields mean (RFC 7396). Other types are [Unsupported].
 //   - Broken JSON is [Malformed]. Fields that are unknown, missing or wrong are
 //     [Invalid], all of them in one answer, each with a JSON pointer.
+//   - include=author,comments.author asks for fields that [Relation] has
+//     registered, wherever the output has values of their types, and for those
+//     of their children. It may be given more than once, and for all methods.
 //
 // Responses:
 //
@@ -40,6 +43,7 @@ import (
 //     the output has as a field. 204 for [None]. [Status] says otherwise.
 //   - An ETag for GET: of the content, or of the output's method ETag() string,
 //     which returns the value without quotes. If-None-Match is answered 304.
+//     With include it is a weak one of the content, which no If-Match matches.
 //   - If-Match on a mutation is compared with the ETag that a GET of the same
 //     path has, in the mutation's transaction, which is [Serializable] then; 412
 //     if it differs. [RequireIfMatch] makes its absence a 428.
@@ -54,9 +58,9 @@ func (l *Logic) REST() http.Handler {
 	defer l.mu.Unlock()
 	door := &restDoor{logic: l, router: NewRouter()}
 	l.rest = door
-	var wrong []error
+	wrong := l.checkParents()
 	for _, op := range l.ops {
-		if !op.offeredBy("rest") {
+		if !op.offeredBy(restDoorName) {
 			continue
 		}
 		for _, pattern := range op.options.routes {
@@ -114,11 +118,15 @@ type restRoute struct {
 
 	bodyFields []*plan.Field // those fields of the input
 	cursor     string        // query parameter of the page's cursor
+	includes   []string      // what the query parameter include can ask for
 	status     int
 	created    *restRoute // the GET route of what a POST creates
 	createdBy  *plan.Field
 	current    *restRoute // the GET route of the same path
 }
+
+// includeParam is the query parameter that asks for relations.
+const includeParam = "include"
 
 // restParam is a field that is text in the request.
 type restParam struct {
@@ -159,6 +167,12 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	}
 	if err := r.compileBody(body); err != nil {
 		wrong = append(wrong, err)
+	}
+	if r.status != http.StatusNoContent {
+		r.includes = d.logic.includePaths(op.outPlan, restDoorName)
+	}
+	if _, taken := r.query[includeParam]; taken && len(r.includes) > 0 {
+		wrong = append(wrong, fmt.Errorf("the parameter %s asks for relations: give the field of the input another name", includeParam))
 	}
 	return r, errors.Join(wrong...)
 }

@@ -105,6 +105,7 @@ func ownTag(out any) (string, bool) {
 // matches reports whether a tag is in the lists of If-Match or If-None-Match,
 // compared strongly or weakly (RFC 9110, section 8.8.3.2).
 func matches(lists []string, tag string, strong bool) bool {
+	tag, weakTag := strings.CutPrefix(tag, "W/")
 	list := strings.TrimSpace(strings.Join(lists, ","))
 	if list == "*" { // which stands alone
 		return true
@@ -119,7 +120,7 @@ func matches(lists []string, tag string, strong bool) bool {
 		if end < 2 {
 			return false
 		}
-		if item[:end] == tag && !(weak && strong) {
+		if item[:end] == tag && !(strong && (weak || weakTag)) {
 			return true
 		}
 		list = item[end:]

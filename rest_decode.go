@@ -17,10 +17,11 @@ import (
 
 // This file fills the input of an operation from a request to the REST door.
 
-// decode fills the input from the request.
-func (r *restRoute) decode(w http.ResponseWriter, req *http.Request, in reflect.Value) error {
+// decode fills the input from the request, and tree with the relations that are
+// asked for.
+func (r *restRoute) decode(w http.ResponseWriter, req *http.Request, in reflect.Value, tree included) error {
 	var fields []FieldError
-	if err := r.decodeText(req, in, &fields); err != nil {
+	if err := r.decodeText(req, in, tree, &fields); err != nil {
 		return err
 	}
 	if err := r.decodeBody(w, req, in, &fields); err != nil {
@@ -36,17 +37,14 @@ func (r *restRoute) decode(w http.ResponseWriter, req *http.Request, in reflect.
 const maxQueryParams = 256
 
 // decodeText fills the fields that come from path, query, headers and cookies.
-func (r *restRoute) decodeText(req *http.Request, in reflect.Value, wrong *[]FieldError) error {
-	if strings.Count(req.URL.RawQuery, "&") >= maxQueryParams {
-		return &Error{Code: Malformed, Message: fmt.Sprintf("The query string has more than %d parameters.", maxQueryParams)}
-	}
-	query, err := url.ParseQuery(req.URL.RawQuery)
+func (r *restRoute) decodeText(req *http.Request, in reflect.Value, tree included, wrong *[]FieldError) error {
+	query, err := parseQuery(req.URL.RawQuery)
 	if err != nil {
-		return (&Error{Code: Malformed, Message: "The query string cannot be read."}).Wrap(err)
+		return err
 	}
 	for name := range query {
-		if _, known := r.query[name]; !known {
-			*wrong = append(*wrong, FieldError{Pointer: pointer(name), Rule: "unknown", Message: "is not a parameter of this request"})
+		if _, known := r.query[name]; !known && (name != includeParam || len(r.includes) == 0) {
+			*wrong = append(*wrong, FieldError{Pointer: pointer(cut(name, 200)), Rule: "unknown", Message: "is not a parameter of this request"})
 		}
 	}
 	for _, param := range r.params {
@@ -60,8 +58,38 @@ func (r *restRoute) decodeText(req *http.Request, in reflect.Value, wrong *[]Fie
 			*wrong = append(*wrong, FieldError{Pointer: pointer(param.name), Rule: "required", Message: "is missing"})
 		}
 	}
+	if len(r.includes) > 0 {
+		r.decodeInclude(query[includeParam], tree, wrong)
+	}
 	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return nil
+}
+
+func parseQuery(text string) (url.Values, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if strings.Count(text, "&") >= maxQueryParams {
+		return nil, &Error{Code: Malformed, Message: fmt.Sprintf("The query string has more than %d parameters.", maxQueryParams)}
+	}
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, (&Error{Code: Malformed, Message: "The query string cannot be read."}).Wrap(err)
+	}
+	return query, nil
+}
+
+// decodeInclude reads lists of relations.
+func (r *restRoute) decodeInclude(lists []string, tree included, wrong *[]FieldError) {
+	for _, list := range lists {
+		for path := range strings.SplitSeq(list, ",") {
+			if _, known := slices.BinarySearch(r.includes, path); !known {
+				*wrong = append(*wrong, FieldError{Pointer: pointer(includeParam), Rule: "oneof", Message: "must be one of " + strings.Join(r.includes, ", ")})
+				return
+			}
+			tree.add(path)
+		}
+	}
 }
 
 // pointer returns the JSON pointer to a field (RFC 6901).

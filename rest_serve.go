@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"mime"
@@ -33,20 +34,40 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 			return err
 		}
 	}
-	call.decode = func(in any) error { return r.decode(w, req, reflect.ValueOf(in).Elem()) }
+	var tree included
+	if len(r.includes) > 0 {
+		tree = included{}
+	}
+	call.decode = func(in any) error { return r.decode(w, req, reflect.ValueOf(in).Elem(), tree) }
 	if err := r.precondition(req, &call); err != nil {
 		return err
 	}
 	var text []byte
-	call.encode = func(out any) (err error) {
-		text, err = r.op.encode.Append(nil, reflect.ValueOf(out).Elem())
+	call.encode = func(ctx context.Context, out any) (err error) {
+		text, err = r.encode(ctx, reflect.ValueOf(out).Elem(), tree)
 		return err
 	}
 	result, err := r.door.logic.call(req.Context(), call)
 	if err != nil {
 		return err
 	}
-	return r.answer(w, req, result, text)
+	return r.answer(w, req, answer{result, text, len(tree) > 0})
+}
+
+// encode writes an output with the relations that were asked for.
+func (r *restRoute) encode(ctx context.Context, out reflect.Value, tree included) ([]byte, error) {
+	if len(tree) == 0 {
+		return r.op.encode.Append(nil, out)
+	}
+	i := inclusion{logic: r.door.logic, door: restDoorName}
+	return i.write(ctx, r.op.encode, r.op.outPlan, out, tree)
+}
+
+// answer is what became of a call, and its output as JSON.
+type answer struct {
+	callResult
+	text    []byte
+	related bool // it has relations, which the output's own version knows nothing of
 }
 
 // acceptsJSON reports whether an Accept header allows JSON; without one all is
@@ -106,29 +127,32 @@ func (r *restRoute) deprecation(head http.Header) {
 	}
 }
 
-// answer writes the output, whose JSON is text.
-func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result callResult, text []byte) error {
+// answer writes the answer.
+func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, a answer) error {
 	head := w.Header()
-	if result.replayed {
+	if a.replayed {
 		head.Set("Idempotency-Replayed", "true")
 	}
-	r.caching(head, result.caller)
+	r.caching(head, a.caller)
 	if r.status == http.StatusNoContent {
 		w.WriteHeader(r.status)
 		return nil
 	}
 	if r.created != nil {
-		if location := r.location(req, text); location != "" {
+		if location := r.location(req, a.text); location != "" {
 			head.Set("Location", location)
 		}
 	}
-	if next := nextCursor(result.out); next != "" && r.cursor != "" {
+	if next := nextCursor(a.out); next != "" && r.cursor != "" {
 		query := req.URL.Query()
 		query.Set(r.cursor, string(next))
 		head.Set("Link", "<"+req.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
 	}
 	if r.op.kind == isQuery && r.status == http.StatusOK {
-		tag := etag(result.out, text)
+		tag := etag(a.out, a.text)
+		if a.related {
+			tag = "W/" + etag(nil, a.text)
+		}
 		head.Set("ETag", tag)
 		if matches(req.Header.Values("If-None-Match"), tag, false) {
 			w.WriteHeader(http.StatusNotModified)
@@ -136,9 +160,9 @@ func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, result call
 		}
 	}
 	head["Content-Type"] = jsonType
-	head["Content-Length"] = []string{strconv.Itoa(len(text))}
+	head["Content-Length"] = []string{strconv.Itoa(len(a.text))}
 	w.WriteHeader(r.status)
-	_, err := w.Write(text)
+	_, err := w.Write(a.text)
 	return err
 }
 

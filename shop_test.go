@@ -89,6 +89,36 @@ func (s *shop) list(ctx context.Context, in listInput) (backend.Page[item], erro
 	return backend.NewPage(ctx, items, limit, func(i item) []any { return []any{i.ID} })
 }
 
+// seller is a relation of items.
+type seller struct {
+	Name  string `db:"owner" json:"name"`
+	Items int    `db:"items" json:"items"`
+}
+
+func (s *shop) sellers(ctx context.Context, items []item) ([]*seller, error) {
+	var names []string
+	for _, i := range items {
+		names = append(names, i.Owner)
+	}
+	sellers, err := backend.All[seller](ctx, s.db, "SELECT owner, COUNT(*) AS items FROM items WHERE owner IN (?) GROUP BY owner", names)
+	return backend.HasOne(items, sellers, func(i item) string { return i.Owner }, func(s seller) string { return s.Name }), err
+}
+
+func noEve(ctx context.Context, _ []item) error {
+	if backend.CallerFrom(ctx).ID == "eve" {
+		return backend.Errorf(backend.Forbidden, "Not for Eve.")
+	}
+	return nil
+}
+
+func labels(_ context.Context, sellers []seller) ([]string, error) {
+	labels := make([]string, len(sellers))
+	for i, s := range sellers {
+		labels[i] = "<" + s.Name + ">"
+	}
+	return labels, nil
+}
+
 type patchItem struct {
 	ID    backend.ID            `json:"id"`
 	Name  backend.Opt[string]   `json:"name,omitzero" validate:"omitempty,max=20"`
@@ -166,6 +196,8 @@ func newShop(t *testing.T, db *backend.DB) (*shop, *backend.Logic) {
 	s := &shop{db: db}
 	logic := backend.NewLogic(db, bearer{})
 	logic.Add(
+		backend.Relation("seller", s.sellers, backend.Allow(noEve)),
+		backend.Relation("label", labels),
 		backend.Query("items", backend.SignedIn, s.list, backend.Route("GET /items")),
 		backend.Query("item", backend.SignedIn, s.get, backend.Route("GET /items/{id}")),
 		backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items"), backend.Idempotent(backend.Accepted)),

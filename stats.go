@@ -2,6 +2,7 @@ package backend
 
 import (
 	"math/bits"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -10,6 +11,8 @@ import (
 
 // OperationStats is what has happened to an operation since the program started.
 type OperationStats struct {
+	// Name is the operation's; for a relation its parent's type and its field:
+	// "Note.author". A relation is called once for all values of an answer.
 	Name string
 	// Calls counts calls that have ended, Running those that have not.
 	Calls, Running int64
@@ -78,14 +81,14 @@ func (s *operationStats) read(name string) OperationStats {
 }
 
 // Stats returns what has happened to each operation since the program started,
-// in the order in which they were added. The numbers of one operation may be of
+// in the order in which they were added, relations last. The numbers of one operation may be of
 // moments that lie a little apart.
 func (l *Logic) Stats() []OperationStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []OperationStats
-	for _, op := range l.ops {
-		all = append(all, op.stats.read(op.name))
+	for _, op := range slices.Concat(l.ops, l.relations) {
+		all = append(all, op.stats.read(op.title()))
 	}
 	return all
 }

@@ -66,7 +66,28 @@ func (a *api) operations() []*backend.Operation {
 		backend.Mutation("pay", backend.Role("payer"), a.pay, backend.Route("POST /payments"), backend.Idempotent(backend.Required), backend.Tags("writing")),
 		backend.Query("colours", backend.Public, a.colours, backend.Route("GET /colours"), backend.Cache(time.Minute)),
 		backend.Query("ping", backend.Public, a.ping, backend.Route("GET /ping")),
+		backend.Relation("maker", a.makers, backend.Doc("who made it")),
+		backend.Relation("homes", a.homes),
 	}
+}
+
+// makers returns who made each thing: nobody made those without a note.
+func (a *api) makers(_ context.Context, things []Thing) ([]*Maker, error) {
+	makers := make([]*Maker, len(things))
+	for i, thing := range things {
+		if thing.Note != nil {
+			makers[i] = &Maker{"Ann"}
+		}
+	}
+	return makers, nil
+}
+
+func (a *api) homes(_ context.Context, makers []Maker) ([][]string, error) {
+	homes := make([][]string, len(makers))
+	for i := range makers {
+		homes[i] = []string{"Ulm"}
+	}
+	return homes, nil
 }
 
 func (a *api) create(_ context.Context, in NewThing) (Thing, error) {

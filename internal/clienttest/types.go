@@ -150,3 +150,8 @@ type File struct {
 	ID   backend.ID `json:"id"`
 	Path string     `json:"path"`
 }
+
+// Maker is what a relation returns.
+type Maker struct {
+	Name string `json:"name"`
+}

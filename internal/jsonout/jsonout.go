@@ -26,12 +26,55 @@ type Encoder struct {
 // Append appends v, a value of the encoder's type, to dst. With an error what it
 // returns is of no use.
 func (e Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
-	return e.write(dst, v, 0)
+	return e.write(dst, v, state{})
 }
 
-// encode writes one value. depth counts pointers, slices and maps on the way,
-// to notice values that contain themselves.
-type encode func(dst []byte, v reflect.Value, depth int) ([]byte, error)
+// AppendWithHoles is as Append, and notes where the objects that holes are
+// wanted of can have further members.
+func (e Encoder) AppendWithHoles(dst []byte, v reflect.Value, holes *Holes) ([]byte, error) {
+	return e.write(dst, v, state{holes: holes})
+}
+
+// Holes are the places where objects can have members that are not known yet.
+type Holes struct {
+	Of    map[reflect.Type]bool // the structs whose objects have holes
+	Found []Hole                // by At
+}
+
+// Hole is a place in the written text: before the closing brace of an object.
+type Hole struct {
+	At     int
+	Object reflect.Value // the struct
+	Empty  bool          // the object has no members, so that the next one needs no comma
+}
+
+// Fill returns text with members in its holes: members[i], each member with its
+// name and a comma between two, is put into holes[i].
+func Fill(text []byte, holes []Hole, members [][]byte) []byte {
+	length := len(text)
+	for _, m := range members {
+		length += len(m) + 1
+	}
+	filled, from := make([]byte, 0, length), 0
+	for i, hole := range holes {
+		filled = append(filled, text[from:hole.At]...)
+		from = hole.At
+		if len(members[i]) > 0 && !hole.Empty {
+			filled = append(filled, ',')
+		}
+		filled = append(filled, members[i]...)
+	}
+	return append(filled, text[from:]...)
+}
+
+// encode writes one value.
+type encode func(dst []byte, v reflect.Value, s state) ([]byte, error)
+
+// state is what the encoders of one text hand on.
+type state struct {
+	depth int    // of pointers, slices and maps, to notice values that contain themselves
+	holes *Holes // nil: none are wanted
+}
 
 // maxDepth is where encoding/json begins to look for cycles. Data that deep is
 // not meant.
@@ -51,7 +94,7 @@ type compiler struct {
 
 func (c *compiler) compile(t *plan.Type) encode {
 	if known := c.known[t]; known != nil {
-		return func(dst []byte, v reflect.Value, depth int) ([]byte, error) { return (*known)(dst, v, depth) }
+		return func(dst []byte, v reflect.Value, s state) ([]byte, error) { return (*known)(dst, v, s) }
 	}
 	var done encode
 	c.known[t] = &done
@@ -95,22 +138,22 @@ func (c *compiler) byKind(t *plan.Type) encode {
 	panic(fmt.Sprintf("backend: the plan of %s has the unknown kind %d", t.Go, t.Kind))
 }
 
-func writeBool(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func writeBool(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	return strconv.AppendBool(dst, v.Bool()), nil
 }
 
-func writeInt(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func writeInt(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	return strconv.AppendInt(dst, v.Int(), 10), nil
 }
 
-func writeUint(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func writeUint(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	return strconv.AppendUint(dst, v.Uint(), 10), nil
 }
 
 // writeFloat writes a number as ES6 does, as encoding/json has it: exponents
 // only for the very small and very large, and without a leading zero.
 func writeFloat(bits int) encode {
-	return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	return func(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 		f := v.Float()
 		if math.IsInf(f, 0) || math.IsNaN(f) {
 			return nil, &json.UnsupportedValueError{Value: v, Str: strconv.FormatFloat(f, 'g', -1, bits)}
@@ -130,11 +173,11 @@ func writeFloat(bits int) encode {
 	}
 }
 
-func writeString(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func writeString(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	return AppendString(dst, v.String()), nil
 }
 
-func writeBytes(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func writeBytes(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	if v.IsNil() {
 		return append(dst, "null"...), nil
 	}
@@ -143,7 +186,7 @@ func writeBytes(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	return append(dst, '"'), nil
 }
 
-func writeTime(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func writeTime(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	var t time.Time
 	if v.CanAddr() {
 		t = *v.Addr().Interface().(*time.Time) // no copy into an interface
@@ -162,7 +205,7 @@ func writeTime(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 // address, as encoding/json does.
 func writeText(t reflect.Type) encode {
 	byValue := t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
-	return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	return func(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 		switch {
 		case !byValue && !v.CanAddr():
 			return appendAny(dst, v)
@@ -179,7 +222,7 @@ func writeText(t reflect.Type) encode {
 
 // writeCustom leaves types that write JSON by themselves to encoding/json, which
 // checks and compacts it.
-func writeCustom(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func writeCustom(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	if v.CanAddr() {
 		return appendAny(dst, v.Addr())
 	}
@@ -192,11 +235,11 @@ func appendAny(dst []byte, v reflect.Value) ([]byte, error) {
 }
 
 func (c *compiler) slice(element encode, canBeNil bool) encode {
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
 		if canBeNil && v.IsNil() {
 			return append(dst, "null"...), nil
 		}
-		if depth++; depth > maxDepth {
+		if s.depth++; s.depth > maxDepth {
 			return nil, errDeep
 		}
 		dst = append(dst, '[')
@@ -205,7 +248,7 @@ func (c *compiler) slice(element encode, canBeNil bool) encode {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			if dst, err = element(dst, v.Index(i), depth); err != nil {
+			if dst, err = element(dst, v.Index(i), s); err != nil {
 				return nil, err
 			}
 		}
@@ -214,11 +257,11 @@ func (c *compiler) slice(element encode, canBeNil bool) encode {
 }
 
 func (c *compiler) mapping(element encode) encode {
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
 		if v.IsNil() {
 			return append(dst, "null"...), nil
 		}
-		if depth++; depth > maxDepth {
+		if s.depth++; s.depth > maxDepth {
 			return nil, errDeep
 		}
 		keys := v.MapKeys()
@@ -238,7 +281,7 @@ func (c *compiler) mapping(element encode) encode {
 				dst = append(dst, ',')
 			}
 			dst = append(AppendString(dst, key.String()), ':')
-			if dst, err = element(dst, v.MapIndex(key), depth); err != nil {
+			if dst, err = element(dst, v.MapIndex(key), s); err != nil {
 				return nil, err
 			}
 		}
@@ -247,23 +290,23 @@ func (c *compiler) mapping(element encode) encode {
 }
 
 func (c *compiler) pointer(element encode) encode {
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
 		if v.IsNil() {
 			return append(dst, "null"...), nil
 		}
-		if depth++; depth > maxDepth {
+		if s.depth++; s.depth > maxDepth {
 			return nil, errDeep
 		}
-		return element(dst, v.Elem(), depth)
+		return element(dst, v.Elem(), s)
 	}
 }
 
 func optional(element encode) encode {
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
 		if !v.Field(plan.OptPresent).Bool() || v.Field(plan.OptNull).Bool() {
 			return append(dst, "null"...), nil
 		}
-		return element(dst, v.Field(plan.OptValue), depth)
+		return element(dst, v.Field(plan.OptValue), s)
 	}
 }
 
@@ -284,7 +327,7 @@ func (c *compiler) object(t *plan.Type) encode {
 			index: field.Index, write: c.compile(field.Type), omit: omission(field), quoted: quotes(field),
 		}
 	}
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
 		dst = append(dst, '{')
 		first := true
 		var err error
@@ -300,13 +343,16 @@ func (c *compiler) object(t *plan.Type) encode {
 			first = false
 			dst = append(dst, m.label...)
 			if m.quoted {
-				dst, err = quotedValue(dst, value, m.write, depth)
+				dst, err = quotedValue(dst, value, m.write, s)
 			} else {
-				dst, err = m.write(dst, value, depth)
+				dst, err = m.write(dst, value, s)
 			}
 			if err != nil {
 				return nil, err
 			}
+		}
+		if s.holes != nil && s.holes.Of[t.Go] {
+			s.holes.Found = append(s.holes.Found, Hole{len(dst), v, first})
 		}
 		return append(dst, '}'), nil
 	}
@@ -334,11 +380,11 @@ func quotes(field *plan.Field) bool {
 }
 
 // quotedValue writes a value inside a string. A string is quoted twice.
-func quotedValue(dst []byte, v reflect.Value, write encode, depth int) ([]byte, error) {
+func quotedValue(dst []byte, v reflect.Value, write encode, s state) ([]byte, error) {
 	if v.Kind() == reflect.Pointer && v.IsNil() {
 		return append(dst, "null"...), nil
 	}
-	inner, err := write(nil, v, depth)
+	inner, err := write(nil, v, s)
 	if err != nil {
 		return nil, err
 	}

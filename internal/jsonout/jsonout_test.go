@@ -277,3 +277,29 @@ func FuzzLikeEncodingJSON(f *testing.F) {
 		same(t, e, &value)
 	})
 }
+
+// Whatever an object has already, what is put into its hole is a member of it.
+func TestHoles(t *testing.T) {
+	t.Parallel()
+	type leaf struct {
+		A string `json:"a,omitempty"`
+	}
+	type tree struct {
+		Leaves []leaf          `json:"leaves"`
+		By     map[string]leaf `json:"by,omitempty"`
+	}
+	value := tree{[]leaf{{"x"}, {}, {"}"}}, map[string]leaf{"b": {"2"}, "a": {"1"}}}
+	holes := Holes{Of: map[reflect.Type]bool{reflect.TypeFor[leaf](): true}}
+	text, err := encoder(t, reflect.TypeFor[tree]()).AppendWithHoles(nil, reflect.ValueOf(value), &holes)
+	require.NoError(t, err)
+	plain, err := json.Marshal(value)
+	require.NoError(t, err)
+	require.Equal(t, string(plain), string(text))
+	var members [][]byte
+	for _, hole := range holes.Found {
+		members = append(members, []byte(`"n":"`+hole.Object.Field(0).String()+`","m":1`))
+	}
+	members[2] = nil
+	require.Equal(t, `{"leaves":[{"a":"x","n":"x","m":1},{"n":"","m":1},{"a":"}"}],"by":{"a":{"a":"1","n":"1","m":1},"b":{"a":"2","n":"2","m":1}}}`, string(Fill(text, holes.Found, members)))
+	require.Equal(t, string(plain), string(Fill(text, nil, nil)))
+}

@@ -30,6 +30,7 @@ type Operation struct {
 	Deprecated, Secured  bool
 	Access               string // who may call, in words
 	Params               []Param
+	Includes             []string      // relations that the query parameter include may ask for
 	Body                 *plan.Type    // nil: none
 	BodyFields           []*plan.Field // those of Body that are in the body; nil: all
 	Status               int
@@ -48,19 +49,27 @@ type Param struct {
 	Field       *plan.Field
 }
 
+// Relation is a property that objects of a type may have if they are asked for
+// it.
+type Relation struct {
+	Name, Doc string
+	Child     *plan.Type
+}
+
 // object is a JSON object; its keys are written in alphabetical order.
 type object = map[string]any
 
 // Document is a description to which operations are added. It is written by
 // encoding/json.
 type Document struct {
-	info    Info
-	paths   object
-	schemas object
-	names   map[schemaKey]string // of the schemas
-	taken   map[string]bool
-	tags    []string
-	shapes  map[string]string // of paths without their parameters' names → path
+	info      Info
+	relations map[reflect.Type][]Relation // of structs
+	paths     object
+	schemas   object
+	names     map[schemaKey]string // of the schemas
+	taken     map[string]bool
+	tags      []string
+	shapes    map[string]string // of paths without their parameters' names → path
 }
 
 // schemaKey tells schemas apart: a type may look different as input and as
@@ -71,9 +80,10 @@ type schemaKey struct {
 	at string // operation, if only some fields are meant
 }
 
-// New returns a description without operations.
-func New(info Info) *Document {
-	return &Document{info: info, paths: object{}, schemas: object{}, names: map[schemaKey]string{}, taken: map[string]bool{"Problem": true}, shapes: map[string]string{}}
+// New returns a description without operations. relations are those of structs,
+// wherever they are part of an output.
+func New(info Info, relations map[reflect.Type][]Relation) *Document {
+	return &Document{info: info, relations: relations, paths: object{}, schemas: object{}, names: map[schemaKey]string{}, taken: map[string]bool{"Problem": true}, shapes: map[string]string{}}
 }
 
 // MarshalJSON writes the description.
@@ -234,6 +244,9 @@ func (d *Document) params(op Operation) []object {
 		}
 		params = append(params, d.param(p))
 	}
+	if len(op.Includes) > 0 {
+		params = append(params, includeParam(op.Includes))
+	}
 	header := func(name, description string, required bool, schema object) {
 		param := object{"name": name, "in": "header", "description": description, "schema": schema}
 		if required {
@@ -251,6 +264,15 @@ func (d *Document) params(op Operation) []object {
 		header("If-Match", "The ETag of the version that is meant to be changed.", op.MatchRequired, object{"type": "string"})
 	}
 	return params
+}
+
+// includeParam returns the parameter that asks for relations.
+func includeParam(paths []string) object {
+	items := object{"type": "string", "enum": paths}
+	return object{
+		"name": "include", "in": "query", "description": "Further fields that the answer is to have; after a dot those of their values.",
+		"schema": object{"type": "array", "items": items},
+	}
 }
 
 // param returns one parameter. As text it is never null, and a slice is

@@ -92,7 +92,7 @@ func (d *Document) schema(t *plan.Type, in bool) object {
 		return nullable(d.schema(t.Elem, in))
 	case plan.Struct:
 		if t.Name == "" {
-			return d.structure(t.Fields, in)
+			return d.whole(t, in)
 		}
 		return d.component(t, in, d.whole)
 	}
@@ -174,13 +174,25 @@ func (d *Document) component(t *plan.Type, in bool, write func(*plan.Type, bool)
 	return ref(name)
 }
 
-// whole returns the schema of all fields of a struct.
+// whole returns the schema of all fields of a struct, and of its relations,
+// which no answer needs to have.
 func (d *Document) whole(t *plan.Type, in bool) object {
 	schema := d.structure(t.Fields, in)
+	if relations := d.relations[t.Go]; !in {
+		for _, r := range relations {
+			schema["properties"].(object)[r.Name] = d.relation(r)
+		}
+	}
 	if strings.HasPrefix(goName(t.Go), "github.com/seed-215b9b7c/backend.Page[") { // its list is never null
 		properties := schema["properties"].(object)
 		properties["items"] = notNull(properties["items"].(object))
 	}
+	return schema
+}
+
+func (d *Document) relation(r Relation) object {
+	schema := d.schema(r.Child, false)
+	schema["description"] = strings.TrimSpace(r.Doc + " (only if include asks for it)")
 	return schema
 }
 

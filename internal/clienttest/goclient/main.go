@@ -97,16 +97,16 @@ func creates(ctx context.Context, client *ClientWithResponses) *Thing {
 }
 
 func reads(ctx context.Context, client *ClientWithResponses, thing *Thing) {
-	found, err := client.ThingWithResponse(ctx, thing.Id)
+	found, err := client.ThingWithResponse(ctx, thing.Id, nil)
 	check(err)
 	equal(found.JSON200, thing)
-	kept, err := client.ThingWithResponse(ctx, thing.Id, func(_ context.Context, r *http.Request) error {
+	kept, err := client.ThingWithResponse(ctx, thing.Id, nil, func(_ context.Context, r *http.Request) error {
 		r.Header.Set("If-None-Match", found.HTTPResponse.Header.Get("ETag"))
 		return nil
 	})
 	check(err)
 	equal(kept.StatusCode(), 304)
-	missing, err := client.ThingWithResponse(ctx, "404")
+	missing, err := client.ThingWithResponse(ctx, "404", nil)
 	check(err)
 	equal(missing.ApplicationproblemJSON4XX.Code, "not_found")
 	file, err := client.ThingFileWithResponse(ctx, "1", "a b.txt")
@@ -148,6 +148,15 @@ func changes(ctx context.Context, client *ClientWithResponses, id string) {
 	check(err)
 	equal(cleared.StatusCode(), 200)
 	equal([]any{cleared.JSON200.Note.IsNull(), cleared.JSON200.Name}, []any{true, "Lamp"})
+	include := []ThingParamsInclude{"maker", "maker.homes"}
+	unmade, err := client.ThingWithResponse(ctx, id, &ThingParams{Include: &include})
+	check(err)
+	equal(unmade.JSON200.Maker.IsNull(), true)
+	wanted := []UpdateThingParamsInclude{"maker.homes"}
+	made, err := client.UpdateThingWithResponse(ctx, id, &UpdateThingParams{Include: &wanted}, PatchThing{Note: nullable.NewNullableWithValue("made")})
+	check(err)
+	maker := made.JSON200.Maker.MustGet()
+	equal([]any{maker.Name, maker.Homes.MustGet()}, []any{"Ann", []string{"Ulm"}})
 	attrs, err := client.PutAttrsWithResponse(ctx, id, PutAttrsJSONRequestBody{"a": "b"})
 	check(err)
 	equal(attrs.StatusCode(), 200)
@@ -173,7 +182,7 @@ func fails(ctx context.Context, client, stranger *ClientWithResponses) {
 }
 
 func removes(ctx context.Context, client *ClientWithResponses, id string) {
-	current, err := client.ThingWithResponse(ctx, id)
+	current, err := client.ThingWithResponse(ctx, id, nil)
 	check(err)
 	stale, err := client.DeleteThingWithResponse(ctx, id, &DeleteThingParams{IfMatch: `"old"`})
 	check(err)
@@ -187,7 +196,7 @@ func others(ctx context.Context, client, stranger *ClientWithResponses) {
 	ping, err := stranger.PingWithResponse(ctx)
 	check(err)
 	equal(*ping.JSON200, "pong")
-	old, err := client.OldThingWithResponse(ctx, "2")
+	old, err := client.OldThingWithResponse(ctx, "2", nil)
 	check(err)
 	equal(old.HTTPResponse.Header.Get("Deprecation"), "@1767225600")
 }

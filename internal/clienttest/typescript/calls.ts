@@ -95,6 +95,16 @@ async function changes(thing: Thing) {
 	assert.equal(cleared.note, null);
 	assert.equal(cleared.name, "Lamp");
 	assert.equal(cleared.box.width, 3);
+	assert.equal(cleared.maker, undefined);
+	await client.PATCH("/things/{id}", { params, body: { note: "made" } });
+	const made = must(await client.GET("/things/{id}", { params: { ...params, query: { include: ["maker", "maker.homes"] } } }));
+	assert.equal(made.maker?.name, "Ann");
+	assert.deepEqual(made.maker?.homes, ["Ulm"]);
+	const unmade = must(await client.PATCH("/things/{id}", { params: { ...params, query: { include: ["maker.homes"] } }, body: { note: null } }));
+	assert.equal(unmade.maker, null);
+	// @ts-expect-error a relation that there is not does not compile
+	const owner = await client.GET("/things/{id}", { params: { ...params, query: { include: ["owner"] } } });
+	assert.equal(owner.response.status, 422);
 	assert.deepEqual(must(await client.PUT("/things/{id}/attrs", { params, body: { a: "b" } })), { a: "b" });
 }
 
