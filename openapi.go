@@ -115,7 +115,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 		ID: id, Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
 		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.options.tags,
 		Deprecated: !op.options.since.IsZero(), Secured: op.access != Public, Access: op.access.String(),
-		Status: r.status, Located: r.created != nil, Tagged: op.kind == isQuery && r.status == http.StatusOK, Sunset: !op.options.sunset.IsZero(),
+		Status: r.status, Located: r.created != nil, Tagged: r.tagged, Revalidated: op.kind == isQuery && r.tagged, Sunset: !op.options.sunset.IsZero(),
 		Includes: r.includes,
 	}
 	_, isPage := reflect.Zero(op.out).Interface().(interface{ next() Cursor })

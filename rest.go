@@ -43,10 +43,13 @@ import (
 //     the output has as a field. 204 for [None]. [Status] says otherwise.
 //   - An ETag for GET: of the content, or of the output's method ETag() string,
 //     which returns the value without quotes. If-None-Match is answered 304.
-//     With include it is a weak one of the content, which no If-Match matches.
+//     With include it is a weak one of the content, which no If-Match matches. A
+//     PATCH, and a POST with a Location, that return what the GET does have its
+//     ETag, too.
 //   - If-Match on a mutation is compared with the ETag that a GET of the same
 //     path has, in the mutation's transaction, which is [Serializable] then; 412
-//     if it differs. [RequireIfMatch] makes its absence a 428.
+//     if it differs. [RequireIfMatch] makes its absence a 428. With
+//     If-None-Match: * a mutation happens only if that GET finds nothing.
 //   - Cache-Control: no-store for callers who are signed in, unless [Cache] says
 //     otherwise.
 //   - Errors as [WriteError] writes them.
@@ -123,6 +126,7 @@ type restRoute struct {
 	created    *restRoute // the GET route of what a POST creates
 	createdBy  *plan.Field
 	current    *restRoute // the GET route of the same path
+	tagged     bool       // answers have an ETag
 }
 
 // includeParam is the query parameter that asks for relations.
@@ -278,6 +282,15 @@ func (r *restRoute) relate(all []*restRoute) {
 		if field := r.outField(other.names[len(other.names)-1]); field != nil && fitsPath(field.Type) {
 			r.created, r.createdBy = other, field
 		}
+	}
+	same := func(other *restRoute) bool { return other != nil && other.op.out == r.op.out }
+	switch {
+	case r.op.kind == isQuery:
+		r.tagged = r.status == http.StatusOK
+	case r.method == http.MethodPatch:
+		r.tagged = same(r.current)
+	case r.method == http.MethodPost:
+		r.tagged = r.status == http.StatusCreated && same(r.created)
 	}
 }
 

@@ -12,50 +12,66 @@ import (
 // This file is about the versions of what the REST door answers: their entity
 // tags, and requests that depend on them (RFC 9110, section 13).
 
-// precondition prepares the comparison of If-Match.
+// precondition prepares the comparison of If-Match and If-None-Match for a
+// mutation.
 func (r *restRoute) precondition(req *http.Request, call *doorCall) error {
 	if r.op.kind == isQuery {
 		return nil
 	}
-	want := req.Header.Values("If-Match")
-	if len(want) == 0 {
-		if r.op.options.requireMatch {
-			return &Error{Code: PreconditionRequired}
-		}
+	match, noneMatch := req.Header.Values("If-Match"), req.Header.Values("If-None-Match")
+	if len(match) == 0 && r.op.options.requireMatch {
+		return &Error{Code: PreconditionRequired}
+	}
+	if len(match) == 0 && len(noneMatch) == 0 {
 		return nil
 	}
 	if r.current == nil || !r.op.inTx {
-		return &Error{Code: PreconditionFailed, Message: "If-Match is not supported here: there is no GET to compare with."}
+		return &Error{Code: PreconditionFailed, Message: "If-Match and If-None-Match are not supported here: there is no GET to compare with."}
 	}
 	if call.mode != ReadOnly { // a header must not make it one that writes
 		call.mode = Serializable // or two could find the same version and both change it
 	}
-	call.before = func(ctx context.Context) error { return r.current.compare(ctx, req, want) }
+	call.before = func(ctx context.Context) error {
+		tag, err := r.current.currentTag(ctx, req)
+		return compare(tag, err, match, noneMatch)
+	}
 	return nil
 }
 
-// compare compares If-Match with what a GET of the request's path has. That GET
-// is admitted as any other call is, for the same caller: it must not become a way
-// to a function around its validation, rules or rate limit.
-func (r *restRoute) compare(ctx context.Context, req *http.Request, want []string) error {
+// compare compares the tag that a GET has, or its error, with what the headers
+// want. If-None-Match is content with there being nothing.
+func compare(tag string, err error, match, noneMatch []string) error {
+	if err != nil {
+		if code := CodeOf(err); len(match) == 0 && (code == NotFound || code == Gone) {
+			return nil
+		}
+		return err
+	}
+	if len(match) > 0 && !matches(match, tag, true) || matches(noneMatch, tag, false) {
+		return &Error{Code: PreconditionFailed}
+	}
+	return nil
+}
+
+// currentTag returns the ETag that a GET of the request's path has. That GET is
+// admitted as any other call is, for the same caller: a header must not become a
+// way to a function around its validation, rules or rate limit.
+func (r *restRoute) currentTag(ctx context.Context, req *http.Request) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.op.options.timeout)
 	defer cancel()
 	ctx, in, err := r.door.logic.admit(ctx, doorCall{op: r.op, decode: func(in any) error { return r.decodePath(req, in) }})
 	if err != nil {
-		return err
+		return "", err
 	}
 	out, err := r.op.run(ctx, in)
 	if err != nil {
-		return err
+		return "", err
 	}
 	text, err := r.op.encode.Append(nil, reflect.ValueOf(out).Elem())
 	if err != nil {
-		return err
+		return "", err
 	}
-	if !matches(want, etag(out, text), true) {
-		return &Error{Code: PreconditionFailed}
-	}
-	return nil
+	return etag(out, text), nil
 }
 
 // decodePath fills the fields that come from the path, and leaves the others out.
@@ -73,6 +89,23 @@ func (r *restRoute) decodePath(req *http.Request, in any) error {
 		return &Error{Code: Invalid, Fields: wrong}
 	}
 	return nil
+}
+
+// version sets the ETag of an answer, and reports whether it is what
+// If-None-Match has already. A mutation's is the one that a GET would have now,
+// so that a client need not ask for it before the next change. PUT has none,
+// since it would say that what was sent is what was stored (RFC 9110, section
+// 9.3.4).
+func (r *restRoute) version(w http.ResponseWriter, req *http.Request, a answer) (known bool) {
+	if !r.tagged || a.related && r.op.kind == isMutation {
+		return false
+	}
+	tag := etag(a.out, a.text)
+	if a.related {
+		tag = "W/" + etag(nil, a.text)
+	}
+	w.Header().Set("ETag", tag)
+	return r.op.kind == isQuery && matches(req.Header.Values("If-None-Match"), tag, false)
 }
 
 // etag returns the entity tag of an output, a *Out or nil: its own, or one of its

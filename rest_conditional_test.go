@@ -81,3 +81,60 @@ func TestIfMatchIsStrong(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, c.do("DELETE", "/items/1", "", "If-Match", tag).Code)
 	})
 }
+
+// RFC 9110, section 13.1.2: If-None-Match: * keeps a client from overwriting what
+// somebody else has created in between.
+func TestIfNoneMatchOnMutations(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, _ restClient) {
+		type put struct {
+			Name  string `json:"name"`
+			Price int    `json:"price"`
+		}
+		type byName struct {
+			Name string `json:"name"`
+		}
+		logic := backend.NewLogic(s.db, bearer{})
+		logic.Add(
+			backend.Query("thing", backend.SignedIn, func(ctx context.Context, in byName) (item, error) {
+				return backend.One[item](ctx, s.db, "SELECT * FROM items WHERE name = ?", in.Name)
+			}, backend.Route("GET /things/{name}")),
+			backend.Mutation("putThing", backend.SignedIn, func(ctx context.Context, in put) (item, error) {
+				if _, err := s.db.Exec(ctx, "DELETE FROM items WHERE name = ?", in.Name); err != nil {
+					return item{}, err
+				}
+				return backend.One[item](ctx, s.db, "INSERT INTO items (name, price, owner) VALUES (?, ?, 'ann') RETURNING *", in.Name, in.Price)
+			}, backend.Route("PUT /things/{name}")),
+			backend.Mutation("act", backend.SignedIn, noop, backend.Route("POST /act")),
+		)
+		c := newRESTClient(t, logic)
+		created := c.do("PUT", "/things/a", `{"price":1}`, "If-None-Match", "*")
+		require.Equal(t, 200, created.Code, created.Body)
+		require.Empty(t, created.Header().Get("ETag"), "RFC 9110, section 9.3.4")
+		require.Equal(t, 412, c.do("PUT", "/things/a", `{"price":2}`, "If-None-Match", "*").Code)
+		got := c.do("GET", "/things/a", "")
+		require.Contains(t, got.Body.String(), `"price":1`)
+		tag := got.Header().Get("ETag")
+		require.Equal(t, 412, c.do("PUT", "/things/a", `{"price":2}`, "If-None-Match", "W/"+tag).Code)
+		require.Equal(t, 412, c.do("PUT", "/things/a", `{"price":2}`, "If-Match", tag, "If-None-Match", tag).Code)
+		require.Equal(t, 404, c.do("PUT", "/things/b", `{"price":2}`, "If-Match", tag, "If-None-Match", "*").Code)
+		require.Equal(t, 200, c.do("PUT", "/things/a", `{"price":2}`, "If-None-Match", `"other"`).Code)
+		require.Equal(t, 412, c.do("POST", "/act", "", "If-None-Match", "*").Code, "what cannot be kept is not promised")
+	})
+}
+
+// A client that has changed something needs no GET before it changes it again.
+func TestMutationsHaveTheETagOfTheGET(t *testing.T) {
+	onShop(t, func(t *testing.T, _ *shop, c restClient) {
+		created := c.do("POST", "/items", `{"name":"a"}`)
+		tag := created.Header().Get("ETag")
+		require.Equal(t, c.do("GET", "/items/1", "").Header().Get("ETag"), tag)
+		patched := c.do("PATCH", "/items/1", `{"name":"b"}`, "If-Match", tag)
+		require.Equal(t, 200, patched.Code, patched.Body)
+		require.NotEqual(t, tag, patched.Header().Get("ETag"))
+		require.Equal(t, 412, c.do("PATCH", "/items/1", `{"name":"c"}`, "If-Match", tag).Code)
+		again := c.do("PATCH", "/items/1?include=seller", `{"name":"c"}`, "If-Match", patched.Header().Get("ETag"))
+		require.Equal(t, 200, again.Code, again.Body)
+		require.Empty(t, again.Header().Get("ETag"), "with relations it is not what the GET has")
+		require.Equal(t, 200, c.do("PATCH", "/items/1", `{"name":"d"}`, "If-Match", c.do("GET", "/items/1", "").Header().Get("ETag"), "If-None-Match", `"x"`).Code)
+	})
+}

@@ -148,16 +148,9 @@ func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, a answer) e
 		query.Set(r.cursor, string(next))
 		head.Set("Link", "<"+req.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
 	}
-	if r.op.kind == isQuery && r.status == http.StatusOK {
-		tag := etag(a.out, a.text)
-		if a.related {
-			tag = "W/" + etag(nil, a.text)
-		}
-		head.Set("ETag", tag)
-		if matches(req.Header.Values("If-None-Match"), tag, false) {
-			w.WriteHeader(http.StatusNotModified)
-			return nil
-		}
+	if r.version(w, req, a) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
 	}
 	head["Content-Type"] = jsonType
 	head["Content-Length"] = []string{strconv.Itoa(len(a.text))}

@@ -36,7 +36,7 @@ type Operation struct {
 	Status               int
 	Out                  *plan.Type // nil: no content
 	Located              bool       // has a Location header
-	Tagged               bool       // has an ETag, and may be answered 304
+	Tagged, Revalidated  bool       // has an ETag, and may be answered 304
 	Paged                bool       // may have a Link to the next page
 	Sunset               bool       // has a Sunset header; Deprecated ones have Deprecation
 	Key, KeyRequired     bool       // takes an Idempotency-Key
@@ -349,7 +349,7 @@ func (d *Document) responses(op Operation) object {
 	}
 	problem := object{"$ref": "#/components/responses/Problem"}
 	all := object{strconv.Itoa(op.Status): success, "4XX": problem, "5XX": problem}
-	if op.Tagged {
+	if op.Revalidated {
 		all["304"] = object{"description": "What If-None-Match names is still the version.", "headers": heads(map[string]bool{"ETag": true})}
 	}
 	return all

@@ -383,7 +383,7 @@ func TestPathsThatDifferInNamesOnlyAreOne(t *testing.T) {
 func TestResponses(t *testing.T) {
 	t.Parallel()
 	d := describe(t,
-		openapi.Operation{ID: "a", Method: "get", Path: "/a", Status: 200, Out: compile[string](t, plan.Out), Tagged: true, Paged: true, Deprecated: true, Sunset: true},
+		openapi.Operation{ID: "a", Method: "get", Path: "/a", Status: 200, Out: compile[string](t, plan.Out), Tagged: true, Revalidated: true, Paged: true, Deprecated: true, Sunset: true},
 		openapi.Operation{ID: "b", Method: "post", Path: "/a", Status: 201, Out: compile[string](t, plan.Out), Located: true, Key: true},
 		openapi.Operation{ID: "c", Method: "delete", Path: "/a", Status: 204})
 	names := func(method, status string) (names []string) {
@@ -441,7 +441,7 @@ func TestDescriptionsAreTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	write := func() string {
 		d := openapi.New(openapi.Info{Title: "T", Version: "1", Server: "/", Bearer: true, Cookie: "c", License: "MIT"}, nil)
-		d.Add(openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 200, Secured: true, Tags: []string{"b", "a"}, Body: compile[tagged](t, plan.In), Out: compile[tree](t, plan.Out), Key: true, Tagged: true})
+		d.Add(openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 200, Secured: true, Tags: []string{"b", "a"}, Body: compile[tagged](t, plan.In), Out: compile[tree](t, plan.Out), Key: true, Tagged: true, Revalidated: true})
 		text, err := json.Marshal(d)
 		require.NoError(t, err)
 		again, err := json.Marshal(d)
