@@ -123,21 +123,20 @@ func (l *Logic) sameName(o *Operation) *registered {
 }
 
 // compile makes what calls need, so that they need not look at types.
-func (r *registered) compile(db *DB) error {
-	var wrongTags, wrongOutput error
-	r.encode, wrongOutput = jsonout.Compile(r.outPlan)
+func (r *registered) compile(db *DB) (err error) {
+	r.encode = jsonout.Compile(r.outPlan)
 	if r.kind == isRelation {
-		return wrongOutput
+		return nil
 	}
-	r.validator, wrongTags = validation.Compile(r.inPlan)
+	r.validator, err = validation.Compile(r.inPlan)
 	if limit := r.options.limit; limit.requests > 0 {
 		r.limiter = gcra.New(limit.period/time.Duration(limit.requests), limit.requests)
 	}
 	r.inTx = !r.options.noTx && db != nil
 	if db == nil && (r.options.txSet && !r.options.noTx || r.options.key != keyIgnored) {
-		return errors.New("it needs a transaction, and NewLogic was given no database")
+		err = errors.Join(err, errors.New("it needs a transaction, and NewLogic was given no database"))
 	}
-	return errors.Join(wrongTags, wrongOutput)
+	return err
 }
 
 // doorCall is one call as a door hands it over.

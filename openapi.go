@@ -29,7 +29,8 @@ type OpenAPIConfig struct {
 	License string
 	// ServerURL is where the API is, if clients find the description elsewhere:
 	// "https://api.example.com". Defaults to the origin of the description. The
-	// prefix at which the door is mounted is appended.
+	// prefix at which the door is mounted is appended; if there are several, each
+	// is a server.
 	ServerURL string
 	// Bearer says that callers authenticate with a token in the header
 	// Authorization, and Cookie the name of a cookie that they may authenticate
@@ -78,7 +79,7 @@ func (l *Logic) OpenAPI(config OpenAPIConfig) http.Handler {
 func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 	document := openapi.New(openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
-		Server: cmp.Or(strings.TrimSuffix(config.ServerURL, "/")+d.prefix, "/"), Bearer: config.Bearer, Cookie: config.Cookie,
+		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie,
 	}, d.logic.describeRelations(restDoorName))
 	ids := map[string]bool{}
 	for _, op := range d.logic.ops {
@@ -90,6 +91,20 @@ func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 		}
 	}
 	return document
+}
+
+// servers returns where the door is: at each prefix where it is mounted.
+func (d *restDoor) servers(origin string) (urls []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	prefixes := d.prefixes
+	if len(prefixes) == 0 { // it serves by itself
+		prefixes = []string{""}
+	}
+	for _, prefix := range prefixes {
+		urls = append(urls, cmp.Or(strings.TrimSuffix(origin, "/")+prefix, "/"))
+	}
+	return urls
 }
 
 // describeRelations returns what is to be said of the relations that a door has.

@@ -7,8 +7,10 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
+	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/params"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -93,14 +95,18 @@ type restDoor struct {
 	logic  *Logic
 	router *Router
 	routes []*restRoute
-	prefix string // where it is mounted, for Location
+
+	mu       sync.Mutex
+	prefixes []string // where it is mounted
 }
 
 func (d *restDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.router.ServeHTTP(w, r) }
 
 // mountOn makes the routes part of a router.
 func (d *restDoor) mountOn(r *Router, prefix, place string) {
-	d.prefix = r.fullPrefix() + prefix
+	d.mu.Lock()
+	d.prefixes = append(d.prefixes, r.fullPrefix()+prefix)
+	d.mu.Unlock()
 	d.router.mountOn(r, prefix, place)
 }
 
@@ -125,8 +131,9 @@ type restRoute struct {
 	status     int
 	created    *restRoute // the GET route of what a POST creates
 	createdBy  *plan.Field
-	current    *restRoute // the GET route of the same path
-	tagged     bool       // answers have an ETag
+	createdID  jsonout.Encoder // of that field
+	current    *restRoute      // the GET route of the same path
+	tagged     bool            // answers have an ETag
 }
 
 // includeParam is the query parameter that asks for relations.
@@ -280,7 +287,7 @@ func (r *restRoute) relate(all []*restRoute) {
 			continue
 		}
 		if field := r.outField(other.names[len(other.names)-1]); field != nil && fitsPath(field.Type) {
-			r.created, r.createdBy = other, field
+			r.created, r.createdBy, r.createdID = other, field, jsonout.Compile(field.Type)
 		}
 	}
 	same := func(other *restRoute) bool { return other != nil && other.op.out == r.op.out }

@@ -139,7 +139,7 @@ func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, a answer) e
 		return nil
 	}
 	if r.created != nil {
-		if location := r.location(req, a.text); location != "" {
+		if location := r.location(req, a.out); location != "" {
 			head.Set("Location", location)
 		}
 	}
@@ -197,27 +197,26 @@ func (r *restRoute) vary(head http.Header) {
 	}
 }
 
-// location returns the path of what a POST route has created, or "" if the
-// output does not say. The parameters that both paths have come from the
-// request, the last one from the output as it is on the wire.
-func (r *restRoute) location(req *http.Request, out []byte) string {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(out, &members) != nil {
+// location returns the path of what a POST route has created, which is one
+// segment longer than its own, or "" if the output does not say. out is a *Out.
+func (r *restRoute) location(req *http.Request, out any) string {
+	value := reflect.ValueOf(out).Elem()
+	if value.Kind() == reflect.Pointer {
+		if value.IsNil() {
+			return ""
+		}
+		value = value.Elem()
+	}
+	text, err := r.createdID.Append(nil, value.FieldByIndex(r.createdBy.Index))
+	if err != nil {
 		return ""
 	}
-	id := string(members[r.createdBy.Name])
-	if strings.HasPrefix(id, `"`) && json.Unmarshal([]byte(id), &id) != nil {
+	id := string(text) // as it is on the wire, without quotes
+	if strings.HasPrefix(id, `"`) && json.Unmarshal(text, &id) != nil {
 		return ""
 	}
 	if id == "" || id == "null" || id == "." || id == ".." { // the last two would be another path
 		return ""
 	}
-	var b strings.Builder
-	for segment := range strings.SplitSeq((r.door.prefix + r.path)[1:], "/") {
-		if name, isParam := strings.CutPrefix(segment, "{"); isParam {
-			segment = url.PathEscape(req.PathValue(strings.TrimSuffix(name, "}")))
-		}
-		b.WriteString("/" + segment)
-	}
-	return b.String() + "/" + url.PathEscape(id)
+	return req.URL.EscapedPath() + "/" + url.PathEscape(id)
 }

@@ -244,6 +244,28 @@ func TestLocationBelowAPrefixWithAParameter(t *testing.T) {
 	require.Equal(t, "/of/a%3Eb/items/7", w.Header().Get("Location"), w.Body.String())
 }
 
+func TestDoorMountedTwice(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (itemID, error) { return itemID{7}, nil }, backend.Route("POST /items")),
+		backend.Query("get", backend.Public, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /items/{id}")),
+	)
+	r, door := backend.NewRouter(), logic.REST()
+	r.Mount("/api", door)
+	r.Mount("/v1", door)
+	for _, prefix := range []string{"/api", "/v1"} {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest("POST", prefix+"/items", nil))
+		require.Equal(t, prefix+"/items/7", w.Header().Get("Location"), w.Body.String())
+	}
+	w := httptest.NewRecorder()
+	logic.OpenAPI(backend.OpenAPIConfig{ServerURL: "https://a.example/"}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	var document struct{ Servers []struct{ URL string } }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &document))
+	require.Equal(t, []struct{ URL string }{{"https://a.example/api"}, {"https://a.example/v1"}}, document.Servers)
+}
+
 // A cursor without a secret is a fault of the program, not something missing.
 func TestCursorWithoutSecret(t *testing.T) {
 	t.Parallel()

@@ -83,9 +83,9 @@ const maxDepth = 1000
 var errDeep = errors.New("json: the value is nested too deeply, or contains itself")
 
 // Compile returns the encoder for t.
-func Compile(t *plan.Type) (Encoder, error) {
+func Compile(t *plan.Type) Encoder {
 	c := compiler{known: map[*plan.Type]*encode{}}
-	return Encoder{c.compile(t)}, nil
+	return Encoder{c.compile(t)}
 }
 
 type compiler struct {

@@ -17,9 +17,10 @@ import (
 
 // Info is what is said about the whole API.
 type Info struct {
-	Title, Version, Description, License, Server string
-	Bearer                                       bool
-	Cookie                                       string
+	Title, Version, Description, License string
+	Servers                              []string // URLs
+	Bearer                               bool
+	Cookie                               string
 }
 
 // Operation is one operation at one path.
@@ -108,8 +109,12 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 	if schemes := d.schemes(); len(schemes) > 0 {
 		components["securitySchemes"] = schemes
 	}
+	var servers []object
+	for _, url := range d.info.Servers {
+		servers = append(servers, object{"url": url})
+	}
 	document := object{
-		"openapi": "3.1.0", "info": info, "servers": []object{{"url": d.info.Server}},
+		"openapi": "3.1.0", "info": info, "servers": servers,
 		"paths": d.paths, "components": components,
 	}
 	if len(d.tags) > 0 {

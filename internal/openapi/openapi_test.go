@@ -48,7 +48,7 @@ func compile[T any](t *testing.T, direction plan.Direction) *plan.Type {
 // describe returns the description of operations.
 func describe(t *testing.T, operations ...openapi.Operation) document {
 	t.Helper()
-	d := openapi.New(openapi.Info{Title: "T", Version: "1", Server: "/", Bearer: true}, nil)
+	d := openapi.New(openapi.Info{Title: "T", Version: "1", Servers: []string{"/"}, Bearer: true}, nil)
 	for _, op := range operations {
 		d.Add(op)
 	}
@@ -411,7 +411,7 @@ func TestSecurity(t *testing.T) {
 	require.Equal(t, &[]map[string][]string{}, d.Paths["/a"]["get"].Security)
 	require.Equal(t, &[]map[string][]string{{"bearer": {}}}, d.Paths["/b"]["get"].Security)
 
-	unknown := openapi.New(openapi.Info{Title: "T", Version: "1", Server: "/"}, nil)
+	unknown := openapi.New(openapi.Info{Title: "T", Version: "1", Servers: []string{"/"}}, nil)
 	unknown.Add(secured)
 	text, err := json.Marshal(unknown)
 	require.NoError(t, err)
@@ -440,7 +440,7 @@ func TestBodyOfSomeFields(t *testing.T) {
 func TestDescriptionsAreTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	write := func() string {
-		d := openapi.New(openapi.Info{Title: "T", Version: "1", Server: "/", Bearer: true, Cookie: "c", License: "MIT"}, nil)
+		d := openapi.New(openapi.Info{Title: "T", Version: "1", Servers: []string{"/"}, Bearer: true, Cookie: "c", License: "MIT"}, nil)
 		d.Add(openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 200, Secured: true, Tags: []string{"b", "a"}, Body: compile[tagged](t, plan.In), Out: compile[tree](t, plan.Out), Key: true, Tagged: true, Revalidated: true})
 		text, err := json.Marshal(d)
 		require.NoError(t, err)
