@@ -19,6 +19,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -64,7 +65,8 @@ const (
 
 // Decoder reads values of one type. It is safe for concurrent use.
 type Decoder struct {
-	read decode
+	read   decode
+	states sync.Pool // of *state, for what they have allocated
 }
 
 // Compile returns the decoder for t. If use is not nil, only the fields of the
@@ -75,20 +77,43 @@ func Compile(t *plan.Type, use func(*plan.Field) bool) (*Decoder, error) {
 		if t.Kind != plan.Struct {
 			return nil, fmt.Errorf("a %s has no fields to choose from", t.Go)
 		}
-		return &Decoder{c.object(t, use)}, nil
+		return &Decoder{read: c.object(t, use)}, nil
 	}
-	return &Decoder{c.compile(t)}, nil
+	return &Decoder{read: c.compile(t)}, nil
 }
 
 // Decode reads data, which must be one JSON value, into a settable value of the
 // decoder's type. The error is a *[SyntaxError] or a *[FieldsError]; into is then
 // partly filled.
 func (d *Decoder) Decode(data []byte, into reflect.Value) error {
-	s := state{tokens: jsontext.NewDecoder(bytes.NewBuffer(data)), memory: minMemory + memoryFactor*len(data)}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return &SyntaxError{Message: "there is nothing"}
 	}
-	if err := d.read(&s, into); err != nil {
+	s, ok := d.states.Get().(*state)
+	if !ok {
+		s = &state{tokens: jsontext.NewDecoder(new(bytes.Buffer))}
+	}
+	s.begin(data)
+	err := s.all(d.read, into)
+	// Nothing of data or of what was decoded may stay reachable from the pool. A
+	// panic in a type's UnmarshalText does not come here, and leaves the state to
+	// the garbage collector.
+	s.begin(nil)
+	d.states.Put(s)
+	return err
+}
+
+// begin prepares for reading data.
+func (s *state) begin(data []byte) {
+	s.text = *bytes.NewBuffer(data)
+	s.tokens.Reset(&s.text)
+	clear(s.path[:cap(s.path)])
+	s.path, s.depth, s.memory, s.wrong = s.path[:0], 0, minMemory+memoryFactor*len(data), nil
+}
+
+// all reads the one value that there must be.
+func (s *state) all(read decode, into reflect.Value) error {
+	if err := read(s, into); err != nil {
 		return syntaxError(err)
 	}
 	if _, err := s.tokens.ReadToken(); err != io.EOF {
@@ -119,6 +144,7 @@ func syntaxError(err error) error {
 
 // state is one decoding.
 type state struct {
+	text   bytes.Buffer
 	tokens *jsontext.Decoder
 	path   []string
 	depth  int
@@ -185,8 +211,8 @@ func (s *state) leave() error {
 	return err
 }
 
-// text reads a string.
-func (s *state) text(message string) (text string, ok bool, err error) {
+// readString reads a string.
+func (s *state) readString(message string) (text string, ok bool, err error) {
 	if ok, err := s.expect('"', message); !ok {
 		return "", false, err
 	}
@@ -202,16 +228,26 @@ func (s *state) text(message string) (text string, ok bool, err error) {
 	return text, true, nil
 }
 
-// number reads a number as it is written.
-func (s *state) number(message string) (text string, ok bool, err error) {
+// readNumber reads a number as it is written. The text is valid until the next
+// read.
+func (s *state) readNumber(message string) (text []byte, ok bool, err error) {
 	if ok, err := s.expect('0', message); !ok {
-		return "", false, err
+		return nil, false, err
 	}
-	token, err := s.tokens.ReadToken()
+	text, err = s.tokens.ReadValue()
+	return text, err == nil, err
+}
+
+// readName reads the name of a member. It is valid until the next read.
+func (s *state) readName() (name []byte, err error) {
+	name, err = s.tokens.ReadValue()
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
-	return token.String(), true, nil
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name[1 : len(name)-1], nil
+	}
+	return jsontext.AppendUnquote(nil, name)
 }
 
 type compiler struct {
@@ -278,11 +314,11 @@ func readBool(s *state, v reflect.Value) error {
 const wantInteger = "must be a whole number"
 
 func readInt(s *state, v reflect.Value) error {
-	text, ok, err := s.number(wantInteger)
+	text, ok, err := s.readNumber(wantInteger)
 	if !ok {
 		return err
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
+	n, err := strconv.ParseInt(string(text), 10, 64)
 	switch {
 	case errors.Is(err, strconv.ErrRange), err == nil && v.OverflowInt(n):
 		s.fail("range", "is too large or too small")
@@ -295,11 +331,11 @@ func readInt(s *state, v reflect.Value) error {
 }
 
 func readUint(s *state, v reflect.Value) error {
-	text, ok, err := s.number(wantInteger)
+	text, ok, err := s.readNumber(wantInteger)
 	if !ok {
 		return err
 	}
-	n, err := strconv.ParseUint(text, 10, 64)
+	n, err := strconv.ParseUint(string(text), 10, 64)
 	switch {
 	case errors.Is(err, strconv.ErrRange), err == nil && v.OverflowUint(n):
 		s.fail("range", "is too large")
@@ -315,11 +351,11 @@ func readUint(s *state, v reflect.Value) error {
 
 func readFloat(bits int) decode {
 	return func(s *state, v reflect.Value) error {
-		text, ok, err := s.number("must be a number")
+		text, ok, err := s.readNumber("must be a number")
 		if !ok {
 			return err
 		}
-		f, err := strconv.ParseFloat(text, bits)
+		f, err := strconv.ParseFloat(string(text), bits)
 		if err != nil || math.IsInf(f, 0) {
 			s.fail("range", "is too large or too small")
 			return nil
@@ -330,7 +366,7 @@ func readFloat(bits int) decode {
 }
 
 func readString(s *state, v reflect.Value) error {
-	text, ok, err := s.text("must be a string")
+	text, ok, err := s.readString("must be a string")
 	if ok {
 		v.SetString(text)
 	}
@@ -338,7 +374,7 @@ func readString(s *state, v reflect.Value) error {
 }
 
 func readBytes(s *state, v reflect.Value) error {
-	text, ok, err := s.text("must be a string in base64")
+	text, ok, err := s.readString("must be a string in base64")
 	if !ok {
 		return err
 	}
@@ -352,7 +388,7 @@ func readBytes(s *state, v reflect.Value) error {
 }
 
 func readTime(s *state, v reflect.Value) error {
-	text, ok, err := s.text("must be a time such as 2006-01-02T15:04:05Z")
+	text, ok, err := s.readString("must be a time such as 2006-01-02T15:04:05Z")
 	if !ok {
 		return err
 	}
@@ -368,7 +404,7 @@ func readTime(s *state, v reflect.Value) error {
 // readText leaves the text to the type. Its error may hold the value, so it is
 // not shown.
 func readText(s *state, v reflect.Value) error {
-	text, ok, err := s.text("must be a string")
+	text, ok, err := s.readString("must be a string")
 	if !ok {
 		return err
 	}
@@ -418,12 +454,18 @@ func slice(element decode) decode {
 		if err := s.enter(); err != nil {
 			return err
 		}
-		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		if s.tokens.PeekKind() == ']' {
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+			return s.leave()
+		}
+		v.SetZero() // not into what is there already, which may be shared
 		for i := 0; s.tokens.PeekKind() != ']'; i++ {
 			if err := s.allocate(v.Type().Elem()); err != nil {
 				return err
 			}
-			v.Grow(1)
+			if i == v.Cap() {
+				v.Grow(max(i, 2)) // at once what most lists need
+			}
 			v.SetLen(i + 1)
 			v.Index(i).SetZero()
 			s.path = append(s.path, strconv.Itoa(i))
@@ -476,11 +518,11 @@ func mapping(element decode) decode {
 		}
 		v.Set(reflect.MakeMap(v.Type()))
 		for s.tokens.PeekKind() != '}' {
-			token, err := s.tokens.ReadToken()
+			text, err := s.readName()
 			if err != nil {
 				return err
 			}
-			name := token.String()
+			name := string(text)
 			if err := s.allocate(v.Type().Elem()); err != nil {
 				return err
 			}
@@ -566,13 +608,25 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 		if err := s.enter(); err != nil {
 			return err
 		}
-		seen := make([]bool, len(members))
+		var few [32]bool
+		seen := few[:0]
+		if len(members) > len(few) {
+			seen = make([]bool, 0, len(members))
+		}
+		seen = seen[:len(members)]
 		for s.tokens.PeekKind() != '}' {
-			token, err := s.tokens.ReadToken()
+			name, err := s.readName()
 			if err != nil {
 				return err
 			}
-			if err := s.member(token.String(), members, byName, seen, v); err != nil {
+			i, known := byName[string(name)]
+			if !known {
+				err = s.unknown(short(string(name)))
+			} else {
+				seen[i] = true
+				err = s.member(&members[i], v)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -587,19 +641,23 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 	}
 }
 
-// member reads the value of the member with a name.
-func (s *state) member(name string, members []member, byName map[string]int, seen []bool, v reflect.Value) error {
-	i, known := byName[name]
-	if !known {
-		name = short(name)
+// member reads the value of a member.
+func (s *state) member(m *member, v reflect.Value) error {
+	s.path = append(s.path, m.name)
+	for _, i := range m.index {
+		v = v.Field(i)
 	}
+	err := m.read(s, v)
+	s.path = s.path[:len(s.path)-1]
+	return err
+}
+
+// unknown passes over the value of a member that there should not be.
+func (s *state) unknown(name string) error {
 	s.path = append(s.path, name)
-	defer func() { s.path = s.path[:len(s.path)-1] }()
-	if !known {
-		return s.skip("unknown", "is not a field of this request")
-	}
-	seen[i] = true
-	return members[i].read(s, v.FieldByIndex(members[i].index))
+	err := s.skip("unknown", "is not a field of this request")
+	s.path = s.path[:len(s.path)-1]
+	return err
 }
 
 // quoted reads a value that is written inside a string, by the option string of
@@ -617,7 +675,7 @@ func quoted(read decode, t *plan.Type) decode {
 		if s.tokens.PeekKind() == 'n' {
 			return read(s, v)
 		}
-		text, ok, err := s.text("must be in quotes")
+		text, ok, err := s.readString("must be in quotes")
 		if !ok {
 			return err
 		}
