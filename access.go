@@ -34,15 +34,17 @@ type callerKey struct{}
 
 // CallerFrom returns the caller of the operation that ctx belongs to, or nobody.
 func CallerFrom(ctx context.Context) Caller {
-	caller, _ := ctx.Value(callerKey{}).(Caller)
-	return caller
+	if caller, ok := ctx.Value(callerKey{}).(*Caller); ok {
+		return *caller
+	}
+	return Caller{}
 }
 
 // WithCaller returns a context in which caller calls: for tests of functions
 // that ask [CallerFrom], and for work on somebody's behalf. It proves nothing;
 // through a door only the [Authenticator] says who calls.
 func WithCaller(ctx context.Context, caller Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, caller)
+	return context.WithValue(ctx, callerKey{}, &caller)
 }
 
 // Authenticator finds out who makes a request. It returns nobody, the zero

@@ -139,77 +139,49 @@ func (r *registered) compile(db *DB) (err error) {
 	return err
 }
 
-// doorCall is one call as a door hands it over.
-type doorCall struct {
-	op      *registered
-	request *http.Request
-	// decode fills a *In from the request. It runs only for callers who may
-	// call.
-	decode func(in any) error
-	// before runs in the transaction before the function; nil: nothing does.
-	before func(ctx context.Context) error
-	// encode writes a *Out, in the transaction after the function, so that what
-	// cannot be written was not done either; nil: nothing does.
-	encode func(ctx context.Context, out any) error
-	// mode overrides the transaction's mode, for before; usually the
-	// operation's own.
-	mode TxMode
-	key  string // the Idempotency-Key, if the door has such a thing
-}
-
-// callResult is what became of a call.
-type callResult struct {
-	out      any // a *Out
-	caller   Caller
-	replayed bool // it is the answer of an earlier call
-}
-
 // call is the one way of every call.
-func (l *Logic) call(ctx context.Context, c doorCall) (result callResult, err error) {
-	done := c.op.stats.begin()
-	finished := false
-	defer func() { done(finished, err) }()
-
-	ctx, cancel := context.WithTimeout(ctx, c.op.options.timeout)
-	defer cancel()
-	ctx, in, err := l.admit(ctx, c)
+func (l *Logic) call(ctx context.Context, c *doorCall) (result callResult, err error) {
+	timing := c.op.stats.begin()
+	defer timing.end(&err)
+	of := newCallContext(ctx, l, c.op)
+	defer of.end()
+	in, err := l.admit(of, c.request, c.side)
 	if err == nil {
-		result.caller = CallerFrom(ctx)
-		result.out, result.replayed, err = l.run(ctx, c, in)
+		result.caller = of.caller
+		result.out, result.replayed, err = l.run(of, c, in)
 	}
-	finished = true
+	timing.returned = true
 	return result, err
 }
 
 // admit does everything before the function: it returns the input of a call
-// that may be made, with a context that has its caller.
-func (l *Logic) admit(ctx context.Context, c doorCall) (context.Context, any, error) {
-	caller, err := l.authenticate(ctx, c.request)
-	if err != nil {
-		return ctx, nil, err
+// that may be made, and puts its caller into its context.
+func (l *Logic) admit(ctx *callContext, r *http.Request, from interface{ decode(in any) error }) (in any, err error) {
+	// What the application's code sees from here on has the caller, and the call:
+	// a cursor that Allow or Validate reads must be signed, too.
+	if ctx.caller, err = l.authenticate(&ctx.lazyTimeout, r); err != nil {
+		return nil, err
 	}
-	// Before any code of the application: a cursor that Allow or Validate reads
-	// must be signed, too.
-	ctx = context.WithValue(WithCaller(ctx, caller), callingKey{}, calling{l, c.op})
-	if err := c.op.limitRate(ctx, caller); err != nil {
-		return ctx, nil, err
+	op := ctx.op
+	if err := op.limitRate(ctx, ctx.caller); err != nil {
+		return nil, err
 	}
-	if err := c.op.access.check(ctx, caller); err != nil {
-		return ctx, nil, logDenial(ctx, c.op, caller, err)
+	if err := op.access.check(ctx, ctx.caller); err != nil {
+		return nil, logDenial(ctx, op, ctx.caller, err)
 	}
-	in := c.op.newIn()
-	if err := c.decode(in); err != nil {
-		return ctx, nil, err
+	in = op.newIn()
+	if err := from.decode(in); err != nil {
+		return nil, err
 	}
-	if err := c.op.validate(ctx, in); err != nil {
-		return ctx, nil, err
+	if err := op.validate(ctx, in); err != nil {
+		return nil, err
 	}
-	for _, allow := range c.op.options.allow {
+	for _, allow := range op.options.allow {
 		if err := allow(ctx, in); err != nil {
-			return ctx, nil, logDenial(ctx, c.op, caller, err)
+			return nil, logDenial(ctx, op, ctx.caller, err)
 		}
 	}
-	return ctx, in, nil
+	return in, nil
 }
 
 // authenticate asks the authenticator. What it cannot find out is an error,
@@ -251,10 +223,7 @@ func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out O
 	if inType, outType := reflect.TypeFor[In](), reflect.TypeFor[Out](); inType != op.in || outType != op.out {
 		return out, fmt.Errorf("call %s: it takes a %s and returns a %s, not %s and %s", name, op.in, op.out, inType, outType)
 	}
-	result, err := l.call(ctx, doorCall{op: op, mode: op.options.tx, decode: func(into any) error {
-		*into.(*In) = in
-		return nil
-	}})
+	result, err := l.call(ctx, &doorCall{op: op, mode: op.options.tx, side: &insideCall[In]{in}})
 	if err != nil {
 		return out, err
 	}
@@ -324,45 +293,50 @@ func invalid(err error) error {
 
 // run calls the function, in its transaction if it has one, or finds the answer
 // that it gave before.
-func (l *Logic) run(ctx context.Context, c doorCall, in any) (out any, replayed bool, err error) {
+func (l *Logic) run(ctx context.Context, c *doorCall, in any) (out any, replayed bool, err error) {
 	if c.request != nil { // calls from inside the program need no keys
 		if err := c.op.checkKey(c.key); err != nil {
 			return nil, false, err
 		}
 	}
-	var keyed *keyed
-	if c.op.options.key != keyIgnored && c.key != "" {
-		if keyed, err = l.keyedCall(ctx, c.op, c.key, in); err != nil {
-			return nil, false, err
-		}
-		leave, err := l.enter(keyed.id)
-		if err != nil {
-			return nil, false, err
-		}
-		defer leave()
-	}
-	call := func(ctx context.Context) error {
-		if c.before != nil {
-			if err := c.before(ctx); err != nil {
-				return err
-			}
-		}
-		if out, err = c.op.run(ctx, in); err != nil || c.encode == nil {
-			return err
-		}
-		return c.encode(ctx, out)
-	}
 	switch {
 	case !c.op.inTx:
-		err = call(ctx)
-	case keyed == nil:
-		err = l.db.Tx(ctx, call, c.mode)
-	default:
-		err = l.db.Tx(ctx, func(ctx context.Context) error { return keyed.once(ctx, call, &out) }, c.mode)
-		replayed = err == nil && !keyed.fresh
-		if replayed && c.encode != nil {
-			err = c.encode(ctx, out)
-		}
+		out, err = c.perform(ctx, in)
+		return out, false, err
+	case c.op.options.key != keyIgnored && c.key != "":
+		return l.runOnce(ctx, c, in)
+	}
+	out, err = l.runInTx(ctx, c, in)
+	return out, false, err
+}
+
+func (l *Logic) runInTx(ctx context.Context, c *doorCall, in any) (out any, err error) {
+	err = l.db.Tx(ctx, func(ctx context.Context) (err error) {
+		out, err = c.perform(ctx, in)
+		return err
+	}, c.mode)
+	return out, err
+}
+
+// runOnce is runInTx for a call with a key, which may have been made before.
+func (l *Logic) runOnce(ctx context.Context, c *doorCall, in any) (out any, replayed bool, err error) {
+	keyed, err := l.keyedCall(ctx, c.op, c.key, in)
+	if err != nil {
+		return nil, false, err
+	}
+	leave, err := l.enter(keyed.id)
+	if err != nil {
+		return nil, false, err
+	}
+	defer leave()
+	call := func(ctx context.Context) (err error) {
+		out, err = c.perform(ctx, in)
+		return err
+	}
+	err = l.db.Tx(ctx, func(ctx context.Context) error { return keyed.once(ctx, call, &out) }, c.mode)
+	replayed = err == nil && !keyed.fresh
+	if replayed {
+		err = c.side.encode(ctx, out)
 	}
 	return out, replayed, err
 }

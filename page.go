@@ -136,19 +136,11 @@ func (c Cursor) Read(ctx context.Context, into ...any) error {
 	return nil
 }
 
-// calling is what the context of an operation's function has of the call.
-type calling struct {
-	logic *Logic
-	op    *registered
-}
-
-type callingKey struct{}
-
 // cursorMAC signs a cursor for the operation of ctx.
 func cursorMAC(ctx context.Context, text []byte) ([]byte, error) {
 	var key []byte
 	name := ""
-	if c, ok := ctx.Value(callingKey{}).(calling); ok {
+	if c, ok := ctx.Value(callKey{}).(*callContext); ok {
 		var err error
 		if key, err = c.logic.secret.read(ctx, c.logic.db); err != nil {
 			return nil, err

@@ -149,11 +149,10 @@ func (l *Logic) checkParents() []error {
 
 // load returns the children of parents, a *[]Parent, as a []Child.
 func (r *registered) load(ctx context.Context, parents reflect.Value) (children reflect.Value, err error) {
-	done := r.stats.begin()
-	finished := false
-	defer func() { done(finished, err) }()
+	timing := r.stats.begin()
+	defer timing.end(&err)
 	children, err = r.loadNow(ctx, parents)
-	finished = true
+	timing.returned = true
 	return children, err
 }
 

@@ -98,6 +98,8 @@ type restDoor struct {
 
 	mu       sync.Mutex
 	prefixes []string // where it is mounted
+
+	spare sync.Pool // of *buffers
 }
 
 func (d *restDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.router.ServeHTTP(w, r) }
@@ -119,6 +121,7 @@ type restRoute struct {
 	method  string
 	path    string
 	names   []string // of the path's parameters
+	handler HandlerFunc
 
 	params []restParam
 	query  map[string]int // query parameter → index in params
@@ -161,6 +164,7 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
 	r := &restRoute{door: d, op: op, pattern: pattern, method: method, path: path, names: pathNames(path), query: map[string]int{}, status: op.options.status}
+	r.handler = r.serve
 	if r.status == 0 {
 		r.status = r.defaultStatus()
 	}

@@ -14,28 +14,34 @@ import (
 
 // precondition prepares the comparison of If-Match and If-None-Match for a
 // mutation.
-func (r *restRoute) precondition(req *http.Request, call *doorCall) error {
+func (c *restCall) precondition() error {
+	r := c.route
 	if r.op.kind == isQuery {
 		return nil
 	}
-	match, noneMatch := req.Header.Values("If-Match"), req.Header.Values("If-None-Match")
-	if len(match) == 0 && r.op.options.requireMatch {
+	c.match, c.noneMatch = c.req.Header["If-Match"], c.req.Header["If-None-Match"]
+	if len(c.match) == 0 && r.op.options.requireMatch {
 		return &Error{Code: PreconditionRequired}
 	}
-	if len(match) == 0 && len(noneMatch) == 0 {
+	if len(c.match) == 0 && len(c.noneMatch) == 0 {
 		return nil
 	}
 	if r.current == nil || !r.op.inTx {
 		return &Error{Code: PreconditionFailed, Message: "If-Match and If-None-Match are not supported here: there is no GET to compare with."}
 	}
-	if call.mode != ReadOnly { // a header must not make it one that writes
-		call.mode = Serializable // or two could find the same version and both change it
-	}
-	call.before = func(ctx context.Context) error {
-		tag, err := r.current.currentTag(ctx, req)
-		return compare(tag, err, match, noneMatch)
+	if c.mode != ReadOnly { // a header must not make it one that writes
+		c.mode = Serializable // or two could find the same version and both change it
 	}
 	return nil
+}
+
+// before compares what the headers want with what a GET has.
+func (c *restCall) before(ctx context.Context) error {
+	if len(c.match) == 0 && len(c.noneMatch) == 0 {
+		return nil
+	}
+	tag, err := c.route.current.currentTag(ctx, c.req)
+	return compare(tag, err, c.match, c.noneMatch)
 }
 
 // compare compares the tag that a GET has, or its error, with what the headers
@@ -57,13 +63,13 @@ func compare(tag string, err error, match, noneMatch []string) error {
 // admitted as any other call is, for the same caller: a header must not become a
 // way to a function around its validation, rules or rate limit.
 func (r *restRoute) currentTag(ctx context.Context, req *http.Request) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.op.options.timeout)
-	defer cancel()
-	ctx, in, err := r.door.logic.admit(ctx, doorCall{op: r.op, decode: func(in any) error { return r.decodePath(req, in) }})
+	of := newCallContext(ctx, r.door.logic, r.op)
+	defer of.end()
+	in, err := r.door.logic.admit(of, nil, pathOnly{r, req})
 	if err != nil {
 		return "", err
 	}
-	out, err := r.op.run(ctx, in)
+	out, err := r.op.run(of, in)
 	if err != nil {
 		return "", err
 	}
@@ -74,14 +80,20 @@ func (r *restRoute) currentTag(ctx context.Context, req *http.Request) (string, 
 	return etag(out, text), nil
 }
 
-// decodePath fills the fields that come from the path, and leaves the others out.
-func (r *restRoute) decodePath(req *http.Request, in any) error {
+// pathOnly decodes the fields that come from the path, and leaves the others
+// out.
+type pathOnly struct {
+	route *restRoute
+	req   *http.Request
+}
+
+func (p pathOnly) decode(in any) error {
 	var wrong []FieldError
-	for _, param := range r.params {
+	for _, param := range p.route.params {
 		if param.place != "path" {
 			continue
 		}
-		if err := param.set([]string{req.PathValue(param.name)}, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
+		if err := param.set([]string{p.req.PathValue(param.name)}, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
 			wrong = append(wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
 		}
 	}
@@ -96,16 +108,19 @@ func (r *restRoute) decodePath(req *http.Request, in any) error {
 // so that a client need not ask for it before the next change. PUT has none,
 // since it would say that what was sent is what was stored (RFC 9110, section
 // 9.3.4).
-func (r *restRoute) version(w http.ResponseWriter, req *http.Request, a answer) (known bool) {
-	if !r.tagged || a.related && r.op.kind == isMutation {
+func (c *restCall) version(out any) (known bool) {
+	r, related := c.route, len(c.tree) > 0
+	if !r.tagged || related && r.op.kind == isMutation {
 		return false
 	}
-	tag := etag(a.out, a.text)
-	if a.related {
-		tag = "W/" + etag(nil, a.text)
+	tag := ""
+	if related {
+		tag = "W/" + etag(nil, c.text)
+	} else {
+		tag = etag(out, c.text)
 	}
-	w.Header().Set("ETag", tag)
-	return r.op.kind == isQuery && matches(req.Header.Values("If-None-Match"), tag, false)
+	c.w.Header()["Etag"] = []string{tag}
+	return r.op.kind == isQuery && matches(c.req.Header["If-None-Match"], tag, false)
 }
 
 // etag returns the entity tag of an output, a *Out or nil: its own, or one of its

@@ -19,12 +19,13 @@ import (
 
 // decode fills the input from the request, and tree with the relations that are
 // asked for.
-func (r *restRoute) decode(w http.ResponseWriter, req *http.Request, in reflect.Value, tree included) error {
+func (c *restCall) decode(in any) error {
+	value := reflect.ValueOf(in).Elem()
 	var fields []FieldError
-	if err := r.decodeText(req, in, tree, &fields); err != nil {
+	if err := c.decodeText(value, &fields); err != nil {
 		return err
 	}
-	if err := r.decodeBody(w, req, in, &fields); err != nil {
+	if err := c.decodeBody(value, &fields); err != nil {
 		return err
 	}
 	if len(fields) > 0 {
@@ -37,7 +38,8 @@ func (r *restRoute) decode(w http.ResponseWriter, req *http.Request, in reflect.
 const maxQueryParams = 256
 
 // decodeText fills the fields that come from path, query, headers and cookies.
-func (r *restRoute) decodeText(req *http.Request, in reflect.Value, tree included, wrong *[]FieldError) error {
+func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
+	r, req := c.route, c.req
 	query, err := parseQuery(req.URL.RawQuery)
 	if err != nil {
 		return err
@@ -58,8 +60,9 @@ func (r *restRoute) decodeText(req *http.Request, in reflect.Value, tree include
 			*wrong = append(*wrong, FieldError{Pointer: pointer(param.name), Rule: "required", Message: "is missing"})
 		}
 	}
-	if len(r.includes) > 0 {
-		r.decodeInclude(query[includeParam], tree, wrong)
+	if lists := query[includeParam]; len(lists) > 0 && len(r.includes) > 0 {
+		c.tree = included{}
+		r.decodeInclude(lists, c.tree, wrong)
 	}
 	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return nil
@@ -131,53 +134,79 @@ func listItems(lines []string) (items []string) {
 }
 
 // decodeBody fills the fields that come from the body.
-func (r *restRoute) decodeBody(w http.ResponseWriter, req *http.Request, in reflect.Value, wrong *[]FieldError) error {
+func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
+	r := c.route
 	if r.op.kind == isQuery {
 		return nil
 	}
-	text, err := readBody(w, req, r.op.options.maxBody)
-	if err != nil {
+	if err := c.readBody(); err != nil {
 		return err
 	}
 	if r.body == nil {
-		if len(text) > 0 {
+		if len(c.body) > 0 {
 			return &Error{Code: Malformed, Message: "This request takes no body."}
 		}
 		return nil
 	}
-	if err := r.checkType(req.Header); err != nil {
+	if err := r.checkType(c.req.Header); err != nil {
 		return err
 	}
 	if r.bodyAt != nil {
 		in = in.FieldByIndex(r.bodyAt.Index)
 	}
-	return decodeJSON(r.body, text, in, wrong)
+	return decodeJSON(r.body, c.body, in, wrong)
 }
 
-// readBody reads a body up to the operation's limit, which may be above that of
-// the stack.
-func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
-	if x := exchangeFrom(req.Context()); x != nil && responseOf(w) == x {
+// readBody reads the body up to the operation's limit, which may be above that
+// of the stack.
+func (c *restCall) readBody() (err error) {
+	limit := c.op.options.maxBody
+	if x := exchangeFrom(c.req.Context()); x != nil && responseOf(c.w) == x {
 		x.maxBody = limit
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
+	from := io.Reader(c.req.Body)
+	if n := c.req.ContentLength; n < 0 || n > limit { // net/http sees to it that there is no more than it says
+		from = http.MaxBytesReader(c.w, c.req.Body, limit)
+	}
+	c.body, err = readAll(c.body[:0], from)
 	if err != nil && CodeOf(err) == Internal { // such as broken chunks: the client's fault
 		err = (&Error{Code: Malformed, Message: "The body could not be read to its end."}).Wrap(err)
 	}
-	return text, err
+	return err
+}
+
+// readAll is io.ReadAll into a buffer that is there.
+func readAll(dst []byte, from io.Reader) ([]byte, error) {
+	for {
+		dst = slices.Grow(dst, 512)
+		n, err := from.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
 }
 
 // checkType refuses bodies that are not declared as JSON: a page of another
 // origin can send the other types without being asked.
 func (r *restRoute) checkType(head http.Header) error {
-	mediaType, params, err := mime.ParseMediaType(head.Get("Content-Type"))
-	charset := strings.ToLower(params["charset"])
-	switch {
-	case err != nil, charset != "" && charset != "utf-8", len(head.Values("Content-Type")) > 1:
-	case mediaType == "application/json", mediaType == "application/merge-patch+json" && r.method == http.MethodPatch:
+	declared := head["Content-Type"]
+	if len(declared) == 1 && (declared[0] == "application/json" || r.isJSON(declared[0])) {
 		return nil
 	}
 	return &Error{Code: Unsupported, Message: "Send the body as application/json in UTF-8."}
+}
+
+func (r *restRoute) isJSON(declared string) bool {
+	mediaType, params, err := mime.ParseMediaType(declared)
+	charset := strings.ToLower(params["charset"])
+	if err != nil || charset != "" && charset != "utf-8" {
+		return false
+	}
+	return mediaType == "application/json" || mediaType == "application/merge-patch+json" && r.method == http.MethodPatch
 }
 
 // decodeJSON decodes a body; what is wrong with fields is added to wrong.

@@ -16,64 +16,91 @@ import (
 // This file answers a request to the REST door: from its headers to a call, and
 // from what became of that to an answer. The input is in rest_decode.go.
 
-// ServeHTTP answers one request.
-func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	HandlerFunc(r.serve).ServeHTTP(w, req)
+// restCall is one request to a route, and the door's side of the call.
+type restCall struct {
+	doorCall
+	route *restRoute
+	w     http.ResponseWriter
+	req   *http.Request
+
+	match, noneMatch []string // the headers that compare versions
+	tree             included // the relations that are asked for
+	*buffers
 }
 
+// buffers are what a request needs for its texts.
+type buffers struct {
+	body []byte // the request's
+	text []byte // the answer's
+}
+
+// maxKept is how large a buffer may be that is kept for other requests.
+const maxKept = 64 << 10
+
+// borrow returns buffers, empty ones but for what they have allocated. Nobody
+// may keep anything of them: decoders copy what they take, and so must whoever a
+// response is written to.
+func (d *restDoor) borrow() *buffers {
+	if b, ok := d.spare.Get().(*buffers); ok {
+		return b
+	}
+	return &buffers{}
+}
+
+func (d *restDoor) giveBack(b *buffers) {
+	if cap(b.body) <= maxKept && cap(b.text) <= maxKept {
+		b.body, b.text = b.body[:0], b.text[:0]
+		d.spare.Put(b)
+	}
+}
+
+// ServeHTTP answers one request.
+func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.handler.ServeHTTP(w, req) }
+
 func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
-	if !acceptsJSON(req.Header.Values("Accept")) {
+	if !acceptsJSON(req.Header["Accept"]) {
 		return &Error{Code: NotAcceptable, Message: "This is available as application/json."}
 	}
-	head := w.Header()
-	r.deprecation(head)
-	call := doorCall{op: r.op, request: req, mode: r.op.options.tx}
-	if r.op.options.key != keyIgnored {
-		var err error
-		if call.key, err = idempotencyKey(req.Header); err != nil {
+	r.deprecation(w.Header())
+	c := &restCall{doorCall: doorCall{op: r.op, request: req, mode: r.op.options.tx}, route: r, w: w, req: req, buffers: r.door.borrow()}
+	c.side = c
+	err := c.serve()
+	r.door.giveBack(c.buffers) // not after a panic: who knows who has them then
+	return err
+}
+
+func (c *restCall) serve() (err error) {
+	if c.op.options.key != keyIgnored {
+		if c.key, err = idempotencyKey(c.req.Header); err != nil {
 			return err
 		}
 	}
-	var tree included
-	if len(r.includes) > 0 {
-		tree = included{}
-	}
-	call.decode = func(in any) error { return r.decode(w, req, reflect.ValueOf(in).Elem(), tree) }
-	if err := r.precondition(req, &call); err != nil {
+	if err := c.precondition(); err != nil {
 		return err
 	}
-	var text []byte
-	call.encode = func(ctx context.Context, out any) (err error) {
-		text, err = r.encode(ctx, reflect.ValueOf(out).Elem(), tree)
-		return err
-	}
-	result, err := r.door.logic.call(req.Context(), call)
+	result, err := c.route.door.logic.call(c.req.Context(), &c.doorCall)
 	if err != nil {
 		return err
 	}
-	return r.answer(w, req, answer{result, text, len(tree) > 0})
+	return c.answer(result)
 }
 
 // encode writes an output with the relations that were asked for.
-func (r *restRoute) encode(ctx context.Context, out reflect.Value, tree included) ([]byte, error) {
-	if len(tree) == 0 {
-		return r.op.encode.Append(nil, out)
+func (c *restCall) encode(ctx context.Context, out any) (err error) {
+	value := reflect.ValueOf(out).Elem()
+	if len(c.tree) == 0 {
+		c.text, err = c.op.encode.Append(c.text[:0], value)
+		return err
 	}
-	i := inclusion{logic: r.door.logic, door: restDoorName}
-	return i.write(ctx, r.op.encode, r.op.outPlan, out, tree)
-}
-
-// answer is what became of a call, and its output as JSON.
-type answer struct {
-	callResult
-	text    []byte
-	related bool // it has relations, which the output's own version knows nothing of
+	i := inclusion{logic: c.route.door.logic, door: restDoorName}
+	c.text, err = i.write(ctx, c.op.encode, c.op.outPlan, value, c.tree)
+	return err
 }
 
 // acceptsJSON reports whether an Accept header allows JSON; without one all is
 // allowed.
 func acceptsJSON(accept []string) bool {
-	if len(accept) == 0 {
+	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "*/*" || accept[0] == "application/json") {
 		return true
 	}
 	best, bestRank := 0.0, -1
@@ -127,39 +154,48 @@ func (r *restRoute) deprecation(head http.Header) {
 	}
 }
 
-// answer writes the answer.
-func (r *restRoute) answer(w http.ResponseWriter, req *http.Request, a answer) error {
-	head := w.Header()
-	if a.replayed {
+// answer writes what became of the call.
+func (c *restCall) answer(result callResult) error {
+	r, head := c.route, c.w.Header()
+	if result.replayed {
 		head.Set("Idempotency-Replayed", "true")
 	}
-	r.caching(head, a.caller)
+	r.caching(head, result.caller)
 	if r.status == http.StatusNoContent {
-		w.WriteHeader(r.status)
+		c.w.WriteHeader(r.status)
 		return nil
 	}
-	if r.created != nil {
-		if location := r.location(req, a.out); location != "" {
-			head.Set("Location", location)
-		}
-	}
-	if next := nextCursor(a.out); next != "" && r.cursor != "" {
-		query := req.URL.Query()
-		query.Set(r.cursor, string(next))
-		head.Set("Link", "<"+req.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
-	}
-	if r.version(w, req, a) {
-		w.WriteHeader(http.StatusNotModified)
+	c.links(head, result.out)
+	if c.version(result.out) {
+		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	head["Content-Type"] = jsonType
-	head["Content-Length"] = []string{strconv.Itoa(len(a.text))}
-	w.WriteHeader(r.status)
-	_, err := w.Write(a.text)
+	head["Content-Length"] = []string{strconv.Itoa(len(c.text))}
+	c.w.WriteHeader(r.status)
+	_, err := c.w.Write(c.text)
 	return err
 }
 
 var jsonType = []string{"application/json"}
+
+// links says where what was created is, and the next page.
+func (c *restCall) links(head http.Header, out any) {
+	r := c.route
+	if r.created != nil {
+		if location := r.location(c.req, out); location != "" {
+			head.Set("Location", location)
+		}
+	}
+	if r.cursor == "" {
+		return
+	}
+	if next := nextCursor(out); next != "" {
+		query := c.req.URL.Query()
+		query.Set(r.cursor, string(next))
+		head.Set("Link", "<"+c.req.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
+	}
+}
 
 // caching says how long an answer may be kept, and by whom.
 func (r *restRoute) caching(head http.Header, caller Caller) {

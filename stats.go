@@ -44,23 +44,31 @@ type operationStats struct {
 	latency                     [latencyBuckets]atomic.Int64
 }
 
-// begin counts a call that begins. done counts its end; a call that did not
-// return panicked.
-func (s *operationStats) begin() (done func(returned bool, err error)) {
-	start := time.Now()
+// timing is a call that is counted.
+type timing struct {
+	stats    *operationStats
+	start    time.Time
+	returned bool // it did not panic
+}
+
+// begin counts a call that begins; it must be ended.
+func (s *operationStats) begin() timing {
 	s.running.Add(1)
-	return func(returned bool, err error) {
-		took := time.Since(start)
-		s.running.Add(-1)
-		s.calls.Add(1)
-		s.nanoseconds.Add(int64(took))
-		s.latency[min(bits.Len64(uint64(took/(64*time.Microsecond))), latencyBuckets-1)].Add(1)
-		switch {
-		case !returned:
-			s.failed[Internal].Add(1)
-		case err != nil:
-			s.failed[CodeOf(err)].Add(1)
-		}
+	return timing{stats: s, start: time.Now()}
+}
+
+// end counts the end of the call, with its error.
+func (t *timing) end(err *error) {
+	s, took := t.stats, time.Since(t.start)
+	s.running.Add(-1)
+	s.calls.Add(1)
+	s.nanoseconds.Add(int64(took))
+	s.latency[min(bits.Len64(uint64(took/(64*time.Microsecond))), latencyBuckets-1)].Add(1)
+	switch {
+	case !t.returned:
+		s.failed[Internal].Add(1)
+	case *err != nil:
+		s.failed[CodeOf(*err)].Add(1)
 	}
 }
 
