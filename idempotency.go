@@ -5,12 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math/rand/v2"
+	"log/slog"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -33,9 +36,16 @@ const (
 // header Idempotency-Key, in quotes or not) for 24 hours, in the transaction of
 // the mutation, for each caller. A call with a key that is known gets the answer
 // that was stored, with the header Idempotency-Replayed: true, or [Invalid] if
-// its input is another one. While the first call is running, others in the same
-// process are [Conflict]; those in another process wait for it. A call that
-// failed is not remembered.
+// its input is another one. A call that failed is not remembered.
+//
+// While the first call is running, others are [Conflict], in whichever process
+// they arrive, and may be sent again after a second. Two engines differ where the
+// first call runs in another process: SQLite, which has one writer, lets the
+// others wait for it, and then gives them its answer; MySQL, unlike MariaDB,
+// needs a second to refuse them.
+//
+// Keys that have expired are deleted after about one in 256 calls, up to 1000 of
+// them; that this fails is logged, and no error of the call.
 //
 // Callers who are not signed in share their keys: such an operation should take
 // keys that cannot be guessed. The table is made by [DB.Migrate].
@@ -60,8 +70,9 @@ const (
 // storedCall is a row of the table. Output is NULL until the call has ended, in
 // the same transaction.
 type storedCall struct {
-	Input  string `db:"input"`
-	Output []byte `db:"output"`
+	Input     string    `db:"input"`
+	Output    []byte    `db:"output"`
+	ExpiresAt time.Time `db:"expires_at"`
 }
 
 // checkKey returns an error for a key that cannot be used with an operation.
@@ -172,44 +183,150 @@ func (k *keyed) once(ctx context.Context, f func(context.Context) error, out *an
 }
 
 // claim takes the key in the transaction of ctx, or finds what was stored under
-// it. A call in another process that has the key makes it wait.
-func (k *keyed) claim(ctx context.Context) error {
-	if err := k.forgetOld(ctx); err != nil {
+// it. It does not wait for a call that has the key, but on SQLite, where the
+// transaction has waited before it began.
+func (k *keyed) claim(ctx context.Context) (err error) {
+	now := time.Now().Truncate(time.Microsecond) // as it is stored
+	if k.fresh, err = k.take(ctx, now); err != nil {
 		return err
 	}
-	insert := SQL("INSERT INTO backend_idempotency_keys (id, input, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-	if k.db.engine == MySQL {
-		insert = "INSERT IGNORE INTO backend_idempotency_keys (id, input, expires_at) VALUES (?, ?, ?)"
+	if k.fresh {
+		k.cleanSometimes(ctx)
+		return nil
 	}
-	result, err := k.db.Exec(ctx, insert, k.id, k.input, time.Now().Add(keyLifetime))
-	if err != nil {
+	stored, err := Maybe[storedCall](ctx, k.db, findKey[k.db.engine], k.id)
+	switch {
+	case err != nil:
 		return err
-	}
-	n, err := result.RowsAffected()
-	if err != nil || n == 1 {
-		k.fresh = n == 1
-		return err
-	}
-	stored, err := One[storedCall](ctx, k.db, "SELECT input, output FROM backend_idempotency_keys WHERE id = ?", k.id)
-	if err != nil {
-		return err
-	}
-	if stored.Input != k.input {
+	case stored == nil: // not committed yet, or undone just now
+		return keyInUse(nil)
+	case stored.ExpiresAt.Before(now):
+		return k.renew(ctx, now)
+	case stored.Output == nil:
+		return keyInUse(nil)
+	case stored.Input != k.input:
 		return &Error{Code: Invalid, Message: "This Idempotency-Key was used with another input; use a new one."}
 	}
 	k.answer = stored.Output
 	return nil
 }
 
-// forgetOld deletes this key if it has expired, and now and then all that have.
-func (k *keyed) forgetOld(ctx context.Context) error {
-	q := SQL("DELETE FROM backend_idempotency_keys WHERE expires_at < ?")
-	args := []any{time.Now()}
-	if rand.N(100) > 0 {
-		q += " AND id = ?"
-		args = append(args, k.id)
+// takeKey makes the row of a key, or makes it anew if it has expired. It does so
+// before anything looks for the row: on MySQL, a search by lock for one that is
+// not there locks the gap that it belongs into, and calls with other keys would
+// wait for this one.
+//
+//   - PostgreSQL would wait for a row that another transaction has made. The lock
+//     says that there is one; it ends with the transaction.
+//   - SQLite's transaction is the only one that writes.
+//   - MariaDB is told not to wait. MySQL, for which that is a comment, is told to
+//     wait for a second, which is the least. Neither can make a row anew here
+//     without locking it against those that read their answer: see renew.
+var takeKey = map[Engine]query{
+	Postgres: "INSERT INTO backend_idempotency_keys (id, input, expires_at) SELECT ?, ?, ? WHERE pg_try_advisory_xact_lock(?)" + orTakeExpired,
+	SQLite:   "INSERT INTO backend_idempotency_keys (id, input, expires_at) VALUES (?, ?, ?)" + orTakeExpired,
+	MySQL: "/*M! SET STATEMENT innodb_lock_wait_timeout = 0 FOR */ INSERT /*+ SET_VAR(innodb_lock_wait_timeout = 1) */ IGNORE " +
+		"INTO backend_idempotency_keys (id, input, expires_at) VALUES (?, ?, ?)",
+}
+
+const orTakeExpired = " ON CONFLICT (id) DO UPDATE SET input = excluded.input, output = NULL, expires_at = excluded.expires_at" +
+	" WHERE backend_idempotency_keys.expires_at < ?"
+
+// findKey reads what is committed; on MySQL by a lock, as a transaction around
+// this one may have begun to read before that.
+var findKey = map[Engine]query{
+	Postgres: "SELECT input, output, expires_at FROM backend_idempotency_keys WHERE id = ?",
+	SQLite:   "SELECT input, output, expires_at FROM backend_idempotency_keys WHERE id = ?",
+	MySQL:    "SELECT input, output, expires_at FROM backend_idempotency_keys WHERE id = ? LOCK IN SHARE MODE",
+}
+
+// take reports whether it has made the row of the key.
+func (k *keyed) take(ctx context.Context, now time.Time) (bool, error) {
+	args := []any{k.id, k.input, now.Add(keyLifetime)}
+	switch k.db.engine {
+	case Postgres:
+		args = append(args, k.lock(), now)
+	case SQLite:
+		args = append(args, now)
 	}
-	_, err := k.db.Exec(ctx, q, args...)
+	result, err := k.db.Exec(ctx, takeKey[k.db.engine], args...)
+	if err != nil {
+		return false, notWaited(err)
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
+// lock returns the number of the key's lock on PostgreSQL. Of the numbers that
+// the program itself locks, or of other keys that are in use, none will be the
+// same 64 bits of a hash.
+func (k *keyed) lock() int64 {
+	number, _ := strconv.ParseUint(k.id[:16], 16, 64) // a hash in hex
+	return int64(number)
+}
+
+// notWaited makes the error of MariaDB and MySQL that a lock was not to be had
+// the answer to the call, and keeps the transaction from trying again.
+func notWaited(err error) error {
+	const lockWaitTimeout = 1205
+	if failed, ok := errors.AsType[*DBError](err); ok && dberr.MySQLNumber(failed.err) == lockWaitTimeout {
+		failed.kind = dberr.Unavailable // not Serialization, as where the engine itself lost its patience
+		return keyInUse(err)
+	}
+	return err
+}
+
+// renew takes a key that has expired, on MySQL. Elsewhere take has done so,
+// unless another call has the key. Calls that find it at once are deadlocked: one
+// gets it, the others run again and find it in use.
+func (k *keyed) renew(ctx context.Context, now time.Time) error {
+	if k.db.engine != MySQL {
+		return keyInUse(nil)
+	}
+	result, err := k.db.Exec(ctx, "UPDATE backend_idempotency_keys SET input = ?, output = NULL, expires_at = ? WHERE id = ? AND expires_at < ?",
+		k.input, now.Add(keyLifetime), k.id, now)
+	if err != nil {
+		return err
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		err = keyInUse(nil)
+	}
+	k.fresh = n == 1
+	return err
+}
+
+// maxCleaned bounds how many expired keys are deleted at once. As many come to be
+// as there are calls from one cleaning to the next, about 256.
+const maxCleaned = 1000
+
+// cleanSometimes deletes keys that have expired once the transaction of ctx is
+// committed. In it, what is deleted would stay locked until its end.
+func (k *keyed) cleanSometimes(ctx context.Context) {
+	if !strings.HasPrefix(k.id, "00") { // one in 256: it is a hash in hex
+		return
+	}
+	AfterCommit(ctx, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // the caller waits
+		defer cancel()
+		if err := k.clean(ctx, time.Now()); err != nil {
+			loggerFrom(ctx).LogAttrs(ctx, slog.LevelWarn, "expired idempotency keys were not deleted, and are left to a later call", slog.Any("error", err))
+		}
+	})
+}
+
+// clean finds the keys before it deletes them by their ids: on MySQL, a DELETE
+// locks all that it looks at, and waits for the calls that run.
+func (k *keyed) clean(ctx context.Context, now time.Time) error {
+	ids, err := All[string](ctx, k.db, "SELECT id FROM backend_idempotency_keys WHERE expires_at < ? LIMIT ?", now, maxCleaned)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	q := SQL("DELETE FROM backend_idempotency_keys WHERE id IN (?) AND expires_at < ?")
+	if k.db.engine == MySQL {
+		q = "DELETE k FROM backend_idempotency_keys k FORCE INDEX (PRIMARY) WHERE id IN (?) AND expires_at < ?"
+	}
+	_, err = k.db.Exec(ctx, q, ids, now)
 	return err
 }
 
@@ -232,12 +349,18 @@ func (k *keyed) replay() (any, error) {
 	return out.Interface(), nil
 }
 
+// keyInUse is the answer to a call whose key another call has.
+func keyInUse(cause error) error {
+	busy := Error{Code: Conflict, Message: "A request with this Idempotency-Key is being worked on; try again when it has ended.", RetryAfter: time.Second}
+	return busy.Wrap(cause)
+}
+
 // enter notes that a call with a key runs in this process, or says that one does.
 func (l *Logic) enter(id string) (leave func(), err error) {
 	l.flights.Lock()
 	defer l.flights.Unlock()
 	if l.inFlight[id] {
-		return nil, &Error{Code: Conflict, Message: "A request with this Idempotency-Key is being worked on; try again when it has ended.", RetryAfter: time.Second}
+		return nil, keyInUse(nil)
 	}
 	l.inFlight[id] = true
 	return func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -131,4 +132,400 @@ func TestIdempotencyKeys(t *testing.T) {
 		panics = false
 		require.Equal(t, http.StatusCreated, c.do("POST", "/m", `{"name":"panic"}`, "Idempotency-Key", "p").Code, "a panic gives the key back")
 	})
+}
+
+// workplace is an operation that two processes serve on one database: two
+// Logics that know nothing of each other, with pools of their own.
+type workplace struct {
+	*testing.T
+	engine backend.Engine
+	dbs    [2]*backend.DB
+	doors  [2]http.Handler
+	// work is what the operation does besides noting that it ran.
+	work func(ctx context.Context) error
+}
+
+type workInput struct {
+	ID   string `json:"id"`
+	Note string `json:"note,omitempty"`
+}
+
+func onTwoProcesses(t *testing.T, test func(w *workplace)) {
+	t.Helper()
+	for _, engine := range []backend.Engine{backend.SQLite, backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			url := backendtest.NewURL(t, engine)
+			test(newWorkplace(t, engine, url, url))
+		})
+	}
+}
+
+// newWorkplace returns one whose processes find the database at these URLs.
+func newWorkplace(t *testing.T, engine backend.Engine, urls ...string) *workplace {
+	w := &workplace{T: t, engine: engine, work: func(context.Context) error { return nil }}
+	for i, url := range urls {
+		db, err := backend.Open(t.Context(), url)
+		require.NoError(t, err)
+		t.Cleanup(func() { db.Close() })
+		require.NoError(t, db.Migrate(t.Context(), files("1_runs.sql", "-- +goose Up\nCREATE TABLE runs (id VARCHAR(20) NOT NULL);")))
+		w.dbs[i], w.doors[i] = db, w.process(db)
+	}
+	return w
+}
+
+func (w *workplace) process(db *backend.DB) http.Handler {
+	count := func(ctx context.Context, id string) (int, error) {
+		return backend.One[int](ctx, db, "SELECT COUNT(*) FROM runs WHERE id = ?", id)
+	}
+	logic := backend.NewLogic(db, nil)
+	logic.Add(
+		backend.Query("runs", backend.Public, func(ctx context.Context, in struct {
+			ID string `json:"id"`
+		}) (string, error) {
+			return in.ID, nil
+		}, backend.Route("GET /work/{id}")),
+		backend.Mutation("work", backend.Public, func(ctx context.Context, in workInput) (int, error) {
+			if err := w.work(ctx); err != nil {
+				return 0, err
+			}
+			if _, err := db.Exec(ctx, "INSERT INTO runs (id) VALUES (?)", in.ID); err != nil {
+				return 0, err
+			}
+			return count(ctx, in.ID)
+		}, backend.Route("POST /work/{id}"), backend.Idempotent(backend.Accepted), backend.Deadline(5*time.Second)),
+	)
+	return newRESTClient(w.T, logic).h
+}
+
+// call sends a call to a process; headers are pairs of name and value.
+func (w *workplace) call(ctx context.Context, process int, id, key string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(ctx, "POST", "/api/work/"+id, strings.NewReader(`{}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", key)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer := httptest.NewRecorder()
+	w.doors[process].ServeHTTP(answer, r)
+	return answer
+}
+
+// first is a call whose function runs, until end is called with what it is to
+// do then.
+type first struct {
+	end    func(func() error) // ends the function
+	answer func() *httptest.ResponseRecorder
+}
+
+// begin sends a call with the key k to the first process.
+func (w *workplace) begin(headers ...string) first {
+	running, end, done := make(chan struct{}), make(chan func() error, 1), make(chan struct{})
+	var begun atomic.Bool
+	w.work = func(ctx context.Context) error {
+		if begun.Swap(true) {
+			return nil
+		}
+		close(running)
+		select {
+		case f := <-end:
+			return f()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var answer *httptest.ResponseRecorder
+	go func() {
+		defer close(done)
+		answer = w.call(w.Context(), 0, "1", "k", headers...)
+	}()
+	select {
+	case <-running:
+	case <-done:
+		require.FailNow(w, "the first call ended before its function ran", answer.Body)
+	}
+	return first{func(f func() error) { end <- f }, func() *httptest.ResponseRecorder { <-done; return answer }}
+}
+
+func succeed() error { return nil }
+
+// requireInUse requires that the key is refused while the first call runs: in
+// its own process at once, and in the other one at once, too, or on SQLite by
+// waiting in vain.
+func (w *workplace) requireInUse(headers ...string) {
+	w.Helper()
+	requireInUse(w.T, w.call(w.Context(), 0, "1", "k", headers...))
+	if w.engine != backend.SQLite {
+		requireInUse(w.T, w.call(w.Context(), 1, "1", "k", headers...))
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.Equal(w, http.StatusGatewayTimeout, w.call(ctx, 1, "1", "k", headers...).Code)
+}
+
+func requireInUse(t *testing.T, answer *httptest.ResponseRecorder) {
+	t.Helper()
+	require.Equal(t, http.StatusConflict, answer.Code, answer.Body)
+	require.Equal(t, "1", answer.Header().Get("Retry-After"), answer.Body)
+}
+
+func (w *workplace) requireReplayed(want, answer *httptest.ResponseRecorder) {
+	w.Helper()
+	require.Equal(w, http.StatusCreated, answer.Code, answer.Body)
+	require.Equal(w, "true", answer.Header().Get("Idempotency-Replayed"))
+	require.Equal(w, want.Body.String(), answer.Body.String())
+}
+
+func (w *workplace) runs() int {
+	w.Helper()
+	n, err := backend.One[int](w.Context(), w.dbs[0], "SELECT COUNT(*) FROM runs")
+	require.NoError(w, err)
+	return n
+}
+
+func (w *workplace) expireKeys() {
+	w.Helper()
+	_, err := w.dbs[0].Exec(w.Context(), "UPDATE backend_idempotency_keys SET expires_at = ?", time.Now().Add(-time.Minute))
+	require.NoError(w, err)
+}
+
+// If-Match makes the transaction Serializable.
+var workHeaders = map[string][]string{"ReadWrite": nil, "Serializable": {"If-Match", "*"}}
+
+func TestIdempotencyInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	for mode, headers := range workHeaders {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			onTwoProcesses(t, func(w *workplace) {
+				first := w.begin(headers...)
+				w.requireInUse(headers...)
+				first.end(succeed)
+				require.Equal(w, http.StatusCreated, first.answer().Code, first.answer().Body)
+				w.requireReplayed(first.answer(), w.call(w.Context(), 1, "1", "k", headers...))
+				w.requireReplayed(first.answer(), w.call(w.Context(), 0, "1", "k", headers...))
+				require.Equal(w, http.StatusUnprocessableEntity, w.call(w.Context(), 1, "2", "k", headers...).Code, "another input")
+				require.Equal(w, 1, w.runs())
+			})
+		})
+	}
+}
+
+func TestIdempotencyWaitsForSQLitesWriter(t *testing.T) {
+	t.Parallel()
+	url := backendtest.NewURL(t, backend.SQLite)
+	w := newWorkplace(t, backend.SQLite, url, url)
+	first := w.begin()
+	second := make(chan *httptest.ResponseRecorder, 1)
+	go func() { second <- w.call(w.Context(), 1, "1", "k") }()
+	select {
+	case early := <-second:
+		require.FailNow(t, "it did not wait", "%d %s", early.Code, early.Body)
+	case <-time.After(300 * time.Millisecond): // longer than SQLite itself waits
+	}
+	first.end(succeed)
+	w.requireReplayed(first.answer(), <-second)
+	require.Equal(t, 1, w.runs())
+}
+
+func TestIdempotencyAfterTheOtherProcessFailed(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]func() error{
+		"error": func() error { return backend.Errorf(backend.Gone, "It is gone.") },
+		"panic": func() error { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onTwoProcesses(t, func(w *workplace) {
+				first := w.begin()
+				w.requireInUse()
+				first.end(failure)
+				require.GreaterOrEqual(w, first.answer().Code, 400)
+				second := w.call(w.Context(), 1, "1", "k")
+				require.Equal(w, http.StatusCreated, second.Code, second.Body)
+				require.Empty(w, second.Header().Get("Idempotency-Replayed"))
+				require.Equal(w, 1, w.runs())
+				w.requireReplayed(second, w.call(w.Context(), 0, "1", "k"))
+			})
+		})
+	}
+}
+
+// The server ends the transaction of a process that is gone, and with it what
+// the key was held by.
+func TestIdempotencyAfterTheOtherProcessIsGone(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []backend.Engine{backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			url := backendtest.NewURL(t, engine)
+			p := newProxy(t, url)
+			w := newWorkplace(t, engine, p.URL, url)
+			first := w.begin()
+			w.requireInUse()
+			p.Cut()
+			second := w.call(w.Context(), 1, "1", "k")
+			for second.Code == http.StatusConflict { // until the server has noticed
+				require.NoError(t, w.Context().Err())
+				second = w.call(w.Context(), 1, "1", "k")
+			}
+			require.Equal(t, http.StatusCreated, second.Code, second.Body)
+			first.end(succeed)
+			require.GreaterOrEqual(t, first.answer().Code, 500, first.answer().Body)
+			w.requireReplayed(second, w.call(w.Context(), 0, "1", "k"))
+			count, err := backend.One[int](t.Context(), w.dbs[1], "SELECT COUNT(*) FROM runs")
+			require.NoError(t, err)
+			require.Equal(t, 1, count)
+		})
+	}
+}
+
+// A call with another key is not held up by one that runs.
+func TestIdempotencyOfOtherKeys(t *testing.T) {
+	t.Parallel()
+	for mode, headers := range workHeaders {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			onTwoProcesses(t, func(w *workplace) {
+				if w.engine == backend.SQLite {
+					w.Skip("SQLite has one writer")
+				}
+				first := w.begin(headers...)
+				for i := range 20 { // before and after it in the index
+					other := w.call(w.Context(), i%2, "2", "other "+strconv.Itoa(i), headers...)
+					require.Equal(w, http.StatusCreated, other.Code, other.Body)
+				}
+				first.end(succeed)
+				require.Equal(w, http.StatusCreated, first.answer().Code, first.answer().Body)
+			})
+		})
+	}
+}
+
+// compete sends calls to both processes at once, and requires that all of them
+// were either carried out or refused.
+func (w *workplace) compete(calls int, key string, headers ...string) {
+	w.Helper()
+	before := w.runs()
+	var wait sync.WaitGroup
+	for i := range calls {
+		wait.Go(func() {
+			if answer := w.call(w.Context(), i%2, "1", key, headers...); answer.Code != http.StatusCreated && answer.Code != http.StatusConflict {
+				w.Error(answer.Code, answer.Body)
+			}
+		})
+	}
+	wait.Wait()
+	require.Equal(w, before+1, w.runs(), "carried out once, and not refused by all")
+}
+
+func TestIdempotencyOfManyInTwoProcesses(t *testing.T) {
+	t.Parallel()
+	for mode, headers := range workHeaders {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			onTwoProcesses(t, func(w *workplace) {
+				for round := range 5 {
+					key := strconv.Itoa(round)
+					w.compete(50, key, headers...)
+					w.expireKeys()
+					w.compete(50, key, headers...)
+				}
+			})
+		})
+	}
+}
+
+// Calls that are sent again at once after the first one has ended all have its
+// answer: they do not keep each other from it, nor calls with other keys.
+func TestIdempotencyReplaysInParallel(t *testing.T) {
+	t.Parallel()
+	onTwoProcesses(t, func(w *workplace) {
+		answer := w.call(w.Context(), 0, "1", "k")
+		var wait sync.WaitGroup
+		for process := range 2 {
+			wait.Go(func() { // one at a time in each process, which would refuse others itself
+				for range 50 {
+					if again := w.call(w.Context(), process, "1", "k"); again.Body.String() != answer.Body.String() {
+						w.Error(again.Code, again.Body)
+					}
+				}
+			})
+			wait.Go(func() {
+				for i := range 50 {
+					if other := w.call(w.Context(), process, "2", strconv.Itoa(process)+"/"+strconv.Itoa(i)); other.Code != http.StatusCreated {
+						w.Error(other.Code, other.Body)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		require.Equal(w, 101, w.runs())
+	})
+}
+
+func TestIdempotencyWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	onTwoProcesses(t, func(w *workplace) {
+		require.Equal(w, http.StatusCreated, w.call(w.Context(), 0, "1", "k").Code)
+		_, err := w.dbs[0].Exec(w.Context(), "UPDATE backend_idempotency_keys SET output = NULL")
+		require.NoError(w, err)
+		requireInUse(w.T, w.call(w.Context(), 1, "1", "k"))
+	})
+}
+
+// TestIdempotencyForgets: keys that have expired are deleted after some calls,
+// which ones depends on nothing but the key.
+func TestIdempotencyForgets(t *testing.T) {
+	t.Parallel()
+	onTwoProcesses(t, func(w *workplace) {
+		stored := func() int {
+			n, err := backend.One[int](w.Context(), w.dbs[0], "SELECT COUNT(*) FROM backend_idempotency_keys WHERE id LIKE 'old %'")
+			require.NoError(w, err)
+			return n
+		}
+		for i := range 20 {
+			_, err := w.dbs[0].Exec(w.Context(), "INSERT INTO backend_idempotency_keys (id, input, expires_at) VALUES (?, '', ?)",
+				"old "+strconv.Itoa(i), time.Now().Add(time.Duration(i-10)*time.Minute))
+			require.NoError(w, err)
+		}
+		if w.engine != backend.SQLite {
+			first := w.begin() // cleaning does not wait for it
+			defer first.answer()
+			defer first.end(succeed)
+		}
+		for i := 0; i%50 > 0 || stored() == 20; i++ {
+			require.Less(w, i, 2000)
+			require.Equal(w, http.StatusCreated, w.call(w.Context(), 0, "1", strconv.Itoa(i)).Code)
+		}
+		require.Equal(w, 9, stored(), "those that have not expired")
+	})
+}
+
+// TestIdempotencyRoundTrips: a key costs two statements, and one that is in use
+// is refused at the first try.
+func TestIdempotencyRoundTrips(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []backend.Engine{backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			url := backendtest.NewURL(t, engine)
+			p := newProxy(t, url)
+			w := newWorkplace(t, engine, url, p.URL)
+			trips := func(status int, key string) int {
+				answer := w.call(t.Context(), 1, "1", key)
+				require.Equal(t, status, answer.Code, answer.Body)
+				return p.Trips()
+			}
+			first := w.begin()
+			trips(http.StatusCreated, "a") // prepares the statements
+			trips(http.StatusCreated, "a")
+			require.Equal(t, 2+4, trips(http.StatusCreated, "b"), "begin, take the key, (what the operation does,) keep the answer, commit")
+			require.Equal(t, 4, trips(http.StatusCreated, "b"), "begin, take the key in vain, read the answer, commit")
+			require.LessOrEqual(t, trips(http.StatusConflict, "k"), 4, "begin, take the key in vain, on PostgreSQL look for an answer, roll back")
+			first.end(succeed)
+			require.Equal(t, http.StatusCreated, first.answer().Code, first.answer().Body)
+		})
+	}
 }
