@@ -378,3 +378,26 @@ func TestRulesOfOptsAreCheckedAtTheStart(t *testing.T) {
 		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }))
 	}), "its validate tags")
 }
+
+// What is wrong with the tags of several operations is said at once, by the
+// path of each field.
+func TestListsWithoutAnEndAreReportedTogether(t *testing.T) {
+	t.Parallel()
+	type part struct {
+		Tags []string `json:"tags" validate:"dive,max=5"`
+	}
+	type list struct {
+		Names []string `json:"names" validate:"dive,max=5"`
+	}
+	type parts struct {
+		Parts []part `json:"parts" validate:"max=5,dive"`
+	}
+	text := panicText(func() {
+		backend.NewLogic(nil, nil).Add(
+			backend.Mutation("first", backend.Public, func(context.Context, list) (backend.None, error) { return backend.None{}, nil }),
+			backend.Mutation("second", backend.Public, func(context.Context, parts) (backend.None, error) { return backend.None{}, nil }),
+		)
+	})
+	require.Contains(t, text, "backend_test.list.Names: say how many it may have")
+	require.Contains(t, text, "backend_test.part.Tags: say how many it may have")
+}

@@ -64,7 +64,9 @@ func (o *Operation) Name() string { return o.name }
 //     in:"header=Name", in:"cookie=name", in:"query" and in:"body" say otherwise.
 //   - A field without omitempty or omitzero is required; zero, false and "" are
 //     values like others. Pointers and [Opt] are not required, and may be null.
-//   - The tag validate has the rules of github.com/go-playground/validator. A
+//   - The tag validate has the rules of github.com/go-playground/validator. Where
+//     it has rules for the elements of a list or a map, it must also say how many
+//     there may be: validate:"max=10,dive,max=30". A
 //     method Validate(ctx) error on In has those that need more; those of types
 //     within In are not called. The text of its error is shown to the client,
 //     unless it is an [*Error] that says otherwise.

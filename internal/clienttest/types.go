@@ -37,7 +37,7 @@ type Pair[A, B any] struct {
 // Part is recursive.
 type Part struct {
 	Name  string `json:"name" validate:"required,max=40"`
-	Parts []Part `json:"parts,omitempty" validate:"dive"`
+	Parts []Part `json:"parts,omitempty" validate:"max=20,dive"`
 	Spare *Part  `json:"spare,omitempty"`
 }
 
@@ -73,7 +73,7 @@ type Details struct {
 	Lists   [][]int32              `json:"lists,omitempty"`
 	Fixed   [3]int32               `json:"fixed"`
 	Attrs   map[string]string      `json:"attrs,omitempty"`
-	Sizes   map[string]*stock.Size `json:"sizes,omitempty" validate:"dive"`
+	Sizes   map[string]*stock.Size `json:"sizes,omitempty" validate:"max=20,dive"`
 	Root    Part                   `json:"root"`
 	Wait    time.Duration          `json:"wait"`
 	Data    []byte                 `json:"data"`
@@ -119,7 +119,7 @@ type ThingID struct {
 type ListInput struct {
 	Search  string              `json:"search,omitempty" validate:"max=20" doc:"A part of the name."`
 	Limit   int                 `json:"limit,omitempty" validate:"min=0,max=50"`
-	Colours []Colour            `json:"colours,omitempty" validate:"dive,oneof=red green blue"`
+	Colours []Colour            `json:"colours,omitempty" validate:"max=20,dive,oneof=red green blue"`
 	IDs     []backend.ID        `json:"ids,omitempty"`
 	Since   *time.Time          `json:"since"`
 	Exact   bool                `json:"exact,omitempty"`

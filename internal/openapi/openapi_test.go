@@ -161,7 +161,7 @@ type tagged struct {
 	EnumNull *string             `json:"enumNull" validate:"omitempty,oneof=a b"`
 	Patch    backend.Opt[string] `json:"patch,omitzero" validate:"omitempty,max=5"`
 	Quoted   int32               `json:"quoted,string" validate:"min=5" example:"6"`
-	Keys     map[string]string   `json:"keys" validate:"dive,keys,max=3,endkeys,required,max=9"`
+	Keys     map[string]string   `json:"keys" validate:"max=5,dive,keys,max=3,endkeys,required,max=9"`
 	Either   string              `json:"either" validate:"oneof=a b|len=3"`
 	Level    int32               `json:"level,string" validate:"oneof=1 2"`
 	Wait     time.Duration       `json:"wait" doc:"How long."`
@@ -184,7 +184,7 @@ func TestTags(t *testing.T) {
 		"enumNull": {"type":["string","null"],"enum":["a","b",null]},
 		"patch": {"type":["string","null"],"maxLength":5},
 		"quoted": {"type":"string","examples":["6"]},
-		"keys": {"type":"object","additionalProperties":{"type":"string","minLength":1,"maxLength":9}},
+		"keys": {"type":"object","additionalProperties":{"type":"string","minLength":1,"maxLength":9},"maxProperties":5},
 		"either": {"type":"string"},
 		"level": {"type":"string","enum":["1","2"]},
 		"wait": {"type":"integer","format":"int64","description":"How long, in nanoseconds."},
@@ -325,7 +325,7 @@ func TestParameters(t *testing.T) {
 		Theme   backend.Opt[string] `json:"theme,omitzero"`
 		IDs     []int32             `json:"ids"`
 		Data    []byte              `json:"data,omitempty"`
-		Colours []string            `json:"colours,omitempty" validate:"dive,oneof=red blue"`
+		Colours []string            `json:"colours,omitempty" validate:"max=5,dive,oneof=red blue"`
 	}
 	d := describe(t, openapi.Operation{ID: "f", Method: "get", Path: "/f", Status: 200, Params: parameters[input](t, "query")})
 	got := map[string]any{}
@@ -341,7 +341,7 @@ func TestParameters(t *testing.T) {
 		"theme": {"type":"string"},
 		"ids": {"type":"array","items":{"type":"integer","format":"int32"}},
 		"data": {"type":"string","contentEncoding":"base64url"},
-		"colours": {"type":"array","items":{"type":"string","enum":["red","blue"]}}
+		"colours": {"type":"array","items":{"type":"string","enum":["red","blue"]},"maxItems":5}
 	}`), any(got), "never null, for there is no such text")
 }
 

@@ -44,34 +44,9 @@ func Compile(t *plan.Type) (*Validator, error) {
 	}
 	var wrong []error
 	for _, s := range structs {
-		wrong = append(wrong, v.parse(s), undived(s))
+		wrong = append(wrong, v.parse(s), check(s))
 	}
 	return v, errors.Join(wrong...)
-}
-
-// undived returns an error for fields that hold structs with tags in a list or a
-// map without the rule dive: validator does not look into those, so that their
-// tags would be there for nothing.
-func undived(s *plan.Type) error {
-	var wrong []error
-	for _, field := range s.Fields {
-		levels, t := 0, field.Type
-		for ; t.Elem != nil && levels < 10; t = t.Elem { // type T []T has no end
-			if t.Kind != plan.Pointer && t.Kind != plan.Opt {
-				levels++
-			}
-		}
-		dives := 0
-		for rule := range strings.SplitSeq(field.Validate, ",") {
-			if rule == "dive" {
-				dives++
-			}
-		}
-		if t.Kind == plan.Struct && dives < levels && field.Validate != "-" && walk(t, map[*plan.Type]bool{}, new([]*plan.Type), new([]any)) {
-			wrong = append(wrong, fmt.Errorf("%s.%s: the validate tags in %s are looked at only with the rule dive, once for each list: `validate:\"dive\"`", s.Go, field.GoName, t.Go))
-		}
-	}
-	return errors.Join(wrong...)
 }
 
 // walk finds the structs and Opts in t and reports whether any field has a tag.

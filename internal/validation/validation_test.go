@@ -24,8 +24,8 @@ type note struct {
 	Count   int               `json:"count" validate:"min=0,lt=10"`
 	Tags    []string          `json:"tags" validate:"max=2,unique,dive,max=3"`
 	Author  *author           `json:"author"`
-	Authors []author          `json:"authors" validate:"dive"`
-	By      map[string]string `json:"by" validate:"dive,required"`
+	Authors []author          `json:"authors" validate:"max=9,dive"`
+	By      map[string]string `json:"by" validate:"lt=9,dive,required"`
 	Again   string            `json:"again" validate:"eqfield=Title"`
 	Plain   bool
 }
@@ -121,7 +121,7 @@ func TestTagsWithoutDive(t *testing.T) {
 	}]())
 	require.NoError(t, err)
 	type right struct {
-		Authors [][]*author `json:"authors" validate:"max=3,dive,dive"`
+		Authors [][]*author `json:"authors" validate:"max=3,dive,max=3,dive"`
 	}
 	v, err := compiled(t, reflect.TypeFor[right]())
 	require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestTagsWithoutDive(t *testing.T) {
 func TestErrorsAreBounded(t *testing.T) {
 	t.Parallel()
 	type input struct {
-		By map[string][]int `json:"by" validate:"dive,dive,min=1"`
+		By map[string][]int `json:"by" validate:"max=10,dive,max=1000,dive,min=1"`
 	}
 	v, err := compiled(t, reflect.TypeFor[input]())
 	require.NoError(t, err)
@@ -150,12 +150,56 @@ func TestRulesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	type input struct {
 		On   *bool    `json:"on" validate:"omitempty,min=1"`
-		List []string `json:"list" validate:"omitempty,dive,omitempty,max=x"`
+		List []string `json:"list" validate:"omitempty,max=9,dive,omitempty,max=x"`
 	}
 	_, err := compiled(t, reflect.TypeFor[input]())
 	require.ErrorContains(t, err, "its validate tags")
 	_, err = compiled(t, reflect.TypeFor[struct {
-		List []string `json:"list" validate:"omitempty,dive,omitempty,max=x"`
+		List []string `json:"list" validate:"omitempty,max=9,dive,omitempty,max=x"`
 	}]())
 	require.ErrorContains(t, err, "its validate tags")
+}
+
+// A list without an end would be checked to its end, whatever a request has.
+func TestListsWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Names []string `json:"names" validate:"min=1,dive,max=5"`
+	}
+	type input struct {
+		List   []string            `json:"list" validate:"dive,max=5"`
+		Map    map[string]string   `json:"map" validate:"dive,keys,max=3,endkeys,max=5"`
+		Lists  [][]string          `json:"lists" validate:"max=3,dive,min=1,dive,max=5"`
+		Maps   map[string][]string `json:"maps" validate:"omitempty,max=3,dive,dive,max=5"`
+		Ptr    *[]string           `json:"ptr" validate:"omitempty,dive,max=5"`
+		Either []string            `json:"either" validate:"max=3|eq=7,dive,max=5"`
+		Inner  []inner             `json:"inner" validate:"max=3,dive"`
+	}
+	_, err := compiled(t, reflect.TypeFor[input]())
+	for _, field := range []string{"input.List", "input.Map", "input.Lists[]", "input.Maps{}", "input.Ptr", "input.Either", "inner.Names"} {
+		require.ErrorContains(t, err, "validation."+field+": say how many it may have, such as `validate:\"max=100,dive\"`")
+	}
+	require.Equal(t, 7, strings.Count(err.Error(), "say how many"))
+
+	type right struct {
+		Max    []string          `json:"max" validate:"max=3,dive,max=5"`
+		Len    []string          `json:"len" validate:"omitempty,len=3,dive,max=5"`
+		Lt     map[string]string `json:"lt" validate:"lt=3,dive,keys,max=3,endkeys,max=5"`
+		Lte    *[]string         `json:"lte" validate:"omitempty,lte=3,dive,max=5"`
+		Eq     []string          `json:"eq" validate:"eq=3,dive,max=5"`
+		Array  [3]string         `json:"array" validate:"dive,max=5"`
+		NoDive []string          `json:"noDive" validate:"min=1"`
+	}
+	_, err = compiled(t, reflect.TypeFor[right]())
+	require.NoError(t, err)
+}
+
+func TestDiveIntoWhatIsNoList(t *testing.T) {
+	t.Parallel()
+	_, err := compiled(t, reflect.TypeFor[struct {
+		Data []byte              `json:"data" validate:"max=5,dive,min=1"`
+		Deep map[string][]string `json:"deep" validate:"max=5,dive,max=5,dive,dive,max=5"`
+	}]())
+	require.ErrorContains(t, err, "Data: the rule dive is for lists and maps, and this is a []uint8")
+	require.ErrorContains(t, err, "Deep{}[]: the rule dive is for lists and maps, and this is a string")
 }
