@@ -274,21 +274,22 @@ func (r *registered) validate(ctx context.Context, in any) error {
 		return e
 	}
 	if own, ok := in.(interface{ Validate(context.Context) error }); ok {
-		return invalid(own.Validate(ctx))
+		return r.invalid(own.Validate(ctx))
 	}
 	return nil
 }
 
-// invalid makes an error of a Validate method Invalid unless it says otherwise.
-// Its text was written for the client.
-func invalid(err error) error {
+// invalid returns an error of a Validate method. One that is none of ours is
+// Internal, whatever it was meant to say: nobody knows what is in its text. The
+// log tells its author what to do.
+func (r *registered) invalid(err error) error {
 	if err == nil {
 		return nil
 	}
 	if _, ours := errors.AsType[*Error](err); ours || CodeOf(err) != Internal {
 		return err
 	}
-	return (&Error{Code: Invalid, Message: err.Error()}).Wrap(err)
+	return fmt.Errorf("validate %s: return a *backend.Error, such as backend.Errorf(backend.Invalid, …), for what the client is to read: %w", r.name, err)
 }
 
 // run calls the function, in its transaction if it has one, or finds the answer

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -401,3 +403,82 @@ func TestListsWithoutAnEndAreReportedTogether(t *testing.T) {
 	require.Contains(t, text, "backend_test.list.Names: say how many it may have")
 	require.Contains(t, text, "backend_test.part.Tags: say how many it may have")
 }
+
+// failing is an input whose Validate method returns what it is told.
+type failing struct {
+	How string `json:"how"`
+}
+
+func (in failing) Validate(context.Context) error {
+	invalid := backend.Errorf(backend.Invalid, "This name is taken by history.")
+	return map[string]error{
+		"":         nil,
+		"ours":     invalid,
+		"wrapped":  fmt.Errorf("check the name: %w", invalid),
+		"other":    backend.Errorf(backend.Conflict, "There are too many."),
+		"internal": backend.Errorf(backend.Internal, "the password is hunter2"),
+		"zero":     &backend.Error{Message: "the password is hunter2"},
+		"foreign":  errors.New("the password is hunter2"),
+		"network":  fmt.Errorf("look it up: %w", &net.OpError{Op: "dial", Err: errors.New("the password is hunter2")}),
+		"canceled": context.Canceled,
+		"late":     fmt.Errorf("look it up: hunter2: %w", context.DeadlineExceeded),
+	}[in.How]
+}
+
+// Only an error of the house has a text that is meant for the client.
+func TestErrorsOfValidate(t *testing.T) {
+	t.Parallel()
+	const hint = "validate check: return a *backend.Error, such as backend.Errorf(backend.Invalid, …), for what the client is to read: "
+	for how, want := range map[string]struct {
+		status    int
+		body, log string
+	}{
+		"ours":     {422, "This name is taken by history.", ""},
+		"wrapped":  {422, "This name is taken by history.", ""},
+		"other":    {409, "There are too many.", ""},
+		"internal": {500, "Something went wrong", "internal: the password is hunter2"},
+		"zero":     {500, "Something went wrong", "internal: the password is hunter2"},
+		"foreign":  {500, "Something went wrong", hint + "the password is hunter2"},
+		"network":  {500, "Something went wrong", hint + "look it up: dial: the password is hunter2"},
+		"canceled": {499, "canceled", "context canceled"},
+		"late":     {504, "took too long", "look it up: hunter2"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			var log strings.Builder
+			logic := backend.NewLogic(nil, nil)
+			logic.Add(backend.Query("check", backend.Public, func(context.Context, failing) (backend.None, error) { return backend.None{}, nil }, backend.Route("GET /")))
+			h := backend.AccessLog(slog.New(slog.NewJSONHandler(&log, nil)))(logic.REST())
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/?how="+how, nil))
+			require.Equal(t, want.status, w.Code)
+			require.Contains(t, w.Body.String(), want.body)
+			require.NotContains(t, w.Body.String(), "hunter2")
+			var record struct{ Error string }
+			require.NoError(t, json.Unmarshal([]byte(log.String()), &record))
+			require.Equal(t, strings.HasPrefix(want.log, hint), strings.HasPrefix(record.Error, hint))
+			require.Contains(t, record.Error, want.log)
+		})
+	}
+}
+
+// A method that is almost the one that is called would be there for nothing.
+func TestValidateMethodsOfAnotherForm(t *testing.T) {
+	t.Parallel()
+	text := panicText(func() {
+		backend.NewLogic(nil, nil).Add(
+			backend.Mutation("plain", backend.Public, func(context.Context, validatesPlainly) (backend.None, error) { return backend.None{}, nil }),
+			backend.Mutation("typed", backend.Public, func(context.Context, validatesTyped) (backend.None, error) { return backend.None{}, nil }),
+		)
+	})
+	require.Contains(t, text, "the method Validate of backend_test.validatesPlainly is a func() error, which is never called; make it a func(context.Context) error")
+	require.Contains(t, text, "the method Validate of backend_test.validatesTyped is a func(context.Context) *backend.Error")
+}
+
+type validatesPlainly struct{}
+
+func (*validatesPlainly) Validate() error { return nil }
+
+type validatesTyped struct{}
+
+func (validatesTyped) Validate(context.Context) *backend.Error { return nil }

@@ -66,10 +66,11 @@ func (o *Operation) Name() string { return o.name }
 //     values like others. Pointers and [Opt] are not required, and may be null.
 //   - The tag validate has the rules of github.com/go-playground/validator. Where
 //     it has rules for the elements of a list or a map, it must also say how many
-//     there may be: validate:"max=10,dive,max=30". A
-//     method Validate(ctx) error on In has those that need more; those of types
-//     within In are not called. The text of its error is shown to the client,
-//     unless it is an [*Error] that says otherwise.
+//     there may be: validate:"max=10,dive,max=30".
+//   - A method Validate(ctx) error on In has the rules that need more; those of
+//     types within In are not called. What it returns for the client to read is
+//     an [*Error], such as Errorf(Invalid, "The title is taken."); any other
+//     error is [Internal], and only logged.
 //   - The tags doc and example are for documentation.
 //
 // Out is a struct, a pointer to one, a slice, a map with string keys, a scalar, or [None].
@@ -143,10 +144,20 @@ func (o *Operation) check() {
 	if o.inPlan.Kind != plan.Struct {
 		o.fault("its input is a %s; it must be a struct, or backend.None", o.in)
 	}
+	o.checkValidate()
 	if o.outPlan, err = plan.NewCompiler(plan.Out).Compile(o.out); err != nil {
 		o.fault("its output: %w", err)
 	}
 	o.options.check(o)
+}
+
+// checkValidate notes a method Validate of the input that looks like the one that
+// is called, and is not.
+func (o *Operation) checkValidate() {
+	method := reflect.New(o.in).MethodByName("Validate")
+	if want := reflect.TypeFor[func(context.Context) error](); method.IsValid() && method.Type() != want {
+		o.fault("the method Validate of %s is a %s, which is never called; make it a %s", o.in, method.Type(), want)
+	}
 }
 
 // checkName notes a name that protocols cannot have. others are characters that

@@ -41,7 +41,7 @@ type newItem struct {
 
 func (in newItem) Validate(context.Context) error {
 	if in.Name == "forbidden" {
-		return errors.New("This name is taken by history.")
+		return backend.Errorf(backend.Invalid, "This name is taken by history.")
 	}
 	return nil
 }
