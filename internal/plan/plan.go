@@ -307,16 +307,49 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 		}
 	}
 	field.Required = !field.OmitEmpty && !field.OmitZero && field.Type.Kind != Pointer && field.Type.Kind != Opt
-	field.Place, field.PlaceName, _ = strings.Cut(f.Tag.Get("in"), "=")
-	switch field.Place {
-	case "", "path", "query", "header", "cookie", "body":
-	default:
-		*wrong = append(*wrong, fmt.Errorf("%s.%s: the tag in:%q is not path, query, header, cookie or body", path, f.Name, field.Place))
-	}
-	if field.PlaceName == "" {
-		field.PlaceName = name
-	}
+	c.place(field, f.Tag.Get("in"), path+"."+f.Name, wrong)
 	return field
+}
+
+// place reads the tag that says where a field comes from.
+func (c *Compiler) place(field *Field, tag, at string, wrong *[]error) {
+	place, name, named := strings.Cut(tag, "=")
+	if !named {
+		name = field.Name
+	}
+	field.Place, field.PlaceName = place, name
+	switch place {
+	case "", "path", "query", "body":
+		if name == "" {
+			field.PlaceName = field.Name
+		}
+	case "header", "cookie":
+		if c.direction == Out {
+			return
+		}
+		if !isToken(name) {
+			*wrong = append(*wrong, fmt.Errorf("%s: %q is no name of a %s", at, name, place))
+		}
+		if place == "header" && slices.ContainsFunc(takenHeaders, func(taken string) bool { return strings.EqualFold(taken, name) }) {
+			*wrong = append(*wrong, fmt.Errorf("%s: the header %s never arrives: net/http takes it out of the headers", at, name))
+		}
+	default:
+		*wrong = append(*wrong, fmt.Errorf("%s: the tag in:%q is not path, query, header, cookie or body", at, place))
+	}
+}
+
+// takenHeaders are those that net/http keeps elsewhere than in Request.Header.
+var takenHeaders = []string{"Host", "Transfer-Encoding", "Trailer"}
+
+// isToken reports whether a name is a token (RFC 9110, section 5.6.2).
+func isToken(name string) bool {
+	for _, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // validName is encoding/json's rule for names in tags.

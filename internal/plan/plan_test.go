@@ -1,9 +1,12 @@
 package plan
 
 import (
+	"bufio"
 	"encoding/json"
+	"net/http"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +102,55 @@ func TestFieldsAreThoseOfEncodingJSON(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What net/http takes out of the header map never gets a value. It is asked
+// which headers those are.
+func TestHeadersThatNeverArrive(t *testing.T) {
+	t.Parallel()
+	names := []string{"Host", "Transfer-Encoding", "Trailer", "Connection", "Cookie", "Expect", "Te", "Upgrade", "Content-Type", "Authorization", "Accept", "Range", "If-Match", "X-Own"}
+	text := "POST / HTTP/1.1\r\n"
+	for _, name := range names {
+		text += name + ": " + map[string]string{"Transfer-Encoding": "chunked", "Trailer": "X-Sum"}[name] + "\r\n"
+	}
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text + "\r\n0\r\n\r\n")))
+	require.NoError(t, err)
+	for _, name := range names {
+		tag := reflect.StructTag(`in:"header=` + strings.ToLower(name) + `"`)
+		_, err := NewCompiler(In).Compile(reflect.StructOf([]reflect.StructField{{Name: "Field", Type: reflect.TypeFor[string](), Tag: tag}}))
+		if _, arrives := r.Header[name]; arrives {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, "Field: the header "+strings.ToLower(name)+" never arrives: net/http takes it out of the headers")
+	}
+}
+
+// Names of headers and cookies are tokens (RFC 9110, section 5.6.2).
+func TestNamesOfHeadersAndCookies(t *testing.T) {
+	t.Parallel()
+	type good struct {
+		Plain  string `json:"plain" in:"header"`
+		Header string `in:"header=X-1!#$%&'*+-.^_|~"`
+		Cookie string `in:"cookie=__Host-session"`
+	}
+	_, err := NewCompiler(In).Compile(reflect.TypeFor[good]())
+	require.NoError(t, err)
+	type bad struct {
+		Empty  string `in:"header="`
+		NoName string `in:"cookie="`
+		Spaced string `in:"header=X A"`
+		Colon  string `in:"header=X:"`
+		Quoted string `in:"cookie=a\"b"`
+		Wide   string `in:"header=Größe"`
+		Own    string `json:"a/b" in:"header"`
+	}
+	_, err = NewCompiler(In).Compile(reflect.TypeFor[bad]())
+	for _, want := range []string{`Empty: "" is no name of a header`, `NoName: "" is no name of a cookie`, `Spaced: "X A"`, `Colon: "X:"`, `Quoted: "a\"b"`, `Wide: "Größe"`, `Own: "a/b"`} {
+		require.ErrorContains(t, err, "plan.bad."+want)
+	}
+	_, err = NewCompiler(Out).Compile(reflect.TypeFor[bad]())
+	require.NoError(t, err, "of an output nothing comes from a header")
 }
 
 func TestCompileErrors(t *testing.T) {
