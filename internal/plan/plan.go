@@ -212,14 +212,18 @@ func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {
 }
 
 // fields finds the fields of a struct as encoding/json does: those of embedded
-// structs count as its own unless a shallower one has their name, and two of
-// one name at one depth hide each other, unless exactly one has a json tag.
+// structs count as its own unless a shallower one has their name, or one of the
+// same depth has a json tag and they have none. Fields that hide each other, so
+// that none of them is seen, are an error, which encoding/json has not.
 func (c *Compiler) fields(t *Type, path string, wrong *[]error) {
 	var all []candidate
 	c.collect(t.Go, nil, "", path, &all, wrong, map[reflect.Type]bool{})
 	for i := range all {
-		if dominant(all, i) {
+		switch same := rivals(all, i); {
+		case len(same) == 1 && same[0] == i:
 			t.Fields = append(t.Fields, all[i].field)
+		case len(same) > 1 && same[0] == i: // said once
+			*wrong = append(*wrong, hidden(all, same, path))
 		}
 	}
 	slices.SortStableFunc(t.Fields, func(a, b *Field) int { return slices.Compare(a.Index, b.Index) })
@@ -230,19 +234,48 @@ type candidate struct {
 	tagged bool // the json tag names it
 }
 
-// dominant reports whether field i is the one that its name stands for.
-func dominant(all []candidate, i int) bool {
-	for j := range all {
-		if j == i || all[j].field.Name != all[i].field.Name {
+// rivals returns which of all fields the name of field i could stand for: the
+// shallowest, and of these those with a json tag if any has one.
+func rivals(all []candidate, i int) (best []int) {
+	for j, other := range all {
+		if other.field.Name != all[i].field.Name {
 			continue
 		}
-		a, b := len(all[j].field.Index), len(all[i].field.Index)
-		switch {
-		case a < b, a == b && all[j].tagged && !all[i].tagged, a == b && all[j].tagged == all[i].tagged:
-			return false
+		if len(best) > 0 {
+			switch order := compare(other, all[best[0]]); {
+			case order > 0:
+				continue
+			case order < 0:
+				best = best[:0]
+			}
 		}
+		best = append(best, j)
 	}
-	return true
+	return best
+}
+
+// compare is negative if a hides b, and 0 if they hide each other.
+func compare(a, b candidate) int {
+	switch depth := len(a.field.Index) - len(b.field.Index); {
+	case depth != 0:
+		return depth
+	case a.tagged == b.tagged:
+		return 0
+	case a.tagged:
+		return -1
+	}
+	return 1
+}
+
+// hidden is the error for fields that hide each other.
+func hidden(all []candidate, same []int, path string) error {
+	var names []string
+	for _, i := range same {
+		names = append(names, all[i].field.GoName)
+	}
+	last := len(names) - 1
+	return fmt.Errorf("%s: the fields %s and %s have the same name %q, so that none of them is seen; give them names of their own by json tags",
+		path, strings.Join(names[:last], ", "), names[last], all[same[0]].field.Name)
 }
 
 func (c *Compiler) collect(t reflect.Type, index []int, prefix, path string, all *[]candidate, wrong *[]error, seen map[reflect.Type]bool) {

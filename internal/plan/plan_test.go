@@ -67,9 +67,9 @@ func TestCompile(t *testing.T) {
 
 type ambiguousA struct{ X, Y int }
 type ambiguousB struct {
-	X int
 	Y int `json:"Y"`
 }
+type ambiguousC struct{ X int }
 
 // The rule is encoding/json's, so it is asked.
 func TestFieldsAreThoseOfEncodingJSON(t *testing.T) {
@@ -151,6 +151,34 @@ func TestNamesOfHeadersAndCookies(t *testing.T) {
 	}
 	_, err = NewCompiler(Out).Compile(reflect.TypeFor[bad]())
 	require.NoError(t, err, "of an output nothing comes from a header")
+}
+
+// encoding/json leaves out both in silence, in either direction.
+func TestFieldsThatHideEachOther(t *testing.T) {
+	t.Parallel()
+	var plain []reflect.StructField
+	for _, name := range []string{"A", "B", "C"} {
+		plain = append(plain, reflect.StructField{Name: name, Type: reflect.TypeFor[int](), Tag: `json:"same"`})
+	}
+	list := reflect.StructOf([]reflect.StructField{{Name: "List", Type: reflect.SliceOf(reflect.StructOf(plain))}})
+	type embedded struct {
+		ambiguousA
+		ambiguousC
+		Other int
+	}
+	type shadowed struct {
+		ambiguousA
+		ambiguousC
+		X int
+	}
+	for _, direction := range []Direction{In, Out} {
+		_, err := NewCompiler(direction).Compile(list)
+		require.ErrorContains(t, err, `.List[]: the fields A, B and C have the same name "same", so that none of them is seen; give them names of their own by json tags`)
+		_, err = NewCompiler(direction).Compile(reflect.TypeFor[embedded]())
+		require.EqualError(t, err, `plan.embedded: the fields ambiguousA.X and ambiguousC.X have the same name "X", so that none of them is seen; give them names of their own by json tags`)
+		_, err = NewCompiler(direction).Compile(reflect.TypeFor[shadowed]())
+		require.NoError(t, err, "the shallower one is seen, and the only one with a tag")
+	}
 }
 
 func TestCompileErrors(t *testing.T) {
