@@ -482,3 +482,20 @@ func (*validatesPlainly) Validate() error { return nil }
 type validatesTyped struct{}
 
 func (validatesTyped) Validate(context.Context) *backend.Error { return nil }
+
+func TestExamplesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Count int `json:"count" example:"many"`
+	}
+	type output struct {
+		Whens []struct {
+			At time.Time `json:"at" example:"today"`
+		} `json:"whens"`
+	}
+	text := panicText(func() {
+		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (output, error) { return output{}, nil }))
+	})
+	require.Contains(t, text, `its input: backend_test.input.Count: the example "many" must be JSON of a int`)
+	require.Contains(t, text, `.At: the example "today" must be a time such as 2006-01-02T15:04:05Z`)
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/openapi"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -71,7 +72,9 @@ func (o *Operation) Name() string { return o.name }
 //     types within In are not called. What it returns for the client to read is
 //     an [*Error], such as Errorf(Invalid, "The title is taken."); any other
 //     error is [Internal], and only logged.
-//   - The tags doc and example are for documentation.
+//   - The tags doc and example are for documentation. An example is as the field
+//     is in a request: as it stands for what is a string there (text, times, bytes
+//     in base64, an [ID]), and JSON for all else.
 //
 // Out is a struct, a pointer to one, a slice, a map with string keys, a scalar, or [None].
 //
@@ -137,18 +140,25 @@ func (o *Operation) check() {
 	if o.access == nil {
 		o.fault("the access rule is nil; say who may call it, such as backend.SignedIn")
 	}
-	var err error
-	if o.inPlan, err = plan.NewCompiler(plan.In).Compile(o.in); err != nil {
-		o.fault("its input: %w", err)
-	}
+	o.inPlan = o.compile(plan.In, o.in, "its input")
 	if o.inPlan.Kind != plan.Struct {
 		o.fault("its input is a %s; it must be a struct, or backend.None", o.in)
 	}
 	o.checkValidate()
-	if o.outPlan, err = plan.NewCompiler(plan.Out).Compile(o.out); err != nil {
-		o.fault("its output: %w", err)
-	}
+	o.outPlan = o.compile(plan.Out, o.out, "its output")
 	o.options.check(o)
+}
+
+// compile describes the type of the input or the output.
+func (o *Operation) compile(direction plan.Direction, t reflect.Type, what string) *plan.Type {
+	compiled, err := plan.NewCompiler(direction).Compile(t)
+	if err == nil { // else its parts cannot be relied on
+		err = openapi.CheckExamples(compiled, direction == plan.In)
+	}
+	if err != nil {
+		o.fault("%s: %w", what, err)
+	}
+	return compiled
 }
 
 // checkValidate notes a method Validate of the input that looks like the one that

@@ -253,27 +253,6 @@ func quotes(t *plan.Type) bool {
 	return false
 }
 
-// example reads an example tag: as it stands for what is a string, and as JSON
-// otherwise. One that is no JSON is none.
-func example(field *plan.Field) (value any, ok bool) {
-	t := field.Type
-	for t.Kind == plan.Pointer || t.Kind == plan.Opt {
-		t = t.Elem
-	}
-	switch {
-	case field.Example == "":
-		return nil, false
-	case field.Quoted:
-		return field.Example, true
-	}
-	switch t.Kind {
-	case plan.String, plan.Text, plan.Time, plan.Bytes:
-		return field.Example, true
-	}
-	err := json.Unmarshal([]byte(field.Example), &value)
-	return value, err == nil
-}
-
 func nullableIf(is bool, schema object) object {
 	if is {
 		return nullable(schema)
