@@ -87,8 +87,16 @@ func Query[In, Out any](name string, access Access, f func(ctx context.Context, 
 
 // Mutation registers a function that may write. It runs in a read-write
 // transaction unless [Tx] says otherwise: an error, a panic, the end of its time
-// or a client that goes away undoes everything it did. Otherwise it is as
-// [Query].
+// or a client that goes away undoes everything it did.
+//
+// A transaction that lost against another one runs the function again from the
+// start, with the same input (see [DB.Tx]). So the function must not change what
+// its input refers to, the elements of slices and maps and what pointers point
+// to: the second run would see what the first one left there, although the
+// database has forgotten it. Changing fields of the input itself is safe, since
+// each run has a copy of its own; slices.Clone and maps.Clone copy the rest.
+//
+// Otherwise it is as [Query].
 func Mutation[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isMutation, name, access, f, options)
 }
