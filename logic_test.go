@@ -499,3 +499,54 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 	require.Contains(t, text, `its input: backend_test.input.Count: the example "many" must be JSON of a int`)
 	require.Contains(t, text, `.At: the example "today" must be a time such as 2006-01-02T15:04:05Z`)
 }
+
+// An Opt has the rules that a pointer has: absent and null are one thing for
+// them, and "" is a value.
+func TestRulesOfOptsAreThoseOfPointers(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Kind string               `json:"kind,omitempty"`
+		Name backend.Opt[string]  `json:"name,omitzero" validate:"omitempty,min=2"`
+		If   backend.Opt[string]  `json:"if,omitzero" validate:"required_if=Kind a,omitempty,min=2"`
+		List backend.Opt[[]int]   `json:"list,omitzero" validate:"omitempty,max=3,dive,min=1"`
+		Part backend.Opt[limited] `json:"part,omitzero"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Mutation("patch", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("PATCH /")))
+	door := logic.REST()
+	for body, want := range map[string][]string{
+		`{}`:                          nil,
+		`{"name":null,"list":null}`:   nil,
+		`{"name":""}`:                 {"/name min"},
+		`{"name":"a"}`:                {"/name min"},
+		`{"kind":"a"}`:                {"/if required_if"},
+		`{"kind":"a","if":null}`:      {"/if required_if"},
+		`{"kind":"a","if":""}`:        {"/if min"},
+		`{"list":[1,0]}`:              {"/list/1 min"},
+		`{"list":[1,0,0,0]}`:          {"/list max"},
+		`{"part":{"n":0}}`:            {"/part/n min"},
+		`{"part":{"n":1},"list":[1]}`: nil,
+	} {
+		r := httptest.NewRequest("PATCH", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		if want == nil {
+			require.Equal(t, 204, w.Code, body)
+			continue
+		}
+		_, fields := problem(t, w)
+		require.Equal(t, want, fields, body)
+	}
+	require.Contains(t, panicText(func() {
+		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, struct {
+			A backend.Opt[string] `validate:"max=5"`
+		}) (backend.None, error) {
+			return backend.None{}, nil
+		}))
+	}), "A: null breaks the rule max; begin with omitempty")
+}
+
+type limited struct {
+	N int `json:"n" validate:"min=1"`
+}

@@ -35,9 +35,8 @@ func ConstraintsOf(field *plan.Field) *Constraints {
 }
 
 func constraints(rules []string, t *plan.Type) *Constraints {
-	for t.Kind == plan.Pointer || t.Kind == plan.Opt {
-		t = t.Elem
-	}
+	null := t != value(t) // which is all that required refuses then
+	t = value(t)
 	c := &Constraints{}
 	ofKeys := false // of a map
 	for i, rule := range rules {
@@ -51,13 +50,13 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 				c.Items = constraints(rules[i+1:], t.Elem)
 			}
 			return c
-		case name == "required" && t.Kind == plan.String && c.MinLength == nil: // which "" is not
+		case name == "required" && t.Kind == plan.String && !null && c.MinLength == nil: // which "" is not
 			one := int64(1)
 			c.MinLength = &one
 		case name == "unique":
 			c.Unique = true
-		case name == "oneof" && !strings.Contains(param, "'"):
-			c.Enum = strings.Fields(param)
+		case name == "oneof":
+			c.Enum = choices(unescape(param))
 		case formats[name] != "":
 			c.Format = formats[name]
 		default:
@@ -70,7 +69,11 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 // size takes over the rules min, max, len, gt, gte, lt and lte.
 func (c *Constraints) size(rule, param string, t *plan.Type) {
 	switch t.Kind {
-	case plan.Int, plan.Uint, plan.Float:
+	case plan.Int, plan.Uint:
+		if n, err := strconv.ParseInt(param, 0, 64); err == nil { // as validator does
+			c.number(rule, float64(n))
+		}
+	case plan.Float:
 		if n, err := strconv.ParseFloat(param, 64); err == nil {
 			c.number(rule, n)
 		}
@@ -97,7 +100,7 @@ func (c *Constraints) number(rule string, n float64) {
 }
 
 func count(rule, param string, least, most **int64) {
-	n, err := strconv.ParseInt(param, 10, 64)
+	n, err := strconv.ParseInt(param, 0, 64)
 	if err != nil {
 		return
 	}

@@ -3,9 +3,13 @@ package validation
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-playground/validator/v10"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -50,14 +54,18 @@ func value(t *plan.Type) *plan.Type {
 }
 
 // check returns everything that is wrong with the tags of a struct's fields.
-func check(s *plan.Type) error {
+func check(v *validator.Validate, s *plan.Type) error {
 	var wrong []error
 	for _, field := range s.Fields {
 		if field.Validate == "-" {
 			continue
 		}
-		at := fmt.Sprintf("%s.%s", s.Go, field.GoName)
-		wrong = append(wrong, undived(at, field), checkLevels(at, field.Type, levels(field.Validate)))
+		of := s.Go // the struct that has the field: embedded, maybe
+		for _, i := range field.Index[:len(field.Index)-1] {
+			of = of.Field(i).Type
+		}
+		c := checker{validate: v, at: fmt.Sprintf("%s.%s", s.Go, field.GoName), whole: of}
+		wrong = append(wrong, undived(c.at, field), c.levels(field.Type, levels(field.Validate)))
 	}
 	return errors.Join(wrong...)
 }
@@ -79,27 +87,169 @@ func undived(at string, field *plan.Field) error {
 	return nil
 }
 
-// checkLevels looks at what a tag says of each level of a type.
-func checkLevels(at string, t *plan.Type, all []level) error {
-	var wrong []error
+// checker looks at the tag of a field.
+type checker struct {
+	validate *validator.Validate
+	at       string       // the path to the field
+	whole    reflect.Type // the struct that has it
+	wrong    []error
+}
+
+func (c *checker) fault(format string, args ...any) {
+	c.wrong = append(c.wrong, fmt.Errorf(c.at+": "+format, args...))
+}
+
+// levels looks at what a tag says of each level of a type.
+func (c *checker) levels(t *plan.Type, all []level) error {
 	for i, level := range all {
+		c.nullable(t, level)
 		t = value(t)
+		for _, rule := range level.rules {
+			c.rule(t.Go, rule)
+		}
 		if i == len(all)-1 {
 			break
 		}
 		switch t.Kind {
 		case plan.Slice, plan.Map:
 			if !slices.ContainsFunc(level.rules, bounds) {
-				wrong = append(wrong, fmt.Errorf("%s: say how many it may have, such as `validate:\"max=100,dive\"`: every one of them is checked, and a request could have hundreds of thousands", at))
+				c.fault("say how many it may have, such as `validate:\"max=100,dive\"`: every one of them is checked, and a request could have hundreds of thousands")
 			}
 		case plan.Array:
 		default:
-			return errors.Join(append(wrong, fmt.Errorf("%s: the rule dive is for lists and maps, and this is a %s", at, t.Go))...)
+			c.fault("the rule dive is for lists and maps, and this is a %s", t.Go)
+			return errors.Join(c.wrong...)
 		}
-		at += map[bool]string{true: "{}", false: "[]"}[t.Kind == plan.Map]
+		c.keys(t, all[i+1])
+		c.at += map[bool]string{true: "{}", false: "[]"}[t.Kind == plan.Map]
 		t = t.Elem
 	}
-	return errors.Join(wrong...)
+	return errors.Join(c.wrong...)
+}
+
+// keys looks at the rules for the keys of a map.
+func (c *checker) keys(t *plan.Type, elements level) {
+	switch {
+	case len(elements.keys) == 0:
+	case t.Kind != plan.Map:
+		c.fault("the rule keys is for maps, and this is a %s", t.Go)
+	default:
+		for _, rule := range elements.keys {
+			c.rule(t.Go.Key(), rule)
+		}
+	}
+}
+
+// nullable looks for rules that null breaks, although nobody meant them to.
+func (c *checker) nullable(t *plan.Type, l level) {
+	if t.Kind != plan.Pointer && t.Kind != plan.Opt || len(l.rules) == 0 {
+		return
+	}
+	first, _, _ := strings.Cut(l.rules[0], "=")
+	for _, fine := range []string{"omit", "isdefault", "required", "excluded", "skip_unless"} {
+		if strings.HasPrefix(first, fine) {
+			return
+		}
+	}
+	c.fault("null breaks the rule %s; begin with omitempty, which lets null be, or with required", first)
+}
+
+// rule runs a rule, and each of several that are joined by |, so that one that is
+// not known or does not fit the type is found now.
+func (c *checker) rule(of reflect.Type, rule string) {
+	for one := range strings.SplitSeq(rule, "|") {
+		name, param, _ := strings.Cut(one, "=")
+		if missing := c.missing(name, param); missing != "" {
+			c.fault("the rule %s is about a field %s, and %s has none; say its name in Go", one, missing, c.whole)
+			continue
+		}
+		if p := c.try(of, one); p != nil {
+			c.fault("its validate tags: the rule %s does not fit: %v", one, p)
+		}
+	}
+}
+
+// try runs a rule and returns what it panics with.
+func (c *checker) try(of reflect.Type, rule string) (panicked any) {
+	defer func() { panicked = recover() }()
+	whole := reflect.New(c.whole)
+	fill(whole.Elem(), 4)
+	one := reflect.MakeSlice(reflect.SliceOf(of), 1, 1) // within a list it looks at structs, too
+	for range 2 {                                       // first of the zero value
+		_ = c.validate.VarWithValue(one.Interface(), whole.Interface(), dived(rule))
+		fill(one.Index(0), 4)
+	}
+	return nil
+}
+
+// missing returns the first field that a rule is about and that is not there:
+// such a rule would never hold, or always.
+func (c *checker) missing(rule, param string) string {
+	names := strings.Fields(param)
+	switch rule {
+	case "eqfield", "nefield", "gtfield", "gtefield", "ltfield", "ltefield", "fieldcontains", "fieldexcludes", "postcode_iso3166_alpha2_field":
+		names = []string{param}
+	case "required_with", "required_with_all", "required_without", "required_without_all",
+		"excluded_with", "excluded_with_all", "excluded_without", "excluded_without_all":
+	case "required_if", "required_unless", "excluded_if", "excluded_unless", "skip_unless":
+		names = everyOther(choices(param))
+	default:
+		return ""
+	}
+	for _, name := range names {
+		if !has(c.whole, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// everyOther returns the names of pairs of a name and a value.
+func everyOther(pairs []string) (names []string) {
+	for i := 0; i < len(pairs); i += 2 {
+		names = append(names, pairs[i])
+	}
+	return names
+}
+
+// has reports whether a struct has a field, by a path such as Author.Name.
+// What is in lists and maps, which may be there or not, is taken as it stands.
+func has(t reflect.Type, path string) bool {
+	if strings.Contains(path, "[") {
+		return true
+	}
+	for name := range strings.SplitSeq(path, ".") {
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			return false
+		}
+		field, ok := t.FieldByName(name)
+		if !ok {
+			return false
+		}
+		t = field.Type
+	}
+	return true
+}
+
+var quotedOrWord = regexp.MustCompile(`'[^']*'|\S+`)
+
+// choices splits the parameter of oneof as validator does: at spaces that are not
+// between single quotes.
+func choices(param string) []string {
+	all := quotedOrWord.FindAllString(param, -1)
+	for i := range all {
+		all[i] = strings.ReplaceAll(all[i], "'", "")
+	}
+	return all
+}
+
+// unescape returns the parameter of a rule as it is meant: in a tag, commas and
+// bars stand for themselves only so.
+func unescape(param string) string {
+	return strings.NewReplacer("0x2C", ",", "0x7C", "|").Replace(param)
 }
 
 // bounds reports whether a rule says how many elements there may be at most.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 
 	"github.com/go-playground/validator/v10"
@@ -25,28 +24,38 @@ type FieldError struct {
 
 // Validator checks values of one type. It is safe for concurrent use.
 type Validator struct {
-	validate *validator.Validate // nil: there is nothing to check
+	validate *validator.Validate
+	root     *structCheck // nil: there is nothing to check
 }
 
-// Compile returns the validator for the struct t and all that it holds. A tag
-// that cannot be read is an error that names it.
+// Compile returns the validator for the struct t and all that it holds. Tags that
+// cannot be read, or do not fit, are an error that names every one of them.
 func Compile(t *plan.Type) (*Validator, error) {
 	var structs []*plan.Type
 	var opts []any
-	tagged := walk(t, map[*plan.Type]bool{}, &structs, &opts)
-	if !tagged {
+	if !walk(t, map[*plan.Type]bool{}, &structs, &opts) || t.Kind != plan.Struct {
 		return &Validator{}, nil
 	}
-	v := &Validator{validate: validator.New(validator.WithRequiredStructEnabled())}
-	v.validate.RegisterTagNameFunc(wireName)
+	v := validator.New(validator.WithRequiredStructEnabled())
 	if len(opts) > 0 {
-		v.validate.RegisterCustomTypeFunc(optional, opts...)
+		v.RegisterCustomTypeFunc(optional, opts...)
 	}
 	var wrong []error
 	for _, s := range structs {
-		wrong = append(wrong, v.parse(s), check(s))
+		wrong = append(wrong, check(v, s))
 	}
-	return v, errors.Join(wrong...)
+	if err := errors.Join(wrong...); err != nil {
+		return &Validator{}, err
+	}
+	c := compiler{map[*plan.Type]*structCheck{}, map[reflect.Type]map[string]string{}}
+	root := c.structOf(t)
+	for of, rules := range c.rules {
+		v.RegisterStructValidationMapRules(rules, reflect.Zero(of).Interface())
+	}
+	for _, s := range c.known {
+		wrong = append(wrong, parse(v, s.typ))
+	}
+	return &Validator{v, root}, errors.Join(wrong...)
 }
 
 // walk finds the structs and Opts in t and reports whether any field has a tag.
@@ -69,41 +78,30 @@ func walk(t *plan.Type, seen map[*plan.Type]bool, structs *[]*plan.Type, opts *[
 	return tagged
 }
 
-// wireName makes validator report fields by their names on the wire.
-func wireName(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	switch {
-	case name != "" && name != "-":
-		return name
-	case f.Anonymous:
-		return embedded
-	}
-	return f.Name
-}
-
-// embedded stands for an embedded struct, which has no name on the wire.
-const embedded = "\x00"
-
-// optional shows validator the value of an Opt, or nothing.
+// optional shows validator an Opt as the pointer that it stands for, so that the
+// same rules mean the same for both.
 func optional(v reflect.Value) any {
-	if v.Field(plan.OptPresent).Bool() && !v.Field(plan.OptNull).Bool() {
-		return v.Field(plan.OptValue).Interface()
+	of := v.Field(plan.OptValue)
+	if !v.Field(plan.OptPresent).Bool() || v.Field(plan.OptNull).Bool() {
+		return reflect.Zero(reflect.PointerTo(of.Type())).Interface()
 	}
-	return nil
+	pointer := reflect.New(of.Type())
+	pointer.Elem().Set(of)
+	return pointer.Interface()
 }
 
-// parse makes validator read the tags of a struct now. It panics on those that
-// it does not know.
-func (v *Validator) parse(s *plan.Type) (err error) {
+// parse makes validator read the rules of a struct now, and run them. It panics
+// on those that it does not know, or that do not fit.
+func parse(v *validator.Validate, of reflect.Type) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: its validate tags: %v", s.Go, p)
+			err = fmt.Errorf("%s: its validate tags: %v", of, p)
 		}
 	}()
-	sample := reflect.New(s.Go)
-	_ = v.validate.Struct(sample.Interface()) // what is wrong with the zero value is no matter
+	sample := reflect.New(of)
+	_ = v.Struct(sample.Interface()) // what is wrong with the zero value is no matter
 	fill(sample.Elem(), 4)
-	_ = v.validate.Struct(sample.Interface()) // rules after omitempty do not fit types only now
+	_ = v.Struct(sample.Interface()) // rules after omitempty do not fit types only now
 	return nil
 }
 
@@ -126,6 +124,16 @@ func fill(v reflect.Value, depth int) {
 	case v.Kind() == reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0), depth-1)
+	case v.Kind() == reflect.Map:
+		key, element := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key, depth-1)
+		fill(element, depth-1)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, element)
+	case v.Kind() == reflect.Array:
+		for i := range min(v.Len(), 1) {
+			fill(v.Index(i), depth-1)
+		}
 	case v.Kind() == reflect.Bool:
 		v.SetBool(true)
 	case v.Kind() == reflect.String:
@@ -148,51 +156,19 @@ const (
 )
 
 // Validate returns what is wrong with value, a struct or a pointer to one: the
-// first 50 of what it finds.
+// first 50 of what it finds, and it looks no further.
 func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
-	if v.validate == nil {
+	if v.root == nil {
 		return nil
 	}
-	err := v.validate.StructCtx(ctx, value)
-	if err == nil {
-		return nil
+	whole := reflect.ValueOf(value)
+	if whole.Kind() != reflect.Pointer {
+		whole = reflect.New(whole.Type())
+		whole.Elem().Set(reflect.ValueOf(value))
 	}
-	found, ok := errors.AsType[validator.ValidationErrors](err)
-	if !ok {
-		return []FieldError{{Rule: "valid", Message: "cannot be checked"}}
-	}
-	found = found[:min(len(found), maxFields)]
-	fields := make([]FieldError, len(found))
-	for i, e := range found {
-		fields[i] = FieldError{pointer(e), e.Tag(), sentence(e)}
-	}
-	return fields
-}
-
-var index = regexp.MustCompile(`\[([^\]]*)\]`)
-
-// pointer turns validator's "Note.author.tags[0]" into "/author/tags/0".
-func pointer(e validator.FieldError) string {
-	var b strings.Builder
-	for _, part := range strings.Split(e.Namespace(), ".")[1:] {
-		if b.Len() > 20*maxName { // a name with many dots in it
-			break
-		}
-		name, rest, _ := strings.Cut(part, "[")
-		if name == embedded {
-			continue
-		}
-		b.WriteByte('/')
-		b.WriteString(escaper.Replace(short(name)))
-		if rest == "" {
-			continue
-		}
-		for _, m := range index.FindAllStringSubmatch("["+rest, -1) {
-			b.WriteByte('/')
-			b.WriteString(escaper.Replace(short(m[1])))
-		}
-	}
-	return b.String()
+	r := run{ctx: ctx, validate: v.validate}
+	v.root.check(&r, whole.Elem())
+	return r.found
 }
 
 // short cuts names, since those of maps are the client's.
@@ -243,12 +219,14 @@ func sentence(e validator.FieldError) string {
 		return fmt.Sprintf(forms[1], e.Param(), what)
 	}
 	switch text, ok := sentences[e.Tag()]; {
+	case e.Tag() == "oneof":
+		return fmt.Sprintf(text, strings.Join(choices(e.Param()), ", "))
 	case !ok && strings.HasPrefix(e.Tag(), "required"):
 		return "is missing"
 	case !ok:
 		return "breaks the rule " + e.Tag()
 	case strings.Contains(text, "%s"):
-		return fmt.Sprintf(text, strings.Join(strings.Fields(e.Param()), ", "))
+		return fmt.Sprintf(text, e.Param())
 	default:
 		return text
 	}
