@@ -550,3 +550,18 @@ func TestRulesOfOptsAreThoseOfPointers(t *testing.T) {
 type limited struct {
 	N int `json:"n" validate:"min=1"`
 }
+
+func TestOptsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Twice backend.Opt[backend.Opt[int]] `json:"twice"`
+	}
+	type output struct {
+		Note backend.Opt[string] `json:"note,omitempty"`
+	}
+	text := panicText(func() {
+		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (output, error) { return output{}, nil }))
+	})
+	require.Contains(t, text, "backend_test.input.Twice: an Opt of a backend.Opt[int] is not supported; null has one meaning")
+	require.Contains(t, text, "backend_test.output.Note: omitempty does nothing for an Opt; use omitzero")
+}

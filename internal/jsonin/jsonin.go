@@ -688,7 +688,7 @@ func quoted(read decode, t *plan.Type) decode {
 		case err != io.EOF || inner.tokens.StackDepth() > 0 || strings.TrimSpace(text) != text:
 			s.fail("type", "must be in quotes")
 		case len(inner.wrong) > 0:
-			s.wrong = append(s.wrong, inner.wrong...)
+			s.wrong = append(s.wrong, inner.wrong[:min(len(inner.wrong), maxFields-len(s.wrong))]...)
 		}
 		return nil
 	}

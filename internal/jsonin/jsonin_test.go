@@ -253,3 +253,17 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.NoError(t, decodeInto(new([][]int), strings.ReplaceAll(list, "{}", "[]")))
 	require.NoError(t, decodeInto(new([]large), "["+strings.Repeat("{},", 999)+"{}]"))
 }
+
+// Numbers in quotes are no way around the bound of what is reported.
+func TestErrorsInQuotesAreBounded(t *testing.T) {
+	t.Parallel()
+	type item struct {
+		N int `json:"n,string"`
+	}
+	var items []item
+	text := "[" + strings.Repeat(`{"n":"0.5"},`, 200) + `{"n":"x"},{"n":1}]`
+	err := decoder(t, reflect.TypeOf(items), nil).Decode([]byte(text), reflect.ValueOf(&items).Elem())
+	wrong, ok := errors.AsType[*FieldsError](err)
+	require.True(t, ok)
+	require.Len(t, wrong.Fields, 50)
+}

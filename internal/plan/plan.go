@@ -5,6 +5,7 @@
 package plan
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -142,19 +143,33 @@ func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
 	case isOpt(t.Go): // before its own MarshalJSON
 		t.Kind = Opt
 		t.Elem = c.compile(t.Go.Field(OptValue).Type, path, wrong)
+		if t.Elem.Kind == Opt {
+			*wrong = append(*wrong, fmt.Errorf("%s: an Opt of a %s is not supported; null has one meaning", path, t.Elem.Go))
+		}
 	case t.Go.Kind() == reflect.Pointer:
 		return false
 	case c.has(t.Go, jsonMarshaler, jsonUnmarshaler):
 		t.Kind = Custom
 		if c.direction == In {
-			*wrong = append(*wrong, fmt.Errorf("%s: a %s reads JSON by itself, which cannot be checked; give it UnmarshalText instead", path, t.Go))
+			*wrong = append(*wrong, c.readsItself(t.Go, path))
 		}
+	case t.Go.Kind() == reflect.Interface && c.has(t.Go, textMarshaler, textUnmarshaler):
+		t.Kind = Custom // it may be nil, which has no text
 	case c.has(t.Go, textMarshaler, textUnmarshaler):
 		t.Kind = Text
 	default:
 		return false
 	}
 	return true
+}
+
+// readsItself is the error for a type of an input with UnmarshalJSON.
+func (c *Compiler) readsItself(t reflect.Type, path string) error {
+	what := "give it UnmarshalText instead"
+	if c.has(t, textMarshaler, textUnmarshaler) {
+		what = "wrap it in a type that has UnmarshalText only"
+	}
+	return fmt.Errorf("%s: a %s reads JSON by itself, which cannot be checked; %s", path, t, what)
 }
 
 // has reports whether values of t have the method for the direction.
@@ -286,32 +301,61 @@ func (c *Compiler) collect(t reflect.Type, index []int, prefix, path string, all
 	defer delete(seen, t)
 	for i := range t.NumField() {
 		f := t.Field(i)
-		tag := f.Tag.Get("json")
-		name, options, _ := strings.Cut(tag, ",")
-		if tag == "-" {
-			continue
-		}
-		at := append(slices.Clone(index), i)
-		embedded := f.Type
-		if f.Anonymous && embedded.Kind() == reflect.Pointer {
-			embedded = embedded.Elem()
-		}
-		if f.Anonymous && name == "" && embedded.Kind() == reflect.Struct && !c.opaque(embedded) {
-			if f.Type.Kind() == reflect.Pointer {
-				*wrong = append(*wrong, fmt.Errorf("%s.%s: embed the struct itself, not a pointer to it", path, f.Name))
-				continue
+		at, in := append(slices.Clone(index), i), path+"."+f.Name
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		embedded := embeddedStruct(f)
+		switch {
+		case f.Tag.Get("json") == "-", embedded == nil && !f.IsExported():
+			c.checkSkipped(f, in, wrong)
+		case embedded != nil && name == "":
+			if c.checkEmbedded(f, embedded, in, wrong) {
+				c.collect(embedded, at, prefix+f.Name+".", in, all, wrong, seen)
 			}
-			c.collect(embedded, at, prefix+f.Name+".", path+"."+f.Name, all, wrong, seen)
-			continue
+		case !f.IsExported():
+			*wrong = append(*wrong, fmt.Errorf("%s: embed it without a json name, or make it a field that is exported", in))
+		default:
+			if name != "" && !validName(name) {
+				*wrong = append(*wrong, fmt.Errorf("%s: %q is no name that encoding/json takes; see its documentation of the json tag", in, name))
+			}
+			*all = append(*all, candidate{c.field(f, cmp.Or(name, f.Name), options, at, prefix, path, wrong), name != ""})
 		}
-		if !f.IsExported() {
-			continue
-		}
-		named := validName(name)
-		if !named {
-			name = f.Name
-		}
-		*all = append(*all, candidate{c.field(f, name, options, at, prefix, path, wrong), named})
+	}
+}
+
+// embeddedStruct returns the struct that a field embeds, maybe by a pointer, or
+// nil.
+func embeddedStruct(f reflect.StructField) reflect.Type {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if !f.Anonymous || t.Kind() != reflect.Struct {
+		return nil
+	}
+	return t
+}
+
+// checkEmbedded reports whether the fields of an embedded struct are those of the
+// struct that has it.
+func (c *Compiler) checkEmbedded(f reflect.StructField, t reflect.Type, at string, wrong *[]error) bool {
+	if c.direction == In && f.Tag.Get("validate")+f.Tag.Get("in") != "" {
+		*wrong = append(*wrong, fmt.Errorf("%s: an embedded struct has no rules or place of its own; give them to its fields", at))
+	}
+	switch {
+	case c.opaque(t):
+		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not its fields; give it a name, as in %s %s", at, t, f.Name, f.Type))
+	case f.Type.Kind() == reflect.Pointer:
+		*wrong = append(*wrong, fmt.Errorf("%s: embed the struct itself, not a pointer to it", at))
+	default:
+		return true
+	}
+	return false
+}
+
+// checkSkipped looks for tags of a field that is not on the wire.
+func (c *Compiler) checkSkipped(f reflect.StructField, at string, wrong *[]error) {
+	if rules := f.Tag.Get("validate"); c.direction == In && (f.Tag.Get("in") != "" || rules != "" && rules != "-") {
+		*wrong = append(*wrong, fmt.Errorf("%s: it is no part of the input, so that its tags in and validate mean nothing; give it a json name, or remove them", at))
 	}
 }
 
@@ -338,6 +382,9 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 		default:
 			*wrong = append(*wrong, fmt.Errorf("%s.%s: the json option %q is not known", path, f.Name, option))
 		}
+	}
+	if c.direction == Out && field.OmitEmpty && field.Type.Kind == Opt {
+		*wrong = append(*wrong, fmt.Errorf("%s.%s: omitempty does nothing for an Opt; use omitzero", path, f.Name))
 	}
 	field.Required = !field.OmitEmpty && !field.OmitZero && field.Type.Kind != Pointer && field.Type.Kind != Opt
 	c.place(field, f.Tag.Get("in"), path+"."+f.Name, wrong)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bufio"
+	"encoding"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -220,4 +221,72 @@ func TestSchemaName(t *testing.T) {
 	require.Equal(t, "PageBase", schemaName(reflect.TypeFor[Page[Base]]()))
 	require.Equal(t, "PagePageAddr", schemaName(reflect.TypeFor[Page[Page[netip.Addr]]]()))
 	require.Equal(t, "", schemaName(reflect.TypeFor[[]int]()))
+}
+
+type textAndJSON struct{}
+
+func (textAndJSON) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+func (*textAndJSON) UnmarshalJSON([]byte) error  { return nil }
+func (textAndJSON) MarshalText() ([]byte, error) { return []byte("1"), nil }
+func (*textAndJSON) UnmarshalText([]byte) error  { return nil }
+
+type named struct{ A int }
+
+func TestTagsThatMeanNothing(t *testing.T) {
+	t.Parallel()
+	type bad struct {
+		Base   `validate:"required"`
+		Tenant string `json:"-" in:"header=X-Tenant"`
+		Rule   string `json:"-" validate:"max=5"`
+		hidden string `validate:"max=5"` //lint:ignore U1000 it must not be seen
+		Wrong  string `json:"it's"`
+		Both   textAndJSON
+	}
+	_, err := NewCompiler(In).Compile(reflect.TypeFor[bad]())
+	for _, want := range []string{
+		`plan.bad.Base: an embedded struct has no rules or place of its own; give them to its fields`,
+		`plan.bad.Tenant: it is no part of the input, so that its tags in and validate mean nothing`,
+		`plan.bad.Rule: it is no part of the input`,
+		`plan.bad.hidden: it is no part of the input`,
+		`plan.bad.Wrong: "it's" is no name that encoding/json takes`,
+		`plan.bad.Both: a plan.textAndJSON reads JSON by itself, which cannot be checked; wrap it in a type that has UnmarshalText only`,
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.Equal(t, 6, len(strings.Split(err.Error(), "\n")), err)
+	_, err = NewCompiler(Out).Compile(reflect.TypeFor[bad]())
+	require.EqualError(t, err, `plan.bad.Wrong: "it's" is no name that encoding/json takes; see its documentation of the json tag`)
+	type right struct {
+		named
+		Skipped string `json:"-" validate:"-"`
+	}
+	_, err = NewCompiler(In).Compile(reflect.TypeFor[right]())
+	require.NoError(t, err)
+}
+
+// encoding/json writes the one in its way and leaves out the fields of the other.
+func TestEmbeddedStructsThatAreNotTheirFields(t *testing.T) {
+	t.Parallel()
+	type bad struct {
+		named `json:"named"`
+		time.Time
+		textAndJSON // whose methods and those of Time hide each other
+	}
+	for _, direction := range []Direction{In, Out} {
+		_, err := NewCompiler(direction).Compile(reflect.TypeFor[bad]())
+		require.ErrorContains(t, err, "plan.bad.named: embed it without a json name, or make it a field that is exported")
+		require.ErrorContains(t, err, "plan.bad.Time: a time.Time is not its fields; give it a name, as in Time time.Time")
+		require.ErrorContains(t, err, "plan.bad.textAndJSON: a plan.textAndJSON is not its fields")
+	}
+}
+
+// An interface with MarshalText may be nil, which has no text: encoding/json
+// writes null.
+func TestInterfacesThatMarshalText(t *testing.T) {
+	t.Parallel()
+	got, err := NewCompiler(Out).Compile(reflect.TypeFor[struct{ Text encoding.TextMarshaler }]())
+	require.NoError(t, err)
+	require.Equal(t, Custom, got.Fields[0].Type.Kind)
+	_, err = NewCompiler(In).Compile(reflect.TypeFor[struct{ Text encoding.TextUnmarshaler }]())
+	require.ErrorContains(t, err, "a encoding.TextUnmarshaler is not supported")
 }

@@ -111,29 +111,6 @@ func fill(v reflect.Value, depth int) {
 		return
 	}
 	switch {
-	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), depth-1)
-		}
-		if strings.HasPrefix(v.Type().Name(), "Opt[") && v.NumField() > plan.OptNull && v.Field(plan.OptNull).CanSet() {
-			v.Field(plan.OptNull).SetZero() // or its value is not looked at
-		}
-	case v.Kind() == reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), depth-1)
-	case v.Kind() == reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(v.Index(0), depth-1)
-	case v.Kind() == reflect.Map:
-		key, element := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		fill(key, depth-1)
-		fill(element, depth-1)
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(key, element)
-	case v.Kind() == reflect.Array:
-		for i := range min(v.Len(), 1) {
-			fill(v.Index(i), depth-1)
-		}
 	case v.Kind() == reflect.Bool:
 		v.SetBool(true)
 	case v.Kind() == reflect.String:
@@ -144,6 +121,37 @@ func fill(v reflect.Value, depth int) {
 		v.SetUint(1)
 	case v.CanFloat():
 		v.SetFloat(1)
+	default:
+		fillParts(v, depth-1)
+	}
+}
+
+// fillParts fills what a value consists of, or refers to: one element of a list.
+func fillParts(v reflect.Value, depth int) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), depth)
+		}
+		if strings.HasPrefix(v.Type().Name(), "Opt[") && v.NumField() > plan.OptNull && v.Field(plan.OptNull).CanSet() {
+			v.Field(plan.OptNull).SetZero() // or its value is not looked at
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), depth)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), depth)
+	case reflect.Array:
+		for i := range min(v.Len(), 1) {
+			fill(v.Index(i), depth)
+		}
+	case reflect.Map:
+		key, element := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key, depth)
+		fill(element, depth)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, element)
 	}
 }
 

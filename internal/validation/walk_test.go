@@ -227,3 +227,19 @@ func TestLongNamesAreCut(t *testing.T) {
 	}{map[string]int{strings.Repeat("ä.", 1000): 0}})
 	require.Equal(t, []string{"/by/" + strings.Repeat("ä.", 25) + "… min: must be at least 1"}, lines)
 }
+
+// A field that another hides is no field: it would always be zero.
+func TestHiddenFieldsAreNotChecked(t *testing.T) {
+	t.Parallel()
+	type base struct {
+		Name string `json:"name" validate:"required"`
+	}
+	type open struct{ base }
+	type input struct {
+		base
+		Name string `json:"name" validate:"max=5"`
+		Open *open  `json:"open"`
+	}
+	require.Empty(t, found(t, input{}))
+	require.Equal(t, []string{"/name max: may have at most 5 characters", "/open/name required: is missing"}, found(t, input{Name: "too long", Open: &open{}}))
+}
