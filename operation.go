@@ -67,7 +67,9 @@ func (o *Operation) Name() string { return o.name }
 //     values like others. Pointers and [Opt] are not required, and may be null.
 //   - The tag validate has the rules of github.com/go-playground/validator. Where
 //     it has rules for the elements of a list or a map, it must also say how many
-//     there may be: validate:"max=10,dive,max=30".
+//     there may be: validate:"max=10,dive,max=30". The rules of a pointer or an
+//     [Opt] begin with omitempty, which lets it be absent or null, or with
+//     required.
 //   - A method Validate(ctx) error on In has the rules that need more; those of
 //     types within In are not called. What it returns for the client to read is
 //     an [*Error], such as Errorf(Invalid, "The title is taken."); any other

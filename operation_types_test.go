@@ -120,6 +120,7 @@ func TestOddTypesThatWork(t *testing.T) {
 		"empty struct":            oddOperation[[]struct{}](`[{},{}]`),
 		"empty array":             oddOperation[[0]int](`[]`),
 		"name is a dash": oddOperation[struct {
+			//lint:ignore SA5008 it is what the test is about
 			Dash int `json:"-,"`
 			Gone int `json:"-"`
 		}](`{"-":1}`),

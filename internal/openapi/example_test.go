@@ -15,25 +15,26 @@ import (
 )
 
 type goodExamples struct {
-	Text    string                 `json:"text" example:"null"`
-	Named   *string                `json:"named" example:"Milk"`
-	Int     int8                   `json:"int" example:"-128"`
-	Uint    *uint                  `json:"uint" example:"null"`
-	Float   float64                `json:"float" example:"1.5e3"`
-	Bool    bool                   `json:"bool" example:"true"`
-	ID      backend.ID             `json:"id" example:"17"`
-	Addr    *netip.Addr            `json:"addr" example:"192.0.2.1"`
-	At      time.Time              `json:"at" example:"2026-01-02T03:04:05Z"`
-	Wait    time.Duration          `json:"wait" example:"1000"`
-	Data    []byte                 `json:"data" example:"aGk="`
-	Any     json.RawMessage        `json:"any" example:"[1, null]"`
-	List    []string               `json:"list" example:"[\"a\",\"b\"]"`
-	Array   [2]int                 `json:"array" example:"[1,2]"`
-	Map     map[string]int         `json:"map" example:"{\"a\":1}"`
-	Leaf    leaf                   `json:"leaf" example:"{\"a\":true}"`
-	Opt     backend.Opt[[]float32] `json:"opt,omitzero" example:"[1]"`
-	Quoted  int                    `json:"quoted,string" example:"6"`
-	Useless []int                  `json:"useless,string" example:"[6]"`
+	Text   string                 `json:"text" example:"null"`
+	Named  *string                `json:"named" example:"Milk"`
+	Int    int8                   `json:"int" example:"-128"`
+	Uint   *uint                  `json:"uint" example:"null"`
+	Float  float64                `json:"float" example:"1.5e3"`
+	Bool   bool                   `json:"bool" example:"true"`
+	ID     backend.ID             `json:"id" example:"17"`
+	Addr   *netip.Addr            `json:"addr" example:"192.0.2.1"`
+	At     time.Time              `json:"at" example:"2026-01-02T03:04:05Z"`
+	Wait   time.Duration          `json:"wait" example:"1000"`
+	Data   []byte                 `json:"data" example:"aGk="`
+	Any    json.RawMessage        `json:"any" example:"[1, null]"`
+	List   []string               `json:"list" example:"[\"a\",\"b\"]"`
+	Array  [2]int                 `json:"array" example:"[1,2]"`
+	Map    map[string]int         `json:"map" example:"{\"a\":1}"`
+	Leaf   leaf                   `json:"leaf" example:"{\"a\":true}"`
+	Opt    backend.Opt[[]float32] `json:"opt,omitzero" example:"[1]"`
+	Quoted int                    `json:"quoted,string" example:"6"`
+	//lint:ignore SA5008 it is what the test is about
+	Useless []int `json:"useless,string" example:"[6]"`
 }
 
 func TestExamplesThatFit(t *testing.T) {

@@ -239,8 +239,9 @@ func TestTagsThatMeanNothing(t *testing.T) {
 		Tenant string `json:"-" in:"header=X-Tenant"`
 		Rule   string `json:"-" validate:"max=5"`
 		hidden string `validate:"max=5"` //lint:ignore U1000 it must not be seen
-		Wrong  string `json:"it's"`
-		Both   textAndJSON
+		//lint:ignore SA5008 it is what the test is about
+		Wrong string `json:"it's"`
+		Both  textAndJSON
 	}
 	_, err := NewCompiler(In).Compile(reflect.TypeFor[bad]())
 	for _, want := range []string{
@@ -270,7 +271,8 @@ func TestEmbeddedStructsThatAreNotTheirFields(t *testing.T) {
 	type bad struct {
 		named `json:"named"`
 		time.Time
-		textAndJSON // whose methods and those of Time hide each other
+		//lint:ignore U1000 its methods and those of Time hide each other
+		textAndJSON
 	}
 	for _, direction := range []Direction{In, Out} {
 		_, err := NewCompiler(direction).Compile(reflect.TypeFor[bad]())

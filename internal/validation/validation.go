@@ -52,8 +52,10 @@ func Compile(t *plan.Type) (*Validator, error) {
 	for of, rules := range c.rules {
 		v.RegisterStructValidationMapRules(rules, reflect.Zero(of).Interface())
 	}
-	for _, s := range c.known {
-		wrong = append(wrong, parse(v, s.typ))
+	for _, s := range structs {
+		if c.known[s] != nil {
+			wrong = append(wrong, parse(v, s.Go))
+		}
 	}
 	return &Validator{v, root}, errors.Join(wrong...)
 }

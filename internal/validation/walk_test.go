@@ -31,13 +31,13 @@ type Label string
 
 func TestPointersAreTheWires(t *testing.T) {
 	t.Parallel()
-	type Named string
 	require.Equal(t, []string{"/in required: is missing"}, found(t, boxed[author]{}), "the type's name has dots in it")
 	require.Equal(t, []string{"/a required: is missing"}, found(t, struct {
 		A string `json:"a" validate:"required"`
 	}{}), "the type has no name")
 	require.Equal(t, []string{"/a.b required: is missing", "/- required: is missing", "/a[0] required: is missing", "/Label min: must have at least 3 characters"}, found(t, struct {
-		Dot   string `json:"a.b" validate:"required"`
+		Dot string `json:"a.b" validate:"required"`
+		//lint:ignore SA5008 it is what the test is about
 		Dash  string `json:"-," validate:"required"`
 		Brack string `json:"a[0]" validate:"required"`
 		Label `validate:"min=3"`
@@ -88,7 +88,7 @@ func TestWalk(t *testing.T) {
 }
 
 // Elements are looked at until enough is found, and not to the last one.
-func TestMemoryIsBounded(t *testing.T) {
+func TestMemoryIsBounded(t *testing.T) { // alone, since it counts what all allocate
 	type item struct {
 		N int `json:"n" validate:"min=1"`
 	}
