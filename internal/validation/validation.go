@@ -47,7 +47,7 @@ func Compile(t *plan.Type) (*Validator, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return &Validator{}, err
 	}
-	c := compiler{map[*plan.Type]*structCheck{}, map[reflect.Type]map[string]string{}}
+	c := compiler{v, map[*plan.Type]*structCheck{}, map[reflect.Type]map[string]string{}}
 	root := c.structOf(t)
 	for of, rules := range c.rules {
 		v.RegisterStructValidationMapRules(rules, reflect.Zero(of).Interface())
@@ -176,6 +176,9 @@ func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
 		whole = reflect.New(whole.Type())
 		whole.Elem().Set(reflect.ValueOf(value))
 	}
+	if v.root.holds(whole.Elem()) {
+		return nil
+	}
 	r := run{ctx: ctx, validate: v.validate}
 	v.root.check(&r, whole.Elem())
 	return r.found
@@ -212,31 +215,32 @@ var counted = map[string][2]string{
 	"len": {"must be %s", "must have exactly %s %s"},
 }
 
-func sentence(e validator.FieldError) string {
-	if forms, ok := counted[e.Tag()]; ok {
+// sentence says what is wrong with a value of a kind that breaks a rule.
+func sentence(rule, param string, kind reflect.Kind) string {
+	if forms, ok := counted[rule]; ok {
 		what := ""
-		switch e.Kind() {
+		switch kind {
 		case reflect.String:
 			what = "character"
 		case reflect.Slice, reflect.Array, reflect.Map:
 			what = "item"
 		default:
-			return fmt.Sprintf(forms[0], e.Param())
+			return fmt.Sprintf(forms[0], param)
 		}
-		if e.Param() != "1" {
+		if param != "1" {
 			what += "s"
 		}
-		return fmt.Sprintf(forms[1], e.Param(), what)
+		return fmt.Sprintf(forms[1], param, what)
 	}
-	switch text, ok := sentences[e.Tag()]; {
-	case e.Tag() == "oneof":
-		return fmt.Sprintf(text, strings.Join(choices(e.Param()), ", "))
-	case !ok && strings.HasPrefix(e.Tag(), "required"):
+	switch text, ok := sentences[rule]; {
+	case rule == "oneof":
+		return fmt.Sprintf(text, strings.Join(choices(param), ", "))
+	case !ok && strings.HasPrefix(rule, "required"):
 		return "is missing"
 	case !ok:
-		return "breaks the rule " + e.Tag()
+		return "breaks the rule " + rule
 	case strings.Contains(text, "%s"):
-		return fmt.Sprintf(text, e.Param())
+		return fmt.Sprintf(text, param)
 	default:
 		return text
 	}

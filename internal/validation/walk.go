@@ -22,7 +22,7 @@ import (
 // structCheck is what is checked of a struct.
 type structCheck struct {
 	typ    reflect.Type
-	rules  bool // fields have rules of their own
+	rules  bool // fields have rules of their own that validator must look at
 	fields []fieldCheck
 }
 
@@ -30,6 +30,7 @@ type structCheck struct {
 type fieldCheck struct {
 	name, goName string
 	index        []int
+	known        known // its own rules
 	inside       *node // nil: nothing
 }
 
@@ -42,12 +43,15 @@ type node struct {
 	keys      string       // the rules of a list of a map's keys
 	elements  string       // the rules of a list of elements
 	inside    *node        // of elements; nil: nothing
+
+	known, knownKeys known // the rules of elements and keys
 }
 
 // compiler makes structChecks and the rules that validator is given.
 type compiler struct {
-	known map[*plan.Type]*structCheck
-	rules map[reflect.Type]map[string]string // Go struct → Go field → rules
+	validate *validator.Validate
+	known    map[*plan.Type]*structCheck
+	rules    map[reflect.Type]map[string]string // Go struct → Go field → rules
 }
 
 // structOf returns the check of a struct, or nil if there is nothing to check.
@@ -66,10 +70,12 @@ func (c *compiler) structOf(t *plan.Type) *structCheck {
 			continue
 		}
 		all := levels(field.Validate)
-		own := text(all[0], field.Type)
-		s.rules = s.rules || own != ""
-		c.rule(t.Go, field.Index, cmp.Or(own, "-"))
-		s.fields = append(s.fields, fieldCheck{field.Name, field.GoName, field.Index, c.node(field.Type, all)})
+		c.rule(t.Go, field.Index, cmp.Or(text(all[0], field.Type), "-"))
+		own, inside := quickly(c.validate, all[0].rules, field.Type), c.node(field.Type, all)
+		s.rules = s.rules || own.not
+		if own.not || own.rule != nil || inside != nil {
+			s.fields = append(s.fields, fieldCheck{field.Name, field.GoName, field.Index, own, inside})
+		}
 	}
 	return s
 }
@@ -129,6 +135,7 @@ func (c *compiler) node(t *plan.Type, all []level) *node {
 		n.fields = c.structOf(bare)
 	case bare.Elem != nil && len(all) > 1:
 		n.elements, n.keys = dived(text(all[1], bare.Elem)), dived(strings.Join(all[1].keys, ","))
+		n.known, n.knownKeys = quickly(c.validate, all[1].rules, bare.Elem), quickly(c.validate, all[1].keys, keyType)
 		n.inside = c.node(bare.Elem, all[1:])
 	}
 	if n.fields == nil && n.elements == "" && n.keys == "" && n.inside == nil {
@@ -143,70 +150,84 @@ type run struct {
 	validate *validator.Validate
 	path     []string
 	found    []FieldError
+	slowly   bool // validator must look at everything
 }
 
 // full reports whether enough was found.
 func (r *run) full() bool { return len(r.found) >= maxFields }
 
 // fail notes that the value at the path breaks a rule.
-func (r *run) fail(e validator.FieldError) {
-	var b strings.Builder
+func (r *run) fail(b *broken) {
+	var pointer strings.Builder
 	for _, name := range r.path {
-		b.WriteByte('/')
-		b.WriteString(escaper.Replace(short(name)))
+		pointer.WriteByte('/')
+		pointer.WriteString(escaper.Replace(short(name)))
 	}
-	r.found = append(r.found, FieldError{b.String(), e.Tag(), sentence(e)})
+	r.found = append(r.found, FieldError{pointer.String(), b.rule, b.message})
 }
 
-// at does something one level deeper.
-func (r *run) at(name string, do func()) {
-	r.path = append(r.path, name)
-	do()
-	r.path = r.path[:len(r.path)-1]
-}
+// enter and leave go one level deeper, and back.
+func (r *run) enter(name string) { r.path = append(r.path, name) }
+func (r *run) leave()            { r.path = r.path[:len(r.path)-1] }
 
 // check checks a struct, which has an address.
 func (s *structCheck) check(r *run, v reflect.Value) {
 	whole := v.Addr().Interface()
-	broken := s.broken(r, whole)
+	var said map[string]*broken
+	if s.rules || r.slowly {
+		said = s.ask(r, whole)
+	}
 	for i := range s.fields {
-		field := &s.fields[i]
-		wrong := broken[field.goName]
+		field, value := &s.fields[i], v.FieldByIndex(s.fields[i].index)
+		wrong := said[field.goName]
+		if !field.known.not && !r.slowly {
+			wrong = field.known.broken(value)
+		}
 		if wrong == nil && field.inside == nil {
 			continue
 		}
 		if r.full() {
 			return
 		}
-		r.at(field.name, func() {
-			if wrong != nil {
-				r.fail(wrong)
-				return
-			}
-			field.inside.check(r, v.FieldByIndex(field.index), whole)
-		})
+		r.enter(field.name)
+		if wrong != nil {
+			r.fail(wrong)
+		} else {
+			field.inside.check(r, value, whole)
+		}
+		r.leave()
 	}
 }
 
-// broken returns which fields break a rule of their own, by their names in Go.
-func (s *structCheck) broken(r *run, whole any) map[string]validator.FieldError {
-	if !s.rules {
+// broken returns what a value breaks of rules that are known.
+func (k *known) broken(v reflect.Value) *broken {
+	if k.rule == nil {
 		return nil
 	}
+	return k.rule(v)
+}
+
+// ask asks validator which fields of a struct break a rule of their own, by their
+// names in Go.
+func (s *structCheck) ask(r *run, whole any) map[string]*broken {
 	err := r.validate.StructCtx(r.ctx, whole)
 	if err == nil {
 		return nil
 	}
-	broken := map[string]validator.FieldError{}
+	said := map[string]*broken{}
 	all, _ := errors.AsType[validator.ValidationErrors](err)
 	for _, e := range all {
 		name := e.StructNamespace()
 		if s.typ.Name() != "" {
 			name = strings.TrimPrefix(name, s.typ.Name()+".")
 		}
-		broken[name] = e
+		said[name] = saidOf(e)
 	}
-	return broken
+	return said
+}
+
+func saidOf(e validator.FieldError) *broken {
+	return &broken{e.Tag(), sentence(e.Tag(), e.Param(), e.Kind())}
 }
 
 // check checks what is inside a value; whole is the struct that has it.
@@ -227,12 +248,24 @@ func (n *node) check(r *run, v reflect.Value, whole any) {
 
 // checkSome checks the elements of a list from one to another.
 func (n *node) checkSome(r *run, v reflect.Value, from, to int, whole any) {
-	broken := brokenElements(r, v.Slice(from, to), whole, n.elements)
-	if len(broken) == 0 && n.inside == nil {
+	slowly := n.known.not || r.slowly
+	var said map[int]*broken
+	if slowly {
+		said = askAll(r, v.Slice(from, to), whole, n.elements)
+	}
+	if slowly && len(said) == 0 && n.inside == nil {
 		return
 	}
 	for i := from; i < to && !r.full(); i++ {
-		r.at(strconv.Itoa(i), func() { n.element(r, broken[i-from], v.Index(i), whole) })
+		wrong := said[i-from]
+		if !slowly {
+			wrong = n.known.broken(v.Index(i))
+		}
+		if wrong != nil || n.inside != nil {
+			r.enter(strconv.Itoa(i))
+			n.element(r, wrong, v.Index(i), whole)
+			r.leave()
+		}
 	}
 }
 
@@ -257,26 +290,34 @@ func through(t *plan.Type, v reflect.Value) (found reflect.Value, pointed bool) 
 func (n *node) checkMap(r *run, v reflect.Value, whole any) {
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-	// Validator is shown lists of one.
+	// Validator is shown lists of one, and rules are shown what has an address.
 	key := reflect.MakeSlice(reflect.SliceOf(v.Type().Key()), 1, 1)
 	element := reflect.MakeSlice(reflect.SliceOf(v.Type().Elem()), 1, 1)
 	for _, k := range keys {
 		if r.full() {
 			return
 		}
-		r.at(k.String(), func() {
-			key.Index(0).Set(k)
-			if wrong := brokenElements(r, key, whole, n.keys)[0]; wrong != nil {
-				r.fail(wrong)
-			}
-			element.Index(0).Set(v.MapIndex(k))
-			n.element(r, brokenElements(r, element, whole, n.elements)[0], element.Index(0), whole)
-		})
+		key.Index(0).Set(k)
+		element.Index(0).Set(v.MapIndex(k))
+		r.enter(k.String())
+		if wrong := n.knownKeys.ofOne(r, key, whole, n.keys); wrong != nil {
+			r.fail(wrong)
+		}
+		n.element(r, n.known.ofOne(r, element, whole, n.elements), element.Index(0), whole)
+		r.leave()
 	}
 }
 
+// ofOne returns what the one element of a list breaks.
+func (k *known) ofOne(r *run, list reflect.Value, whole any, rules string) *broken {
+	if k.not || r.slowly {
+		return askAll(r, list, whole, rules)[0]
+	}
+	return k.broken(list.Index(0))
+}
+
 // element checks one element; wrong is the rule that it breaks, or nil.
-func (n *node) element(r *run, wrong validator.FieldError, v reflect.Value, whole any) {
+func (n *node) element(r *run, wrong *broken, v reflect.Value, whole any) {
 	switch {
 	case r.full():
 	case wrong != nil:
@@ -286,9 +327,9 @@ func (n *node) element(r *run, wrong validator.FieldError, v reflect.Value, whol
 	}
 }
 
-// brokenElements returns which elements of a list break a rule. There are at most
+// askAll asks validator which elements of a list break a rule. There are at most
 // maxFields of them.
-func brokenElements(r *run, list reflect.Value, whole any, rules string) map[int]validator.FieldError {
+func askAll(r *run, list reflect.Value, whole any, rules string) map[int]*broken {
 	if rules == "" {
 		return nil
 	}
@@ -296,11 +337,11 @@ func brokenElements(r *run, list reflect.Value, whole any, rules string) map[int
 	if err == nil {
 		return nil
 	}
-	broken := map[int]validator.FieldError{}
+	said := map[int]*broken{}
 	all, _ := errors.AsType[validator.ValidationErrors](err)
 	for _, e := range all {
 		i, _ := strconv.Atoi(strings.Trim(e.Namespace(), "[]"))
-		broken[i] = e
+		said[i] = saidOf(e)
 	}
-	return broken
+	return said
 }

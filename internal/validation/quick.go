@@ -1,0 +1,242 @@
+package validation
+
+import (
+	"cmp"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-playground/validator/v10"
+
+	"github.com/seed-215b9b7c/backend/internal/plan"
+)
+
+// This file looks at the rules that most values have: validator takes a
+// microsecond and some allocations for each struct and list, even if nothing is
+// wrong. Whatever it would say of these rules is said here, and the same is said
+// of them; all others are left to it.
+
+// broken is a rule that a value breaks.
+type broken struct{ rule, message string }
+
+// rule returns what a value breaks, or nil.
+type rule func(v reflect.Value) *broken
+
+// known are the rules of a field or an element, as far as they are known here.
+type known struct {
+	rule rule // nil: there are none
+	not  bool // they are not known: validator must look
+}
+
+// holds reports whether a value is known to keep the rules.
+func (k *known) holds(v reflect.Value) bool {
+	return !k.not && (k.rule == nil || k.rule(v) == nil)
+}
+
+// holds reports whether a struct and all that is in it is known to keep its
+// rules. It allocates nothing.
+func (s *structCheck) holds(v reflect.Value) bool {
+	for i := range s.fields {
+		field := &s.fields[i]
+		value := v
+		for _, at := range field.index {
+			value = value.Field(at)
+		}
+		if !field.known.holds(value) || field.inside != nil && !field.inside.holds(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds reports whether what is inside a value is known to keep its rules.
+func (n *node) holds(v reflect.Value) bool {
+	v, pointed := through(n.t, v)
+	switch {
+	case !v.IsValid(), n.omitEmpty && !pointed && v.IsZero():
+		return true
+	case n.fields != nil:
+		return n.fields.holds(v)
+	case v.Kind() == reflect.Map:
+		for all := v.MapRange(); all.Next(); {
+			if !n.knownKeys.holds(all.Key()) || !n.elementHolds(all.Value()) {
+				return false
+			}
+		}
+		return true
+	}
+	for i := range v.Len() {
+		if !n.elementHolds(v.Index(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *node) elementHolds(v reflect.Value) bool {
+	return n.known.holds(v) && (n.inside == nil || n.inside.holds(v))
+}
+
+// quickly compiles the rules of a field or an element.
+func quickly(v *validator.Validate, rules []string, t *plan.Type) known {
+	switch {
+	case len(rules) == 0:
+		return known{}
+	case t.Kind == plan.Pointer || t.Kind == plan.Opt:
+		return throughPointer(v, rules, t)
+	}
+	var all []rule
+	optional := false
+	for _, text := range rules {
+		name, param, _ := strings.Cut(text, "=")
+		if name == "omitempty" || name == "omitzero" {
+			if len(all) > 0 || t.Kind == plan.Struct {
+				return known{not: true}
+			}
+			optional = true
+			continue
+		}
+		keeps := quickRule(v, name, param, t.Go)
+		if keeps == nil {
+			return known{not: true}
+		}
+		breaks := &broken{name, sentence(name, param, t.Go.Kind())}
+		all = append(all, func(v reflect.Value) *broken {
+			if keeps(v) {
+				return nil
+			}
+			return breaks
+		})
+	}
+	return known{rule: func(v reflect.Value) *broken {
+		if optional && absent(v) {
+			return nil
+		}
+		for _, rule := range all {
+			if breaks := rule(v); breaks != nil {
+				return breaks
+			}
+		}
+		return nil
+	}}
+}
+
+// throughPointer compiles the rules of a value that may be null, which must say
+// first what that means.
+func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
+	optional := slices.Contains([]string{"omitempty", "omitnil", "omitzero"}, rules[0])
+	of := quickly(v, rules[1:], value(t))
+	if !optional && rules[0] != "required" || value(t).Kind == plan.Struct || of.not {
+		return known{not: true}
+	}
+	null := &broken{"required", sentence("required", "", reflect.Pointer)}
+	if optional {
+		null = nil
+	}
+	return known{rule: func(v reflect.Value) *broken {
+		v, _ = through(t, v)
+		switch {
+		case !v.IsValid():
+			return null
+		case of.rule == nil:
+			return nil
+		}
+		return of.rule(v)
+	}}
+}
+
+// absent reports whether validator's omitempty passes over a value.
+func absent(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map:
+		return v.IsNil()
+	}
+	return v.IsZero()
+}
+
+// decimal is how numbers are written that validator, too, reads as decimal.
+var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,17})$`)
+
+// test reports whether a value keeps a rule.
+type test func(v reflect.Value) bool
+
+// quickRule returns the test of one rule, or nil if it is not known.
+func quickRule(v *validator.Validate, name, param string, t reflect.Type) test {
+	kind := t.Kind()
+	switch {
+	case strings.ContainsAny(name, "|") || strings.Contains(param, "|") || strings.Contains(param, "0x"):
+		return nil
+	case t.PkgPath() == "time":
+		return nil
+	case name == "required":
+		switch kind {
+		case reflect.Slice, reflect.Map, reflect.String, reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+			reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
+			return func(v reflect.Value) bool { return !absent(v) }
+		}
+		return nil
+	case name == "oneof" && kind == reflect.String && !strings.Contains(param, "'"):
+		choices := strings.Fields(param)
+		return func(v reflect.Value) bool { return slices.Contains(choices, v.String()) }
+	case kind == reflect.String && slices.Contains(local, name):
+		return alone(v, name, param)
+	case kind == reflect.String && (name == "eq" || name == "ne"): // the text itself
+		return nil
+	case decimal.MatchString(param):
+		n, _ := strconv.ParseInt(param, 10, 64) // it has 18 digits at most
+		return quickSize(name, n, kind)
+	}
+	return nil
+}
+
+// local are rules of validator's that look at nothing but the text.
+var local = []string{
+	"email", "url", "http_url", "uri", "uuid", "uuid4", "ip", "ipv4", "ipv6", "hostname", "alpha", "alphanum", "numeric", "lowercase", "uppercase", "ascii",
+}
+
+// alone lets validator look at a text, without the struct around it.
+func alone(v *validator.Validate, name, param string) test {
+	if param != "" {
+		return nil
+	}
+	return func(text reflect.Value) bool { return v.Var(text.String(), name) == nil }
+}
+
+// quickSize returns the test of a rule about how large something is, or nil.
+func quickSize(name string, n int64, kind reflect.Kind) test {
+	fits := sizes[name]
+	if fits == nil {
+		return nil
+	}
+	switch kind {
+	case reflect.String:
+		return func(v reflect.Value) bool { return fits(cmp.Compare(int64(utf8.RuneCountInString(v.String())), n)) }
+	case reflect.Slice, reflect.Map:
+		return func(v reflect.Value) bool { return fits(cmp.Compare(int64(v.Len()), n)) }
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(v reflect.Value) bool { return fits(cmp.Compare(v.Int(), n)) }
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if n >= 0 {
+			return func(v reflect.Value) bool { return fits(cmp.Compare(v.Uint(), uint64(n))) }
+		}
+	case reflect.Float64:
+		return func(v reflect.Value) bool { return !math.IsNaN(v.Float()) && fits(cmp.Compare(v.Float(), float64(n))) }
+	}
+	return nil
+}
+
+// sizes are the rules about how large something is, by how it compares with
+// their parameter.
+var sizes = map[string]func(sign int) bool{
+	"min": func(sign int) bool { return sign >= 0 }, "gte": func(sign int) bool { return sign >= 0 },
+	"max": func(sign int) bool { return sign <= 0 }, "lte": func(sign int) bool { return sign <= 0 },
+	"gt": func(sign int) bool { return sign > 0 }, "lt": func(sign int) bool { return sign < 0 },
+	"len": func(sign int) bool { return sign == 0 }, "eq": func(sign int) bool { return sign == 0 }, "ne": func(sign int) bool { return sign != 0 },
+}
+
+// keyType is what the keys of maps are on the wire.
+var keyType = &plan.Type{Go: reflect.TypeFor[string](), Kind: plan.String}

@@ -1,0 +1,143 @@
+package validation_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/validation"
+)
+
+func compiled(t *testing.T, of reflect.Type) *validation.Validator {
+	t.Helper()
+	described, err := plan.NewCompiler(plan.In).Compile(of)
+	require.NoError(t, err)
+	v, err := validation.Compile(described)
+	require.NoError(t, err)
+	return v
+}
+
+type quickInner struct {
+	Name  string            `json:"name" validate:"required,max=3"`
+	By    map[string]string `json:"by" validate:"max=2,dive,keys,min=1,max=2,endkeys,oneof=a b"`
+	Again *quickInner       `json:"again"`
+}
+
+// quickInput has every rule that is looked at quickly, on every kind that it
+// means something for.
+type quickInput struct {
+	A string                  `json:"a" validate:"required,min=2,max=4"`
+	B string                  `json:"b" validate:"omitempty,len=3"`
+	C int                     `json:"c" validate:"required,gt=-3,lt=3"`
+	D int8                    `json:"d" validate:"gte=-1,lte=1,ne=0"`
+	E uint16                  `json:"e" validate:"min=1,max=3"`
+	F float64                 `json:"f" validate:"min=0,max=2"`
+	G []string                `json:"g" validate:"required,min=1,max=3,dive,max=2"`
+	H map[string]int          `json:"h" validate:"omitempty,len=1,dive,eq=1"`
+	I *string                 `json:"i" validate:"omitempty,min=1,max=2"`
+	J *int                    `json:"j" validate:"required,max=1"`
+	K backend.Opt[string]     `json:"k" validate:"omitempty,min=1,oneof=a bb"`
+	L backend.Opt[[]int]      `json:"l" validate:"omitempty,max=2,dive,min=0"`
+	M bool                    `json:"m" validate:"required"`
+	N []byte                  `json:"n" validate:"max=2"`
+	O [][]int                 `json:"o" validate:"max=2,dive,min=1,max=2,dive,ne=1"`
+	P quickInner              `json:"p"`
+	Q []quickInner            `json:"q" validate:"max=2,dive"`
+	R map[string]*quickInner  `json:"r" validate:"omitempty,max=1,dive"`
+	S backend.Opt[quickInner] `json:"s"`
+	T string                  `json:"t" validate:"omitempty,email"`
+	U string                  `json:"u" validate:"lowercase"`
+	V backend.ID              `json:"v" validate:"min=0"`
+	W []string                `json:"w" validate:"max=2,dive,omitempty,uuid"`
+	X string                  `json:"x" validate:"eq=3|len=0"`
+	Y string                  `json:"y" validate:"omitempty,ne=5,excludes=x"`
+	Z *float64                `json:"z" validate:"omitempty,gt=0"`
+}
+
+// random fills v with values that often keep the rules above, and as often just
+// do not.
+func random(r *rand.Rand, v reflect.Value, depth int) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString([]string{"", "a", "bb", "äöü", "a", "dddd", "eeeee", "a@b.example", "UP", "3", "5"}[r.IntN(11)])
+	case reflect.Bool:
+		v.SetBool(r.IntN(4) > 0)
+	case reflect.Int, reflect.Int8, reflect.Int64:
+		v.SetInt(r.Int64N(9) - 4)
+	case reflect.Uint8, reflect.Uint16:
+		v.SetUint(r.Uint64N(5))
+	case reflect.Float64:
+		v.SetFloat([]float64{-0.1, 0, 1, 2, 2.5, math.NaN(), math.Inf(1)}[r.IntN(7)])
+	case reflect.Pointer:
+		if depth > 0 && r.IntN(2) == 0 {
+			v.Set(reflect.New(v.Type().Elem()))
+			random(r, v.Elem(), depth-1)
+		}
+	case reflect.Slice:
+		if n := r.IntN(5); n < 4 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+			for i := range n {
+				random(r, v.Index(i), depth-1)
+			}
+		}
+	case reflect.Map:
+		if r.IntN(3) == 0 {
+			return
+		}
+		v.Set(reflect.MakeMap(v.Type()))
+		for range r.IntN(3) {
+			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			random(r, key, depth-1)
+			random(r, value, depth-1)
+			v.SetMapIndex(key, value)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			random(r, v.Field(i), depth-1)
+		}
+		if strings.HasPrefix(v.Type().Name(), "Opt[") && v.Field(plan.OptNull).Bool() {
+			v.Field(plan.OptValue).SetZero()
+		}
+	}
+}
+
+// What is known of rules here is what validator says of them: of each field alone
+// and of all of them.
+func TestQuickIsWhatValidatorSays(t *testing.T) {
+	t.Parallel()
+	for field := range reflect.TypeFor[quickInput]().Fields() {
+		alone := reflect.StructOf([]reflect.StructField{field})
+		v := compiled(t, alone)
+		kept, broke := 0, 0
+		for seed := range uint64(3000) {
+			value := reflect.New(alone).Elem()
+			random(rand.New(rand.NewPCG(seed, uint64(field.Index[0]))), value, 5)
+			want := v.Check(t.Context(), value, true)
+			require.Equal(t, want, v.Check(t.Context(), value, false), "%s: %+v", field.Name, value.Interface())
+			if field.Name == "X" || field.Name == "Y" {
+				require.False(t, v.Holds(value) && len(want) > 0)
+			} else {
+				require.Equal(t, len(want) == 0, v.Holds(value), "%s: %+v", field.Name, value.Interface())
+			}
+			if len(want) == 0 {
+				kept++
+			} else {
+				broke++
+			}
+		}
+		require.Positive(t, kept, field.Name)
+		require.Positive(t, broke, field.Name)
+	}
+	whole := compiled(t, reflect.TypeFor[quickInput]())
+	for seed := range uint64(3000) {
+		value := reflect.New(reflect.TypeFor[quickInput]()).Elem()
+		random(rand.New(rand.NewPCG(seed, 99)), value, 5)
+		require.Equal(t, whole.Check(t.Context(), value, true), whole.Check(t.Context(), value, false))
+	}
+}
