@@ -2,7 +2,6 @@ package backend
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -14,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/jsonout"
 )
 
 // This file holds the one error type that leaves the package, the one table
@@ -233,12 +234,15 @@ func CodeOf(err error) Code {
 // asError returns the *Error that err is or wraps, or the one that stands for
 // it. The result keeps err as its cause when it had to be made.
 func asError(err error) *Error {
-	var known *Error
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &known):
+	if known, ok := err.(*Error); ok && known != nil {
 		return known
-	case errors.As(err, &tooLarge):
+	}
+	if known, ok := errors.AsType[*Error](err); ok && known != nil {
+		return known
+	}
+	tooLarge, isTooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case isTooLarge:
 		return &Error{Code: TooLarge, Message: fmt.Sprintf("The request body is over the limit of %d bytes.", tooLarge.Limit), cause: err}
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: Canceled, cause: err}
@@ -334,21 +338,36 @@ func statusTitle(code Code) string {
 
 func writeProblem(w http.ResponseWriter, e *Error, id string) {
 	message, fields := e.shown()
-	body, err := json.Marshal(struct {
-		Type      string       `json:"type"`
-		Title     string       `json:"title"`
-		Status    int          `json:"status"`
-		Detail    string       `json:"detail"`
-		Code      Code         `json:"code"`
-		RequestID string       `json:"requestId,omitempty"`
-		Errors    []FieldError `json:"errors,omitempty"`
-	}{"about:blank", statusTitle(e.Code), e.Code.Status(), message, e.Code.known(), id, fields})
-	if err != nil { // only strings and integers: cannot happen
-		body = []byte("{}")
+	body := make([]byte, 0, 256)
+	body = appendMember(body, `{"type":"about:blank","title":`, statusTitle(e.Code))
+	body = strconv.AppendInt(append(body, `,"status":`...), int64(e.Code.Status()), 10)
+	body = appendMember(body, `,"detail":`, message)
+	body = appendMember(body, `,"code":`, e.Code.known().String())
+	if id != "" {
+		body = appendMember(body, `,"requestId":`, id)
+	}
+	for i, field := range fields {
+		before := `,{"pointer":`
+		if i == 0 {
+			before = `,"errors":[{"pointer":`
+		}
+		body = appendMember(body, before, field.Pointer)
+		if field.Rule != "" {
+			body = appendMember(body, `,"rule":`, field.Rule)
+		}
+		body = append(appendMember(body, `,"detail":`, field.Message), '}')
+	}
+	if len(fields) > 0 {
+		body = append(body, ']')
 	}
 	w.Header()["Content-Type"] = problemType
 	w.WriteHeader(e.Code.Status())
-	w.Write(append(body, '\n'))
+	w.Write(append(body, "}\n"...))
+}
+
+// appendMember appends a name and what is before it, as they are, and a value.
+func appendMember(dst []byte, name, value string) []byte {
+	return jsonout.AppendString(append(dst, name...), value)
 }
 
 func writeErrorPage(w http.ResponseWriter, e *Error, id string) {

@@ -190,3 +190,22 @@ func ExampleErrorf() {
 	// 404 application/problem+json
 	// {"type":"about:blank","title":"Not Found","status":404,"detail":"There is no note 7.","code":"not_found"}
 }
+
+// Whatever is in an error's texts, the problem is as encoding/json writes it.
+func TestProblemsAreJSON(t *testing.T) {
+	t.Parallel()
+	odd := "a\"\\\n\x00\x7f<&>\u2028\xff𝄞"
+	fields := []backend.FieldError{{Pointer: "/" + odd, Rule: odd, Message: odd}, {Message: odd}}
+	w := httptest.NewRecorder()
+	backend.WriteError(w, httptest.NewRequest("GET", "/", nil), &backend.Error{Code: backend.Invalid, Message: odd, Fields: fields})
+	want, err := json.Marshal(struct {
+		Type   string               `json:"type"`
+		Title  string               `json:"title"`
+		Status int                  `json:"status"`
+		Detail string               `json:"detail"`
+		Code   string               `json:"code"`
+		Errors []backend.FieldError `json:"errors"`
+	}{"about:blank", "Unprocessable Entity", 422, odd, "invalid", fields})
+	require.NoError(t, err)
+	require.Equal(t, string(want)+"\n", w.Body.String())
+}

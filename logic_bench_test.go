@@ -2,6 +2,8 @@ package backend_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -64,6 +66,7 @@ func BenchmarkOperation(b *testing.B) {
 	}
 }
 
+// A call costs what the input and the output cost, the context, and little else.
 func TestOperationAllocations(t *testing.T) { // not parallel: it counts allocations
 	if underRace() {
 		t.Skip("the race detector allocates, too")
@@ -74,5 +77,28 @@ func TestOperationAllocations(t *testing.T) { // not parallel: it counts allocat
 		if _, err := backend.Call[benchOutput](t.Context(), logic, "create", in); err != nil {
 			t.Fatal(err)
 		}
-	}), 24.0)
+	}), 4.0)
+
+	door := logic.REST()
+	for text, most := range map[string]float64{
+		`{"title":"A title","text":"Some text that is not short.","tags":["a","b"]}`:   13,
+		`{"title":"","text":"x","tags":["this tag is longer than thirty characters"]}`: 17,
+	} {
+		body := strings.NewReader(text)
+		r := httptest.NewRequest("POST", "/notes", io.NopCloser(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := discard{http.Header{}}
+		require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+			body.Reset(text)
+			clear(w.head)
+			door.ServeHTTP(w, r)
+		}), most, text)
+	}
 }
+
+// discard is a response that nobody reads.
+type discard struct{ head http.Header }
+
+func (d discard) Header() http.Header         { return d.head }
+func (d discard) WriteHeader(int)             {}
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
