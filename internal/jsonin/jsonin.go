@@ -255,7 +255,9 @@ type compiler struct {
 }
 
 func (c *compiler) compile(t *plan.Type) decode {
-	if known := c.known[t]; known != nil {
+	if known := c.known[t]; known != nil && *known != nil {
+		return *known
+	} else if known != nil { // this is inside of it
 		return func(s *state, v reflect.Value) error { return (*known)(s, v) }
 	}
 	var done decode

@@ -93,7 +93,9 @@ type compiler struct {
 }
 
 func (c *compiler) compile(t *plan.Type) encode {
-	if known := c.known[t]; known != nil {
+	if known := c.known[t]; known != nil && *known != nil {
+		return *known
+	} else if known != nil { // this is inside of it
 		return func(dst []byte, v reflect.Value, s state) ([]byte, error) { return (*known)(dst, v, s) }
 	}
 	var done encode
