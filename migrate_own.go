@@ -13,6 +13,7 @@ func packageSteps() []*step {
 	steps := []Migration{
 		{Version: 1, Name: "backend_secrets", Up: createSecrets},
 		{Version: 2, Name: "backend_idempotency_keys", Up: createIdempotencyKeys},
+		{Version: 3, Name: "backend_idempotency_keys_expiry", Up: indexIdempotencyKeys},
 	}
 	all := make([]*step, len(steps))
 	for i := range steps {
@@ -70,5 +71,18 @@ func createIdempotencyKeys(ctx context.Context, db *DB) error {
 	output %s,
 	expires_at %s NOT NULL
 )`, db.engine.binaryType(), db.engine.timeType())))
+	return err
+}
+
+// indexIdempotencyKeys lets keys that have expired be found without reading all
+// of them.
+func indexIdempotencyKeys(ctx context.Context, db *DB) error {
+	if db.engine == MySQL { // a first try may have stopped after this, and there is no IF NOT EXISTS
+		known, err := Maybe[int](ctx, db, "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 'backend_idempotency_keys_expiry'")
+		if err != nil || known != nil {
+			return err
+		}
+	}
+	_, err := db.Exec(ctx, "CREATE INDEX backend_idempotency_keys_expiry ON backend_idempotency_keys (expires_at)")
 	return err
 }
