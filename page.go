@@ -51,8 +51,8 @@ func nextCursor(out any) Cursor {
 }
 
 // Cursor says where a page ends, for clients to send back unread: it is signed,
-// so that one that was made up or belongs to another operation is refused. What
-// is in it can be read by anybody who decodes it.
+// so that one that was made up, or belongs to another operation or another
+// caller, is refused. What is in it can be read by anybody who decodes it.
 //
 // A field of this type in the input of a query takes what the last page's Next
 // was:
@@ -106,7 +106,8 @@ func NewCursor(ctx context.Context, values ...any) (Cursor, error) {
 const cursorMACLength = 16
 
 // Read puts the values into what the pointers point to. An empty cursor leaves
-// them as they are. One that was not made by the same operation is [Malformed].
+// them as they are. One that was not made by the same operation for the same
+// caller is [Malformed].
 func (c Cursor) Read(ctx context.Context, into ...any) error {
 	if c == "" {
 		return nil
@@ -136,19 +137,19 @@ func (c Cursor) Read(ctx context.Context, into ...any) error {
 	return nil
 }
 
-// cursorMAC signs a cursor for the operation of ctx.
+// cursorMAC signs a cursor for the operation and the caller of ctx.
 func cursorMAC(ctx context.Context, text []byte) ([]byte, error) {
 	var key []byte
-	name := ""
+	name, caller := "", ""
 	if c, ok := ctx.Value(callKey{}).(*callContext); ok {
 		var err error
 		if key, err = c.logic.secret.read(ctx, c.logic.db); err != nil {
 			return nil, err
 		}
-		name = c.op.name
+		name, caller = c.op.name, c.caller.ID
 	}
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "cursor %s %s", name, text)
+	fmt.Fprintf(mac, "cursor %s %q %s", name, caller, text)
 	return mac.Sum(nil)[:cursorMACLength], nil
 }
 

@@ -161,6 +161,9 @@ func TestRESTPages(t *testing.T) {
 			if page.Next != "" {
 				require.True(t, strings.HasSuffix(link, `>; rel="next"`), link)
 				path = strings.TrimPrefix(strings.TrimSuffix(link, `>; rel="next"`), "</api")
+				bob := c
+				bob.who = "bob"
+				require.Equal(t, 400, bob.do("GET", path, "").Code, "another caller's cursor")
 			} else {
 				require.Empty(t, link)
 			}
