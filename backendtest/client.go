@@ -48,13 +48,14 @@ func NewClient(t testing.TB, handler http.Handler) *Client {
 }
 
 // With returns a client of the same handler, with the same cookies, that sends
-// a header with every request; an empty value removes one.
+// a header with every request, in place of what the client sends by itself; an
+// empty value removes one. Host is the host that is asked.
 func (c *Client) With(name, value string) *Client {
 	other := *c
 	other.header = c.header.Clone()
 	other.header.Set(name, value)
 	if value == "" {
-		other.header.Del(name)
+		other.header[http.CanonicalHeaderKey(name)] = nil // not even the client's own
 	}
 	return &other
 }
@@ -70,9 +71,12 @@ type Response struct {
 
 // Do sends a request. The body may be nil, a string or []byte, which is sent as
 // it is; [url.Values], which is sent as a form; or anything else, which is sent
-// as JSON. A path begins with a slash.
+// as JSON. A path begins with a slash, and may have a query.
 func (c *Client) Do(method, path string, body any) *Response {
 	c.t.Helper()
+	if !strings.HasPrefix(path, "/") {
+		c.t.Fatalf("%s: the path %q does not begin with a slash", method, path)
+	}
 	reader, contentType := c.body(body)
 	request, err := http.NewRequestWithContext(c.t.Context(), method, c.URL+path, reader)
 	if err != nil {
@@ -84,6 +88,7 @@ func (c *Client) Do(method, path string, body any) *Response {
 	for name, values := range c.header {
 		request.Header[name] = values
 	}
+	request.Host = c.header.Get("Host") // net/http takes it from here; "" is the URL's
 	response, err := c.client.Do(request)
 	if err != nil {
 		c.t.Fatal(err)
@@ -96,14 +101,22 @@ func (c *Client) Do(method, path string, body any) *Response {
 	return &Response{response, text, c.t}
 }
 
-// Get, Post, Patch and Delete are [Client.Do] with the method they are named
-// after.
-func (c *Client) Get(path string) *Response { c.t.Helper(); return c.Do(http.MethodGet, path, nil) }
+// Get sends a GET; see [Client.Do].
+func (c *Client) Get(path string) *Response {
+	c.t.Helper()
+	return c.Do(http.MethodGet, path, nil)
+}
 
 // Post sends a POST; see [Client.Do].
 func (c *Client) Post(path string, body any) *Response {
 	c.t.Helper()
 	return c.Do(http.MethodPost, path, body)
+}
+
+// Put sends a PUT; see [Client.Do].
+func (c *Client) Put(path string, body any) *Response {
+	c.t.Helper()
+	return c.Do(http.MethodPut, path, body)
 }
 
 // Patch sends a PATCH; see [Client.Do].
@@ -197,8 +210,12 @@ func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller,
 	return caller, nil
 }
 
-// As returns a client of the same handler whose requests are made by caller, if
-// the program under test authenticates with [Callers].
+// As returns a client of the same handler, with the same cookies, whose requests
+// are made by caller, if the program under test authenticates with [Callers]:
+//
+//	logic := backend.NewLogic(db, backendtest.Callers{})
+//	…
+//	client.As(backend.Caller{ID: "ann"}).Get("/notes").Expect(http.StatusOK)
 func (c *Client) As(caller backend.Caller) *Client {
 	text, err := json.Marshal(caller)
 	if err != nil {
