@@ -2,7 +2,8 @@ package main
 
 import (
 	"encoding/json"
-	"io"
+	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -34,18 +35,8 @@ func start(t *testing.T, test func(t *testing.T, c client)) {
 // do sends a request with any content type, or none.
 func (c client) do(method, path, contentType, body string) (*http.Response, string) {
 	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.t.Context(), method, c.URL+path, strings.NewReader(body))
-	require.NoError(c.t, err)
-	request.Header.Set("Sec-Fetch-Site", "same-origin")
-	if contentType != "" {
-		request.Header.Set("Content-Type", contentType)
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	require.NoError(c.t, err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	require.NoError(c.t, err)
-	return response, string(text)
+	response := c.With("Content-Type", contentType).Do(method, path, body)
+	return response.Response, string(response.Body)
 }
 
 // json calls the API and decodes the answer.
@@ -79,6 +70,96 @@ func TestAPI(t *testing.T) {
 		require.Equal(t, "not_found", c.json("GET", path, nil, http.StatusNotFound)["code"])
 		require.Equal(t, "not_found", c.json("DELETE", path, nil, http.StatusNotFound)["code"])
 		require.Equal(t, "not_found", c.json("PATCH", path, "{}", http.StatusNotFound)["code"])
+	})
+}
+
+// Null removes what can be removed (RFC 7396).
+func TestMergePatch(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		note := c.json("POST", "/api/notes", `{"title":"Milk","text":"oat"}`, http.StatusCreated)
+		path := "/api/notes/" + note["id"].(string)
+		for _, test := range []struct{ patch, title, text string }{
+			{`{}`, "Milk", "oat"},
+			{`{"title":"Tea"}`, "Tea", "oat"},
+			{`{"text":null}`, "Tea", ""},
+			{`{"title":"Milk","text":"soy"}`, "Milk", "soy"},
+		} {
+			c.With("Content-Type", "application/merge-patch+json").Patch(path, test.patch).Expect(http.StatusOK)
+			note = c.json("GET", path, nil, http.StatusOK)
+			require.Equal(t, test.title, note["title"], test.patch)
+			require.Equal(t, test.text, note["text"], test.patch)
+		}
+		problem := c.Patch(path, `{"title":null,"text":"lost"}`).Expect(http.StatusUnprocessableEntity).Problem()
+		require.Equal(t, []backend.FieldError{{Pointer: "/title", Rule: "required", Message: "is missing"}}, problem.Errors)
+		require.Equal(t, note, c.json("GET", path, nil, http.StatusOK))
+	})
+}
+
+func TestPages(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		want := map[string]bool{}
+		for i := range pageSize + 1 {
+			want[c.json("POST", "/api/notes", fmt.Sprintf(`{"title":"Note %d"}`, i), http.StatusCreated)["id"].(string)] = true
+		}
+		var sizes []int
+		for path := "/api/notes?search=note"; path != ""; {
+			response := c.Get(path).Expect(http.StatusOK)
+			var notes backend.Page[Note]
+			response.JSON(&notes)
+			sizes = append(sizes, len(notes.Items))
+			for _, note := range notes.Items {
+				require.True(t, want[note.ID], "each note comes once")
+				delete(want, note.ID)
+			}
+			link := response.Header.Get("Link")
+			path = strings.TrimSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
+		}
+		require.Equal(t, []int{pageSize, 1}, sizes)
+		require.Empty(t, want)
+	})
+}
+
+func TestSameRequestTwice(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		keyed := c.With("Idempotency-Key", "8e03978e-40d5-43dd-bc93-6894a57f9324")
+		first := keyed.Post("/api/notes", `{"title":"Milk"}`).Expect(http.StatusCreated)
+		second := keyed.Post("/api/notes", `{"title":"Milk"}`).Expect(http.StatusCreated)
+		require.Equal(t, string(first.Body), string(second.Body))
+		require.Equal(t, "true", second.Header.Get("Idempotency-Replayed"))
+		require.Len(t, c.json("GET", "/api/notes", nil, http.StatusOK)["items"], 1)
+	})
+}
+
+// What says how to use the API says all of it, and is where the page looks.
+func TestDocumentation(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		var description struct {
+			OpenAPI string
+			Servers []struct{ URL string }
+			Paths   map[string]map[string]struct{ OperationID string }
+		}
+		c.Get("/openapi.json").Expect(http.StatusOK).JSON(&description)
+		require.Equal(t, "3.1.0", description.OpenAPI)
+		require.Equal(t, "/api", description.Servers[0].URL)
+		got := map[string]string{}
+		for path, methods := range description.Paths {
+			for method, operation := range methods {
+				got[method+" "+path] = operation.OperationID
+			}
+		}
+		require.Equal(t, map[string]string{
+			"get /notes": "notes", "post /notes": "createNote",
+			"get /notes/{id}": "note", "patch /notes/{id}": "updateNote", "delete /notes/{id}": "deleteNote",
+		}, got)
+
+		page := c.Get("/docs").Expect(http.StatusOK)
+		require.Contains(t, string(page.Body), `"/openapi.json"`)
+		nonce := regexp.MustCompile(`<script nonce="([^"]+)"`).FindStringSubmatch(string(page.Body))
+		require.NotNil(t, nonce)
+		require.Contains(t, page.Header.Get("Content-Security-Policy"), "'nonce-"+html.UnescapeString(nonce[1])+"'")
+		for _, match := range regexp.MustCompile(`(?:href|src)="\./([^"]+)"`).FindAllStringSubmatch(string(page.Body), -1) {
+			c.Get("/" + match[1]).Expect(http.StatusOK)
+		}
 	})
 }
 
@@ -228,15 +309,9 @@ func TestEverythingPassesTheStack(t *testing.T) {
 
 func TestForeignSitesCannotWrite(t *testing.T) {
 	start(t, func(t *testing.T, c client) {
-		request, err := http.NewRequest("POST", c.URL+"/notes", strings.NewReader("title=a"))
-		require.NoError(t, err)
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		request.Header.Set("Origin", "https://evil.example")
-		request.Header.Set("Sec-Fetch-Site", "cross-site")
-		response, err := http.DefaultClient.Do(request)
-		require.NoError(t, err)
-		response.Body.Close()
-		require.Equal(t, http.StatusForbidden, response.StatusCode)
+		foreign := c.With("Origin", "https://evil.example").With("Sec-Fetch-Site", "cross-site")
+		foreign.Post("/notes", url.Values{"title": {"a"}}).Expect(http.StatusForbidden)
+		foreign.Post("/api/notes", `{"title":"a"}`).Expect(http.StatusForbidden)
 		_, text := c.do("GET", "/api/notes", "", "")
 		require.Equal(t, `{"items":[]}`, text)
 	})

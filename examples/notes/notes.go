@@ -87,27 +87,34 @@ func (a *App) CreateNote(ctx context.Context, in CreateNote) (Note, error) {
 		rand.Text(), in.Title, in.Text, now, now)
 }
 
-// UpdateNote says what is to be different about a note.
+// UpdateNote says what is to be different about a note. Null is nothing: there
+// may be no text, and there must be a title.
 type UpdateNote struct {
-	ID    string  `json:"id"`
-	Title *string `json:"title" validate:"omitempty,max=200"`
-	Text  *string `json:"text" validate:"omitempty,max=10000"`
+	ID    string              `json:"id"`
+	Title backend.Opt[string] `json:"title,omitzero" validate:"omitempty,max=200"`
+	Text  backend.Opt[string] `json:"text,omitzero" validate:"omitempty,max=10000"`
 }
 
 // Validate refuses titles that cannot be seen.
 func (in UpdateNote) Validate(context.Context) error {
-	if in.Title == nil {
+	if !in.Title.Present {
 		return nil
 	}
-	return checkTitle(*in.Title)
+	return checkTitle(in.Title.Value)
 }
 
 // UpdateNote changes a note and returns it as it is then.
 func (a *App) UpdateNote(ctx context.Context, in UpdateNote) (Note, error) {
-	_, err := a.db.Exec(ctx,
-		"UPDATE notes SET title = COALESCE(?, title), text = COALESCE(?, text), updated_at = ? WHERE id = ?",
-		in.Title, in.Text, time.Now(), in.ID)
-	if err != nil {
+	q, args := backend.SQL("UPDATE notes SET updated_at = ?"), []any{time.Now()}
+	if in.Title.Present {
+		q += ", title = ?"
+		args = append(args, in.Title.Value)
+	}
+	if in.Text.Present {
+		q += ", text = ?"
+		args = append(args, in.Text.Value)
+	}
+	if _, err := a.db.Exec(ctx, q+" WHERE id = ?", append(args, in.ID)...); err != nil {
 		return Note{}, err
 	}
 	return a.Note(ctx, NoteID{in.ID})

@@ -73,7 +73,7 @@ func (p *Pages) update(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := r.PathValue("id")
-	_, err = backend.Call[Note](r.Context(), p.logic, "updateNote", UpdateNote{id, &title, &text})
+	_, err = backend.Call[Note](r.Context(), p.logic, "updateNote", UpdateNote{id, backend.Some(title), backend.Some(text)})
 	if err != nil {
 		return show(w, r, page{Edit: &Note{ID: id}, Title: title, Text: text}, err)
 	}
