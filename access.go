@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -193,7 +194,8 @@ func combined(name, word string, rules []Access, f func(context.Context, Caller)
 
 // Owned returns nil if ownerID is the caller's, and otherwise [NotFound]: a
 // record of somebody else must look as if it was not there, so that nobody
-// learns which records there are.
+// learns which records there are. The log has it as a denial if the operation
+// returns that error.
 //
 //	note, err := backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = ?", in.ID)
 //	if err == nil {
@@ -203,5 +205,8 @@ func Owned(ctx context.Context, ownerID string) error {
 	if caller := CallerFrom(ctx); caller.SignedIn() && caller.ID == ownerID {
 		return nil
 	}
-	return &Error{Code: NotFound}
+	return (&Error{Code: NotFound}).Wrap(errNotOwned)
 }
+
+// errNotOwned is the cause of what Owned returns, for the log.
+var errNotOwned = errors.New("it is not the caller's own")

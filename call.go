@@ -67,6 +67,7 @@ type callContext struct {
 	caller Caller
 	logic  *Logic
 	op     *registered
+	denied bool // and that was logged
 }
 
 type callKey struct{}

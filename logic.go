@@ -148,7 +148,9 @@ func (l *Logic) call(ctx context.Context, c *doorCall) (result callResult, err e
 	in, err := l.admit(of, c.request, c.side)
 	if err == nil {
 		result.caller = of.caller
-		result.out, result.replayed, err = l.run(of, c, in)
+		if result.out, result.replayed, err = l.run(of, c, in); err != nil && isDenial(err) {
+			logDenial(of, c.op, of.caller, err)
+		}
 	}
 	timing.returned = true
 	return result, err
@@ -246,15 +248,27 @@ func (r *registered) limitRate(ctx context.Context, caller Caller) error {
 }
 
 // logDenial logs that a rule refused a caller, under the name that OWASP's logging
-// vocabulary has for it, and returns err.
+// vocabulary has for it, and returns err. Of one call it logs no more than one.
 func logDenial(ctx context.Context, op *registered, caller Caller, err error) error {
+	c, _ := ctx.Value(callKey{}).(*callContext)
+	if c != nil && c.denied {
+		return err
+	}
 	switch CodeOf(err) {
 	case Unauthenticated, Forbidden, NotFound:
+		if c != nil {
+			c.denied = true
+		}
 		loggerFrom(ctx).LogAttrs(ctx, slog.LevelWarn, "authz_fail",
 			slog.String("operation", op.title()), slog.String("account", caller.ID), slog.String("request_id", RequestIDFrom(ctx)))
 	}
 	return err
 }
+
+// isDenial reports whether an error of a function says that its caller may not do
+// that. Whether something that was not found is somebody else's only [Owned]
+// knows.
+func isDenial(err error) bool { return CodeOf(err) == Forbidden || errors.Is(err, errNotOwned) }
 
 // loggerFrom returns the logger of the access log that the request has passed.
 func loggerFrom(ctx context.Context) *slog.Logger {

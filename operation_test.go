@@ -1,0 +1,382 @@
+package backend_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+// What an operation that fails has written stays only if it asked to run outside
+// of any transaction, and one that only reads cannot write.
+func TestTransactionsOfOperations(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		s, _ := newShop(t, db)
+		fail := func(ctx context.Context, _ backend.None) (backend.None, error) {
+			if _, err := s.db.Exec(ctx, "INSERT INTO items (name, owner) VALUES ('x', 'ann')"); err != nil {
+				return backend.None{}, err
+			}
+			return backend.None{}, backend.Errorf(backend.Gone, "Gone.")
+		}
+		for name, test := range map[string]struct {
+			operation *backend.Operation
+			code      backend.Code
+			rows      int
+		}{
+			"a query has none":           {backend.Query("op", backend.Public, fail), backend.Gone, 1},
+			"a query that wants one":     {backend.Query("op", backend.Public, fail, backend.Tx(backend.ReadOnly)), backend.Internal, 0},
+			"a mutation has one":         {backend.Mutation("op", backend.Public, fail), backend.Gone, 0},
+			"a mutation that wants none": {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.NoTx)), backend.Gone, 1},
+			"a mutation that only reads": {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.ReadOnly)), backend.Internal, 0},
+			"serializable":               {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.Serializable)), backend.Gone, 0},
+		} {
+			logic := backend.NewLogic(db, nil)
+			logic.Add(test.operation)
+			_, err := backend.Call[backend.None](t.Context(), logic, "op", backend.None{})
+			require.Equal(t, test.code, backend.CodeOf(err), "%s: %v", name, err)
+			rows, err := backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM items")
+			require.NoError(t, err)
+			require.Equal(t, test.rows, rows, name)
+			_, err = db.Exec(t.Context(), "DELETE FROM items")
+			require.NoError(t, err)
+		}
+	})
+}
+
+// Two that both read before they write do not both succeed by what they read.
+func TestSerializableOperations(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		s, _ := newShop(t, db)
+		logic := backend.NewLogic(db, nil)
+		logic.Add(backend.Mutation("onlyOne", backend.Public, func(ctx context.Context, _ backend.None) (bool, error) {
+			n, err := backend.One[int](ctx, s.db, "SELECT COUNT(*) FROM items")
+			if err != nil || n > 0 {
+				return false, err
+			}
+			_, err = s.db.Exec(ctx, "INSERT INTO items (name, owner) VALUES ('x', 'ann')")
+			return true, err
+		}, backend.Tx(backend.Serializable)))
+		made := make(chan error, 4)
+		for range cap(made) {
+			go func() {
+				_, err := backend.Call[bool](t.Context(), logic, "onlyOne", backend.None{})
+				made <- err
+			}()
+		}
+		for range cap(made) {
+			require.NoError(t, <-made)
+		}
+		rows, err := backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM items")
+		require.NoError(t, err)
+		require.Equal(t, 1, rows)
+	})
+}
+
+func TestLimitsOfOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := func(ctx context.Context, _ backend.None) (time.Duration, error) {
+			at, ok := ctx.Deadline()
+			require.True(t, ok)
+			return time.Until(at), nil
+		}
+		body := func(context.Context, struct {
+			Text string `json:"text"`
+		}) (backend.None, error) {
+			return backend.None{}, nil
+		}
+		logic := backend.NewLogic(nil, nil)
+		logic.Add(
+			backend.Query("query", backend.Public, left, backend.Route("GET /left")),
+			backend.Mutation("mutation", backend.Public, left, backend.Route("PUT /left")),
+			backend.Mutation("longer", backend.Public, left, backend.Route("DELETE /left"), backend.Deadline(time.Minute)),
+			backend.Mutation("usual", backend.Public, body, backend.Route("POST /usual")),
+			backend.Mutation("short", backend.Public, body, backend.Route("POST /short"), backend.BodyLimit(20)),
+			backend.Mutation("long", backend.Public, body, backend.Route("POST /long"), backend.BodyLimit(2<<20)),
+		)
+		door := logic.REST()
+		send := func(method, path, body string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(method, path, strings.NewReader(body))
+			if body != "" {
+				r.Header.Set("Content-Type", "application/json")
+			}
+			w := httptest.NewRecorder()
+			door.ServeHTTP(w, r)
+			return w
+		}
+		for method, want := range map[string]time.Duration{"GET": 10 * time.Second, "PUT": 10 * time.Second, "DELETE": time.Minute} {
+			require.Equal(t, fmt.Sprint(int64(want)), send(method, "/left", "").Body.String(), method)
+		}
+		for path, limit := range map[string]int{"/usual": 1 << 20, "/short": 20, "/long": 2 << 20} {
+			fits := `{"text":"` + strings.Repeat("a", limit-len(`{"text":""}`)) + `"}`
+			require.Equal(t, 204, send("POST", path, fits).Code, path)
+			require.Equal(t, 413, send("POST", path, fits+" ").Code, path)
+		}
+	})
+}
+
+// Everybody has a limit of their own: accounts, and addresses of those who are
+// not signed in.
+func TestLimitIsTheCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logic := backend.NewLogic(nil, bearer{})
+		logic.Add(
+			backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(2, time.Minute)),
+			backend.Query("other", backend.Public, noop, backend.Route("GET /other"), backend.Limit(2, time.Minute)),
+		)
+		h := backend.AccessLog(slog.New(slog.DiscardHandler))(logic.REST())
+		ask := func(path, who, address string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest("GET", path, nil)
+			r.RemoteAddr = address + ":1234"
+			if who != "" {
+				r.Header.Set("Authorization", "Bearer "+who)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w
+		}
+		for _, c := range []struct{ path, who, address string }{
+			{"/limited", "ann", "192.0.2.1"}, {"/limited", "bob", "192.0.2.1"}, {"/limited", "", "192.0.2.1"}, {"/limited", "", "192.0.2.2"}, {"/other", "ann", "192.0.2.1"},
+		} {
+			require.Equal(t, 204, ask(c.path, c.who, c.address).Code, c)
+			require.Equal(t, 204, ask(c.path, c.who, c.address).Code, c)
+			w := ask(c.path, c.who, c.address)
+			require.Equal(t, 429, w.Code, c)
+			require.Equal(t, "30", w.Header().Get("Retry-After"), c)
+			code, _ := problem(t, w)
+			require.Equal(t, "rate_limited", code)
+		}
+		require.Equal(t, 429, ask("/limited", "ann", "192.0.2.3").Code, "from wherever")
+		time.Sleep(30 * time.Second)
+		require.Equal(t, 204, ask("/limited", "ann", "192.0.2.1").Code)
+		require.Equal(t, 429, ask("/limited", "ann", "192.0.2.1").Code)
+
+		ctx := backend.WithCaller(t.Context(), backend.Caller{ID: "cid"})
+		for range 2 {
+			_, err := backend.Call[backend.None](ctx, logic, "limited", backend.None{})
+			require.NoError(t, err)
+		}
+		_, err := backend.Call[backend.None](ctx, logic, "limited", backend.None{})
+		require.Equal(t, backend.RateLimited, backend.CodeOf(err))
+		require.Equal(t, 429, ask("/limited", "cid", "192.0.2.1").Code, "by whatever door")
+	})
+}
+
+func TestDoorsOfOperations(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Query("usual", backend.Public, noop, backend.Route("GET /usual")),
+		backend.Query("only", backend.Public, noop, backend.Route("GET /only"), backend.Only("rest")),
+		backend.Query("except", backend.Public, noop, backend.Route("GET /except"), backend.Except("rest")),
+		backend.Query("noRoute", backend.Public, noop),
+	)
+	r := backend.NewRouter()
+	r.Mount("/", logic.REST())
+	for path, status := range map[string]int{"/usual": 204, "/only": 204, "/except": 404, "/noRoute": 404} {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		require.Equal(t, status, w.Code, path)
+	}
+	require.Len(t, r.Routes(), 2)
+	for _, name := range []string{"except", "noRoute"} {
+		_, err := backend.Call[backend.None](t.Context(), logic, name, backend.None{})
+		require.NoError(t, err, "the program itself can call it")
+	}
+}
+
+// Where each field of an input comes from, and that zero values are values.
+func TestPlacesOfInput(t *testing.T) {
+	t.Parallel()
+	type payload struct {
+		N    int    `json:"n"`
+		Yes  bool   `json:"yes"`
+		Text string `json:"text"`
+		Note string `json:"note,omitempty"`
+	}
+	type input struct {
+		ID    int                 `json:"id"`
+		Token string              `json:"token" in:"header=X-Token"`
+		Theme string              `json:"theme" in:"cookie=theme"`
+		Size  *int                `json:"size" in:"cookie=size"`
+		Dry   bool                `json:"dry" in:"query"`
+		Lang  backend.Opt[string] `json:"lang,omitzero" in:"header=Accept-Language"`
+		Body  payload             `json:"body" in:"body"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Mutation("put", backend.Public, func(_ context.Context, in input) (input, error) { return in, nil }, backend.Route("PUT /{id}")),
+		backend.Query("get", backend.Public, func(_ context.Context, in payload) (payload, error) { return in, nil }, backend.Route("GET /")),
+	)
+	c := backendtest.NewClient(t, logic.REST())
+	full := c.With("X-Token", "secret").With("Cookie", "theme=dark; size=3").With("Accept-Language", "de")
+	require.Equal(t, `{"id":0,"token":"secret","theme":"dark","size":3,"dry":false,"lang":"de","body":{"n":0,"yes":false,"text":""}}`,
+		string(full.Put("/0?dry=false", `{"n":0,"yes":false,"text":""}`).Expect(200).Body))
+	require.Equal(t, `{"id":1,"token":"secret","theme":"","size":null,"dry":true,"body":{"n":1,"yes":true,"text":"a","note":"b"}}`,
+		string(full.With("Cookie", "theme=").With("Accept-Language", "").Put("/1?dry=true", payload{1, true, "a", "b"}).Expect(200).Body))
+	require.Equal(t, `{"n":0,"yes":false,"text":""}`, string(c.Get("/?n=0&yes=false&text=").Expect(200).Body))
+
+	for want, response := range map[string]*backendtest.Response{
+		"/X-Token required /dry required /theme required": c.Put("/0", `{"n":0,"yes":false,"text":""}`),
+		"/n required /yes required /text required":      full.Put("/0?dry=true", `{}`),
+		"/n required /text required":                    c.Get("/?yes=false"),
+		"/token unknown":                                full.Put("/0?dry=true&token=x", `{"n":0,"yes":false,"text":""}`),
+		"/dry unknown":                                  full.Put("/0?dry=true", `{"n":0,"yes":false,"text":"","dry":true}`),
+		"/size format":                                  full.With("Cookie", "theme=a; size=x").Put("/0?dry=true", `{"n":0,"yes":false,"text":""}`),
+	} {
+		var fields []string
+		for _, field := range response.Expect(422).Problem().Errors {
+			fields = append(fields, field.Pointer+" "+field.Rule)
+		}
+		require.Equal(t, want, strings.Join(fields, " "))
+	}
+}
+
+// HEAD is GET without the content (RFC 9110, section 9.3.2), over the wire.
+func TestHEADIsGETWithoutContent(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 5000)
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("text", backend.Public, func(_ context.Context, in struct {
+		OK bool `json:"ok"`
+	}) (string, error) {
+		if !in.OK {
+			return "", backend.Errorf(backend.Gone, "It is gone.")
+		}
+		return long, nil
+	}, backend.Route("GET /text")))
+	c := backendtest.NewClient(t, logic.REST())
+	for _, path := range []string{"/text?ok=true", "/text?ok=false", "/text"} {
+		get, head := c.Get(path), c.Do("HEAD", path, nil)
+		require.Equal(t, get.StatusCode, head.StatusCode)
+		require.Empty(t, head.Body)
+		for _, name := range []string{"ETag", "Content-Type", "Content-Length"} {
+			require.Equal(t, get.Header.Get(name), head.Header.Get(name), "%s of %s", name, path)
+		}
+	}
+	tag := c.Get("/text?ok=true").Header.Get("ETag")
+	response := c.With("If-None-Match", tag).Do("HEAD", "/text?ok=true", nil).Expect(304)
+	require.Equal(t, tag, response.Header.Get("ETag"))
+}
+
+// RFC 9110, section 12.5.1.
+func TestAccept(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 1, nil }, backend.Route("GET /")))
+	for accept, status := range map[string]int{
+		"": 200, "*/*": 200, "application/json": 200, "Application/JSON": 200, "application/*": 200, "text/html, application/json;q=0.1": 200,
+		"text/html,*/*;q=0.8": 200, "application/json;charset=utf-8": 200, "*/*;q=0, application/json": 200,
+		"text/html": 406, "application/json;q=0": 406, "*/*;q=0": 406, "application/json;q=0, */*": 406, "application/*;q=0, */*": 406, "application/jsonx": 406, "text/*": 406,
+	} {
+		w := call(logic, "GET", "/", func(r *http.Request) {
+			if accept != "" {
+				r.Header.Set("Accept", accept)
+			}
+		})
+		require.Equal(t, status, w.Code, accept)
+	}
+}
+
+// Whoever calls what will be gone hears of it, whatever the answer.
+func TestDeprecationIsSaidWithErrors(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 1, 1, 1, 0, 0, 0, time.FixedZone("", 3600))
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Query("old", backend.SignedIn, noop, backend.Route("GET /old"), backend.Deprecated(since, time.Time{})),
+		backend.Query("new", backend.SignedIn, noop, backend.Route("GET /new")),
+	)
+	w := call(logic, "GET", "/old", nil)
+	require.Equal(t, 401, w.Code)
+	require.Equal(t, "@1767225600", w.Header().Get("Deprecation"), "RFC 9745, section 2.1")
+	require.NotContains(t, w.Header(), "Sunset")
+	require.NotContains(t, call(logic, "GET", "/new", nil).Header(), "Deprecation")
+}
+
+// Statement 51: every denial is logged once, whichever rule it was that denied.
+func TestEveryDenialIsLogged(t *testing.T) {
+	t.Parallel()
+	type id struct {
+		ID string `json:"id"`
+	}
+	type thing struct {
+		Owner string `json:"owner"`
+	}
+	get := func(ctx context.Context, in id) (thing, error) { return thing{in.ID}, backend.Owned(ctx, in.ID) }
+	add := func(logic *backend.Logic) {
+		logic.Add(
+			backend.Query("role", backend.Role("admin"), noop, backend.Route("GET /role")),
+			backend.Query("allow", backend.SignedIn, func(_ context.Context, in id) (thing, error) { return thing{in.ID}, nil }, backend.Route("GET /allow/{id}"),
+				backend.Allow(func(ctx context.Context, in id) error { return backend.Owned(ctx, in.ID) })),
+			backend.Query("owned", backend.SignedIn, get, backend.Route("GET /owned/{id}")),
+			backend.Query("wrapped", backend.SignedIn, func(ctx context.Context, in id) (thing, error) {
+				_, err := get(ctx, in)
+				return thing{}, fmt.Errorf("get: %w", err)
+			}, backend.Route("GET /wrapped/{id}")),
+			backend.Query("forbidden", backend.SignedIn, func(context.Context, id) (thing, error) { return thing{}, backend.Errorf(backend.Forbidden, "No.") }, backend.Route("GET /forbidden/{id}")),
+			backend.Query("missing", backend.SignedIn, func(context.Context, id) (thing, error) { return thing{}, backend.Errorf(backend.NotFound, "No.") }, backend.Route("GET /missing/{id}")),
+			backend.Query("seen", backend.SignedIn, func(ctx context.Context, in id) (thing, error) {
+				if backend.Owned(ctx, in.ID) != nil {
+					return thing{}, nil // left out
+				}
+				return thing{in.ID}, nil
+			}, backend.Route("GET /seen/{id}")),
+			backend.Query("thing", backend.SignedIn, func(_ context.Context, in id) (thing, error) { return thing{in.ID}, nil }, backend.Route("GET /thing/{id}")),
+			backend.Relation("part", func(ctx context.Context, things []thing) ([]int, error) { return make([]int, len(things)), nil },
+				backend.Allow(func(ctx context.Context, things []thing) error { return backend.Owned(ctx, things[0].Owner) })),
+			backend.Relation("secret", func(ctx context.Context, things []thing) ([]int, error) {
+				return make([]int, len(things)), backend.Owned(ctx, things[0].Owner)
+			}),
+		)
+	}
+	for path, want := range map[string]struct {
+		status int
+		denied string
+	}{
+		"/role": {403, "role"}, "/allow/bob": {404, "allow"}, "/owned/bob": {404, "owned"}, "/wrapped/bob": {404, "wrapped"}, "/forbidden/bob": {403, "forbidden"},
+		"/missing/bob": {404, ""}, "/seen/bob": {200, ""}, "/owned/ann": {200, ""}, "/allow/ann": {200, ""},
+		"/thing/bob?include=part": {404, "thing.part"}, "/thing/bob?include=secret": {404, "thing"}, "/thing/ann?include=part,secret": {200, ""},
+	} {
+		var log bytes.Buffer
+		logic := backend.NewLogic(nil, bearer{})
+		add(logic)
+		h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(logic.REST())
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Authorization", "Bearer ann")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, want.status, w.Code, path)
+		if want.denied == "" {
+			require.NotContains(t, log.String(), "authz_fail", path)
+			continue
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "authz_fail"), "%s: %s", path, &log)
+		require.Contains(t, log.String(), "msg=authz_fail operation="+want.denied+" account=ann", path)
+	}
+}
+
+// Nothing tells a record of somebody else from one that is not there.
+func TestOwnedLooksLikeMissing(t *testing.T) {
+	t.Parallel()
+	err := backend.Owned(backend.WithCaller(t.Context(), backend.Caller{ID: "ann"}), "bob")
+	var shown *backend.Error
+	require.True(t, errors.As(err, &shown))
+	require.Equal(t, backend.NotFound, shown.Code)
+	require.Empty(t, shown.Message)
+	require.Error(t, backend.Owned(t.Context(), ""), "nobody owns nothing")
+	require.NoError(t, backend.Owned(backend.WithCaller(t.Context(), backend.Caller{ID: "ann"}), "ann"))
+}
