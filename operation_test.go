@@ -246,11 +246,11 @@ func TestPlacesOfInput(t *testing.T) {
 
 	for want, response := range map[string]*backendtest.Response{
 		"/X-Token required /dry required /theme required": c.Put("/0", `{"n":0,"yes":false,"text":""}`),
-		"/n required /yes required /text required":      full.Put("/0?dry=true", `{}`),
-		"/n required /text required":                    c.Get("/?yes=false"),
-		"/token unknown":                                full.Put("/0?dry=true&token=x", `{"n":0,"yes":false,"text":""}`),
-		"/dry unknown":                                  full.Put("/0?dry=true", `{"n":0,"yes":false,"text":"","dry":true}`),
-		"/size format":                                  full.With("Cookie", "theme=a; size=x").Put("/0?dry=true", `{"n":0,"yes":false,"text":""}`),
+		"/n required /yes required /text required":        full.Put("/0?dry=true", `{}`),
+		"/n required /text required":                      c.Get("/?yes=false"),
+		"/token unknown":                                  full.Put("/0?dry=true&token=x", `{"n":0,"yes":false,"text":""}`),
+		"/dry unknown":                                    full.Put("/0?dry=true", `{"n":0,"yes":false,"text":"","dry":true}`),
+		"/size format":                                    full.With("Cookie", "theme=a; size=x").Put("/0?dry=true", `{"n":0,"yes":false,"text":""}`),
 	} {
 		var fields []string
 		for _, field := range response.Expect(422).Problem().Errors {
