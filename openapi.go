@@ -32,20 +32,26 @@ type OpenAPIConfig struct {
 	// prefix at which the door is mounted is appended; if there are several, each
 	// is a server.
 	ServerURL string
-	// Bearer says that callers authenticate with a token in the header
-	// Authorization, and Cookie the name of a cookie that they may authenticate
-	// with.
+	// Bearer says that callers may authenticate with a token in the header
+	// Authorization, as "Bearer TOKEN".
 	Bearer bool
+	// Cookie is the name of a cookie that callers may authenticate with. Without
+	// one and without Bearer, the description does not say how to authenticate.
 	Cookie string
 }
 
 // OpenAPI returns a handler that serves the description of [Logic.REST] as OpenAPI
-// 3.1.0 in JSON. The door must be made first. Parameters, bodies and their
-// constraints come from the types and validate tags of the operations, texts
-// from [Doc] and the tags doc and example.
+// 3.1.0 in JSON. Parameters, bodies and their constraints come from the types and
+// validate tags of the operations, texts from [Doc] and the tags doc and example.
+// It panics if the door was not made before.
 //
 //	r.Mount("/api", logic.REST())
 //	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
+//
+// The description is written at the first request, when the door knows where it
+// is mounted, and has an ETag. OpenAPI has no place for methods such as COPY, nor
+// for subtrees: "GET /files/{path...}" is described as if its path had one
+// segment, and not at all if there is "GET /files/{name}", too.
 func (l *Logic) OpenAPI(config OpenAPIConfig) http.Handler {
 	l.mu.Lock()
 	door := l.rest
@@ -128,6 +134,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	summary, description, _ := strings.Cut(op.options.doc, "\n")
 	described := openapi.Operation{
 		ID: id, Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
+		Subtree: strings.HasSuffix(r.path, "...}") || strings.HasSuffix(r.path, "/"),
 		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.options.tags,
 		Deprecated: !op.options.since.IsZero(), Secured: op.access != Public, Access: op.access.String(),
 		Status: r.status, Located: r.created != nil, Tagged: r.tagged, Revalidated: op.kind == isQuery && r.tagged, Sunset: !op.options.sunset.IsZero(),

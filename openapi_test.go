@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +135,67 @@ func TestOpenAPIPaths(t *testing.T) {
 	require.Equal(t, "A file", file["summary"])
 	require.Equal(t, "Its text.\nAll of it.", file["description"])
 	require.Contains(t, paths, "/index/")
+}
+
+// OpenAPI cannot tell a segment from all that is left; what it can say exactly is
+// described, whichever came first.
+func TestOpenAPISubtreesGiveWay(t *testing.T) {
+	t.Parallel()
+	named := func(context.Context, struct {
+		Path string `json:"path"`
+	}) (string, error) {
+		return "", nil
+	}
+	routes := map[string]string{"file": "GET /files/{path}", "tree": "GET /files/{path...}", "index": "GET /index/{$}", "below": "GET /index/"}
+	for _, order := range [][]string{{"file", "tree", "index", "below"}, {"below", "index", "tree", "file"}} {
+		var operations []*backend.Operation
+		for _, name := range order {
+			if strings.Contains(routes[name], "{path") {
+				operations = append(operations, backend.Query(name, backend.Public, named, backend.Route(routes[name])))
+				continue
+			}
+			operations = append(operations, backend.Query(name, backend.Public, describedNothing, backend.Route(routes[name])))
+		}
+		paths, _ := described(t, backend.OpenAPIConfig{}, operations...)
+		require.Equal(t, "file", paths["/files/{path}"]["get"]["operationId"], order)
+		require.Equal(t, "index", paths["/index/"]["get"]["operationId"], order)
+	}
+}
+
+// Each operation says how to authenticate, and its tags once.
+func TestOpenAPISecurityAndTags(t *testing.T) {
+	t.Parallel()
+	tags := backend.Tags("b", "a")
+	operations := func() []*backend.Operation {
+		return []*backend.Operation{
+			backend.Query("open", backend.Public, describedNothing, backend.Route("GET /open"), tags, backend.Tags("a", "c")),
+			backend.Query("closed", backend.AllOf(backend.SignedIn, backend.Role("admin")), describedNothing, backend.Route("GET /closed"), backend.Doc("Closed")),
+		}
+	}
+	for want, config := range map[string]backend.OpenAPIConfig{
+		`[{"bearer":[]},{"cookie":[]}]`: {Bearer: true, Cookie: "session"}, `[{"bearer":[]}]`: {Bearer: true}, `[{"cookie":[]}]`: {Cookie: "session"}, `null`: {},
+	} {
+		paths, text := described(t, config, operations()...)
+		got, err := json.Marshal(paths["/closed"]["get"]["security"])
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+		require.Equal(t, []any{}, paths["/open"]["get"]["security"], "nothing is needed")
+		require.Equal(t, "Who may call: (signed in and role admin).", paths["/closed"]["get"]["description"])
+		require.Equal(t, []any{"b", "a", "c"}, paths["/open"]["get"]["tags"])
+		require.Equal(t, config.Cookie != "", strings.Contains(text, `"name": "session"`))
+	}
+}
+
+func TestOpenAPIIsRevalidated(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	require.Contains(t, panicText(func() { logic.OpenAPI(backend.OpenAPIConfig{}) }), "make the door with Logic.REST first")
+	logic.REST()
+	c := backendtest.NewClient(t, logic.OpenAPI(backend.OpenAPIConfig{}))
+	tag := c.Get("/").Expect(200).Header.Get("ETag")
+	require.NotEmpty(t, tag)
+	require.Empty(t, c.With("If-None-Match", tag).Get("/").Expect(304).Body)
+	c.With("If-None-Match", `"other"`).Get("/").Expect(200)
 }
 
 func TestOpenAPIResponseHeaders(t *testing.T) {

@@ -367,8 +367,8 @@ func Status(code int) Option {
 // in, and to ask each time for others.
 func Cache(maxAge time.Duration) Option {
 	return optionFunc(func(o *Operation) {
-		if maxAge <= 0 || o.kind != isQuery {
-			o.fault("Cache(%v) takes a positive duration, and is for queries", maxAge)
+		if maxAge < time.Second || o.kind != isQuery {
+			o.fault("Cache(%v) takes a second or more, and is for queries", maxAge)
 		}
 		o.options.cache = maxAge
 	})
@@ -414,9 +414,15 @@ func Doc(text string) Option {
 	return optionFunc(func(o *Operation) { o.options.doc = text })
 }
 
-// Tags group operations in documentation.
+// Tags group operations in documentation. It may be given more than once.
 func Tags(names ...string) Option {
-	return optionFunc(func(o *Operation) { o.options.tags = append(o.options.tags, names...) })
+	return optionFunc(func(o *Operation) {
+		for _, name := range names {
+			if !slices.Contains(o.options.tags, name) {
+				o.options.tags = append(o.options.tags, name)
+			}
+		}
+	})
 }
 
 // restDoorName is what Only and Except call the door of [Logic.REST].

@@ -306,6 +306,14 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// HTTP knows whole seconds, of which half a one would be none.
+func TestCacheTakesSeconds(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, panicText(func() {
+		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, noop, backend.Cache(500*time.Millisecond)))
+	}), "Cache(500ms) takes a second or more")
+}
+
 // Whoever calls what will be gone hears of it, whatever the answer.
 func TestDeprecationIsSaidWithErrors(t *testing.T) {
 	t.Parallel()

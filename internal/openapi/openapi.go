@@ -26,6 +26,7 @@ type Info struct {
 // Operation is one operation at one path.
 type Operation struct {
 	ID, Method, Path     string
+	Subtree              bool // the path goes on: its last parameter, or its last slash, stands for all that is left
 	Summary, Description string
 	Tags                 []string
 	Deprecated, Secured  bool
@@ -151,9 +152,13 @@ func (d *Document) schemes() object {
 	return schemes
 }
 
-// Add adds an operation.
+// Add adds an operation. OpenAPI knows no subtrees: one whose path looks like
+// that of an operation which is none, with the same method, is left out.
 func (d *Document) Add(op Operation) {
 	d.unifyPath(&op)
+	if d.isTaken(op) {
+		return
+	}
 	at, ok := d.paths[op.Path].(object)
 	if !ok {
 		at = object{}
@@ -165,6 +170,13 @@ func (d *Document) Add(op Operation) {
 			d.tags = append(d.tags, tag)
 		}
 	}
+}
+
+// isTaken reports whether the place of a subtree is taken. Where a subtree is in the
+// place of another operation, that one takes it over.
+func (d *Document) isTaken(op Operation) bool {
+	at, _ := d.paths[op.Path].(object)
+	return op.Subtree && at[op.Method] != nil
 }
 
 // unifyPath gives the path's parameters the names that they have in a path that
