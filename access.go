@@ -19,8 +19,9 @@ type Caller struct {
 	// ID is the account's, as a string whatever it is in the database. Empty
 	// means that nobody is signed in.
 	ID string
-	// Roles and Scopes are what rules ask for. A caller with a token has the
-	// scopes of the token; a session has none and needs none.
+	// Roles and Scopes are what the rules [Role] and [Scope] ask for. Scopes are
+	// those of a token. A session has none, and so passes no Scope: AnyOf(Role("x"),
+	// Scope("y")) lets both call.
 	Roles, Scopes []string
 	// Method is how the caller authenticated, such as "session" or "token".
 	Method string
@@ -52,13 +53,17 @@ func WithCaller(ctx context.Context, caller Caller) context.Context {
 // Caller, for a request without credentials, and an error, usually with the code
 // [Unauthenticated], for one whose credentials are wrong: wrong credentials are
 // never taken for none. It is called for every operation, at once from many
-// goroutines.
+// goroutines, before anything of the input is read.
 type Authenticator interface {
+	// Authenticate returns the caller of a request. ctx has the deadline of the
+	// call.
 	Authenticate(ctx context.Context, r *http.Request) (Caller, error)
 }
 
 // Access is the rule that says who may call an operation. There are [Public],
-// [SignedIn], [Role], [Scope], [Fresh], [AnyOf], [AllOf] and [AccessFunc].
+// [SignedIn], [Role], [Scope], [Fresh], [AnyOf], [AllOf] and [AccessFunc]. Whom they
+// do not let is [Unauthenticated] if nobody is signed in, and else [Forbidden].
+// Denials are logged as warnings with the message authz_fail.
 type Access interface {
 	check(ctx context.Context, caller Caller) error
 	// String describes the rule for documentation.
@@ -118,12 +123,12 @@ func AccessFunc(name string, f func(ctx context.Context, caller Caller) error) A
 	return accessFunc{name, f}
 }
 
-// Role lets accounts with the role call.
+// Role lets accounts with the role call. An empty name panics.
 func Role(name string) Access {
 	return holding("role", name, func(caller Caller) []string { return caller.Roles })
 }
 
-// Scope lets callers with the scope call.
+// Scope lets callers with the scope call. An empty name panics.
 func Scope(name string) Access {
 	return holding("scope", name, func(caller Caller) []string { return caller.Scopes })
 }
@@ -142,7 +147,7 @@ func holding(kind, name string, of func(Caller) []string) Access {
 
 // Fresh lets accounts call that have authenticated within d, for what should
 // not be done by whoever finds a screen unlocked. Others are asked to sign in
-// again. A d that is not positive panics.
+// again, with the code [Unauthenticated]. A d that is not positive panics.
 func Fresh(d time.Duration) Access {
 	if d <= 0 {
 		panic(fmt.Sprintf("backend: Fresh(%v): the duration must be positive", d))

@@ -211,8 +211,10 @@ func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 
 // Call calls an operation from inside the program, such as from a page or a job,
 // the same way as doors do: the access rule for the caller in ctx
-// ([Logic.Authenticate], [WithCaller]), rate limit, validation, transaction. In
-// and Out must be those that the operation was registered with:
+// ([Logic.Authenticate], [WithCaller]), rate limit, validation, transaction. It
+// calls any operation, with or without a [Route], and needs no key for
+// [Idempotent]. Within [DB.Tx] or another operation the call is part of that
+// transaction. In and Out must be those that the operation was registered with:
 //
 //	note, err := backend.Call[Note](ctx, logic, "createNote", CreateNote{Title: title})
 //

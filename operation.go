@@ -78,11 +78,28 @@ func (o *Operation) Name() string { return o.name }
 //     is in a request: as it stands for what is a string there (text, times, bytes
 //     in base64, an [ID]), and JSON for all else.
 //
-// Out is a struct, a pointer to one, a slice, a map with string keys, a scalar, or [None].
+// Out is a struct, a pointer to one, a slice, a map with string keys, a scalar, or
+// [None]; a list that goes on is a [Page].
 //
-// What makes no sense (a type that is not supported, a name that is there twice,
-// a route that another operation has) panics when the operation is added, with
-// everything that is wrong at once and where it was registered.
+// Fields may be of these types:
+//
+//   - booleans, numbers, strings, and types made of them; an [ID] is a string on
+//     the wire, and so are types with MarshalText and UnmarshalText;
+//   - time.Time as RFC 3339 has it, time.Duration as a whole number of
+//     nanoseconds;
+//   - []byte in base64, and in paths, query strings, headers and cookies in
+//     base64url without padding;
+//   - slices, arrays, maps with string keys, structs, pointers to these, and types
+//     that hold themselves; the fields of an embedded struct are those of the
+//     outer one, and it may not be a pointer;
+//   - json.RawMessage for any JSON.
+//
+// Paths, query strings, headers and cookies hold scalars, and slices of them: a
+// query parameter is repeated, and commas separate the elements of a header.
+//
+// What makes no sense (a type that is not supported, a name that is there twice)
+// panics when the operation is added, with everything that is wrong at once and
+// where it was registered. Routes are looked at by [Logic.REST].
 func Query[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isQuery, name, access, f, options)
 }
@@ -280,14 +297,17 @@ func (p *operationOptions) checkDoors(o *Operation) {
 
 // Route says by which method and path REST calls the operation, as a pattern of
 // [Router]: "POST /notes", "GET /notes/{id}". The path's parameters are fields
-// of the input. It may be given more than once.
+// of the input. Queries have the method GET, which serves HEAD, too; mutations have
+// others, usually POST, PUT, PATCH or DELETE. It may be given more than once.
 func Route(pattern string) Option {
 	return optionFunc(func(o *Operation) { o.options.routes = append(o.options.routes, pattern) })
 }
 
 // Allow adds a rule that looks at the input: f returns nil to let the call pass,
 // and otherwise an error, such as one with the code [Forbidden] or [NotFound].
-// It runs after the access rule, on input that was decoded and validated.
+// It runs after the access rule, on input that was decoded and validated, and
+// outside of the operation's transaction. It may be given more than once: every
+// rule must let the call pass.
 func Allow[In any](f func(ctx context.Context, in In) error) Option {
 	return optionFunc(func(o *Operation) {
 		if want := reflect.TypeFor[In](); f == nil || want != o.in {
@@ -340,8 +360,11 @@ func BodyLimit(bytes int64) Option {
 }
 
 // Limit bounds how often one caller may call the operation: requests in any
-// period. Callers that are not signed in are told apart by their address. More
-// is [RateLimited]. The default is no limit.
+// period, all of them at once or one by one. Callers that are not signed in are
+// told apart by their address, if middleware such as [Stack] knows it (see
+// [ClientIP]), and else share one limit. What is beyond that is [RateLimited], over
+// REST with Retry-After. Refused input counts, too. Limits hold per process, for
+// calls through all doors together. The default is no limit.
 func Limit(requests int, period time.Duration) Option {
 	return optionFunc(func(o *Operation) {
 		if err := checkRate(requests, period); err != nil {
@@ -351,8 +374,9 @@ func Limit(requests int, period time.Duration) Option {
 	})
 }
 
-// Status is the HTTP status of success over REST. The default is 200, 201 for a
-// POST that returns something, and 204 for [None].
+// Status is the HTTP status of success over REST, 200 to 299. The default is 200,
+// 201 for a POST that returns something, and 204 for [None]. With 204 the output
+// is not sent.
 func Status(code int) Option {
 	return optionFunc(func(o *Operation) {
 		if code < 200 || code > 299 {
@@ -362,9 +386,10 @@ func Status(code int) Option {
 	})
 }
 
-// Cache lets answers be kept for a time: by everybody if nobody is signed in, and
-// else by the caller only. The default is not at all for callers who are signed
-// in, and to ask each time for others.
+// Cache lets answers of a query be kept for a time, in whole seconds: by everybody
+// if nobody is signed in, and else by the caller only. Without it, an answer to
+// somebody who is signed in is not kept at all (Cache-Control: no-store), and
+// nothing is said of others.
 func Cache(maxAge time.Duration) Option {
 	return optionFunc(func(o *Operation) {
 		if maxAge < time.Second || o.kind != isQuery {
@@ -398,8 +423,8 @@ func Deprecated(since, sunset time.Time) Option {
 	})
 }
 
-// Only offers the operation through these doors and no others, by their names:
-// "rest". Except offers it through all but these.
+// Only offers the operation through these doors and no others. Their names are
+// "rest", so far. [Call] can call every operation.
 func Only(doors ...string) Option {
 	return optionFunc(func(o *Operation) { o.options.only = append(o.options.only, doors...) })
 }
@@ -409,7 +434,8 @@ func Except(doors ...string) Option {
 	return optionFunc(func(o *Operation) { o.options.except = append(o.options.except, doors...) })
 }
 
-// Doc describes the operation in documentation; its first line is the summary.
+// Doc describes the operation in documentation; its first line is the summary, and
+// the rest may be Markdown. The default is its name in words.
 func Doc(text string) Option {
 	return optionFunc(func(o *Operation) { o.options.doc = text })
 }

@@ -403,3 +403,40 @@ func TestOwnedLooksLikeMissing(t *testing.T) {
 	require.Error(t, backend.Owned(t.Context(), ""), "nobody owns nothing")
 	require.NoError(t, backend.Owned(backend.WithCaller(t.Context(), backend.Caller{ID: "ann"}), "ann"))
 }
+
+// A call within a transaction is part of it, whether it has one of its own or not.
+func TestCallsWithinATransaction(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		s, logic := newShop(t, db)
+		logic.Add(backend.Query("count", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
+			return backend.One[int](ctx, s.db, "SELECT COUNT(*) FROM items")
+		}))
+		ctx := backend.WithCaller(t.Context(), backend.Caller{ID: "ann"})
+		undone := errors.New("undo it")
+		require.ErrorIs(t, db.Tx(ctx, func(ctx context.Context) error {
+			_, err := backend.Call[item](ctx, logic, "createItem", newItem{Name: "a"})
+			require.NoError(t, err)
+			n, err := backend.Call[int](ctx, logic, "count", backend.None{})
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+			return undone
+		}), undone)
+		n, err := backend.Call[int](ctx, logic, "count", backend.None{})
+		require.NoError(t, err)
+		require.Zero(t, n)
+	})
+}
+
+func TestRefusedInputCountsForTheLimit(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		N int `json:"n" validate:"max=1"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
+		backend.Route("GET /"), backend.Limit(2, time.Hour)))
+	require.Equal(t, 422, call(logic, "GET", "/?n=x", nil).Code)
+	require.Equal(t, 422, call(logic, "GET", "/?n=2", nil).Code)
+	require.Equal(t, 429, call(logic, "GET", "/?n=1", nil).Code)
+}

@@ -32,8 +32,9 @@ import (
 //     in the body that comes from elsewhere are errors.
 //   - Bodies are application/json; for PATCH also application/merge-patch+json,
 //     which is what [Opt] fields mean (RFC 7396). Other types are [Unsupported].
-//   - Broken JSON is [Malformed]. Fields that are unknown, missing or wrong are
-//     [Invalid], all of them in one answer, each with a JSON pointer.
+//   - Broken JSON is [Malformed]. Fields that are unknown, missing or of another
+//     type are [Invalid], all of them in one answer, each with a JSON pointer. If
+//     there are none, so are those that break a rule.
 //   - include=author,comments.author asks for fields that [Relation] has
 //     registered, wherever the output has values of their types, and for those
 //     of their children. It may be given more than once, and for all methods.

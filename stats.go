@@ -20,8 +20,8 @@ type OperationStats struct {
 	Failed map[Code]int64
 	// Time is how long the calls took in all.
 	Time time.Duration
-	// Latency has the number of calls by how long they took: Latency[i] took
-	// less than LatencyBound(i), and not less than the bound before.
+	// Latency has the number of calls by how long they took, in 20 buckets:
+	// Latency[i] took less than LatencyBound(i), and not less than the bound before.
 	Latency [latencyBuckets]int64
 }
 
@@ -89,8 +89,8 @@ func (s *operationStats) read(name string) OperationStats {
 }
 
 // Stats returns what has happened to each operation since the program started,
-// in the order in which they were added, relations last. The numbers of one operation may be of
-// moments that lie a little apart.
+// in the order in which they were added, relations last. The numbers of one
+// operation may be of moments that lie a little apart.
 func (l *Logic) Stats() []OperationStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -61,7 +61,8 @@ type Opt[T any] struct {
 // Some returns an Opt that is present with a value.
 func Some[T any](value T) Opt[T] { return Opt[T]{Value: value, Present: true} }
 
-// Or returns the value if there is one, and otherwise what is given.
+// Or returns the value if there is one, and otherwise, if it is absent or null,
+// what is given.
 func (o Opt[T]) Or(otherwise T) T {
 	if o.Present && !o.Null {
 		return o.Value
