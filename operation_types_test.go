@@ -51,6 +51,15 @@ type (
 	}
 )
 
+// oddTextByPointer has both of its methods by pointer.
+type oddTextByPointer struct{ text string }
+
+func (t *oddTextByPointer) MarshalText() ([]byte, error) { return []byte("<" + t.text + ">"), nil }
+func (t *oddTextByPointer) UnmarshalText(text []byte) error {
+	t.text = string(text)
+	return nil
+}
+
 func (l oddStrings) Len() int { return len(l) }
 
 func (k oddTextKey) MarshalText() ([]byte, error)     { return []byte(k), nil }
@@ -112,6 +121,8 @@ func TestOddTypesThatWork(t *testing.T) {
 		"null for a list":         oddOperation[*[]int](`null`),
 		"pointer to a map":        oddOperation[*map[string]*int](`{"a":null,"b":1}`),
 		"Opt of a list":           oddOperation[backend.Opt[[]string]](`["a"]`),
+		"Opt of text by pointer":  oddOperation[backend.Opt[oddTextByPointer]](`"a"`),
+		"map of Opts of it":       oddOperation[map[string]backend.Opt[oddTextByPointer]](`{"a":"b","c":null}`),
 		"Opt of a struct":         oddOperation[backend.Opt[oddBase]](`{"A":1,"B":2}`),
 		"named duration":          oddOperation[oddDuration](`5`),
 		"named raw message":       oddOperation[oddRaw](`"e30="`),

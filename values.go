@@ -78,7 +78,7 @@ func (o Opt[T]) MarshalJSON() ([]byte, error) {
 	if !o.Present || o.Null {
 		return []byte("null"), nil
 	}
-	return json.Marshal(o.Value)
+	return json.Marshal(&o.Value) // whose methods may be those of its pointer
 }
 
 // UnmarshalJSON reads a value or null; either is present.

@@ -598,7 +598,7 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 		}
 		read := c.compile(field.Type)
 		if field.Quoted {
-			read = quoted(read, field.Type)
+			read = quoted(read)
 		}
 		byName[field.Name] = len(members)
 		members = append(members, member{field.Name, field.Index, read, field.Required})
@@ -663,16 +663,8 @@ func (s *state) unknown(name string) error {
 }
 
 // quoted reads a value that is written inside a string, by the option string of
-// encoding/json, which has an effect on booleans, numbers and strings only.
-func quoted(read decode, t *plan.Type) decode {
-	if t.Kind == plan.Pointer {
-		t = t.Elem
-	}
-	switch t.Kind {
-	case plan.Bool, plan.Int, plan.Uint, plan.Float, plan.String, plan.Duration:
-	default:
-		return read
-	}
+// encoding/json.
+func quoted(read decode) decode {
 	return func(s *state, v reflect.Value) error {
 		if s.tokens.PeekKind() == 'n' {
 			return read(s, v)

@@ -225,10 +225,23 @@ func writeText(t reflect.Type) encode {
 // writeCustom leaves types that write JSON by themselves to encoding/json, which
 // checks and compacts it.
 func writeCustom(dst []byte, v reflect.Value, _ state) ([]byte, error) {
+	if v.Kind() == reflect.Interface { // which Interface would take the value out of
+		v = addressable(v)
+	}
 	if v.CanAddr() {
 		return appendAny(dst, v.Addr())
 	}
 	return appendAny(dst, v)
+}
+
+// addressable returns v, or a copy that has an address.
+func addressable(v reflect.Value) reflect.Value {
+	if v.CanAddr() {
+		return v
+	}
+	copied := reflect.New(v.Type()).Elem()
+	copied.Set(v)
+	return copied
 }
 
 func appendAny(dst []byte, v reflect.Value) ([]byte, error) {
@@ -303,12 +316,13 @@ func (c *compiler) pointer(element encode) encode {
 	}
 }
 
+// optional writes an Opt, whose MarshalJSON always has the address of the value.
 func optional(element encode) encode {
 	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
 		if !v.Field(plan.OptPresent).Bool() || v.Field(plan.OptNull).Bool() {
 			return append(dst, "null"...), nil
 		}
-		return element(dst, v.Field(plan.OptValue), s)
+		return element(dst, addressable(v.Field(plan.OptValue)), s)
 	}
 }
 
@@ -326,7 +340,7 @@ func (c *compiler) object(t *plan.Type) encode {
 	for i, field := range t.Fields {
 		members[i] = member{
 			label: append(AppendString(nil, field.Name), ':'),
-			index: field.Index, write: c.compile(field.Type), omit: omission(field), quoted: quotes(field),
+			index: field.Index, write: c.compile(field.Type), omit: omission(field), quoted: field.Quoted,
 		}
 	}
 	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
@@ -367,20 +381,6 @@ func fieldOf(v reflect.Value, index []int) reflect.Value {
 	return v
 }
 
-// quotes reports whether the option string has an effect: for booleans,
-// numbers, strings and pointers to them.
-func quotes(field *plan.Field) bool {
-	t := field.Type
-	if t.Kind == plan.Pointer {
-		t = t.Elem
-	}
-	switch t.Kind {
-	case plan.Bool, plan.Int, plan.Uint, plan.Float, plan.String, plan.Duration:
-		return field.Quoted
-	}
-	return false
-}
-
 // quotedValue writes a value inside a string. A string is quoted twice.
 func quotedValue(dst []byte, v reflect.Value, write encode, s state) ([]byte, error) {
 	if v.Kind() == reflect.Pointer && v.IsNil() {
@@ -418,18 +418,17 @@ type zeroer interface{ IsZero() bool }
 func isZero(t reflect.Type) func(reflect.Value) bool {
 	isZeroer := reflect.TypeFor[zeroer]()
 	switch {
-	case (t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface) && t.Implements(isZeroer):
+	case t.Kind() == reflect.Interface && t.Implements(isZeroer): // which may hold a nil pointer
+		return func(v reflect.Value) bool {
+			return v.IsNil() || v.Elem().Kind() == reflect.Pointer && v.Elem().IsNil() || v.Interface().(zeroer).IsZero()
+		}
+	case t.Kind() == reflect.Pointer && t.Implements(isZeroer):
 		return func(v reflect.Value) bool { return v.IsNil() || v.Interface().(zeroer).IsZero() }
 	case t.Implements(isZeroer):
 		return func(v reflect.Value) bool { return v.Interface().(zeroer).IsZero() }
 	case reflect.PointerTo(t).Implements(isZeroer):
 		return func(v reflect.Value) bool {
-			if !v.CanAddr() {
-				copied := reflect.New(t)
-				copied.Elem().Set(v)
-				v = copied.Elem()
-			}
-			return v.Addr().Interface().(zeroer).IsZero()
+			return addressable(v).Addr().Interface().(zeroer).IsZero()
 		}
 	}
 	return reflect.Value.IsZero

@@ -187,6 +187,46 @@ func TestRoots(t *testing.T) {
 	}
 }
 
+type namedPointer *int
+
+// perhaps is an interface that may hold a nil pointer.
+type perhaps interface {
+	json.Marshaler
+	IsZero() bool
+}
+
+type seven struct{ V int }
+
+func (s *seven) IsZero() bool                 { return s.V == 7 }
+func (s *seven) MarshalJSON() ([]byte, error) { return []byte("7"), nil }
+
+// TestOddFields has what encoding/json has rules of its own for.
+func TestOddFields(t *testing.T) {
+	t.Parallel()
+	five, number := 5, json.Number("12.50")
+	type numbers struct {
+		A json.Number            `json:"a"`
+		B *json.Number           `json:"b"`
+		C json.Number            `json:"c,string"`
+		D json.Number            `json:"d,omitempty"`
+		E map[string]json.Number `json:"e"`
+	}
+	type zero struct {
+		A perhaps `json:"a,omitzero"`
+		B *seven  `json:"b,omitzero"`
+		C perhaps `json:"c"`
+	}
+	for _, value := range []any{
+		numbers{}, numbers{"1e5", &number, "3", "-0.10", map[string]json.Number{"x": "1"}}, numbers{A: "bad"}, []json.Number{"", "7"}, json.Number("1"),
+		zero{}, zero{(*seven)(nil), nil, (*seven)(nil)}, zero{&seven{7}, &seven{7}, &seven{7}}, zero{&seven{1}, &seven{1}, nil},
+		struct {
+			A namedPointer `json:"a,string"`
+		}{&five},
+	} {
+		same(t, encoder(t, reflect.TypeOf(value)), value)
+	}
+}
+
 type node struct {
 	Next *node   `json:"next"`
 	List []*node `json:"list,omitempty"`

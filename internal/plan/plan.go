@@ -31,7 +31,7 @@ const (
 	Duration      // time.Duration, as nanoseconds
 	Text          // a type with MarshalText (and UnmarshalText for input), as a string
 	Raw           // json.RawMessage: any JSON
-	Custom        // a type with MarshalJSON; output only
+	Custom        // a type with MarshalJSON, and json.Number; output only
 	Struct        // an object
 	Slice         // a slice, as an array
 	Array         // an array of a fixed length
@@ -57,12 +57,13 @@ type Type struct {
 
 // Field is a field of a struct on the wire.
 type Field struct {
-	Name                        string // on the wire
-	GoName                      string // for errors: Author.Name
-	Index                       []int  // its path in the struct, through embedded ones
-	Type                        *Type
-	Required                    bool // input must have it: no omitempty or omitzero, no pointer, no Opt
-	OmitEmpty, OmitZero, Quoted bool
+	Name                string // on the wire
+	GoName              string // for errors: Author.Name
+	Index               []int  // its path in the struct, through embedded ones
+	Type                *Type
+	Required            bool // input must have it: no omitempty or omitzero, no pointer, no Opt
+	OmitEmpty, OmitZero bool
+	Quoted              bool // by the option string, where it has an effect
 	// Place is where it comes from in a request: "" for where the door puts
 	// it, else path, query, header, cookie or body, under the name PlaceName.
 	Place, PlaceName string
@@ -112,6 +113,7 @@ var (
 	timeType        = reflect.TypeFor[time.Time]()
 	durationType    = reflect.TypeFor[time.Duration]()
 	rawType         = reflect.TypeFor[json.RawMessage]()
+	numberType      = reflect.TypeFor[json.Number]()
 	jsonMarshaler   = reflect.TypeFor[json.Marshaler]()
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	textMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
@@ -122,12 +124,22 @@ func (c *Compiler) compile(t reflect.Type, path string, wrong *[]error) *Type {
 	if known := c.known[t]; known != nil {
 		return known
 	}
-	compiled := &Type{Go: t, Name: schemaName(t)}
+	compiled, before := &Type{Go: t, Name: schemaName(t)}, len(*wrong)
 	c.known[t] = compiled // before its parts, which may be it again
 	if !c.special(compiled, path, wrong) {
 		c.byKind(compiled, path, wrong)
 	}
+	if len(*wrong) > before && !c.saidOnce(compiled) {
+		delete(c.known, t)
+	}
 	return compiled
+}
+
+// saidOnce reports whether what is wrong within a type is wrong there, in its
+// declaration, however many fields are of the type. It is wrong with each field
+// that is of another one.
+func (c *Compiler) saidOnce(t *Type) bool {
+	return t.Go.Name() != "" && t.Kind != Opt && (t.Elem != nil || t.Kind == Struct)
 }
 
 // special compiles types that are not what their kind says, and reports
@@ -140,6 +152,11 @@ func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
 		t.Kind, t.Bits = Duration, 64
 	case t.Go == rawType:
 		t.Kind = Raw
+	case t.Go == numberType:
+		t.Kind = Custom // text that encoding/json writes as it stands
+		if c.direction == In {
+			*wrong = append(*wrong, fmt.Errorf("%s: a %s, whose digits have no end, is for output only; use a number, a string, or json.RawMessage", path, t.Go))
+		}
 	case isOpt(t.Go): // before its own MarshalJSON
 		t.Kind = Opt
 		t.Elem = c.compile(t.Go.Field(OptValue).Type, path, wrong)
@@ -221,8 +238,10 @@ func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {
 	case reflect.Struct:
 		t.Kind = Struct
 		c.fields(t, path, wrong)
+	case reflect.Interface:
+		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not supported; say what type it is, or json.RawMessage for any JSON", path, t.Go))
 	default:
-		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not supported", path, t.Go))
+		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not supported; leave it out by the tag json:\"-\"", path, t.Go))
 	}
 }
 
@@ -233,6 +252,9 @@ func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {
 func (c *Compiler) fields(t *Type, path string, wrong *[]error) {
 	var all []candidate
 	c.collect(t.Go, nil, "", path, &all, wrong, map[reflect.Type]bool{})
+	if allUnexported(t.Go) {
+		*wrong = append(*wrong, fmt.Errorf("%s: a %s has no exported fields, so that it is always {}; give it MarshalText and UnmarshalText, or take another type", path, t.Go))
+	}
 	for i := range all {
 		switch same := rivals(all, i); {
 		case len(same) == 1 && same[0] == i:
@@ -242,6 +264,18 @@ func (c *Compiler) fields(t *Type, path string, wrong *[]error) {
 		}
 	}
 	slices.SortStableFunc(t.Fields, func(a, b *Field) int { return slices.Compare(a.Index, b.Index) })
+}
+
+// allUnexported reports whether a struct has fields and none of them can be on
+// the wire: it is a value of its own, such as a type made from time.Time, which
+// has none of its methods.
+func allUnexported(t reflect.Type) bool {
+	for f := range t.Fields() {
+		if f.IsExported() || f.Anonymous {
+			return false
+		}
+	}
+	return t.NumField() > 0
 }
 
 type candidate struct {
@@ -377,7 +411,7 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 		case "omitzero":
 			field.OmitZero = true
 		case "string":
-			field.Quoted = true
+			field.Quoted = canQuote(field.Type)
 		case "":
 		default:
 			*wrong = append(*wrong, fmt.Errorf("%s.%s: the json option %q is not known", path, f.Name, option))
@@ -389,6 +423,19 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 	field.Required = !field.OmitEmpty && !field.OmitZero && field.Type.Kind != Pointer && field.Type.Kind != Opt
 	c.place(field, f.Tag.Get("in"), path+"."+f.Name, wrong)
 	return field
+}
+
+// canQuote reports whether the option string has an effect: on booleans, numbers,
+// strings, and pointers to them that have no name of their own.
+func canQuote(t *Type) bool {
+	if t.Kind == Pointer && t.Go.Name() == "" {
+		t = t.Elem
+	}
+	switch t.Kind {
+	case Bool, Int, Uint, Float, String, Duration:
+		return true
+	}
+	return t.Go == numberType
 }
 
 // place reads the tag that says where a field comes from.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,6 +208,73 @@ func TestCompileErrors(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// What is wrong with a type that has no name, or is not supported at all, is wrong
+// with each field of it; what is within a type that has a name is said once.
+func TestErrorsAreSaidOfEachField(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		A    any
+		Next *inner
+	}
+	type bad struct {
+		A, B  any
+		List  []any
+		Map   map[string]any
+		Again []any
+		Ptr   *any
+		F, G  func()
+		K, L  map[int]int
+		P, Q  **int
+		M, N  customJSON
+		V, W  struct{ X any }
+		Y, Z  inner
+		Lists []inner
+	}
+	_, err := NewCompiler(In).Compile(reflect.TypeFor[bad]())
+	require.Error(t, err)
+	var places []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		place, _, _ := strings.Cut(line, ": ")
+		places = append(places, strings.TrimPrefix(place, "plan.bad."))
+	}
+	require.Equal(t, "A B List[] Map{} Again[] Ptr F G K L P Q M N V.X W.X Y.A", strings.Join(places, " "))
+}
+
+// encoding/json would write {} in silence.
+func TestStructsThatAreAlwaysEmpty(t *testing.T) {
+	t.Parallel()
+	type date time.Time
+	type bad struct {
+		Day  date
+		List []sync.Mutex
+	}
+	for _, direction := range []Direction{In, Out} {
+		_, err := NewCompiler(direction).Compile(reflect.TypeFor[bad]())
+		require.ErrorContains(t, err, "plan.bad.Day: a plan.date has no exported fields, so that it is always {}")
+		require.ErrorContains(t, err, "plan.bad.List[]: a sync.Mutex has no exported fields")
+		_, err = NewCompiler(direction).Compile(reflect.TypeFor[struct {
+			Nothing struct{}
+			Left    struct {
+				Out int `json:"-"`
+			}
+			Embedded struct{ customBase }
+		}]())
+		require.NoError(t, err)
+	}
+}
+
+// encoding/json has rules of its own for the type, which is a string in Go.
+func TestNumbersAreForOutput(t *testing.T) {
+	t.Parallel()
+	got, err := NewCompiler(Out).Compile(reflect.TypeFor[[]json.Number]())
+	require.NoError(t, err)
+	require.Equal(t, Custom, got.Elem.Kind)
+	_, err = NewCompiler(In).Compile(reflect.TypeFor[[]json.Number]())
+	require.ErrorContains(t, err, "[]json.Number[]: a json.Number, whose digits have no end, is for output only")
+}
+
+type customBase struct{}
 
 type customJSON struct{}
 
