@@ -20,7 +20,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -394,8 +393,8 @@ func readTime(s *state, v reflect.Value) error {
 	if !ok {
 		return err
 	}
-	var t time.Time
-	if err := t.UnmarshalText([]byte(text)); err != nil { // strictly RFC 3339
+	t, err := plan.ParseTime(text)
+	if err != nil {
 		s.fail("format", "must be a time such as 2006-01-02T15:04:05Z")
 		return nil
 	}

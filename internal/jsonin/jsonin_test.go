@@ -126,6 +126,7 @@ func TestFields(t *testing.T) {
 		"huge float":      {`{"name":"","age":1e400}`, "/age type"},
 		"no integers":     {`{"name":"","age":1.0,"size":1e2}`, "/age type, /size type"},
 		"formats":         {`{"name":"","age":1,"data":"AQI","at":"2026-01-02","addr":"x","id":"07"}`, "/data format, /at format, /addr format, /id format"},
+		"odd times":       {`{"name":"","age":1,"at":"2026-01-02T03:04:05+24:00","deep":{"name":"","age":1,"at":"2026-01-02T3:04:05,5Z"}}`, "/at format, /deep/at format"},
 		"NUL":             {`{"name":"a\u0000b","age":1}`, "/name format"},
 		"base64 breaks":   {`{"name":"","age":1,"data":"AQ\nI="}`, "/data format"},
 		"array":           {`{"name":"","age":1,"pair":[1,2,3]}`, "/pair len"},

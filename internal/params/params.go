@@ -11,7 +11,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
@@ -166,8 +165,8 @@ func setBytes(value string, into reflect.Value) error {
 }
 
 func setTime(value string, into reflect.Value) error {
-	var t time.Time
-	if err := t.UnmarshalText([]byte(value)); err != nil {
+	t, err := plan.ParseTime(value)
+	if err != nil {
 		return errors.New("must be a time such as 2006-01-02T15:04:05Z")
 	}
 	into.Set(reflect.ValueOf(t))

@@ -83,6 +83,8 @@ func TestRefused(t *testing.T) {
 	isNot[anything](t, "a\x00")
 	isNot[anything](t, "\xff")
 	isNot[time.Time](t, "2026-01-02")
+	isNot[time.Time](t, "2026-01-02T3:04:05Z")
+	isNot[time.Time](t, "2026-01-02T03:04:05+24:00")
 	isNot[netip.Addr](t, "hunter2")
 	isNot[int](t, "1", "2")
 	isNot[*int](t, "1", "2")

@@ -1,0 +1,26 @@
+package plan
+
+import (
+	"errors"
+	"time"
+)
+
+var errTime = errors.New("is no time of RFC 3339")
+
+// ParseTime reads a time as RFC 3339, section 5.6, has it, with T and Z in upper
+// case. The time package takes more: hours of one digit, a comma before the
+// fraction, and zones a day away, which cannot be written again.
+func ParseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, err
+	}
+	zone := len(text) - len("+07:00")
+	switch {
+	case text[len("2006-01-02T1")] == ':', text[len("2006-01-02T15:04:05")] == ',':
+		return time.Time{}, errTime
+	case text[len(text)-1] != 'Z' && (text[zone+1:zone+3] > "23" || text[zone+4:] > "59"):
+		return time.Time{}, errTime
+	}
+	return t, nil
+}
