@@ -57,7 +57,7 @@ func (s *structCheck) holds(v reflect.Value) bool {
 func (n *node) holds(v reflect.Value) bool {
 	v, pointed := through(n.t, v)
 	switch {
-	case !v.IsValid(), n.omitEmpty && !pointed && v.IsZero():
+	case !v.IsValid(), n.omitted(v, pointed):
 		return true
 	case n.fields != nil:
 		return n.fields.holds(v)
@@ -90,14 +90,14 @@ func quickly(v *validator.Validate, rules []string, t *plan.Type) known {
 		return throughPointer(v, rules, t)
 	}
 	var all []rule
-	optional := false
+	var passed test // over, by omitempty or omitzero
 	for _, text := range rules {
 		name, param, _ := strings.Cut(text, "=")
 		if name == "omitempty" || name == "omitzero" {
 			if len(all) > 0 || t.Kind == plan.Struct {
 				return known{not: true}
 			}
-			optional = true
+			passed = omits[name]
 			continue
 		}
 		keeps := quickRule(v, name, param, t.Go)
@@ -113,7 +113,7 @@ func quickly(v *validator.Validate, rules []string, t *plan.Type) known {
 		})
 	}
 	return known{rule: func(v reflect.Value) *broken {
-		if optional && absent(v) {
+		if passed != nil && passed(v) {
 			return nil
 		}
 		for _, rule := range all {
@@ -128,9 +128,11 @@ func quickly(v *validator.Validate, rules []string, t *plan.Type) known {
 // throughPointer compiles the rules of a value that may be null, which must say
 // first what that means.
 func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
-	optional := slices.Contains([]string{"omitempty", "omitnil", "omitzero"}, rules[0])
-	of := quickly(v, rules[1:], value(t))
-	if !optional && rules[0] != "required" || value(t).Kind == plan.Struct || of.not {
+	first, others := rules[0], rules[1:]
+	optional := slices.Contains([]string{"omitempty", "omitnil", "omitzero"}, first)
+	again := slices.ContainsFunc(others, func(rule string) bool { return strings.HasPrefix(rule, "omit") })
+	of := quickly(v, others, value(t))
+	if !optional && first != "required" || value(t).Kind == plan.Struct || again || of.not {
 		return known{not: true}
 	}
 	null := &broken{"required", sentence("required", "", reflect.Pointer)}
@@ -140,23 +142,36 @@ func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
 	return known{rule: func(v reflect.Value) *broken {
 		v, _ = through(t, v)
 		switch {
-		case !v.IsValid():
+		case !v.IsValid(), hasNil(v) && v.IsNil():
 			return null
-		case of.rule == nil:
+		case of.rule == nil, first == "omitzero" && zero(v):
 			return nil
 		}
 		return of.rule(v)
 	}}
 }
 
+// omits are the tests by which validator passes over a value.
+var omits = map[string]test{"omitempty": absent, "omitzero": zero}
+
 // absent reports whether validator's omitempty passes over a value.
 func absent(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Slice, reflect.Map:
+	if hasNil(v) {
 		return v.IsNil()
 	}
 	return v.IsZero()
 }
+
+// zero reports whether validator's omitzero passes over a value.
+func zero(v reflect.Value) bool {
+	if hasNil(v) {
+		return v.Len() == 0
+	}
+	return v.IsZero()
+}
+
+// hasNil reports whether a value is a list or a map.
+func hasNil(v reflect.Value) bool { return v.Kind() == reflect.Slice || v.Kind() == reflect.Map }
 
 // decimal is how numbers are written that validator, too, reads as decimal.
 var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,17})$`)
@@ -224,7 +239,12 @@ func quickSize(name string, n int64, kind reflect.Kind) test {
 			return func(v reflect.Value) bool { return fits(cmp.Compare(v.Uint(), uint64(n))) }
 		}
 	case reflect.Float64:
-		return func(v reflect.Value) bool { return !math.IsNaN(v.Float()) && fits(cmp.Compare(v.Float(), float64(n))) }
+		return func(v reflect.Value) bool {
+			if math.IsNaN(v.Float()) { // which is not equal to anything, and all that can be said of it
+				return name == "ne"
+			}
+			return fits(cmp.Compare(v.Float(), float64(n)))
+		}
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ type fieldCheck struct {
 // of a list or a map, through pointers and Opts.
 type node struct {
 	t         *plan.Type
-	omitEmpty bool         // nothing is, of the zero value
+	omitEmpty bool         // nothing is, of the zero value that nothing points to
+	omitZero  bool         // nothing is, of the zero value
 	fields    *structCheck // of a struct
 	keys      string       // the rules of a list of a map's keys
 	elements  string       // the rules of a list of elements
@@ -123,8 +124,10 @@ func (c *compiler) node(t *plan.Type, all []level) *node {
 	n := &node{t: t}
 	for _, rule := range all[0].rules {
 		switch rule {
-		case "omitempty", "omitzero":
+		case "omitempty":
 			n.omitEmpty = true
+		case "omitzero":
+			n.omitZero = true
 		case "structonly", "nostructlevel":
 			return nil
 		}
@@ -234,7 +237,7 @@ func saidOf(e validator.FieldError) *broken {
 func (n *node) check(r *run, v reflect.Value, whole any) {
 	v, pointed := through(n.t, v)
 	switch {
-	case !v.IsValid(), n.omitEmpty && !pointed && v.IsZero():
+	case !v.IsValid(), n.omitted(v, pointed):
 	case n.fields != nil:
 		n.fields.check(r, v)
 	case v.Kind() == reflect.Map:
@@ -244,6 +247,11 @@ func (n *node) check(r *run, v reflect.Value, whole any) {
 			n.checkSome(r, v, from, min(from+maxFields, v.Len()), whole)
 		}
 	}
+}
+
+// omitted reports whether nothing is checked inside a value.
+func (n *node) omitted(v reflect.Value, pointed bool) bool {
+	return (n.omitZero || n.omitEmpty && !pointed) && v.IsZero()
 }
 
 // checkSome checks the elements of a list from one to another.

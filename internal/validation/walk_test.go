@@ -1,11 +1,13 @@
 package validation
 
 import (
+	"errors"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/go-playground/validator/v10"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
@@ -242,4 +244,28 @@ func TestHiddenFieldsAreNotChecked(t *testing.T) {
 	}
 	require.Empty(t, found(t, input{}))
 	require.Equal(t, []string{"/name max: may have at most 5 characters", "/open/name required: is missing"}, found(t, input{Name: "too long", Open: &open{}}))
+}
+
+// omitzero passes over a pointer to the zero value, and omitempty only over nil:
+// validator says so.
+func TestOmittedStructs(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Name string `json:"name" validate:"required"`
+	}
+	type input struct {
+		Empty    inner   `json:"empty" validate:"omitempty"`
+		EmptyPtr *inner  `json:"emptyPtr" validate:"omitempty"`
+		Zero     inner   `json:"zero" validate:"omitzero"`
+		ZeroPtr  *inner  `json:"zeroPtr" validate:"omitzero"`
+		Nil      *inner  `json:"nil" validate:"omitnil"`
+		List     []inner `json:"list" validate:"omitzero,min=1,max=2,dive"`
+	}
+	in := input{EmptyPtr: new(inner), ZeroPtr: new(inner), Nil: new(inner), List: []inner{}}
+	require.Equal(t, []string{"/emptyPtr/name required: is missing", "/nil/name required: is missing"}, found(t, in))
+	theirs, ok := errors.AsType[validator.ValidationErrors](validator.New(validator.WithRequiredStructEnabled()).Struct(in))
+	require.True(t, ok)
+	require.Len(t, theirs, 2)
+	require.Equal(t, "input.EmptyPtr.Name", theirs[0].StructNamespace())
+	require.Equal(t, "input.Nil.Name", theirs[1].StructNamespace())
 }
