@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +39,12 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 	null := t != value(t) // which is all that required refuses then
 	t = value(t)
 	c := &Constraints{}
-	ofKeys := false // of a map
+	ofKeys, omits := false, "" // of a map; the rule by which zero is passed over
+	defer func() {
+		if omits != "" {
+			c.admitZero(omits, t)
+		}
+	}()
 	for i, rule := range rules {
 		name, param, _ := strings.Cut(rule, "=")
 		switch {
@@ -50,6 +56,8 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 				c.Items = constraints(rules[i+1:], t.Elem)
 			}
 			return c
+		case name == "omitzero", name == "omitempty" && !null:
+			omits = name
 		case name == "required" && t.Kind == plan.String && !null && c.MinLength == nil: // which "" is not
 			one := int64(1)
 			c.MinLength = &one
@@ -64,6 +72,41 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 		}
 	}
 	return c
+}
+
+// admitZero takes back what the zero value breaks, which the rule omitempty or
+// omitzero passes over. A format is a hint to what is there, and stays. A list
+// is empty to omitzero only: omitempty asks for nil.
+func (c *Constraints) admitZero(rule string, t *plan.Type) {
+	switch {
+	case t.Kind == plan.String:
+		c.MinLength = nil
+		c.choose("")
+	case t.Kind == plan.Slice || t.Kind == plan.Map:
+		if rule == "omitzero" {
+			c.MinItems = nil
+		}
+	case t.Kind == plan.Int || t.Kind == plan.Uint || t.Kind == plan.Float:
+		drop(&c.Minimum, func(least float64) bool { return least > 0 })
+		drop(&c.Maximum, func(most float64) bool { return most < 0 })
+		drop(&c.ExclusiveMinimum, func(least float64) bool { return least >= 0 })
+		drop(&c.ExclusiveMaximum, func(most float64) bool { return most <= 0 })
+		c.choose("0")
+	}
+}
+
+// choose adds a value to those that there are, if they are named.
+func (c *Constraints) choose(value string) {
+	if len(c.Enum) > 0 && !slices.Contains(c.Enum, value) {
+		c.Enum = append(c.Enum, value)
+	}
+}
+
+// drop removes a bound that 0 breaks.
+func drop(bound **float64, breaks func(float64) bool) {
+	if *bound != nil && breaks(**bound) {
+		*bound = nil
+	}
 }
 
 // size takes over the rules min, max, len, gt, gte, lt and lte.

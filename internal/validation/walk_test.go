@@ -269,3 +269,33 @@ func TestOmittedStructs(t *testing.T) {
 	require.Equal(t, "input.EmptyPtr.Name", theirs[0].StructNamespace())
 	require.Equal(t, "input.Nil.Name", theirs[1].StructNamespace())
 }
+
+// The schema does not refuse what omitempty and omitzero pass over.
+func TestConstraintsAdmitWhatIsOmitted(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Text   string         `json:"text" validate:"omitempty,min=3,max=9"`
+		Mail   string         `json:"mail" validate:"omitempty,email"`
+		Choice string         `json:"choice" validate:"omitempty,oneof=a b"`
+		Number int            `json:"number" validate:"omitempty,oneof=1 2,min=1,max=5"`
+		Ratio  float64        `json:"ratio" validate:"omitzero,gt=0,lt=1"`
+		Below  float64        `json:"below" validate:"omitempty,gte=-5,lt=0"`
+		List   []string       `json:"list" validate:"omitzero,min=2,max=3,dive,omitempty,min=2"`
+		By     map[string]int `json:"by" validate:"omitempty,len=1"`
+		Zero   *string        `json:"zero" validate:"omitzero,min=3"`
+		Ptr    *string        `json:"ptr" validate:"omitempty,min=3"`
+		Keys   map[string]int `json:"keys" validate:"max=2,dive,keys,omitempty,min=2,endkeys,min=1"`
+	}
+	described, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[input]())
+	require.NoError(t, err)
+	n := func(n int64) *int64 { return &n }
+	want := map[string]*Constraints{
+		"text": {MaxLength: n(9)}, "mail": {Format: "email"}, "choice": {Enum: []string{"a", "b", ""}}, "number": {Enum: []string{"1", "2", "0"}, Maximum: new(5.0)},
+		"ratio": {ExclusiveMaximum: new(1.0)}, "below": {Minimum: new(-5.0)}, "list": {MaxItems: n(3), Items: &Constraints{}}, "by": {MinItems: n(1), MaxItems: n(1)},
+		"zero": {}, "ptr": {MinLength: n(3)}, "keys": {MaxItems: n(2), Items: &Constraints{Minimum: new(1.0)}},
+	}
+	for _, field := range described.Fields {
+		require.Equal(t, want[field.Name], ConstraintsOf(field), field.Name)
+	}
+	require.Empty(t, found(t, input{List: []string{}, By: map[string]int{"": 0}, Zero: new(""), Keys: map[string]int{"": 1}}))
+}
