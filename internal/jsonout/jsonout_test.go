@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,9 @@ func random(r *rand.Rand, v reflect.Value, depth int) {
 	case v.Type() == reflect.TypeFor[netip.Addr]():
 		v.Set(reflect.ValueOf(netip.AddrFrom4([4]byte{byte(r.Uint32())})))
 		return
+	case v.Type() == reflect.TypeFor[json.Number]():
+		v.SetString([]string{"", "0", "-1.50", "1e400", "12345678901234567890", strings.Repeat("0", 1+r.IntN(40)/39)}[r.IntN(6)])
+		return
 	case v.Type() == reflect.TypeFor[json.RawMessage]():
 		v.SetBytes([]byte([]string{"null", ` {"a" : [1, "<"]} `, "1.50", "{broken"}[r.IntN(4)]))
 		return
@@ -122,7 +126,7 @@ func random(r *rand.Rand, v reflect.Value, depth int) {
 			return
 		}
 		v.SetInt(int64(r.Uint64()) >> r.IntN(64))
-	case reflect.Uint64:
+	case reflect.Uint64, reflect.Uint16, reflect.Uintptr:
 		v.SetUint(r.Uint64() >> r.IntN(64))
 	case reflect.Float32:
 		v.SetFloat(float64(math.Float32frombits(r.Uint32())))
@@ -291,6 +295,83 @@ func BenchmarkFifty(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+	})
+}
+
+// zeroByPointer and zeroByValue say themselves whether they are zero.
+type (
+	zeroByPointer struct{ V int8 }
+	zeroByValue   int8
+	letter        byte
+	bits          uint16
+	text          map[string]int
+	base          struct {
+		Level  level `json:"level"`
+		Hidden int8  `json:"int"`
+	}
+)
+
+func (z *zeroByPointer) IsZero() bool          { return z.V < 0 }
+func (z zeroByValue) IsZero() bool             { return z < 0 }
+func (l *letter) MarshalText() ([]byte, error) { return []byte{'a' + byte(*l)%26, '<'}, nil }
+func (t text) MarshalText() ([]byte, error)    { return strconv.AppendInt(nil, int64(len(t)), 10), nil }
+
+// zoo has the types that everything has not.
+type zoo struct {
+	base
+	Number  json.Number              `json:"number"`
+	Numbers map[string]*json.Number  `json:"numbers"`
+	Quoted  json.Number              `json:"quoted,string,omitempty"`
+	Int     int8                     `json:"int,string,omitempty"`
+	Bool    *bool                    `json:"bool,string"`
+	Bits    bits                     `json:"bits,omitempty"`
+	Address uintptr                  `json:"address,string"`
+	Zero    zeroByPointer            `json:"zero,omitzero"`
+	Zeros   map[string]zeroByPointer `json:"zeros,omitzero"`
+	ZeroPtr *zeroByPointer           `json:"zeroPtr,omitzero"`
+	Value   zeroByValue              `json:"value,omitzero,omitempty"`
+	InMap   map[name]struct {
+		Zero zeroByPointer `json:"zero,omitzero"`
+		Text byPointer     `json:"text"`
+		List []byPointer   `json:"list"`
+		Arr  [1]byPointer  `json:"arr"`
+	} `json:"inMap"`
+	Letters  []letter                   `json:"letters"`
+	Letter   [2]letter                  `json:"letter,omitempty"`
+	ByLetter map[string]letter          `json:"byLetter"`
+	Text     text                       `json:"text,omitempty"`
+	Texts    []*text                    `json:"texts"`
+	Hash     [4]byte                    `json:"hash"`
+	Empty    [0]string                  `json:"empty,omitempty"`
+	Float    float32                    `json:"float,omitempty"`
+	Floats   map[string]float64         `json:"floats,omitempty"`
+	At       *time.Time                 `json:"at,omitempty"`
+	AtZero   *time.Time                 `json:"atZero,omitzero"`
+	Times    map[string]time.Time       `json:"times"`
+	Raw      *json.RawMessage           `json:"raw,string"`
+	Raws     map[string]json.RawMessage `json:"raws"`
+	Deep     [][]map[string][]*[]int8   `json:"deep"`
+	Custom   *custom                    `json:"custom,omitempty"`
+	Customs  map[string]custom          `json:"customs"`
+	Anon     struct {
+		A string `json:"ä & <"`
+		B []byte `json:"-,"`
+	} `json:"anon,omitzero"`
+	Again []zoo `json:"again,omitzero"`
+}
+
+// FuzzZoo writes random values of the zoo, with and without an address.
+func FuzzZoo(f *testing.F) {
+	e, elements := encoder(f, reflect.TypeFor[zoo]()), encoder(f, reflect.TypeFor[map[string]zoo]())
+	for seed := range uint64(200) {
+		f.Add(seed, uint64(1))
+	}
+	f.Fuzz(func(t *testing.T, a, b uint64) {
+		var value zoo
+		random(rand.New(rand.NewPCG(a, b)), reflect.ValueOf(&value).Elem(), 3)
+		same(t, e, &value)
+		same(t, e, value)
+		same(t, elements, map[string]zoo{"": value})
 	})
 }
 
