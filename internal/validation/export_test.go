@@ -11,7 +11,7 @@ func (v *Validator) Holds(value reflect.Value) bool { return v.root.holds(value)
 // Check is Validate of a struct that has an address, without looking first
 // whether all is well. Slowly, validator looks at everything.
 func (v *Validator) Check(ctx context.Context, value reflect.Value, slowly bool) []FieldError {
-	r := run{ctx: ctx, validate: v.validate, slowly: slowly}
+	r := run{ctx: ctx, validate: v.validate, names: v.names, slowly: slowly}
 	v.root.check(&r, value)
 	return r.found
 }

@@ -187,14 +187,15 @@ func (c *checker) try(of reflect.Type, rule string) (panicked any) {
 func (c *checker) missing(rule, param string) string {
 	names := strings.Fields(param)
 	switch rule {
-	case "eqfield", "nefield", "gtfield", "gtefield", "ltfield", "ltefield", "fieldcontains", "fieldexcludes", "postcode_iso3166_alpha2_field":
-		names = []string{param}
 	case "required_with", "required_with_all", "required_without", "required_without_all",
 		"excluded_with", "excluded_with_all", "excluded_without", "excluded_without_all":
 	case "required_if", "required_unless", "excluded_if", "excluded_unless", "skip_unless":
 		names = everyOther(choices(param))
 	default:
-		return ""
+		if !aboutField(rule) {
+			return ""
+		}
+		names = []string{param}
 	}
 	for _, name := range names {
 		if !has(c.whole, name) {
@@ -202,6 +203,15 @@ func (c *checker) missing(rule, param string) string {
 		}
 	}
 	return ""
+}
+
+// aboutField reports whether the parameter of a rule is another field.
+func aboutField(rule string) bool {
+	switch rule {
+	case "eqfield", "nefield", "gtfield", "gtefield", "ltfield", "ltefield", "fieldcontains", "fieldexcludes", "postcode_iso3166_alpha2_field":
+		return true
+	}
+	return false
 }
 
 // everyOther returns the names of pairs of a name and a value.

@@ -26,6 +26,7 @@ type FieldError struct {
 type Validator struct {
 	validate *validator.Validate
 	root     *structCheck // nil: there is nothing to check
+	names    map[reflect.Type]map[string]string
 }
 
 // Compile returns the validator for the struct t and all that it holds. Tags that
@@ -47,7 +48,7 @@ func Compile(t *plan.Type) (*Validator, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return &Validator{}, err
 	}
-	c := compiler{v, map[*plan.Type]*structCheck{}, map[reflect.Type]map[string]string{}}
+	c := compiler{v, map[*plan.Type]*structCheck{}, map[reflect.Type]map[string]string{}, map[reflect.Type]map[string]string{}}
 	root := c.structOf(t)
 	for of, rules := range c.rules {
 		v.RegisterStructValidationMapRules(rules, reflect.Zero(of).Interface())
@@ -57,7 +58,7 @@ func Compile(t *plan.Type) (*Validator, error) {
 			wrong = append(wrong, parse(v, s.Go))
 		}
 	}
-	return &Validator{v, root}, errors.Join(wrong...)
+	return &Validator{v, root, c.names}, errors.Join(wrong...)
 }
 
 // walk finds the structs and Opts in t and reports whether any field has a tag.
@@ -179,7 +180,7 @@ func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
 	if v.root.holds(whole.Elem()) {
 		return nil
 	}
-	r := run{ctx: ctx, validate: v.validate}
+	r := run{ctx: ctx, validate: v.validate, names: v.names}
 	v.root.check(&r, whole.Elem())
 	return r.found
 }

@@ -58,7 +58,7 @@ func TestValidate(t *testing.T) {
 		"/author/mail email: must be an e-mail address",
 		"/authors/1/mail email: must be an e-mail address",
 		"/by/a~1b required: is missing",
-		"/again eqfield: must be the same as Title",
+		"/again eqfield: must be the same as title",
 	}, "\n"), strings.Join(got, "\n"))
 
 	fields := v.Validate(t.Context(), note{base: base{"a"}, Title: "a", Again: "a", Tags: []string{"long!", "b"}})

@@ -53,6 +53,7 @@ type compiler struct {
 	validate *validator.Validate
 	known    map[*plan.Type]*structCheck
 	rules    map[reflect.Type]map[string]string // Go struct → Go field → rules
+	names    map[reflect.Type]map[string]string // Go struct → Go field → its name on the wire
 }
 
 // structOf returns the check of a struct, or nil if there is nothing to check.
@@ -65,7 +66,9 @@ func (c *compiler) structOf(t *plan.Type) *structCheck {
 	}
 	s := &structCheck{typ: t.Go}
 	c.known[t] = s // before its parts, which may be it again
+	c.names[t.Go] = map[string]string{}
 	for _, field := range t.Fields {
+		c.names[t.Go][field.GoName[strings.LastIndexByte(field.GoName, '.')+1:]] = field.Name
 		if field.Validate == "-" {
 			c.rule(t.Go, field.Index, "-")
 			continue
@@ -151,6 +154,7 @@ func (c *compiler) node(t *plan.Type, all []level) *node {
 type run struct {
 	ctx      context.Context
 	validate *validator.Validate
+	names    map[reflect.Type]map[string]string
 	path     []string
 	found    []FieldError
 	slowly   bool // validator must look at everything
@@ -224,13 +228,19 @@ func (s *structCheck) ask(r *run, whole any) map[string]*broken {
 		if s.typ.Name() != "" {
 			name = strings.TrimPrefix(name, s.typ.Name()+".")
 		}
-		said[name] = saidOf(e)
+		said[name] = r.saidOf(e, whole)
 	}
 	return said
 }
 
-func saidOf(e validator.FieldError) *broken {
-	return &broken{e.Tag(), sentence(e.Tag(), e.Param(), e.Kind())}
+// saidOf returns what validator says of a field of a struct, or what is in it. A
+// rule about another field names it in Go, which the client does not know.
+func (r *run) saidOf(e validator.FieldError, whole any) *broken {
+	param := e.Param()
+	if aboutField(e.Tag()) {
+		param = cmp.Or(r.names[reflect.TypeOf(whole).Elem()][param], param)
+	}
+	return &broken{e.Tag(), sentence(e.Tag(), param, e.Kind())}
 }
 
 // check checks what is inside a value; whole is the struct that has it.
@@ -349,7 +359,7 @@ func askAll(r *run, list reflect.Value, whole any, rules string) map[int]*broken
 	all, _ := errors.AsType[validator.ValidationErrors](err)
 	for _, e := range all {
 		i, _ := strconv.Atoi(strings.Trim(e.Namespace(), "[]"))
-		said[i] = saidOf(e)
+		said[i] = r.saidOf(e, whole)
 	}
 	return said
 }

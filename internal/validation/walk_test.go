@@ -78,7 +78,7 @@ func TestWalk(t *testing.T) {
 	require.Equal(t, []string{
 		"/keys/a min: must have at least 2 characters",
 		"/keys/a/mail email: must be an e-mail address",
-		"/ne/1 nefield: must not be the same as Title",
+		"/ne/1 nefield: must not be the same as title",
 		"/set/mail email: must be an e-mail address",
 		"/needed/0 required: is missing",
 		"/needed/2/mail email: must be an e-mail address",
@@ -180,6 +180,26 @@ func TestRulesAboutOtherFields(t *testing.T) {
 	}
 	require.Equal(t, []string{"/title nefield: must not be the same as Kind"}, found(t, right{base: base{"x"}, Title: "x"}))
 	require.Equal(t, []string{"/if required_if: is missing"}, found(t, right{Title: "a b", Inner: &struct{ Name string }{"c"}}))
+}
+
+// What the client reads names fields as the client does.
+func TestOtherFieldsHaveTheirNameOnTheWire(t *testing.T) {
+	t.Parallel()
+	type base struct {
+		Password string   `json:"password"`
+		Again    string   `json:"password_again" validate:"eqfield=Password"`
+		Not      []string `json:"not" validate:"max=3,dive,nefield=Password"`
+	}
+	type input struct {
+		base
+		From int    `json:"from"`
+		To   int    `json:"to" validate:"gtfield=From"`
+		Deep []base `json:"deep" validate:"max=3,dive"`
+	}
+	require.Equal(t, []string{
+		"/password_again eqfield: must be the same as password", "/not/0 nefield: must not be the same as password", "/to gtfield: must be greater than from",
+		"/deep/0/password_again eqfield: must be the same as password",
+	}, found(t, input{base: base{"a", "b", []string{"a"}}, Deep: []base{{"a", "b", nil}}}))
 }
 
 // What may be null must not break a rule by being null, but for required.
