@@ -184,7 +184,8 @@ func TestNothingIsKept(t *testing.T) {
 // encoding/json.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{`{"name":"a","age":1}`, `{"name":"a","age":1,"tags":["\u00e4"],"raw":[1,{}],"deep":{"name":"","age":0}}`,
-		`{"name":"","age":1,"quoted":"5","quotedS":"\"\"","by":{"":1},"others":[{"city":"","zip":1}],"at":"2026-01-02T03:04:05Z","took":1,"ratio":1e-7}`, `[`, `"\ud83d\ude00"`} {
+		`{"name":"","age":1,"quoted":"5","quotedS":"\"\"","by":{"":1},"others":[{"city":"","zip":1}],"at":"2026-01-02T03:04:05Z","took":1,"ratio":1e-7}`, `[`, `"\ud83d\ude00"`,
+		`{"name":"","age":0,"at":"2026-01-02T03:04:05+24:00"}`, `{"name":"","age":0,"at":"2026-01-02T3:04:05,5Z","quoted":"-0","quotedS":"null"}`, `{"name":"","age":0,"data":"AQJ=","pair":[1,2],"addr":"::1%a","id":"-0"}`} {
 		f.Add([]byte(seed))
 	}
 	d := decoder(f, reflect.TypeFor[input](), nil)
