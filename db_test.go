@@ -483,3 +483,28 @@ func TestLostTransactionsRunAgain(t *testing.T) {
 		})
 	}
 }
+
+// An Opt is stored as its value, in whatever form that has, and not as JSON.
+func TestOptInQueries(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := db.Exec(t.Context(), "CREATE TABLE people (name VARCHAR(50) NOT NULL, phone VARCHAR(50), tags VARCHAR(50))")
+		require.NoError(t, err)
+		type person struct {
+			Name  backend.Opt[string]   `db:"name"`
+			Phone backend.Opt[string]   `db:"phone"`
+			Tags  backend.Opt[[]string] `db:"tags"`
+		}
+		null := backend.Opt[string]{Present: true, Null: true}
+		_, err = db.Exec(t.Context(), "INSERT INTO people VALUES (COALESCE(?, 'Ann'), ?, ?)", backend.Opt[string]{}, null, backend.Some([]string{"a"}))
+		require.NoError(t, err)
+		_, err = db.Exec(t.Context(), "UPDATE people SET name = COALESCE(?, name) WHERE name = ?", backend.Some("Anna"), backend.Some("Ann"))
+		require.NoError(t, err)
+		stored, err := backend.One[person](t.Context(), db, "SELECT * FROM people")
+		require.NoError(t, err)
+		require.Equal(t, person{backend.Some("Anna"), null, backend.Some([]string{"a"})}, stored)
+
+		_, err = db.Exec(t.Context(), "UPDATE people SET name = ?", null)
+		require.Equal(t, backend.Invalid, backend.CodeOf(err), "%v", err)
+	})
+}

@@ -191,7 +191,7 @@ func ExampleOpt() {
 		case in.Phone.Null:
 			person.Phone = nil
 		case in.Phone.Present:
-			person.Phone = &in.Phone.Value
+			person.Phone = &in.Phone.V
 		}
 		return person, nil
 	}

@@ -135,7 +135,7 @@ func (s *shop) patch(ctx context.Context, in patchItem) (item, error) {
 	if in.Cost.Present {
 		found.Price = nil
 		if !in.Cost.Null {
-			found.Price = &in.Cost.Value
+			found.Price = &in.Cost.V
 		}
 	}
 	_, err = s.db.Exec(ctx, "UPDATE items SET name = ?, price = ?, version = version + 1 WHERE id = ?", found.Name, found.Price, in.ID)

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/seed-215b9b7c/backend/internal/bind"
+	"github.com/seed-215b9b7c/backend/internal/scan"
 )
 
 // This file has the types that operations use for what Go has none.
@@ -51,21 +54,27 @@ func (id *ID) Scan(src any) error {
 
 // Opt is an input that may be absent, null or a value, for changes that say
 // only what is to be different (RFC 7396): absent leaves a thing as it is, null
-// removes it. The zero value is absent.
+// removes it. The zero value is absent. In a query it is its value, or NULL if it
+// has none:
+//
+//	if in.Phone.Present {
+//		q += ", phone = ?"
+//		args = append(args, in.Phone)
+//	}
 type Opt[T any] struct {
-	Value   T    // the zero value unless Present and not Null
+	V       T    // the zero value unless Present and not Null
 	Present bool // the input names it
 	Null    bool // the input says null
 }
 
 // Some returns an Opt that is present with a value.
-func Some[T any](value T) Opt[T] { return Opt[T]{Value: value, Present: true} }
+func Some[T any](value T) Opt[T] { return Opt[T]{V: value, Present: true} }
 
 // Or returns the value if there is one, and otherwise, if it is absent or null,
 // what is given.
 func (o Opt[T]) Or(otherwise T) T {
 	if o.Present && !o.Null {
-		return o.Value
+		return o.V
 	}
 	return otherwise
 }
@@ -73,12 +82,29 @@ func (o Opt[T]) Or(otherwise T) T {
 // IsZero reports whether it is absent, so that omitzero leaves it out.
 func (o Opt[T]) IsZero() bool { return !o.Present }
 
+// Value stores the value as a T is stored, and NULL if there is none.
+func (o Opt[T]) Value() (driver.Value, error) {
+	if !o.Present || o.Null {
+		return nil, nil
+	}
+	return bind.Value(&o.V)
+}
+
+// Scan reads a column as a T does; NULL is null. It is present then.
+func (o *Opt[T]) Scan(src any) error {
+	*o = Opt[T]{Present: true, Null: src == nil}
+	if o.Null {
+		return nil
+	}
+	return scan.Into(&o.V, src)
+}
+
 // MarshalJSON writes the value, or null.
 func (o Opt[T]) MarshalJSON() ([]byte, error) {
 	if !o.Present || o.Null {
 		return []byte("null"), nil
 	}
-	return json.Marshal(&o.Value) // whose methods may be those of its pointer
+	return json.Marshal(&o.V) // whose methods may be those of its pointer
 }
 
 // UnmarshalJSON reads a value or null; either is present.
@@ -87,7 +113,7 @@ func (o *Opt[T]) UnmarshalJSON(text []byte) error {
 	if o.Null {
 		return nil
 	}
-	return json.Unmarshal(text, &o.Value)
+	return json.Unmarshal(text, &o.V)
 }
 
 // None is the input of an operation that takes none, or the output of one that

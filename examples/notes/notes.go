@@ -100,7 +100,7 @@ func (in UpdateNote) Validate(context.Context) error {
 	if !in.Title.Present {
 		return nil
 	}
-	return checkTitle(in.Title.Value)
+	return checkTitle(in.Title.V)
 }
 
 // UpdateNote changes a note and returns it as it is then.
@@ -108,11 +108,11 @@ func (a *App) UpdateNote(ctx context.Context, in UpdateNote) (Note, error) {
 	q, args := backend.SQL("UPDATE notes SET updated_at = ?"), []any{time.Now()}
 	if in.Title.Present {
 		q += ", title = ?"
-		args = append(args, in.Title.Value)
+		args = append(args, in.Title.V)
 	}
 	if in.Text.Present {
 		q += ", text = ?"
-		args = append(args, in.Text.Value)
+		args = append(args, in.Text.V)
 	}
 	if _, err := a.db.Exec(ctx, q+" WHERE id = ?", append(args, in.ID)...); err != nil {
 		return Note{}, err

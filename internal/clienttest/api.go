@@ -152,7 +152,7 @@ func (a *api) patch(_ context.Context, in PatchThing) (Thing, error) {
 	}
 	thing.Name = in.Name.Or(thing.Name)
 	if in.Note.Present {
-		thing.Note = &in.Note.Value
+		thing.Note = &in.Note.V
 		if in.Note.Null {
 			thing.Note = nil
 		}

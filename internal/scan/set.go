@@ -79,6 +79,17 @@ func setterFor(t reflect.Type) (setter, error) {
 	return nil, fmt.Errorf("a %s cannot hold a column", t)
 }
 
+// Into puts the value of a column into what a pointer points to, as a field of
+// that type takes it.
+func Into(pointer any, src driver.Value) error {
+	dst := reflect.ValueOf(pointer).Elem()
+	set, err := setterFor(dst.Type())
+	if err != nil {
+		return err
+	}
+	return set(dst, src)
+}
+
 // notNull refuses NULL, which set would have to turn into something else.
 func notNull(set setter) setter {
 	return func(dst reflect.Value, src driver.Value) error {
