@@ -103,24 +103,29 @@ func (p pathOnly) decode(in any) error {
 	return nil
 }
 
-// version sets the ETag of an answer, and reports whether it is what
-// If-None-Match has already. A mutation's is the one that a GET would have now,
-// so that a client need not ask for it before the next change. PUT has none,
-// since it would say that what was sent is what was stored (RFC 9110, section
-// 9.3.4).
-func (c *restCall) version(out any) (known bool) {
+// version returns the ETag of an answer, or "" if it has none. A mutation's is
+// the one that a GET would have now, so that a client need not ask for it before
+// the next change. PUT has none, since it would say that what was sent is what
+// was stored (RFC 9110, section 9.3.4).
+func (c *restCall) version(out any) string {
 	r, related := c.route, len(c.tree) > 0
-	if !r.tagged || related && r.op.kind == isMutation {
+	switch {
+	case !r.tagged || related && r.op.kind == isMutation:
+		return ""
+	case related:
+		return "W/" + etag(nil, c.text)
+	}
+	return etag(out, c.text)
+}
+
+// known sets the ETag of an answer, and reports whether it is what If-None-Match
+// has already.
+func (c *restCall) known() bool {
+	if c.tag == "" {
 		return false
 	}
-	tag := ""
-	if related {
-		tag = "W/" + etag(nil, c.text)
-	} else {
-		tag = etag(out, c.text)
-	}
-	c.w.Header()["Etag"] = []string{tag}
-	return r.op.kind == isQuery && matches(c.req.Header["If-None-Match"], tag, false)
+	c.w.Header()["Etag"] = []string{c.tag}
+	return c.route.op.kind == isQuery && matches(c.req.Header["If-None-Match"], c.tag, false)
 }
 
 // etag returns the entity tag of an output, a *Out or nil: its own, or one of its

@@ -138,3 +138,32 @@ func TestMutationsHaveTheETagOfTheGET(t *testing.T) {
 		require.Equal(t, 200, c.do("PATCH", "/items/1", `{"name":"d"}`, "If-Match", c.do("GET", "/items/1", "").Header().Get("ETag"), "If-None-Match", `"x"`).Code)
 	})
 }
+
+// panickyTag is an output that has no version.
+type panickyTag struct{}
+
+func (panickyTag) ETag() string { panic("no version") }
+
+// A version that cannot be had undoes the call, as an answer does that cannot be
+// written.
+func TestETagPanics(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, _ restClient) {
+		logic := backend.NewLogic(s.db, nil)
+		logic.Add(
+			backend.Query("thing", backend.Public, func(context.Context, itemID) (panickyTag, error) { return panickyTag{}, nil }, backend.Route("GET /things/{id}")),
+			backend.Mutation("patchThing", backend.Public, func(ctx context.Context, _ itemID) (panickyTag, error) {
+				_, err := s.db.Exec(ctx, "INSERT INTO items (name, owner) VALUES ('lost', 'ann')")
+				return panickyTag{}, err
+			}, backend.Route("PATCH /things/{id}")),
+		)
+		c := newRESTClient(t, logic)
+		require.Equal(t, http.StatusInternalServerError, c.do("GET", "/things/1", "").Code)
+		require.Equal(t, http.StatusInternalServerError, c.do("PATCH", "/things/1", "").Code)
+		n, err := backend.One[int](t.Context(), s.db, "SELECT COUNT(*) FROM items")
+		require.NoError(t, err)
+		require.Zero(t, n)
+		for _, stats := range logic.Stats() {
+			require.EqualValues(t, 1, stats.Failed[backend.Internal], stats.Name)
+		}
+	})
+}

@@ -25,6 +25,7 @@ type restCall struct {
 
 	match, noneMatch []string // the headers that compare versions
 	tree             included // the relations that are asked for
+	tag              string   // of the answer; "": it has none
 	*buffers
 }
 
@@ -85,15 +86,19 @@ func (c *restCall) serve() (err error) {
 	return c.answer(result)
 }
 
-// encode writes an output with the relations that were asked for.
+// encode writes an output with the relations that were asked for, and its tag:
+// a method ETag that panics undoes the call, too.
 func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	value := reflect.ValueOf(out).Elem()
 	if len(c.tree) == 0 {
 		c.text, err = c.op.encode.Append(c.text[:0], value)
-		return err
+	} else {
+		i := inclusion{logic: c.route.door.logic, door: restDoorName}
+		c.text, err = i.write(ctx, c.op.encode, c.op.outPlan, value, c.tree)
 	}
-	i := inclusion{logic: c.route.door.logic, door: restDoorName}
-	c.text, err = i.write(ctx, c.op.encode, c.op.outPlan, value, c.tree)
+	if err == nil {
+		c.tag = c.version(out)
+	}
 	return err
 }
 
@@ -166,7 +171,7 @@ func (c *restCall) answer(result callResult) error {
 		return nil
 	}
 	c.links(head, result.out)
-	if c.version(result.out) {
+	if c.known() {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
