@@ -38,8 +38,9 @@ const minCompress = 1024
 //
 // Where the choice depended on the request, Vary says so. A compressed response
 // loses its Content-Length and Accept-Ranges, and a strong ETag becomes a weak
-// one, because its bytes are others (RFC 9110 section 8.8.3.3). Flush sends what was written
-// so far, compressed.
+// one, because its bytes are others (RFC 9110 section 8.8.3.3); the ETag of
+// [Logic.REST] becomes another strong one, which its If-Match knows. Flush sends
+// what was written so far, compressed.
 //
 // A page that shows a secret beside text the requester chose, over TLS, tells
 // the secret by its compressed length to those who can make many requests and
@@ -272,8 +273,18 @@ func (x *exchange) encode(head http.Header, long bool) {
 	delete(head, "Content-Length")
 	delete(head, "Accept-Ranges")
 	if tag := head["Etag"]; len(tag) == 1 && strings.HasPrefix(tag[0], `"`) {
-		head["Etag"] = []string{"W/" + tag[0]}
+		if x.versioned {
+			head["Etag"] = []string{codedTag(tag[0], by)}
+		} else {
+			head["Etag"] = []string{"W/" + tag[0]}
+		}
 	}
+}
+
+// codedTag returns the strong ETag of the compressed form of what has tag, a
+// strong one: another one, as RFC 9110 section 8.8.3.3 wants it.
+func codedTag(tag string, by coding) string {
+	return strings.TrimSuffix(tag, `"`) + "+" + contentEncoding[by][0] + `"`
 }
 
 // compressible reports whether the rules of Compress, apart from the length,

@@ -48,7 +48,8 @@ import (
 //     which returns the value without quotes. If-None-Match is answered 304.
 //     With include it is a weak one of the content, which no If-Match matches. A
 //     PATCH, and a POST with a Location, that return what the GET does have its
-//     ETag, too.
+//     ETag, too. Compressed by [Compress], an answer has an ETag of its own that
+//     stands for the same version.
 //   - If-Match on a mutation is compared with the ETag that a GET of the same
 //     path has, in the mutation's transaction, which is [Serializable] then; 412
 //     if it differs. [RequireIfMatch] makes its absence a 428. With

@@ -119,13 +119,20 @@ func (c *restCall) version(out any) string {
 }
 
 // known sets the ETag of an answer, and reports whether it is what If-None-Match
-// has already.
+// has already; then it is the ETag of the answer that the client has.
 func (c *restCall) known() bool {
 	if c.tag == "" {
 		return false
 	}
-	c.w.Header()["Etag"] = []string{c.tag}
-	return c.route.op.kind == isQuery && matches(c.req.Header["If-None-Match"], c.tag, false)
+	if x := exchangeFrom(c.req.Context()); x != nil && responseOf(c.w) == x {
+		x.versioned = true
+	}
+	tag, known := c.tag, false
+	if c.op.kind == isQuery {
+		tag, known = find(c.req.Header["If-None-Match"], c.tag, false)
+	}
+	c.w.Header()["Etag"] = []string{tag}
+	return known
 }
 
 // etag returns the entity tag of an output, a *Out or nil: its own, or one of its
@@ -158,25 +165,41 @@ func ownTag(out any) (string, bool) {
 // matches reports whether a tag is in the lists of If-Match or If-None-Match,
 // compared strongly or weakly (RFC 9110, section 8.8.3.2).
 func matches(lists []string, tag string, strong bool) bool {
-	tag, weakTag := strings.CutPrefix(tag, "W/")
+	_, found := find(lists, tag, strong)
+	return found
+}
+
+// find is matches that says as what the tag was found: as it is, or as that of a
+// compressed form.
+func find(lists []string, tag string, strong bool) (as string, found bool) {
+	opaque, weakTag := strings.CutPrefix(tag, "W/")
 	list := strings.TrimSpace(strings.Join(lists, ","))
 	if list == "*" { // which stands alone
-		return true
+		return tag, true
 	}
 	for list != "" {
 		list = strings.TrimLeft(list, ", \t")
 		item, weak := strings.CutPrefix(list, "W/")
 		if !strings.HasPrefix(item, `"`) {
-			return false // no list of tags
+			break // no list of tags
 		}
 		end := strings.IndexByte(item[1:], '"') + 2 // tags may have commas
 		if end < 2 {
-			return false
+			break
 		}
-		if item[:end] == tag && !(strong && (weak || weakTag)) {
-			return true
+		switch one := item[:end]; {
+		case strong && (weak || weakTag):
+		case one == opaque:
+			return tag, true
+		case !weakTag && isCoded(one, tag):
+			return one, true
 		}
 		list = item[end:]
 	}
-	return false
+	return tag, false
+}
+
+// isCoded reports whether one is the tag of a compressed form of what has tag.
+func isCoded(one, tag string) bool {
+	return one == codedTag(tag, gzipped) || one == codedTag(tag, zstandard)
 }

@@ -3,6 +3,7 @@ package backend_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,4 +167,45 @@ func TestETagPanics(t *testing.T) {
 			require.EqualValues(t, 1, stats.Failed[backend.Internal], stats.Name)
 		}
 	})
+}
+
+// RFC 9110, section 8.8.3.3: a compressed answer has a strong ETag of its own,
+// with which a client can change what it has read.
+func TestETagsOfCompressedAnswers(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	content := strings.Repeat("long ", 1000)
+	read := func(context.Context, itemID) (string, error) { return content, nil }
+	logic := backend.NewLogic(db, nil)
+	logic.Add(
+		backend.Query("text", backend.Public, read, backend.Route("GET /texts/{id}")),
+		backend.Mutation("patchText", backend.Public, read, backend.Route("PATCH /texts/{id}")),
+	)
+	c := newRESTClient(t, logic)
+	plain := c.do("GET", "/texts/1", "").Header().Get("ETag")
+	c.h = backend.Compress()(c.h)
+	tags := []string{plain}
+	for _, coding := range []string{"gzip", "zstd"} {
+		get := c.do("GET", "/texts/1", "", "Accept-Encoding", coding)
+		tag := get.Header().Get("ETag")
+		require.Equal(t, coding, get.Header().Get("Content-Encoding"))
+		require.True(t, strings.HasPrefix(tag, `"`), "it is strong: %s", tag)
+		require.NotContains(t, tags, tag, "each form has its own")
+		tags = append(tags, tag)
+	}
+	for _, tag := range tags {
+		again := c.do("GET", "/texts/1", "", "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+tag)
+		require.Equal(t, http.StatusNotModified, again.Code)
+		require.Equal(t, tag, again.Header().Get("ETag"), "RFC 9111, section 4.3.4: of the answer that the client has")
+		require.Equal(t, http.StatusPreconditionFailed, c.do("PATCH", "/texts/1", "", "If-None-Match", tag).Code)
+		require.Equal(t, http.StatusPreconditionFailed, c.do("PATCH", "/texts/1", "", "If-Match", "W/"+tag).Code)
+		patched := c.do("PATCH", "/texts/1", "", "Accept-Encoding", "gzip", "If-Match", tag)
+		require.Equal(t, http.StatusOK, patched.Code, patched.Body)
+		require.Equal(t, tags[1], patched.Header().Get("ETag"))
+	}
+	content += "longer"
+	for _, tag := range tags {
+		require.Equal(t, http.StatusOK, c.do("GET", "/texts/1", "", "If-None-Match", tag).Code)
+		require.Equal(t, http.StatusPreconditionFailed, c.do("PATCH", "/texts/1", "", "If-Match", tag).Code)
+	}
 }
