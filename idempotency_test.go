@@ -529,3 +529,72 @@ func TestIdempotencyRoundTrips(t *testing.T) {
 		})
 	}
 }
+
+// stamp has what answers have that clients do not see.
+type stamp struct {
+	Version int `json:"-"`
+}
+
+type draft struct {
+	ID     int `json:"id"`
+	Author int `json:"-"`
+	stamp
+	Wait    func()            `json:"-"`
+	Secret  writesOnly        `json:"-"`
+	Earlier []*draft          `json:"earlier,omitempty"`
+	Named   map[string]*draft `json:"named,omitempty"`
+}
+
+// writesOnly is of no use to a replay, since it cannot be read.
+type writesOnly struct{ a string }
+
+func (writesOnly) MarshalText() ([]byte, error) { return []byte("?"), nil }
+
+func (d draft) ETag() string { return "v" + strconv.Itoa(d.Version) }
+
+// What relations and ETag look at is the same when an answer is given again,
+// whether clients see it or not. What they do not need is not stored.
+func TestIdempotencyKeepsHiddenFields(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Migrate(t.Context(), nil))
+		type account struct {
+			Name string `json:"name"`
+			Hash string `json:"-"`
+		}
+		made := func(context.Context, backend.None) (*draft, error) {
+			return &draft{
+				ID: 1, Author: 7, stamp: stamp{3}, Wait: func() {},
+				Earlier: []*draft{nil, {ID: 2, Author: 8}}, Named: map[string]*draft{"b": {Author: 9}, "a": {ID: 3}},
+			}, nil
+		}
+		logic := backend.NewLogic(db, nil)
+		logic.Add(
+			backend.Mutation("make", backend.Public, made, backend.Route("POST /drafts"), backend.Idempotent(backend.Accepted)),
+			backend.Query("draft", backend.Public, func(ctx context.Context, _ itemID) (*draft, error) { return made(ctx, backend.None{}) }, backend.Route("GET /drafts/{id}")),
+			backend.Mutation("signUp", backend.Public, func(context.Context, backend.None) (account, error) { return account{"ann", "hunter2"}, nil }, backend.Route("POST /accounts"), backend.Idempotent(backend.Accepted)),
+			backend.Relation("author", func(_ context.Context, drafts []draft) ([]int, error) {
+				var ids []int
+				for _, d := range drafts {
+					ids = append(ids, d.Author)
+				}
+				return ids, nil
+			}),
+		)
+		c := newRESTClient(t, logic)
+		for _, query := range []string{"", "?include=author"} {
+			first := c.do("POST", "/drafts"+query, "", "Idempotency-Key", "k"+query)
+			again := c.do("POST", "/drafts"+query, "", "Idempotency-Key", "k"+query)
+			require.Equal(t, 201, first.Code, first.Body)
+			require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"), again.Body)
+			require.Equal(t, first.Body.String(), again.Body.String())
+			require.Equal(t, first.Header().Get("ETag"), again.Header().Get("ETag"))
+		}
+		require.Equal(t, 201, c.do("POST", "/accounts", "", "Idempotency-Key", "k").Code)
+		stored, err := backend.All[[]byte](t.Context(), db, "SELECT output FROM backend_idempotency_keys")
+		require.NoError(t, err)
+		for _, text := range stored {
+			require.NotContains(t, string(text), "hunter2")
+		}
+	})
+}

@@ -59,6 +59,7 @@ type registered struct {
 	encode    jsonout.Encoder
 	limiter   *gcra.Limiter // nil: no limit
 	inTx      bool
+	unseen    func() unseen // of answers that are kept for a key
 	stats     operationStats
 }
 
@@ -96,6 +97,7 @@ func (l *Logic) add(o *Operation) error {
 		return fmt.Errorf("%sits name is taken by the %s registered at %s", at, other.kind, other.place)
 	}
 	r := &registered{Operation: o}
+	r.unseen = sync.OnceValue(func() unseen { return l.unseenIn(r) }) // once all relations are known
 	if err := r.compile(l.db); err != nil {
 		return errors.New(at + strings.ReplaceAll(err.Error(), "\n", "\n\t"))
 	}
