@@ -198,7 +198,7 @@ func (c *restCall) links(head http.Header, out any) {
 	if next := nextCursor(out); next != "" {
 		query := c.req.URL.Query()
 		query.Set(r.cursor, string(next))
-		head.Set("Link", "<"+c.req.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
+		head.Set("Link", "<"+requestPath(c.req)+"?"+query.Encode()+`>; rel="next"`)
 	}
 }
 
@@ -259,5 +259,19 @@ func (r *restRoute) location(req *http.Request, out any) string {
 	if id == "" || id == "null" || id == "." || id == ".." { // the last two would be another path
 		return ""
 	}
-	return req.URL.EscapedPath() + "/" + url.PathEscape(id)
+	return requestPath(req) + "/" + url.PathEscape(id)
+}
+
+// requestPath returns the path that the client asked for, of which handlers such
+// as [http.StripPrefix] may have taken the beginning.
+func requestPath(req *http.Request) string {
+	path := req.URL.EscapedPath()
+	sent, err := url.ParseRequestURI(req.RequestURI)
+	if err != nil {
+		return path
+	}
+	if whole := sent.EscapedPath(); strings.HasSuffix(whole, path) && !strings.HasPrefix(whole, "//") { // which would be a host
+		return whole
+	}
+	return path
 }

@@ -325,3 +325,38 @@ func TestBrokenBody(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, w.Code)
 	require.NotContains(t, w.Body.String(), "chunked")
 }
+
+// What a handler around the door has taken from the path is still in what the
+// client is told to follow.
+func TestLinksBelowStripPrefix(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (itemID, error) { return itemID{7}, nil }, backend.Route("POST /items")),
+		backend.Query("get", backend.Public, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /items/{id}")),
+		backend.Query("list", backend.Public, func(context.Context, struct {
+			After backend.Cursor `json:"after,omitempty"`
+		}) (backend.Page[int], error) {
+			return backend.Page[int]{Next: "n"}, nil
+		}, backend.Route("GET /items")),
+	)
+	h := http.StripPrefix("/api", logic.REST())
+	for target, want := range map[string]string{"/api/items": "/api/items", "http://a.example/api/items": "/api/items", "/api/%69tems": "/api/%69tems", "//api/items": ""} {
+		post, get := httptest.NewRecorder(), httptest.NewRecorder()
+		h.ServeHTTP(post, httptest.NewRequest("POST", target, nil))
+		h.ServeHTTP(get, httptest.NewRequest("GET", target+"?after=m", nil))
+		if want == "" {
+			require.Empty(t, post.Header().Get("Location"), target)
+			continue
+		}
+		require.Equal(t, want+"/7", post.Header().Get("Location"), target)
+		require.Equal(t, "<"+want+`?after=n>; rel="next"`, get.Header().Get("Link"), target)
+	}
+	r := httptest.NewRequest("POST", "/items", nil)
+	for sent, want := range map[string]string{"": "/items/7", "*": "/items/7", "//evil.example/items": "/items/7", "/elsewhere": "/items/7", "/v1/items?a": "/v1/items/7"} {
+		w := httptest.NewRecorder()
+		r.RequestURI = sent
+		logic.REST().ServeHTTP(w, r)
+		require.Equal(t, want, w.Header().Get("Location"), sent)
+	}
+}
