@@ -160,17 +160,37 @@ func Fresh(d time.Duration) Access {
 	})
 }
 
-// AnyOf lets callers call whom at least one rule lets. Without rules it panics.
+// AnyOf lets callers call whom at least one rule lets. If none does, a rule that
+// could not tell decides about the error, and then one that asks to sign in
+// again. Without rules it panics.
 func AnyOf(rules ...Access) Access {
 	rules = slices.Clone(rules) // which the caller may change afterwards
 	return combined("AnyOf", " or ", rules, func(ctx context.Context, caller Caller) error {
+		refusal := denied(caller)
 		for _, rule := range rules {
-			if rule.check(ctx, caller) == nil {
+			err := rule.check(ctx, caller)
+			if err == nil {
 				return nil
 			}
+			if weight(err) > weight(refusal) {
+				refusal = err
+			}
 		}
-		return denied(caller)
+		return refusal
 	})
+}
+
+// weight says which of several errors of rules matters: one that is no refusal
+// more than others, and one that the caller can do something about more than
+// one that is final.
+func weight(err error) int {
+	switch CodeOf(err) {
+	case Forbidden, NotFound:
+		return 0
+	case Unauthenticated:
+		return 1
+	}
+	return 2
 }
 
 // AllOf lets callers call whom every rule lets. Without rules it panics.

@@ -122,6 +122,7 @@ func TestAccessRules(t *testing.T) {
 	now := time.Now()
 	nobody, ann := backend.Caller{}, backend.Caller{ID: "ann", Roles: []string{"admin"}, Scopes: []string{"notes"}, At: now.Add(-time.Minute)}
 	never := backend.AccessFunc("never", func(context.Context, backend.Caller) error { return backend.Errorf(backend.Forbidden, "Never.") })
+	down := backend.AccessFunc("down", func(context.Context, backend.Caller) error { return backend.Errorf(backend.Unavailable, "Down.") })
 	for name, test := range map[string]struct {
 		rule        backend.Access
 		nobody, ann int
@@ -136,6 +137,9 @@ func TestAccessRules(t *testing.T) {
 		"stale":      {backend.Fresh(time.Second), 401, 401},
 		"any":        {backend.AnyOf(never, backend.Role("admin")), 401, 204},
 		"none":       {backend.AnyOf(never, backend.Role("owner")), 401, 403},
+		"any stale":  {backend.AnyOf(backend.Role("owner"), backend.Fresh(time.Second), never), 401, 401},
+		"any down":   {backend.AnyOf(backend.Role("owner"), down, backend.Fresh(time.Second)), 503, 503},
+		"any passes": {backend.AnyOf(down, backend.Role("admin")), 503, 204},
 		"all":        {backend.AllOf(backend.SignedIn, backend.Scope("notes")), 401, 204},
 		"not all":    {backend.AllOf(backend.SignedIn, never), 401, 403},
 		"function":   {never, 403, 403},
