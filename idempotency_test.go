@@ -134,6 +134,25 @@ func TestIdempotencyKeys(t *testing.T) {
 	})
 }
 
+// A key belongs to one operation: another one does its own work.
+func TestIdempotencyOfOtherOperations(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	logic := backend.NewLogic(db, nil)
+	for _, name := range []string{"pay", "refund"} {
+		logic.Add(backend.Mutation(name, backend.Public, func(context.Context, backend.None) (string, error) { return name, nil },
+			backend.Route("POST /"+name), backend.Route("PUT /"+name), backend.Idempotent(backend.Accepted)))
+	}
+	c := newRESTClient(t, logic)
+	for _, name := range []string{"pay", "refund"} {
+		require.Equal(t, `"`+name+`"`, c.do("POST", "/"+name, "", "Idempotency-Key", "k").Body.String())
+		again := c.do("PUT", "/"+name, "", "Idempotency-Key", "k")
+		require.Equal(t, `"`+name+`"`, again.Body.String())
+		require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"), "by another route, it is the same operation")
+	}
+}
+
 // workplace is an operation that two processes serve on one database: two
 // Logics that know nothing of each other, with pools of their own.
 type workplace struct {
