@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -64,20 +65,30 @@ func (*insideCall[In]) encode(context.Context, any) error { return nil }
 // call it is, in one allocation.
 type callContext struct {
 	lazyTimeout
-	caller Caller
-	logic  *Logic
-	op     *registered
-	denied bool // and that was logged
+	caller  Caller
+	logic   *Logic
+	op      *registered
+	request *http.Request // nil for calls from inside the program
+	denied  bool          // and that was logged
 }
 
 type callKey struct{}
 
-// newCallContext returns the context of a call of op, whose caller is not known
-// yet. It must be ended.
-func newCallContext(ctx context.Context, l *Logic, op *registered) *callContext {
-	c := &callContext{logic: l, op: op}
+// newCallContext returns the context of a call of op, by a request or nil, whose
+// caller is not known yet. It must be ended.
+func newCallContext(ctx context.Context, l *Logic, op *registered, r *http.Request) *callContext {
+	c := &callContext{logic: l, op: op, request: r}
 	c.parent, c.at = ctx, time.Now().Add(op.options.timeout)
 	return c
+}
+
+// client returns the address of who asks, which is the peer's where no middleware
+// has looked at the request.
+func (c *callContext) client() netip.Addr {
+	if c.request != nil && exchangeFrom(c) == nil {
+		return peerAddr(c.request.RemoteAddr)
+	}
+	return ClientIP(c)
 }
 
 // Value finds the caller and the call. Until somebody has authenticated, the

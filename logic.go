@@ -145,7 +145,7 @@ func (r *registered) compile(db *DB) (err error) {
 func (l *Logic) call(ctx context.Context, c *doorCall) (result callResult, err error) {
 	timing := c.op.stats.begin()
 	defer timing.end(&err)
-	of := newCallContext(ctx, l, c.op)
+	of := newCallContext(ctx, l, c.op, c.request)
 	defer of.end()
 	in, err := l.admit(of, c.request, c.side)
 	if err == nil {
@@ -236,13 +236,13 @@ func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out O
 	return *result.out.(*Out), nil
 }
 
-func (r *registered) limitRate(ctx context.Context, caller Caller) error {
+func (r *registered) limitRate(ctx *callContext, caller Caller) error {
 	if r.limiter == nil {
 		return nil
 	}
 	key := []byte("account " + caller.ID)
 	if !caller.SignedIn() {
-		address := rateKey(ClientIP(ctx))
+		address := rateKey(ctx.client())
 		key = append([]byte("address "), address[:]...)
 	}
 	if wait, ok := r.limiter.Allow(key, time.Now()); !ok {

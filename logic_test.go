@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
 )
 
 func noop(context.Context, backend.None) (backend.None, error) { return backend.None{}, nil }
@@ -210,6 +211,34 @@ func TestOptions(t *testing.T) {
 	w = call(logic, "GET", "/limited", nil)
 	require.Equal(t, 429, w.Code)
 	require.NotEmpty(t, w.Header().Get("Retry-After"))
+}
+
+// Callers who are not signed in are told apart by their address, also where the
+// door stands alone.
+func TestLimitWithoutMiddleware(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+	logic.Add(
+		backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(1, time.Hour)),
+		backend.Mutation("change", backend.Public, noop, backend.Route("PUT /limited")),
+	)
+	door := logic.REST()
+	for _, row := range []struct {
+		method, address string
+		status          int
+	}{
+		{"GET", "192.0.2.1:1", 204}, {"GET", "192.0.2.1:2", 429}, {"GET", "192.0.2.2:1", 204},
+		{"PUT", "192.0.2.3:1", 204}, {"GET", "192.0.2.3:1", 429}, {"PUT", "192.0.2.4:1", 204},
+	} {
+		r := httptest.NewRequest(row.method, "/limited", nil)
+		r.RemoteAddr = row.address
+		if row.method == "PUT" {
+			r.Header.Set("If-Match", "*") // asks the GET
+		}
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		require.Equal(t, row.status, w.Code, row)
+	}
 }
 
 func TestStats(t *testing.T) {

@@ -63,7 +63,7 @@ func compare(tag string, err error, match, noneMatch []string) error {
 // admitted as any other call is, for the same caller: a header must not become a
 // way to a function around its validation, rules or rate limit.
 func (r *restRoute) currentTag(ctx context.Context, req *http.Request) (string, error) {
-	of := newCallContext(ctx, r.door.logic, r.op)
+	of := newCallContext(ctx, r.door.logic, r.op, req)
 	defer of.end()
 	in, err := r.door.logic.admit(of, nil, pathOnly{r, req})
 	if err != nil {
