@@ -51,7 +51,8 @@ import (
 //     ETag, too. Compressed by [Compress], an answer has an ETag of its own that
 //     stands for the same version.
 //   - If-Match on a mutation is compared with the ETag that a GET of the same
-//     path has, in the mutation's transaction, which is [Serializable] then; 412
+//     path, with the same headers, has in the mutation's transaction, which is
+//     [Serializable] then; 412
 //     if it differs. [RequireIfMatch] makes its absence a 428. With
 //     If-None-Match: * a mutation happens only if that GET finds nothing.
 //   - Cache-Control: no-store for callers who are signed in, unless [Cache] says

@@ -59,13 +59,14 @@ func compare(tag string, err error, match, noneMatch []string) error {
 	return nil
 }
 
-// currentTag returns the ETag that a GET of the request's path has. That GET is
-// admitted as any other call is, for the same caller: a header must not become a
-// way to a function around its validation, rules or rate limit.
+// currentTag returns the ETag that a GET of the request's path has, with the
+// request's headers and cookies. That GET is admitted as any other call is, for
+// the same caller: a header must not become a way to a function around its
+// validation, rules or rate limit.
 func (r *restRoute) currentTag(ctx context.Context, req *http.Request) (string, error) {
 	of := newCallContext(ctx, r.door.logic, r.op, req)
 	defer of.end()
-	in, err := r.door.logic.admit(of, nil, pathOnly{r, req})
+	in, err := r.door.logic.admit(of, nil, withoutQuery{r, req})
 	if err != nil {
 		return "", err
 	}
@@ -80,20 +81,21 @@ func (r *restRoute) currentTag(ctx context.Context, req *http.Request) (string, 
 	return etag(out, text), nil
 }
 
-// pathOnly decodes the fields that come from the path, and leaves the others
-// out.
-type pathOnly struct {
+// withoutQuery decodes the fields that come from the path, headers and cookies,
+// and leaves out those of the query: that of the request is another operation's.
+type withoutQuery struct {
 	route *restRoute
 	req   *http.Request
 }
 
-func (p pathOnly) decode(in any) error {
+func (p withoutQuery) decode(in any) error {
 	var wrong []FieldError
 	for _, param := range p.route.params {
-		if param.place != "path" {
+		values := p.route.values(p.req, nil, param)
+		if len(values) == 0 {
 			continue
 		}
-		if err := param.set([]string{p.req.PathValue(param.name)}, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
+		if err := param.set(values, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
 			wrong = append(wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
 		}
 	}

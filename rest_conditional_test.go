@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -208,4 +209,40 @@ func TestETagsOfCompressedAnswers(t *testing.T) {
 		require.Equal(t, http.StatusOK, c.do("GET", "/texts/1", "", "If-None-Match", tag).Code)
 		require.Equal(t, http.StatusPreconditionFailed, c.do("PATCH", "/texts/1", "", "If-Match", tag).Code)
 	}
+}
+
+// The GET that If-Match and If-None-Match ask finds what a GET with the request's
+// own headers and cookies finds.
+func TestConditionsOfHeaders(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		ID     string `json:"id"`
+		Tenant string `json:"tenant,omitempty" in:"header=X-Tenant" validate:"max=5"`
+		Part   int    `json:"part,omitempty" in:"cookie=part"`
+	}
+	things := map[string]string{}
+	key := func(in input) string { return fmt.Sprintf("%s/%d/%s", in.Tenant, in.Part, in.ID) }
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+	logic.Add(
+		backend.Query("thing", backend.Public, func(_ context.Context, in input) (string, error) {
+			if thing, found := things[key(in)]; found {
+				return thing, nil
+			}
+			return "", backend.Errorf(backend.NotFound, "There is no such thing.")
+		}, backend.Route("GET /things/{id}")),
+		backend.Mutation("putThing", backend.Public, func(_ context.Context, in input) (string, error) {
+			things[key(in)] += "x"
+			return things[key(in)], nil
+		}, backend.Route("PUT /things/{id}")),
+	)
+	c := newRESTClient(t, logic)
+	of := func(tenant string) []string { return []string{"X-Tenant", tenant, "Cookie", "part=2"} }
+	create := append(of("a"), "If-None-Match", "*")
+	require.Equal(t, http.StatusOK, c.do("PUT", "/things/1", "", create...).Code)
+	require.Equal(t, http.StatusPreconditionFailed, c.do("PUT", "/things/1", "", create...).Code, "it is there")
+	tag := c.do("GET", "/things/1", "", of("a")...).Header().Get("ETag")
+	require.Equal(t, http.StatusOK, c.do("PUT", "/things/1", "", append(of("a"), "If-Match", tag)...).Code)
+	require.Equal(t, http.StatusNotFound, c.do("PUT", "/things/1", "", append(of("b"), "If-Match", "*")...).Code)
+	require.Equal(t, http.StatusUnprocessableEntity, c.do("PUT", "/things/1", "", append(of("longer"), "If-Match", "*")...).Code)
+	require.Equal(t, map[string]string{"a/2/1": "xx"}, things)
 }
