@@ -40,7 +40,7 @@ func (c *restCall) before(ctx context.Context) error {
 	if len(c.match) == 0 && len(c.noneMatch) == 0 {
 		return nil
 	}
-	tag, err := c.route.current.currentTag(ctx, c.req)
+	tag, err := c.currentTag(ctx)
 	return compare(tag, err, c.match, c.noneMatch)
 }
 
@@ -62,15 +62,19 @@ func compare(tag string, err error, match, noneMatch []string) error {
 // currentTag returns the ETag that a GET of the request's path has, with the
 // request's headers and cookies. That GET is admitted as any other call is, for
 // the same caller: a header must not become a way to a function around its
-// validation, rules or rate limit.
-func (r *restRoute) currentTag(ctx context.Context, req *http.Request) (string, error) {
-	of := newCallContext(ctx, r.door.logic, r.op, req)
+// validation, rules or rate limit. It is admitted once, however often the
+// transaction runs.
+func (c *restCall) currentTag(ctx context.Context) (_ string, err error) {
+	r := c.route.current
+	of := newCallContext(ctx, r.door.logic, r.op, c.req)
 	defer of.end()
-	in, err := r.door.logic.admit(of, nil, withoutQuery{r, req})
-	if err != nil {
-		return "", err
+	of.caller = CallerFrom(ctx)
+	if c.currentIn == nil {
+		if c.currentIn, err = r.door.logic.admit(of, nil, withoutQuery{r, c.req}); err != nil {
+			return "", err
+		}
 	}
-	out, err := r.op.run(of, in)
+	out, err := r.op.run(of, c.currentIn)
 	if err != nil {
 		return "", err
 	}

@@ -43,6 +43,33 @@ func TestIfMatchIsNoWayAroundTheGET(t *testing.T) {
 	})
 }
 
+// However often a transaction runs again, the client has asked once.
+func TestIfMatchCountsOnceInTheLimit(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres)
+	reads, runs := 0, 0
+	logic := backend.NewLogic(db, bearer{})
+	logic.Add(
+		backend.Query("thing", backend.SignedIn, func(ctx context.Context, _ itemID) (string, error) {
+			reads++
+			return backend.CallerFrom(ctx).ID, nil
+		}, backend.Route("GET /things/{id}"), backend.Limit(1, time.Hour)),
+		backend.Mutation("touch", backend.SignedIn, func(ctx context.Context, _ itemID) (backend.None, error) {
+			if runs++; runs < 3 {
+				_, err := db.Exec(ctx, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$")
+				return backend.None{}, err
+			}
+			return backend.None{}, nil
+		}, backend.Route("POST /things/{id}")),
+	)
+	c := newRESTClient(t, logic)
+	w := c.do("POST", "/things/1", "", "If-Match", "*")
+	require.Equal(t, http.StatusNoContent, w.Code, w.Body)
+	require.Equal(t, 3, runs)
+	require.Equal(t, 3, reads, "each run compares anew")
+	require.Equal(t, http.StatusTooManyRequests, c.do("POST", "/things/1", "", "If-Match", "*").Code)
+}
+
 type tagged string
 
 func (t tagged) ETag() string { return string(t) }

@@ -24,6 +24,7 @@ type restCall struct {
 	req   *http.Request
 
 	match, noneMatch []string // the headers that compare versions
+	currentIn        any      // the input of the GET that they are compared with, nil before
 	tree             included // the relations that are asked for
 	tag              string   // of the answer; "": it has none
 	*buffers
