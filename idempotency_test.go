@@ -153,6 +153,26 @@ func TestIdempotencyOfOtherOperations(t *testing.T) {
 	}
 }
 
+// An answer is given again to those only who may still call.
+func TestIdempotencyAfterARoleIsLost(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	var locked error
+	logic := backend.NewLogic(db, bearer{})
+	logic.Add(backend.Mutation("secret", backend.Role("admin"), func(context.Context, backend.None) (string, error) { return "secret", nil },
+		backend.Route("POST /secret"), backend.Idempotent(backend.Accepted), backend.Allow(func(context.Context, backend.None) error { return locked })))
+	c := newRESTClient(t, logic)
+	for who, status := range map[string]int{"ann:admin": 201, "ann": 403, "": 401, "wrong": 401} {
+		c.who = "ann:admin"
+		require.Equal(t, 201, c.do("POST", "/secret", "", "Idempotency-Key", "k").Code)
+		c.who = who
+		require.Equal(t, status, c.do("POST", "/secret", "", "Idempotency-Key", "k").Code, who)
+	}
+	c.who, locked = "ann:admin", backend.Errorf(backend.NotFound, "It is gone.")
+	require.Equal(t, 404, c.do("POST", "/secret", "", "Idempotency-Key", "k").Code)
+}
+
 // workplace is an operation that two processes serve on one database: two
 // Logics that know nothing of each other, with pools of their own.
 type workplace struct {
