@@ -598,3 +598,26 @@ func TestOptsThatCannotBe(t *testing.T) {
 	require.Contains(t, text, "backend_test.input.Twice: an Opt of a backend.Opt[int] is not supported; null has one meaning")
 	require.Contains(t, text, "backend_test.output.Note: omitempty does nothing for an Opt; use omitzero")
 }
+
+// A cursor is of one operation: in another one the same position would mean
+// something else.
+func TestCursorsOfOtherOperations(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		After backend.Cursor `json:"after,omitempty"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	for _, name := range []string{"notes", "accounts"} {
+		logic.Add(backend.Query(name, backend.Public, func(ctx context.Context, in input) (backend.Cursor, error) {
+			n := 7
+			if err := in.After.Read(ctx, &n); err != nil {
+				return "", err
+			}
+			return backend.NewCursor(ctx, n)
+		}, backend.Route("GET /"+name)))
+	}
+	var cursor string
+	require.NoError(t, json.Unmarshal(call(logic, "GET", "/notes", nil).Body.Bytes(), &cursor))
+	require.Equal(t, http.StatusOK, call(logic, "GET", "/notes?after="+cursor, nil).Code)
+	require.Equal(t, http.StatusBadRequest, call(logic, "GET", "/accounts?after="+cursor, nil).Code)
+}
