@@ -38,7 +38,7 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 			backend.Query("writes", backend.Public, noop, backend.Tx(backend.ReadWrite), backend.Idempotent(backend.Accepted)),
 			backend.Query("scalar", backend.Public, func(context.Context, int) (int, error) { return 0, nil }),
 			backend.Mutation("allow", backend.Public, noop, backend.Allow(func(context.Context, bad) error { return nil })),
-			backend.Mutation("limits", backend.Public, noop, backend.Deadline(-1), backend.BodyLimit(0), backend.Limit(0, 0), backend.Status(404), backend.Deprecated(time.Time{}, time.Time{}), nil, backend.Cache(time.Second)),
+			backend.Mutation("limits", backend.Public, noop, backend.Deadline(-1), backend.BodyLimit(0), backend.Limit(0, 0), backend.Status(404), backend.Status(205), backend.Status(206), backend.Deprecated(time.Time{}, time.Time{}), nil, backend.Cache(time.Second)),
 			backend.Mutation("noDatabase", backend.Public, noop, backend.Tx(backend.Serializable)),
 			backend.Query("twice", backend.Public, noop),
 			backend.Query("twice", backend.Public, noop),
@@ -49,7 +49,7 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 		"an operation is nil", `query "Upper"`, "lower-case letter", "say who may call it", "backend_test.bad.Func: a func() is not supported", "its output: chan int: a chan int is not supported",
 		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations", "its input is a int; it must be a struct",
 		"Allow takes a function of a backend_test.bad, and the operation takes a backend.None",
-		"Deadline(-1ns) must be positive", "BodyLimit(0)", "Limit: ", "Status(404)", "Deprecated needs", "an option is nil", "Cache(1s)",
+		"Deadline(-1ns) must be positive", "BodyLimit(0)", "Limit: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "Cache(1s)",
 		`mutation "noDatabase"`, "NewLogic was given no database", "its name is taken by the query registered at",
 	} {
 		require.Contains(t, text, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -376,11 +377,15 @@ func Limit(requests int, period time.Duration) Option {
 
 // Status is the HTTP status of success over REST, 200 to 299. The default is 200,
 // 201 for a POST that returns something, and 204 for [None]. With 204 the output
-// is not sent.
+// is not sent; 205 and 206 cannot be, as they say things about content that is
+// not ours.
 func Status(code int) Option {
 	return optionFunc(func(o *Operation) {
-		if code < 200 || code > 299 {
+		switch {
+		case code < 200 || code > 299:
 			o.fault("Status(%d) is no success", code)
+		case code == http.StatusResetContent || code == http.StatusPartialContent:
+			o.fault("Status(%d) has no content, or a part of it; operations answer with all of it", code)
 		}
 		o.options.status = code
 	})
