@@ -333,6 +333,35 @@ func TestDenialsAreLogged(t *testing.T) {
 	require.Contains(t, log.String(), "msg=authz_fail operation=secrets account=ann")
 }
 
+// So are those of rules that look at the input or at what is related, in one
+// record whatever the caller is called.
+func TestDenialsOfAllowAreLogged(t *testing.T) {
+	t.Parallel()
+	type thing struct{}
+	name := "ann\nmsg=authz_fail account=\x1b[2Jbob\u2028"
+	var log strings.Builder
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: name}, nil }))
+	logic.Add(
+		backend.Query("things", backend.Public, func(context.Context, backend.None) ([]thing, error) { return []thing{{}}, nil }, backend.Route("GET /things")),
+		backend.Query("secrets", backend.Public, noop, backend.Route("GET /secrets"),
+			backend.Allow(func(context.Context, backend.None) error { return backend.Errorf(backend.NotFound, "It is gone.") })),
+		backend.Relation("owner", func(context.Context, []thing) ([]string, error) { return []string{"bob"}, nil },
+			backend.Allow(func(context.Context, []thing) error { return backend.Errorf(backend.Forbidden, "Not for you.") })),
+	)
+	h := backend.AccessLog(slog.New(slog.NewJSONHandler(&log, nil)))(logic.REST())
+	for path, operation := range map[string]string{"/secrets": "secrets", "/things?include=owner": "thing.owner"} {
+		log.Reset()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		require.GreaterOrEqual(t, w.Code, 400)
+		records := strings.Split(strings.TrimSpace(log.String()), "\n")
+		require.Len(t, records, 2, "the denial and the request: %s", log.String())
+		var record struct{ Msg, Operation, Account string }
+		require.NoError(t, json.Unmarshal([]byte(records[0]), &record))
+		require.Equal(t, "authz_fail "+operation+" "+name, record.Msg+" "+record.Operation+" "+record.Account)
+	}
+}
+
 func TestCall(t *testing.T) {
 	t.Parallel()
 	type input struct {

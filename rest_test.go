@@ -295,6 +295,33 @@ func TestKeptAnswersVary(t *testing.T) {
 	w := c.do("GET", "/q", "")
 	require.Equal(t, "public, max-age=60", w.Header().Get("Cache-Control"))
 	require.Equal(t, []string{"Authorization", "Cookie", "X-Tenant"}, w.Header().Values("Vary"))
+
+	c.who = "ann"
+	w = c.do("GET", "/q", "")
+	require.Equal(t, "private, max-age=60", w.Header().Get("Cache-Control"), "nobody else may be given it")
+	w = c.do("GET", "/q", "", "If-None-Match", w.Header().Get("ETag"))
+	require.Equal(t, http.StatusNotModified, w.Code)
+	require.Equal(t, "private, max-age=60", w.Header().Get("Cache-Control"))
+	for who, header := range map[string]string{"wrong": "", "": "a\xff"} {
+		c.who = who
+		w = c.do("GET", "/q", "", "X-Tenant", header)
+		require.GreaterOrEqual(t, w.Code, 400)
+		require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "an error is not kept")
+	}
+}
+
+// Without anybody who signs in, answers depend on the input only.
+func TestKeptAnswersVaryByTheInput(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
+		Theme string `json:"theme,omitempty" in:"cookie=theme"`
+	}) (int, error) {
+		return 1, nil
+	}, backend.Route("GET /q"), backend.Cache(time.Minute)))
+	w := newRESTClient(t, logic).do("GET", "/q", "")
+	require.Equal(t, "public, max-age=60", w.Header().Get("Cache-Control"))
+	require.Equal(t, []string{"Cookie"}, w.Header().Values("Vary"))
 }
 
 func TestRoutesThatWouldBeHoles(t *testing.T) {
@@ -358,5 +385,39 @@ func TestLinksBelowStripPrefix(t *testing.T) {
 		r.RequestURI = sent
 		logic.REST().ServeHTTP(w, r)
 		require.Equal(t, want, w.Header().Get("Location"), sent)
+	}
+}
+
+// Statement 59: a body over the operation's limit is refused, whether its length
+// is known or not, and wherever the stack has another limit.
+func TestBodyLimits(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Text string `json:"text"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Mutation("m", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
+		backend.Route("POST /m"), backend.BodyLimit(1000)))
+	door := logic.REST()
+	for name, h := range map[string]http.Handler{
+		"alone": door, "in a stack": backend.Stack(backend.StackConfig{})(door),
+		"under a lower limit": backend.MaxBody(10)(door), "under a higher limit": backend.MaxBody(1 << 20)(door),
+	} {
+		for _, known := range []bool{true, false} {
+			for length, status := range map[int]int{1000: 204, 1001: 413, 100_000: 413} {
+				body := strings.NewReader(`{"text":"` + strings.Repeat("x", length-len(`{"text":""}`)) + `"}`)
+				r := httptest.NewRequest("POST", "/m", body)
+				if !known {
+					r.ContentLength = -1
+				}
+				r.Header.Set("Content-Type", "application/json")
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				require.Equal(t, status, w.Code, "%s, length known: %v: %s", name, known, w.Body)
+				if length == 100_000 {
+					require.Greater(t, body.Len(), 90_000, "the rest is not read")
+				}
+			}
+		}
 	}
 }
