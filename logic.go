@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -174,7 +175,7 @@ func (l *Logic) admit(ctx *callContext, r *http.Request, from interface{ decode(
 		return nil, logDenial(ctx, op, ctx.caller, err)
 	}
 	in = op.newIn()
-	if err := from.decode(in); err != nil {
+	if err := op.decode(ctx, in, from); err != nil {
 		return nil, err
 	}
 	if err := op.validate(ctx, in); err != nil {
@@ -282,15 +283,48 @@ func loggerFrom(ctx context.Context) *slog.Logger {
 	return slog.Default()
 }
 
-// validate checks the input by its tags and then by its own method.
-func (r *registered) validate(ctx context.Context, in any) error {
-	if fields := r.validator.Validate(ctx, in); len(fields) > 0 {
-		e := &Error{Code: Invalid}
-		for _, field := range fields {
-			e.Fields = append(e.Fields, FieldError(field))
+// decode fills the input and checks it by its tags. What is wrong with it is said
+// at once: of fields that could not be read the reason, of the others the rules
+// that they break.
+func (r *registered) decode(ctx context.Context, in any, from interface{ decode(in any) error }) error {
+	var unread []FieldError
+	if err := from.decode(in); err != nil {
+		e, ok := errors.AsType[*Error](err)
+		if !ok || len(e.Fields) == 0 {
+			return err
 		}
-		return e
+		unread = e.Fields
 	}
+	broken := r.validator.Validate(ctx, in)
+	if len(unread)+len(broken) == 0 {
+		return nil
+	}
+	wrong := slices.Clone(unread)
+	for _, field := range broken {
+		if !followsFrom(unread, field) && len(wrong) < maxFieldErrors {
+			wrong = append(wrong, FieldError(field))
+		}
+	}
+	return &Error{Code: Invalid, Fields: wrong}
+}
+
+// maxFieldErrors is how many fields an error names, at most.
+const maxFieldErrors = 50
+
+// followsFrom reports whether a rule may be broken only because a field could not
+// be read: its own, one around or within it, or another that it looks at.
+func followsFrom(unread []FieldError, broken validation.FieldError) bool {
+	if len(unread) > 0 && validation.Relates(broken.Rule) {
+		return true
+	}
+	within := func(inner, outer string) bool { return strings.HasPrefix(inner+"/", outer+"/") }
+	return slices.ContainsFunc(unread, func(field FieldError) bool {
+		return field.Rule != "unknown" && (within(field.Pointer, broken.Pointer) || within(broken.Pointer, field.Pointer))
+	})
+}
+
+// validate checks the input by its own method.
+func (r *registered) validate(ctx context.Context, in any) error {
 	if own, ok := in.(interface{ Validate(context.Context) error }); ok {
 		return r.invalid(own.Validate(ctx))
 	}

@@ -32,9 +32,9 @@ import (
 //     in the body that comes from elsewhere are errors.
 //   - Bodies are application/json; for PATCH also application/merge-patch+json,
 //     which is what [Opt] fields mean (RFC 7396). Other types are [Unsupported].
-//   - Broken JSON is [Malformed]. Fields that are unknown, missing or of another
-//     type are [Invalid], all of them in one answer, each with a JSON pointer. If
-//     there are none, so are those that break a rule.
+//   - Broken JSON is [Malformed]. Fields that are unknown, missing, of another
+//     type, or break a rule of their tags are [Invalid], all of them in one answer,
+//     each with a JSON pointer; parameters, headers and cookies by their names.
 //   - include=author,comments.author asks for fields that [Relation] has
 //     registered, wherever the output has values of their types, and for those
 //     of their children. It may be given more than once, and for all methods.
@@ -131,9 +131,10 @@ type restRoute struct {
 	body   *jsonin.Decoder
 	bodyAt *plan.Field // the field that is the body, or nil: the body's fields are fields of the input
 
-	bodyFields []*plan.Field // those fields of the input
-	cursor     string        // query parameter of the page's cursor
-	includes   []string      // what the query parameter include can ask for
+	bodyFields []*plan.Field     // those fields of the input
+	sentAs     map[string]string // pointers to fields of the input → to where a request has them, if that differs
+	cursor     string            // query parameter of the page's cursor
+	includes   []string          // what the query parameter include can ask for
 	status     int
 	created    *restRoute // the GET route of what a POST creates
 	createdBy  *plan.Field
@@ -166,7 +167,7 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		// Browsers and protection against forgery take the first two for harmless.
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
-	r := &restRoute{door: d, op: op, pattern: pattern, method: method, path: path, names: pathNames(path), query: map[string]int{}, status: op.options.status}
+	r := &restRoute{door: d, op: op, pattern: pattern, method: method, path: path, names: pathNames(path), query: map[string]int{}, sentAs: map[string]string{}, status: op.options.status}
 	r.handler = r.serve
 	if r.status == 0 {
 		r.status = r.defaultStatus()
@@ -234,6 +235,7 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 			return fmt.Errorf("%s is the body already", r.bodyAt.GoName)
 		}
 		r.bodyAt = field
+		r.sentAs[pointer(field.Name)] = ""
 		return nil
 	case place == "" && r.op.kind == isMutation:
 		body[field] = true
@@ -250,6 +252,9 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 		if base(field.Type).Go == reflect.TypeFor[Cursor]() {
 			r.cursor = name
 		}
+	}
+	if name != field.Name {
+		r.sentAs[pointer(field.Name)] = pointer(name)
 	}
 	r.params = append(r.params, restParam{field, place, name, set})
 	return nil

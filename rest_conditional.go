@@ -71,7 +71,7 @@ func (c *restCall) currentTag(ctx context.Context) (_ string, err error) {
 	of.caller = CallerFrom(ctx)
 	if c.currentIn == nil {
 		if c.currentIn, err = r.door.logic.admit(of, nil, withoutQuery{r, c.req}); err != nil {
-			return "", err
+			return "", r.asSent(err)
 		}
 	}
 	out, err := r.op.run(of, c.currentIn)
@@ -100,7 +100,7 @@ func (p withoutQuery) decode(in any) error {
 			continue
 		}
 		if err := param.set(values, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
-			wrong = append(wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
+			wrong = append(wrong, FieldError{Pointer: pointer(param.field.Name), Rule: "format", Message: err.Error()})
 		}
 	}
 	if len(wrong) > 0 {

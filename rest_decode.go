@@ -54,17 +54,17 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 		switch {
 		case len(values) > 0:
 			if err := param.set(values, in.FieldByIndex(param.field.Index)); err != nil {
-				*wrong = append(*wrong, FieldError{Pointer: pointer(param.name), Rule: "format", Message: err.Error()})
+				*wrong = append(*wrong, FieldError{Pointer: pointer(param.field.Name), Rule: "format", Message: err.Error()})
 			}
 		case param.field.Required && param.field.Type.Kind != plan.Slice:
-			*wrong = append(*wrong, FieldError{Pointer: pointer(param.name), Rule: "required", Message: "is missing"})
+			*wrong = append(*wrong, FieldError{Pointer: pointer(param.field.Name), Rule: "required", Message: "is missing"})
 		}
 	}
 	if lists := query[includeParam]; len(lists) > 0 && len(r.includes) > 0 {
 		c.tree = included{}
 		r.decodeInclude(lists, c.tree, wrong)
 	}
-	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
+	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(r.sentPointer(a), r.sentPointer(b)) })
 	return nil
 }
 
@@ -93,6 +93,34 @@ func (r *restRoute) decodeInclude(lists []string, tree included, wrong *[]FieldE
 			tree.add(path)
 		}
 	}
+}
+
+// asSent returns an error whose pointers lead to fields of the input as one whose
+// pointers lead to where the request has them: a field may have another name as
+// a header, or be the body.
+func (r *restRoute) asSent(err error) error {
+	wrong, ok := errors.AsType[*Error](err)
+	if len(r.sentAs) == 0 || !ok || len(wrong.Fields) == 0 {
+		return err
+	}
+	renamed := *wrong
+	renamed.Fields = slices.Clone(wrong.Fields)
+	for i, field := range renamed.Fields {
+		renamed.Fields[i].Pointer = r.sentPointer(field)
+	}
+	return &renamed
+}
+
+func (r *restRoute) sentPointer(field FieldError) string {
+	name, rest, below := strings.Cut(strings.TrimPrefix(field.Pointer, "/"), "/")
+	sent, differs := r.sentAs["/"+name]
+	switch {
+	case !differs || field.Rule == "unknown" && !below: // a parameter that no field is for
+		return field.Pointer
+	case below:
+		return sent + "/" + rest
+	}
+	return sent
 }
 
 // pointer returns the JSON pointer to a field (RFC 6901).
@@ -151,10 +179,10 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	if err := r.checkType(c.req.Header); err != nil {
 		return err
 	}
-	if r.bodyAt != nil {
-		in = in.FieldByIndex(r.bodyAt.Index)
+	if r.bodyAt == nil {
+		return decodeJSON(r.body, c.body, in, "", wrong)
 	}
-	return decodeJSON(r.body, c.body, in, wrong)
+	return decodeJSON(r.body, c.body, in.FieldByIndex(r.bodyAt.Index), pointer(r.bodyAt.Name), wrong)
 }
 
 // readBody reads the body up to the operation's limit, which may be above that
@@ -209,14 +237,16 @@ func (r *restRoute) isJSON(declared string) bool {
 	return mediaType == "application/json" || mediaType == "application/merge-patch+json" && r.method == http.MethodPatch
 }
 
-// decodeJSON decodes a body; what is wrong with fields is added to wrong.
-func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, wrong *[]FieldError) error {
+// decodeJSON decodes a body into what a pointer leads to in the input; what is
+// wrong with fields is added to wrong.
+func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at string, wrong *[]FieldError) error {
 	err := decoder.Decode(text, into)
 	if err == nil {
 		return nil
 	}
 	if fields, ok := errors.AsType[*jsonin.FieldsError](err); ok {
 		for _, field := range fields.Fields {
+			field.Pointer = at + field.Pointer
 			*wrong = append(*wrong, FieldError(field))
 		}
 		return nil

@@ -66,7 +66,7 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	r.deprecation(w.Header())
 	c := &restCall{doorCall: doorCall{op: r.op, request: req, mode: r.op.options.tx}, route: r, w: w, req: req, buffers: r.door.borrow()}
 	c.side = c
-	err := c.serve()
+	err := r.asSent(c.serve())
 	r.door.giveBack(c.buffers) // not after a panic: who knows who has them then
 	return err
 }

@@ -421,3 +421,48 @@ func TestBodyLimits(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is wrong is said at once, and by the names that the client knows.
+func TestRESTNamesEverythingThatIsWrong(t *testing.T) {
+	t.Parallel()
+	type part struct {
+		Size int `json:"size" validate:"max=3"`
+	}
+	type input struct {
+		Token string `json:"token,omitempty" in:"header=X-Token" validate:"max=2"`
+		Count int    `json:"count,omitempty" in:"query=n" validate:"max=5"`
+		Name  string `json:"name" validate:"max=2"`
+		Again string `json:"again,omitempty" validate:"omitempty,eqfield=Name"`
+		Parts []part `json:"parts,omitempty" validate:"max=3,dive"`
+		Must  string `json:"must" validate:"required"`
+	}
+	type wrapped struct {
+		ID    int    `json:"id" validate:"max=5"`
+		Token string `json:"token,omitempty" in:"cookie=t" validate:"max=2"`
+		Body  []part `json:"parts" in:"body" validate:"max=3,dive"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Mutation("flat", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("POST /flat")),
+		backend.Mutation("list", backend.Public, func(context.Context, wrapped) (backend.None, error) { return backend.None{}, nil }, backend.Route("PUT /lists/{id}")),
+	)
+	c := newRESTClient(t, logic)
+	for _, test := range []struct {
+		method, path, body string
+		headers, want      []string
+	}{
+		{"POST", "/flat?n=9", `{"name":"long","must":"x"}`, []string{"X-Token", "long"}, []string{"/X-Token max", "/n max", "/name max"}},
+		{"POST", "/flat?n=x&token=1", `{"name":1,"parts":[{"size":9},{"size":"x"}],"more":1}`, []string{"X-Token", "long"},
+			[]string{"/n format", "/token unknown", "/name type", "/parts/1/size type", "/more unknown", "/must required", "/X-Token max", "/parts/0/size max"}},
+		{"POST", "/flat", `{"name":1,"again":"x","must":"x"}`, nil, []string{"/name type"}},
+		{"POST", "/flat", `{"name":"a","again":"x","must":""}`, nil, []string{"/again eqfield", "/must required"}},
+		{"PUT", "/lists/9", `[{"size":9},{"size":1,"more":1},{}]`, []string{"Cookie", "t=long"}, []string{"/1/more unknown", "/2/size required", "/id max", "/t max", "/0/size max"}},
+		{"PUT", "/lists/1", `[{"size":1},{"size":1},{"size":1},{"size":1}]`, nil, []string{" max"}},
+		{"PUT", "/lists/1?parts=1", `[]`, nil, []string{"/parts unknown"}},
+	} {
+		w := c.do(test.method, test.path, test.body, test.headers...)
+		require.Equal(t, 422, w.Code, w.Body)
+		_, fields := problem(t, w)
+		require.Equal(t, test.want, fields, "%s %s %s", test.method, test.path, test.body)
+	}
+}

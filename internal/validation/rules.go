@@ -214,6 +214,11 @@ func aboutField(rule string) bool {
 	return false
 }
 
+// Relates reports whether a rule looks at other fields than its own.
+func Relates(rule string) bool {
+	return aboutField(rule) || rule == "skip_unless" || strings.HasPrefix(rule, "required_") || strings.HasPrefix(rule, "excluded_")
+}
+
 // everyOther returns the names of pairs of a name and a value.
 func everyOther(pairs []string) (names []string) {
 	for i := 0; i < len(pairs); i += 2 {
