@@ -80,15 +80,18 @@ func (l *Logic) REST() http.Handler {
 			door.routes = append(door.routes, route)
 		}
 	}
-	if err := errors.Join(wrong...); err != nil {
-		panic("backend: " + err.Error())
-	}
+	complete := len(wrong) == 0 // else a GET may only be missing because it is wrong itself
 	for _, route := range door.routes {
 		route.relate(door.routes)
-		if route.op.options.requireMatch && (route.current == nil || !route.op.inTx) {
-			panic(fmt.Sprintf("backend: %s %q, registered at %s: Route(%q): RequireIfMatch needs a GET of the same path, that takes nothing else, and a transaction", route.op.kind, route.op.name, route.op.place, route.pattern))
+		if complete && route.op.options.requireMatch && (route.current == nil || !route.op.inTx) {
+			wrong = append(wrong, fmt.Errorf("%s %q, registered at %s: Route(%q): RequireIfMatch needs a GET of the same path, that takes nothing else, and a transaction", route.op.kind, route.op.name, route.op.place, route.pattern))
 		}
-		door.router.register(route.pattern, route, nil, route.op.place)
+		if err := door.router.add(route.pattern, route, nil, route.op.place); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		panic("backend: " + err.Error())
 	}
 	return door
 }
@@ -159,6 +162,9 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	method, path, found := strings.Cut(pattern, " ")
 	if !found || method == "" || !strings.HasPrefix(path, "/") {
 		return nil, errors.New(`a route is a method and a path: "GET /notes/{id}"`)
+	}
+	if _, err := readPattern(pattern); err != nil {
+		return nil, err
 	}
 	if read := method == http.MethodGet || method == http.MethodHead; read != (op.kind == isQuery) {
 		return nil, fmt.Errorf("a %s cannot have the method %s: queries are GET, mutations are not", op.kind, method)

@@ -339,6 +339,27 @@ func TestRoutesThatWouldBeHoles(t *testing.T) {
 	require.Contains(t, panicText(func() { logic.REST() }), "RequireIfMatch needs a GET of the same path")
 }
 
+// Everything that is wrong with the routes is said at once.
+func TestRoutesThatAreWrongTogether(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	for _, name := range []string{"a", "b", "c"} {
+		logic.Add(backend.Query(name, backend.Public, noop, backend.Route("GET /same")))
+	}
+	mutation := backend.Mutation("d", backend.Public, noop, backend.Route("DELETE /d"), backend.RequireIfMatch())
+	logic.Add(mutation)
+	text := panicText(func() { logic.REST() })
+	require.Equal(t, 2, strings.Count(text, `pattern "GET /same" (registered at `), text)
+	require.Contains(t, text, "RequireIfMatch needs a GET of the same path")
+	require.Equal(t, 3, strings.Count(text, "\n")+1, text)
+
+	logic = backend.NewLogic(nil, nil)
+	logic.Add(mutation, backend.Query("e", backend.Public, noop, backend.Route("GET /d"), backend.Route("GET /d/{")))
+	text = panicText(func() { logic.REST() })
+	require.Contains(t, text, `Route("GET /d/{"): pattern "GET /d/{"`)
+	require.Equal(t, 1, strings.Count(text, "\n")+1, text)
+}
+
 type brokenBody struct{}
 
 func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("malformed chunked encoding") }

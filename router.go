@@ -173,17 +173,31 @@ func (r *Router) Routes() []RouteInfo {
 // register adds a route below the router's prefix. The middleware comes between
 // the router's own and the handler.
 func (r *Router) register(pattern string, handler http.Handler, middleware []Middleware, place string) {
-	if isNil(handler) {
-		panic(fmt.Sprintf("backend: the handler for %q is nil", pattern))
+	if err := r.add(pattern, handler, middleware, place); err != nil {
+		panic("backend: " + err.Error())
 	}
-	full := join(r.fullPrefix(), pattern)
-	e := &entry{pattern: parsePattern(full), text: full, handler: handler, group: r, middleware: middleware, place: place}
+}
+
+// add is register that returns what is wrong with the pattern.
+func (r *Router) add(pattern string, handler http.Handler, middleware []Middleware, place string) error {
+	if isNil(handler) {
+		return fmt.Errorf("the handler for %q is nil", pattern)
+	}
+	full, err := join(r.fullPrefix(), pattern)
+	if err != nil {
+		return err
+	}
+	parsed, err := readPattern(full)
+	if err != nil {
+		return err
+	}
+	e := &entry{pattern: parsed, text: full, handler: handler, group: r, middleware: middleware, place: place}
 
 	t := r.lock("Handle " + strconv.Quote(pattern))
 	defer t.mu.Unlock()
 	if other := t.byKey[e.pattern.Key()]; other != nil {
-		panic(fmt.Sprintf("backend: pattern %q (registered at %s) matches the same requests as %q (registered at %s): remove one or change its method or path",
-			e.text, e.place, other.text, other.place))
+		return fmt.Errorf("pattern %q (registered at %s) matches the same requests as %q (registered at %s): remove one or change its method or path",
+			e.text, e.place, other.text, other.place)
 	}
 	if t.byKey == nil {
 		t.byKey = map[string]*entry{}
@@ -191,33 +205,45 @@ func (r *Router) register(pattern string, handler http.Handler, middleware []Mid
 	t.byKey[e.pattern.Key()] = e
 	t.entries = append(t.entries, e)
 	t.change()
+	return nil
 }
 
 // join puts a prefix before the path of a pattern.
-func join(prefix, pattern string) string {
+func join(prefix, pattern string) (string, error) {
 	if prefix == "" {
-		return pattern
+		return pattern, nil
 	}
 	method, path := "", pattern
 	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
 		method, path = pattern[:i]+" ", strings.TrimLeft(pattern[i:], " \t")
 	}
 	if path != "" && path[0] != '/' {
-		parsePattern(pattern) // panics, with what is wrong
+		if _, err := readPattern(pattern); err != nil {
+			return "", err
+		}
 	}
-	return method + prefix + path
+	return method + prefix + path, nil
 }
 
+// parsePattern panics with what is wrong with a pattern.
 func parsePattern(pattern string) route.Pattern {
-	p, err := route.Parse(pattern)
-	if errors.Is(err, route.ErrHost) {
-		panic(fmt.Sprintf("backend: pattern %q has a host: the path must begin with /; "+
-			"limit the hosts that are served with the Hosts middleware, or tell them apart by r.Host in a handler of their own", pattern))
-	}
+	p, err := readPattern(pattern)
 	if err != nil {
-		panic(fmt.Sprintf("backend: pattern %q: %v", pattern, err))
+		panic("backend: " + err.Error())
 	}
 	return p
+}
+
+func readPattern(pattern string) (route.Pattern, error) {
+	p, err := route.Parse(pattern)
+	if errors.Is(err, route.ErrHost) {
+		return p, fmt.Errorf("pattern %q has a host: the path must begin with /; "+
+			"limit the hosts that are served with the Hosts middleware, or tell them apart by r.Host in a handler of their own", pattern)
+	}
+	if err != nil {
+		return p, fmt.Errorf("pattern %q: %w", pattern, err)
+	}
+	return p, nil
 }
 
 // lock locks the table to change it, which a mounted router forbids.
