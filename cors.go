@@ -20,10 +20,13 @@ type CORSConfig struct {
 	// and DELETE.
 	Methods []string
 	// Headers lists the request headers scripts may set beyond those that need no
-	// permission. Defaults to Authorization and Content-Type.
+	// permission. Defaults to Authorization, Content-Type and those that
+	// [Logic.REST] reads: Idempotency-Key, If-Match and If-None-Match.
 	Headers []string
 	// Expose lists the response headers scripts may read beyond the basic ones.
-	// Defaults to Retry-After and X-Request-Id.
+	// Defaults to those that [Logic.REST] and the standard middleware send: ETag,
+	// Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After and
+	// X-Request-Id.
 	Expose []string
 	// Credentials allows requests with cookies. Such an origin can do everything
 	// that the user can.
@@ -63,8 +66,8 @@ func newCORS(config CORSConfig) (*cors, error) {
 	c := &cors{
 		origins: map[string][]string{},
 		methods: headerList(config.Methods, "GET, HEAD, POST, PUT, PATCH, DELETE"),
-		headers: headerList(config.Headers, "Authorization, Content-Type"),
-		expose:  headerList(config.Expose, "Retry-After, X-Request-Id"),
+		headers: headerList(config.Headers, "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"),
+		expose:  headerList(config.Expose, "ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After, X-Request-Id"),
 	}
 	var errs []error
 	for _, origin := range config.Origins {

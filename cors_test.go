@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// exposed is what scripts may read by default.
+const exposed = "ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After, X-Request-Id"
+
 func TestStatement16_CORS(t *testing.T) {
 	t.Parallel()
 	const listed = "https://spa.example"
@@ -27,25 +30,25 @@ func TestStatement16_CORS(t *testing.T) {
 	}{
 		{"no origin", backend.CORSConfig{Origins: []string{listed}}, "GET", nil, 200, nil},
 		{"listed", backend.CORSConfig{Origins: []string{listed}}, "GET", []string{"Origin", listed}, 200,
-			map[string]string{"Origin": listed, "Expose": "Retry-After, X-Request-Id"}},
+			map[string]string{"Origin": listed, "Expose": exposed}},
 		{"listed with credentials", backend.CORSConfig{Origins: []string{listed}, Credentials: true}, "GET", []string{"Origin", listed}, 200,
-			map[string]string{"Origin": listed, "Credentials": "true", "Expose": "Retry-After, X-Request-Id"}},
+			map[string]string{"Origin": listed, "Credentials": "true", "Expose": exposed}},
 		{"unlisted", backend.CORSConfig{Origins: []string{listed}, Credentials: true}, "GET", []string{"Origin", "https://evil.example"}, 200, nil},
 		{"listed host, other scheme", backend.CORSConfig{Origins: []string{listed}}, "GET", []string{"Origin", "http://spa.example"}, 200, nil},
 		{"listed host, port", backend.CORSConfig{Origins: []string{listed}}, "GET", []string{"Origin", listed + ":8443"}, 200, nil},
 		{"listed as prefix", backend.CORSConfig{Origins: []string{listed}}, "GET", []string{"Origin", listed + ".evil.example"}, 200, nil},
 		{"null", backend.CORSConfig{Origins: []string{listed}}, "GET", []string{"Origin", "null"}, 200, nil},
 		{"any", backend.CORSConfig{Origins: []string{"*"}}, "GET", []string{"Origin", "https://evil.example"}, 200,
-			map[string]string{"Origin": "*", "Expose": "Retry-After, X-Request-Id"}},
+			map[string]string{"Origin": "*", "Expose": exposed}},
 		{"none configured", backend.CORSConfig{}, "GET", []string{"Origin", listed}, 200, nil},
 		{"preflight", backend.CORSConfig{Origins: []string{listed}}, "OPTIONS", append([]string{"Origin", listed}, preflight...), 204,
-			map[string]string{"Origin": listed, "Methods": "GET, HEAD, POST, PUT, PATCH, DELETE", "Headers": "Authorization, Content-Type", "Max-Age": "600"}},
+			map[string]string{"Origin": listed, "Methods": "GET, HEAD, POST, PUT, PATCH, DELETE", "Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match", "Max-Age": "600"}},
 		{"preflight configured", backend.CORSConfig{Origins: []string{listed}, Credentials: true, Methods: []string{"PUT"}, Headers: []string{"X-A", "X-B"}, MaxAge: time.Hour},
 			"OPTIONS", append([]string{"Origin", listed}, preflight...), 204,
 			map[string]string{"Origin": listed, "Credentials": "true", "Methods": "PUT", "Headers": "X-A, X-B", "Max-Age": "3600"}},
 		{"preflight unlisted", backend.CORSConfig{Origins: []string{listed}}, "OPTIONS", append([]string{"Origin", "https://evil.example"}, preflight...), 204, nil},
 		{"plain OPTIONS", backend.CORSConfig{Origins: []string{listed}}, "OPTIONS", []string{"Origin", listed}, 200,
-			map[string]string{"Origin": listed, "Expose": "Retry-After, X-Request-Id"}},
+			map[string]string{"Origin": listed, "Expose": exposed}},
 	}
 	names := map[string]string{"Origin": "Access-Control-Allow-Origin", "Credentials": "Access-Control-Allow-Credentials", "Methods": "Access-Control-Allow-Methods",
 		"Headers": "Access-Control-Allow-Headers", "Max-Age": "Access-Control-Max-Age", "Expose": "Access-Control-Expose-Headers"}

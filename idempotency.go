@@ -121,8 +121,9 @@ func (l *Logic) keyedCall(ctx context.Context, op *registered, key string, in an
 	return &keyed{db: l.db, op: op, unseen: op.unseen(), id: hash(CallerFrom(ctx).ID, op.name, key), input: hash(string(text), string(presence(nil, op.inPlan, reflect.ValueOf(in).Elem())))}, nil
 }
 
-// presence appends for each Opt whether it is there, since its JSON is null
-// whether it is absent or null.
+// presence appends what JSON does not say of the input: for each Opt whether it is
+// there, since it is null whether it is absent or null, and texts whose
+// MarshalText may hide them, as that of a password does.
 func presence(dst []byte, t *plan.Type, v reflect.Value) []byte {
 	switch t.Kind {
 	case plan.Opt:
@@ -139,6 +140,10 @@ func presence(dst []byte, t *plan.Type, v reflect.Value) []byte {
 	case plan.Slice, plan.Array:
 		for i := range v.Len() {
 			dst = presence(dst, t.Elem, v.Index(i))
+		}
+	case plan.Text:
+		if v.Kind() == reflect.String {
+			dst = strconv.AppendQuote(dst, v.String())
 		}
 	}
 	return dst

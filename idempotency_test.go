@@ -59,6 +59,32 @@ func TestIdempotencyRequired(t *testing.T) {
 	require.NoError(t, err, "calls from inside the program need no keys")
 }
 
+// hiddenText is a text that is not to be seen in logs.
+type hiddenText string
+
+func (hiddenText) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+func (h *hiddenText) UnmarshalText(text []byte) error {
+	*h = hiddenText(text)
+	return nil
+}
+
+func TestIdempotencyTellsHiddenTextsApart(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	type input struct {
+		Password hiddenText `json:"password"`
+	}
+	logic := backend.NewLogic(db, nil)
+	logic.Add(backend.Mutation("signUp", backend.Public, func(context.Context, input) (int, error) { return 1, nil },
+		backend.Route("POST /accounts"), backend.Idempotent(backend.Accepted)))
+	c := newRESTClient(t, logic)
+	require.Equal(t, 201, c.do("POST", "/accounts", `{"password":"one"}`, "Idempotency-Key", "k").Code)
+	require.Equal(t, 422, c.do("POST", "/accounts", `{"password":"two"}`, "Idempotency-Key", "k").Code)
+	require.Equal(t, 201, c.do("POST", "/accounts", `{"password":"one"}`, "Idempotency-Key", "k").Code)
+}
+
 func TestIdempotencyInParallel(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, c restClient) {
 		var wait sync.WaitGroup

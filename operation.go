@@ -393,8 +393,8 @@ func Status(code int) Option {
 
 // Cache lets answers of a query be kept for a time, in whole seconds: by everybody
 // if nobody is signed in, and else by the caller only. Without it, an answer to
-// somebody who is signed in is not kept at all (Cache-Control: no-store), and
-// nothing is said of others.
+// somebody who is signed in is not kept at all (Cache-Control: no-store), and one
+// to others is not used again without asking (no-cache).
 func Cache(maxAge time.Duration) Option {
 	return optionFunc(func(o *Operation) {
 		if maxAge < time.Second || o.kind != isQuery {

@@ -31,7 +31,8 @@ import (
 //     is for, one that is given twice to a field that is no slice, and a field
 //     in the body that comes from elsewhere are errors.
 //   - Bodies are application/json; for PATCH also application/merge-patch+json,
-//     which is what [Opt] fields mean (RFC 7396). Other types are [Unsupported].
+//     which is what [Opt] fields mean (RFC 7396). Other types, and compressed
+//     bodies, are [Unsupported].
 //   - Broken JSON is [Malformed]. Fields that are unknown, missing, of another
 //     type, or break a rule of their tags are [Invalid], all of them in one answer,
 //     each with a JSON pointer; parameters, headers and cookies by their names.
@@ -55,8 +56,8 @@ import (
 //     [Serializable] then; 412
 //     if it differs. [RequireIfMatch] makes its absence a 428. With
 //     If-None-Match: * a mutation happens only if that GET finds nothing.
-//   - Cache-Control: no-store for callers who are signed in, unless [Cache] says
-//     otherwise.
+//   - Cache-Control: no-store for callers who are signed in, and no-cache, which is
+//     to ask each time, for queries of others, unless [Cache] says otherwise.
 //   - Errors as [WriteError] writes them.
 //
 // What cannot be served, such as a field of a query that has no form as text,

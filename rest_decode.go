@@ -221,6 +221,9 @@ func readAll(dst []byte, from io.Reader) ([]byte, error) {
 // checkType refuses bodies that are not declared as JSON: a page of another
 // origin can send the other types without being asked.
 func (r *restRoute) checkType(head http.Header) error {
+	if coding := head.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return &Error{Code: Unsupported, Message: "Send the body without Content-Encoding."} // RFC 9110, section 8.4
+	}
 	declared := head["Content-Type"]
 	if len(declared) == 1 && (declared[0] == "application/json" || r.isJSON(declared[0])) {
 		return nil

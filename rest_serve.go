@@ -60,7 +60,7 @@ func (d *restDoor) giveBack(b *buffers) {
 func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.handler.ServeHTTP(w, req) }
 
 func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
-	if !acceptsJSON(req.Header["Accept"]) {
+	if r.status != http.StatusNoContent && !acceptsJSON(req.Header["Accept"]) {
 		return &Error{Code: NotAcceptable, Message: "This is available as application/json."}
 	}
 	r.deprecation(w.Header())
@@ -103,10 +103,10 @@ func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	return err
 }
 
-// acceptsJSON reports whether an Accept header allows JSON; without one all is
-// allowed.
+// acceptsJSON reports whether an Accept header allows JSON; without one, or with
+// one that is empty, all is allowed.
 func acceptsJSON(accept []string) bool {
-	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "*/*" || accept[0] == "application/json") {
+	if len(accept) == 0 || len(accept) == 1 && accept[0] == "" || len(accept) == 1 && (accept[0] == "*/*" || accept[0] == "application/json") {
 		return true
 	}
 	best, bestRank := 0.0, -1
@@ -216,8 +216,14 @@ func (r *restRoute) caching(head http.Header, caller Caller) {
 		head.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(age.Seconds())))
 	case caller.SignedIn():
 		head["Cache-Control"] = noStore
+	case r.op.kind == isQuery:
+		head["Cache-Control"] = noCache
 	}
 }
+
+// noCache lets answers be kept, but not be used without asking: where nothing is
+// said, a cache may decide for itself (RFC 9111, section 4.2.2).
+var noCache = []string{"no-cache"}
 
 // vary names the headers that an answer that is kept depends on: the input's,
 // and those that usually say who calls (RFC 9110, section 12.5.5).

@@ -1,6 +1,8 @@
 package backend_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -486,4 +488,44 @@ func TestRESTNamesEverythingThatIsWrong(t *testing.T) {
 		_, fields := problem(t, w)
 		require.Equal(t, test.want, fields, "%s %s %s", test.method, test.path, test.body)
 	}
+}
+
+// What nothing is said about must not be kept by a cache that decides for itself.
+func TestRESTCachingByDefault(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, c restClient) {
+		created := c.do("POST", "/items", `{"name":"a"}`)
+		require.Equal(t, "no-store", created.Header().Get("Cache-Control"))
+		require.Equal(t, "no-store", c.do("GET", "/items", "").Header().Get("Cache-Control"))
+	})
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 1, nil }, backend.Route("GET /q")),
+		backend.Mutation("m", backend.Public, noop, backend.Route("DELETE /q")),
+	)
+	c := newRESTClient(t, logic)
+	first := c.do("GET", "/q", "")
+	require.Equal(t, "no-cache", first.Header().Get("Cache-Control"))
+	again := c.do("GET", "/q", "", "If-None-Match", first.Header().Get("ETag"))
+	require.Equal(t, 304, again.Code)
+	require.Equal(t, "no-cache", again.Header().Get("Cache-Control"))
+	require.Empty(t, c.do("DELETE", "/q", "").Header().Get("Cache-Control"))
+}
+
+func TestRESTOfOtherTypes(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, c restClient) {
+		var zipped bytes.Buffer
+		w := gzip.NewWriter(&zipped)
+		_, err := w.Write([]byte(`{"name":"a"}`))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		for _, body := range []string{zipped.String(), `{"name":"a"}`} {
+			require.Equal(t, 415, c.do("POST", "/items", body, "Content-Encoding", "gzip").Code)
+		}
+		require.EqualValues(t, 0, s.calls.Load())
+		require.Equal(t, 201, c.do("POST", "/items", `{"name":"a"}`, "Content-Encoding", "identity").Code)
+
+		require.Equal(t, 200, c.do("GET", "/items", "", "Accept", "").Code)
+		require.Equal(t, 406, c.do("GET", "/items", "", "Accept", "text/html").Code)
+		require.Equal(t, 204, c.do("DELETE", "/items/1", "", "Accept", "text/html", "If-Match", "*").Code, "there is nothing to send")
+	})
 }
