@@ -611,7 +611,7 @@ type draft struct {
 }
 
 // writesOnly is of no use to a replay, since it cannot be read.
-type writesOnly struct{ a string }
+type writesOnly struct{}
 
 func (writesOnly) MarshalText() ([]byte, error) { return []byte("?"), nil }
 

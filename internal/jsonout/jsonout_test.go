@@ -336,25 +336,27 @@ type zoo struct {
 		List []byPointer   `json:"list"`
 		Arr  [1]byPointer  `json:"arr"`
 	} `json:"inMap"`
-	Letters  []letter                   `json:"letters"`
-	Letter   [2]letter                  `json:"letter,omitempty"`
-	ByLetter map[string]letter          `json:"byLetter"`
-	Text     text                       `json:"text,omitempty"`
-	Texts    []*text                    `json:"texts"`
-	Hash     [4]byte                    `json:"hash"`
-	Empty    [0]string                  `json:"empty,omitempty"`
-	Float    float32                    `json:"float,omitempty"`
-	Floats   map[string]float64         `json:"floats,omitempty"`
-	At       *time.Time                 `json:"at,omitempty"`
-	AtZero   *time.Time                 `json:"atZero,omitzero"`
-	Times    map[string]time.Time       `json:"times"`
-	Raw      *json.RawMessage           `json:"raw,string"`
-	Raws     map[string]json.RawMessage `json:"raws"`
-	Deep     [][]map[string][]*[]int8   `json:"deep"`
-	Custom   *custom                    `json:"custom,omitempty"`
-	Customs  map[string]custom          `json:"customs"`
-	Anon     struct {
+	Letters  []letter             `json:"letters"`
+	Letter   [2]letter            `json:"letter,omitempty"`
+	ByLetter map[string]letter    `json:"byLetter"`
+	Text     text                 `json:"text,omitempty"`
+	Texts    []*text              `json:"texts"`
+	Hash     [4]byte              `json:"hash"`
+	Empty    [0]string            `json:"empty,omitempty"`
+	Float    float32              `json:"float,omitempty"`
+	Floats   map[string]float64   `json:"floats,omitempty"`
+	At       *time.Time           `json:"at,omitempty"`
+	AtZero   *time.Time           `json:"atZero,omitzero"`
+	Times    map[string]time.Time `json:"times"`
+	//lint:ignore SA5008 it has no effect here, in both
+	Raw     *json.RawMessage           `json:"raw,string"`
+	Raws    map[string]json.RawMessage `json:"raws"`
+	Deep    [][]map[string][]*[]int8   `json:"deep"`
+	Custom  *custom                    `json:"custom,omitempty"`
+	Customs map[string]custom          `json:"customs"`
+	Anon    struct {
 		A string `json:"ä & <"`
+		//lint:ignore SA5008 it means a field whose name is a hyphen
 		B []byte `json:"-,"`
 	} `json:"anon,omitzero"`
 	Again []zoo `json:"again,omitzero"`
