@@ -529,3 +529,33 @@ func TestRESTOfOtherTypes(t *testing.T) {
 		require.Equal(t, 204, c.do("DELETE", "/items/1", "", "Accept", "text/html", "If-Match", "*").Code, "there is nothing to send")
 	})
 }
+
+// sameRequest keeps the request that it was asked about.
+type sameRequest struct{ asked *http.Request }
+
+func (s *sameRequest) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
+	s.asked = r
+	return backend.Caller{}, nil
+}
+
+// A door below a prefix gets the request itself, and not a copy with a shorter
+// path.
+func TestRESTIsMountedWithoutACopy(t *testing.T) {
+	t.Parallel()
+	var auth sameRequest
+	logic := backend.NewLogic(nil, &auth)
+	logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in struct {
+		ID string `json:"id"`
+	}) (string, error) {
+		return in.ID, nil
+	}, backend.Route("GET /things/{id}")))
+	r := backend.NewRouter()
+	r.Group("/v1").Mount("/api", logic.REST())
+	sent := httptest.NewRequest("GET", "/v1/api/things/a%2Fb", nil)
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, sent)
+	require.Equal(t, `"a/b"`, w.Body.String())
+	require.Same(t, sent, auth.asked)
+	require.Equal(t, "/v1/api/things/a%2Fb", sent.URL.EscapedPath())
+	require.Equal(t, "GET /v1/api/things/{id}", r.Routes()[0].Pattern)
+}
