@@ -197,6 +197,17 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return e
 }
 
+// InvalidField returns an *[Error] with the code [Invalid] that says what is wrong
+// with one field of the input: where it is (see [FieldError]), which rule it
+// breaks, and what is wrong, as it follows the field's name:
+//
+//	return backend.InvalidField("/title", "unique", "is the title of another note")
+//
+// A method Validate may return several of them with [errors.Join].
+func InvalidField(pointer, rule, message string) *Error {
+	return &Error{Code: Invalid, Fields: []FieldError{{pointer, rule, message}}}
+}
+
 // Wrap returns a copy of e whose cause is cause: found by [errors.Is] and
 // [errors.As], written to the log, never shown to a client.
 func (e *Error) Wrap(cause error) *Error {

@@ -338,10 +338,29 @@ func (r *registered) invalid(err error) error {
 	if err == nil {
 		return nil
 	}
+	if all, several := err.(interface{ Unwrap() []error }); several {
+		if joined := joinFields(all.Unwrap()); joined != nil {
+			return joined
+		}
+	}
 	if _, ours := errors.AsType[*Error](err); ours || CodeOf(err) != Internal {
 		return err
 	}
-	return fmt.Errorf("validate %s: return a *backend.Error, such as backend.Errorf(backend.Invalid, …), for what the client is to read: %w", r.name, err)
+	return fmt.Errorf("validate %s: return a *backend.Error, such as backend.InvalidField(…), for what the client is to read: %w", r.name, err)
+}
+
+// joinFields returns the error that has the fields of all, or nil unless all are
+// about fields.
+func joinFields(all []error) *Error {
+	joined := &Error{Code: Invalid}
+	for _, err := range all {
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Code != Invalid || len(e.Fields) == 0 {
+			return nil
+		}
+		joined.Fields = append(joined.Fields, e.Fields...)
+	}
+	return joined
 }
 
 // run calls the function, in its transaction if it has one, or finds the answer

@@ -477,6 +477,7 @@ func (in failing) Validate(context.Context) error {
 		"":         nil,
 		"ours":     invalid,
 		"wrapped":  fmt.Errorf("check the name: %w", invalid),
+		"fields":   errors.Join(backend.InvalidField("/a", "r", "is odd"), nil, fmt.Errorf("b: %w", backend.InvalidField("/how", "s", "is even"))),
 		"other":    backend.Errorf(backend.Conflict, "There are too many."),
 		"internal": backend.Errorf(backend.Internal, "the password is hunter2"),
 		"zero":     &backend.Error{Message: "the password is hunter2"},
@@ -490,13 +491,14 @@ func (in failing) Validate(context.Context) error {
 // Only an error of the house has a text that is meant for the client.
 func TestErrorsOfValidate(t *testing.T) {
 	t.Parallel()
-	const hint = "validate check: return a *backend.Error, such as backend.Errorf(backend.Invalid, …), for what the client is to read: "
+	const hint = "validate check: return a *backend.Error, such as backend.InvalidField(…), for what the client is to read: "
 	for how, want := range map[string]struct {
 		status    int
 		body, log string
 	}{
 		"ours":     {422, "This name is taken by history.", ""},
 		"wrapped":  {422, "This name is taken by history.", ""},
+		"fields":   {422, `"errors":[{"pointer":"/a","rule":"r","detail":"is odd"},{"pointer":"/how","rule":"s","detail":"is even"}]`, ""},
 		"other":    {409, "There are too many.", ""},
 		"internal": {500, "Something went wrong", "internal: the password is hunter2"},
 		"zero":     {500, "Something went wrong", "internal: the password is hunter2"},

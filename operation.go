@@ -72,9 +72,10 @@ func (o *Operation) Name() string { return o.name }
 //     [Opt] begin with omitempty, which lets it be absent or null, or with
 //     required.
 //   - A method Validate(ctx) error on In has the rules that need more; those of
-//     types within In are not called. What it returns for the client to read is
-//     an [*Error], such as Errorf(Invalid, "The title is taken."); any other
-//     error is [Internal], and only logged.
+//     types within In are not called. It is called once no tag is broken. What it
+//     returns for the client to read is an [*Error], such as that of
+//     [InvalidField], or several of these joined; any other error is [Internal],
+//     and only logged.
 //   - The tags doc and example are for documentation. An example is as the field
 //     is in a request: as it stands for what is a string there (text, times, bytes
 //     in base64, an [ID]), and JSON for all else.

@@ -131,5 +131,5 @@ func checkTitle(title string) error {
 	if strings.TrimSpace(title) != "" {
 		return nil
 	}
-	return &backend.Error{Code: backend.Invalid, Fields: []backend.FieldError{{Pointer: "/title", Rule: "required", Message: "is missing"}}}
+	return backend.InvalidField("/title", "required", "is missing")
 }
