@@ -41,7 +41,7 @@ func checkExamples(t *plan.Type, in bool, seen map[*plan.Type]bool) error {
 // wanted says what an example of a field is.
 func wanted(field *plan.Field) string {
 	switch t := bare(field.Type); {
-	case field.Quoted && quotes(field.Type):
+	case field.Quoted:
 		return fmt.Sprintf("what stands in the quotes, JSON of a %s", t.Go)
 	case t.Kind == plan.Time:
 		return "a time such as 2006-01-02T15:04:05Z"
@@ -136,7 +136,7 @@ func isText(field *plan.Field) bool {
 	case plan.String, plan.Text, plan.Time, plan.Bytes:
 		return true
 	}
-	return field.Quoted && quotes(field.Type)
+	return field.Quoted
 }
 
 // example reads an example tag. [CheckExamples] has looked at it; what is no JSON

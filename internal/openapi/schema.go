@@ -219,7 +219,7 @@ func (d *Document) structure(fields []*plan.Field, in bool) object {
 // field returns the schema of a field, with what its tags say.
 func (d *Document) field(field *plan.Field, in bool) object {
 	schema := d.schema(field.Type, in)
-	if field.Quoted && quotes(field.Type) {
+	if field.Quoted {
 		schema = nullableIf(field.Type.Kind == plan.Pointer, object{"type": "string"})
 	}
 	if !in && (field.OmitEmpty || field.OmitZero) { // what would be null is left out
@@ -238,19 +238,6 @@ func (d *Document) field(field *plan.Field, in bool) object {
 		schema["examples"] = []any{value}
 	}
 	return schema
-}
-
-// quotes reports whether encoding/json's option string means something for a
-// type: it is for booleans, numbers and strings, and pointers to them.
-func quotes(t *plan.Type) bool {
-	if t.Kind == plan.Pointer {
-		t = t.Elem
-	}
-	switch t.Kind {
-	case plan.Bool, plan.Int, plan.Uint, plan.Float, plan.String, plan.Duration:
-		return true
-	}
-	return false
 }
 
 func nullableIf(is bool, schema object) object {
