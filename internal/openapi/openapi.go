@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
 // Info is what is said about the whole API.
@@ -307,7 +308,7 @@ func (d *Document) param(p Param) object {
 		}
 	}
 	param := object{"name": p.Name, "in": p.Place, "schema": schema}
-	if p.Field.Required && field.Type.Kind != plan.Slice || p.Place == "path" {
+	if p.Field.Required && field.Type.Kind != plan.Slice || validation.ConstraintsOf(p.Field).Required || p.Place == "path" {
 		param["required"] = true
 	}
 	if text, ok := schema["description"]; ok {

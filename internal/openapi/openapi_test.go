@@ -14,6 +14,7 @@ import (
 	"github.com/seed-215b9b7c/backend"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
 // document is a description as its readers see it.
@@ -218,6 +219,83 @@ func TestPresence(t *testing.T) {
 	} {
 		require.Equal(t, parse(t, schema), properties[name], "%s is left out when it would be null", name)
 	}
+}
+
+// The rule required refuses what is absent, or null, whatever the type says
+// about that.
+func TestRequiredByRule(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Pointer *string             `json:"pointer" validate:"required,max=5"`
+		Choice  *string             `json:"choice" validate:"required,oneof=a b"`
+		Opt     backend.Opt[int32]  `json:"opt,omitzero" validate:"required,min=1"`
+		Leaf    *leaf               `json:"leaf" validate:"required"`
+		Text    string              `json:"text,omitempty" validate:"required"`
+		Count   uint8               `json:"count,omitempty" validate:"required"`
+		At      time.Time           `json:"at,omitzero" validate:"required"`
+		List    []*bool             `json:"list,omitempty" validate:"required,max=3,dive,required"`
+		Struct  leaf                `json:"struct,omitzero" validate:"required"`
+		Passed  *string             `json:"passed" validate:"omitempty,required"`
+		Free    *string             `json:"free" validate:"omitempty,max=5"`
+		Keys    map[string]struct{} `json:"keys,omitempty" validate:"max=3,dive,keys,required,endkeys"`
+	}
+	body := compile[input](t, plan.In)
+	d := describe(t,
+		openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 204, Body: body},
+		openapi.Operation{ID: "g", Method: "get", Path: "/g", Status: 204, Params: parameters[struct {
+			Needed *string  `json:"needed" validate:"required"`
+			Word   string   `json:"word,omitempty" validate:"required"`
+			List   []string `json:"list" validate:"required"`
+			Free   *string  `json:"free"`
+		}](t, "query")})
+	schema := d.Components.Schemas["input"].(map[string]any)
+	properties := schema["properties"].(map[string]any)
+	for name, want := range map[string]string{
+		"pointer": `{"type":"string","maxLength":5}`, "choice": `{"type":"string","enum":["a","b"]}`, "opt": `{"type":"integer","format":"int32","minimum":1}`,
+		"leaf": `{"$ref":"#/components/schemas/leaf"}`, "count": `{"type":"integer","format":"int32","minimum":1,"maximum":255}`,
+		"list":   `{"type":"array","maxItems":3,"items":{"type":"boolean"}}`,
+		"passed": `{"type":["string","null"]}`, "free": `{"type":["string","null"],"maxLength":5}`,
+	} {
+		require.Equal(t, parse(t, want), properties[name], name)
+	}
+	checked, err := validation.Compile(body)
+	require.NoError(t, err)
+	var refused []any // of an empty object
+	for _, field := range checked.Validate(t.Context(), input{}) {
+		require.Equal(t, "required", field.Rule)
+		refused = append(refused, strings.TrimPrefix(field.Pointer, "/"))
+	}
+	require.ElementsMatch(t, refused, schema["required"])
+	for _, param := range d.Paths["/g"]["get"].Parameters {
+		require.Equal(t, param.Name != "free", param.Required, param.Name)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Alpha    string  `json:"alpha" validate:"alpha"`
+		Alphanum *string `json:"alphanum" validate:"omitempty,alphanum"`
+		Maybe    string  `json:"maybe" validate:"omitempty,number"`
+		Numeric  string  `json:"numeric" validate:"numeric"`
+		Digits   int32   `json:"digits" validate:"number"`
+		Hex      string  `json:"hex" validate:"hexadecimal"`
+		Phone    string  `json:"phone" validate:"e164"`
+		Starts   string  `json:"starts" validate:"startswith=a.b0x2C"`
+		Ends     string  `json:"ends" validate:"endswith=.go"`
+		Holds    string  `json:"holds" validate:"contains=+"`
+		First    string  `json:"first" validate:"startswith=a,endswith=z"`
+		Equal    string  `json:"equal" validate:"eq=yes"`
+	}
+	d := describe(t, openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 204, Body: compile[input](t, plan.In)})
+	properties := d.Components.Schemas["input"].(map[string]any)["properties"].(map[string]any)
+	for name, want := range map[string]any{
+		"alpha": "^[a-zA-Z]+$", "alphanum": "^[a-zA-Z0-9]+$", "maybe": "^$|^[0-9]+$", "numeric": `^[-+]?[0-9]+(?:\.[0-9]+)?$`, "digits": nil,
+		"hex": "^(0[xX])?[0-9a-fA-F]+$", "phone": `^\+?[1-9][0-9]{7,14}$`, "starts": `^a\.b,`, "ends": `\.go$`, "holds": `\+`, "first": "^a", "equal": nil,
+	} {
+		require.Equal(t, want, properties[name].(map[string]any)["pattern"], name)
+	}
+	require.Equal(t, []any{"yes"}, properties["equal"].(map[string]any)["enum"])
 }
 
 type (

@@ -202,7 +202,7 @@ func (d *Document) structure(fields []*plan.Field, in bool) object {
 	var required []string
 	for _, field := range fields {
 		properties[field.Name] = d.field(field, in)
-		if in && field.Required || !in && !field.OmitEmpty && !field.OmitZero {
+		if in && isRequired(field) || !in && !field.OmitEmpty && !field.OmitZero {
 			required = append(required, field.Name)
 		}
 	}
@@ -216,6 +216,12 @@ func (d *Document) structure(fields []*plan.Field, in bool) object {
 	return schema
 }
 
+// isRequired reports whether an input must have a field: by its type, or by the
+// rule required.
+func isRequired(field *plan.Field) bool {
+	return field.Required || validation.ConstraintsOf(field).Required
+}
+
 // field returns the schema of a field, with what its tags say.
 func (d *Document) field(field *plan.Field, in bool) object {
 	schema := d.schema(field.Type, in)
@@ -226,7 +232,7 @@ func (d *Document) field(field *plan.Field, in bool) object {
 		schema = notNull(schema)
 	}
 	if in {
-		constrain(schema, validation.ConstraintsOf(field))
+		schema = constrain(schema, validation.ConstraintsOf(field))
 	}
 	if field.Doc != "" {
 		schema["description"] = field.Doc // beside $ref, too, since 3.1
@@ -284,14 +290,18 @@ func typeOf(schema object) string {
 	return ""
 }
 
-// constrain adds what validation asks for, as far as it means something for the
-// schema's type.
-func constrain(schema object, c *validation.Constraints) {
+// constrain returns the schema with what validation asks for, as far as it means
+// something for the schema's type.
+func constrain(schema object, c *validation.Constraints) object {
+	if c.Required {
+		schema = notNull(schema)
+	}
 	switch typeOf(schema) {
 	case "string":
 		atLeast(schema, "minLength", c.MinLength)
 		atMost(schema, "maxLength", c.MaxLength)
 		put(schema, "format", c.Format)
+		put(schema, "pattern", c.Pattern)
 	case "integer", "number":
 		atLeast(schema, "minimum", c.Minimum)
 		atMost(schema, "maximum", c.Maximum)
@@ -310,9 +320,10 @@ func constrain(schema object, c *validation.Constraints) {
 	enumerate(schema, c.Enum)
 	for _, name := range []string{"items", "additionalProperties"} {
 		if elem, ok := schema[name].(object); ok && c.Items != nil {
-			constrain(elem, c.Items)
+			schema[name] = constrain(elem, c.Items)
 		}
 	}
+	return schema
 }
 
 // atLeast and atMost keep the tighter one of two bounds.

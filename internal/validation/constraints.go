@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +18,9 @@ type Constraints struct {
 	Minimum, Maximum                   *float64 // of numbers
 	ExclusiveMinimum, ExclusiveMaximum *float64
 	Enum                               []string
-	Format                             string
+	Format, Pattern                    string // of strings; the pattern is one of ECMA-262
 	Unique                             bool
+	Required                           bool // may be neither absent nor null
 	// Items are those of the elements, after dive; nil if there are none.
 	Items *Constraints
 }
@@ -26,6 +29,13 @@ type Constraints struct {
 var formats = map[string]string{
 	"email": "email", "url": "uri", "http_url": "uri", "uri": "uri", "uuid": "uuid", "uuid4": "uuid",
 	"ipv4": "ipv4", "ipv6": "ipv6", "hostname": "hostname",
+}
+
+// patterns are the rules that validator has a regular expression for. Like there,
+// they mean something for strings only.
+var patterns = map[string]string{
+	"alpha": "^[a-zA-Z]+$", "alphanum": "^[a-zA-Z0-9]+$", "number": "^[0-9]+$", "numeric": `^[-+]?[0-9]+(?:\.[0-9]+)?$`,
+	"hexadecimal": "^(0[xX])?[0-9a-fA-F]+$", "e164": `^\+?[1-9][0-9]{7,14}$`,
 }
 
 // ConstraintsOf returns what the tag of a field means. What it does not know,
@@ -58,20 +68,57 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 			return c
 		case name == "omitzero", name == "omitempty" && !null:
 			omits = name
-		case name == "required" && t.Kind == plan.String && !null && c.MinLength == nil: // which "" is not
-			one := int64(1)
-			c.MinLength = &one
+		case name == "required":
+			passed := omits != "" || slices.ContainsFunc(rules[:i], func(rule string) bool { return strings.HasPrefix(rule, "omit") })
+			c.require(t, null, passed)
 		case name == "unique":
 			c.Unique = true
 		case name == "oneof":
 			c.Enum = choices(unescape(param))
 		case formats[name] != "":
 			c.Format = formats[name]
+		case t.Kind == plan.String:
+			c.text(name, unescape(param))
+			c.size(name, param, t)
 		default:
 			c.size(name, param, t)
 		}
 	}
 	return c
+}
+
+// require takes over the rule required, for which zero is as if it was absent;
+// that of a pointer is null. passed says that zero was passed over before.
+func (c *Constraints) require(t *plan.Type, null, passed bool) {
+	if passed {
+		return
+	}
+	c.Required = true
+	one, least := int64(1), 1.0
+	switch {
+	case null:
+	case t.Kind == plan.String && c.MinLength == nil:
+		c.MinLength = &one
+	case t.Kind == plan.Uint && c.Minimum == nil:
+		c.Minimum = &least
+	}
+}
+
+// text takes over the rules about what a string is. JSON Schema has one pattern:
+// the first rule's.
+func (c *Constraints) text(rule, param string) {
+	pattern, quoted := patterns[rule], regexp.QuoteMeta(param)
+	switch rule {
+	case "startswith":
+		pattern = "^" + quoted
+	case "endswith":
+		pattern = quoted + "$"
+	case "contains":
+		pattern = quoted
+	case "eq":
+		c.Enum = []string{param}
+	}
+	c.Pattern = cmp.Or(c.Pattern, pattern)
 }
 
 // admitZero takes back what the zero value breaks, which the rule omitempty or
@@ -81,6 +128,9 @@ func (c *Constraints) admitZero(rule string, t *plan.Type) {
 	switch {
 	case t.Kind == plan.String:
 		c.MinLength = nil
+		if c.Pattern != "" {
+			c.Pattern = "^$|" + c.Pattern
+		}
 		c.choose("")
 	case t.Kind == plan.Slice || t.Kind == plan.Map:
 		if rule == "omitzero" {

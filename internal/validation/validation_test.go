@@ -96,7 +96,7 @@ func TestConstraints(t *testing.T) {
 		got[field.Name] = ConstraintsOf(field)
 	}
 	require.Equal(t, &Constraints{Enum: []string{"a", "b"}}, got["kind"])
-	require.Equal(t, &Constraints{MinLength: new(int64(1)), MaxLength: new(int64(5))}, got["title"])
+	require.Equal(t, &Constraints{Required: true, MinLength: new(int64(1)), MaxLength: new(int64(5))}, got["title"])
 	require.Equal(t, &Constraints{Minimum: new(0.0), ExclusiveMaximum: new(10.0)}, got["count"])
 	require.Equal(t, &Constraints{MaxItems: new(int64(2)), Unique: true, Items: &Constraints{MaxLength: new(int64(3))}}, got["tags"])
 }

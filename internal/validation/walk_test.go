@@ -239,7 +239,7 @@ func TestChoices(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &Constraints{Enum: []string{"in stock", "sold", "a,b"}}, ConstraintsOf(described.Fields[0]))
 	require.Equal(t, &Constraints{Maximum: new(16.0)}, ConstraintsOf(described.Fields[2]))
-	require.Equal(t, &Constraints{}, ConstraintsOf(described.Fields[3]), "null is all that required refuses of a pointer")
+	require.Equal(t, &Constraints{Required: true}, ConstraintsOf(described.Fields[3]), "null is all that required refuses of a pointer")
 }
 
 func TestLongNamesAreCut(t *testing.T) {
