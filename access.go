@@ -108,6 +108,7 @@ func denied(caller Caller) error {
 type accessFunc struct {
 	name string
 	f    func(ctx context.Context, caller Caller) error
+	open bool // known to let everybody call
 }
 
 func (a accessFunc) check(ctx context.Context, caller Caller) error { return a.f(ctx, caller) }
@@ -120,7 +121,7 @@ func AccessFunc(name string, f func(ctx context.Context, caller Caller) error) A
 	if name == "" || f == nil {
 		panic("backend: AccessFunc needs a name and a function")
 	}
-	return accessFunc{name, f}
+	return accessFunc{name: name, f: f}
 }
 
 // Role lets accounts with the role call. An empty name panics.
@@ -165,7 +166,7 @@ func Fresh(d time.Duration) Access {
 // again. Without rules it panics.
 func AnyOf(rules ...Access) Access {
 	rules = slices.Clone(rules) // which the caller may change afterwards
-	return combined("AnyOf", " or ", rules, func(ctx context.Context, caller Caller) error {
+	return combined("AnyOf", " or ", rules, slices.ContainsFunc(rules, isOpen), func(ctx context.Context, caller Caller) error {
 		refusal := denied(caller)
 		for _, rule := range rules {
 			err := rule.check(ctx, caller)
@@ -196,7 +197,8 @@ func weight(err error) int {
 // AllOf lets callers call whom every rule lets. Without rules it panics.
 func AllOf(rules ...Access) Access {
 	rules = slices.Clone(rules)
-	return combined("AllOf", " and ", rules, func(ctx context.Context, caller Caller) error {
+	open := !slices.ContainsFunc(rules, func(rule Access) bool { return !isOpen(rule) })
+	return combined("AllOf", " and ", rules, open, func(ctx context.Context, caller Caller) error {
 		for _, rule := range rules {
 			if err := rule.check(ctx, caller); err != nil {
 				return err
@@ -206,7 +208,13 @@ func AllOf(rules ...Access) Access {
 	})
 }
 
-func combined(name, word string, rules []Access, f func(context.Context, Caller) error) Access {
+// isOpen reports whether a rule is known to let everybody call.
+func isOpen(rule Access) bool {
+	f, _ := rule.(accessFunc)
+	return rule == Access(Public) || f.open
+}
+
+func combined(name, word string, rules []Access, open bool, f func(context.Context, Caller) error) Access {
 	if len(rules) == 0 || slices.Contains(rules, nil) {
 		panic("backend: " + name + " needs rules, and none may be nil")
 	}
@@ -214,7 +222,7 @@ func combined(name, word string, rules []Access, f func(context.Context, Caller)
 	for _, rule := range rules {
 		parts = append(parts, rule.String())
 	}
-	return AccessFunc("("+strings.Join(parts, word)+")", f)
+	return accessFunc{"(" + strings.Join(parts, word) + ")", f, open}
 }
 
 // Owned returns nil if ownerID is the caller's, and otherwise [NotFound]: a

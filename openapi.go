@@ -136,14 +136,13 @@ func (r *restRoute) describe(id string) openapi.Operation {
 		ID: id, Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
 		Subtree: strings.HasSuffix(r.path, "...}") || strings.HasSuffix(r.path, "/"),
 		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.options.tags,
-		Deprecated: !op.options.since.IsZero(), Secured: op.access != Public, Access: op.access.String(),
-		Status: r.status, Located: r.created != nil, Tagged: r.tagged, Revalidated: op.kind == isQuery && r.tagged, Sunset: !op.options.sunset.IsZero(),
-		Includes: r.includes,
+		Deprecated: !op.options.since.IsZero(), Secured: !isOpen(op.access), Access: op.access.String(),
+		Status: r.status, Sunset: !op.options.sunset.IsZero(), Includes: r.includes,
 	}
-	_, isPage := reflect.Zero(op.out).Interface().(interface{ next() Cursor })
-	described.Paged = isPage && r.cursor != ""
 	if r.status != http.StatusNoContent {
-		described.Out = op.outPlan
+		_, isPage := reflect.Zero(op.out).Interface().(interface{ next() Cursor })
+		described.Out, described.Located, described.Paged = op.outPlan, r.created != nil, isPage && r.cursor != ""
+		described.Tagged, described.Revalidated = r.tagged, op.kind == isQuery && r.tagged
 	}
 	for _, param := range r.params {
 		described.Params = append(described.Params, openapi.Param{Place: param.place, Name: param.name, Field: param.field})
@@ -158,7 +157,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 		described.Key, described.KeyRequired = true, op.options.key == keyRequired
 	}
 	// A POST to a list could name the list's version, too, but nobody does.
-	if op.kind == isMutation && (r.current != nil && r.method != http.MethodPost || op.options.requireMatch) {
+	if op.kind == isMutation && (r.current != nil && op.inTx && r.method != http.MethodPost || op.options.requireMatch) {
 		described.Match, described.MatchRequired = true, op.options.requireMatch
 	}
 	return described

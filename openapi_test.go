@@ -218,6 +218,108 @@ func TestOpenAPIResponseHeaders(t *testing.T) {
 	require.Equal(t, true, paths["/items"]["get"]["deprecated"])
 }
 
+// What an answer without content does not have is not described.
+func TestOpenAPIHeadersOfNoContent(t *testing.T) {
+	t.Parallel()
+	one := func(context.Context, struct {
+		ID backend.ID `json:"id"`
+	}) (item, error) {
+		return item{ID: 1}, nil
+	}
+	create := func(context.Context, backend.None) (item, error) { return item{ID: 1}, nil }
+	page := func(context.Context, struct {
+		After backend.Cursor `json:"after,omitempty"`
+	}) (backend.Page[item], error) {
+		return backend.Page[item]{}, nil
+	}
+	operations := []*backend.Operation{
+		backend.Query("one", backend.Public, one, backend.Route("GET /items/{id}")),
+		backend.Mutation("change", backend.Public, one, backend.Route("PATCH /items/{id}"), backend.Status(204)),
+		backend.Mutation("create", backend.Public, create, backend.Route("POST /items"), backend.Status(204)),
+		backend.Query("list", backend.Public, page, backend.Route("GET /items"), backend.Status(204)),
+	}
+	paths, _ := described(t, backend.OpenAPIConfig{}, operations...)
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(operations...)
+	c := backendtest.NewClient(t, logic.REST())
+	for _, request := range []struct{ method, path, at string }{{"PATCH", "/items/1", "/items/{id}"}, {"POST", "/items", "/items"}, {"GET", "/items", "/items"}} {
+		response := paths[request.at][strings.ToLower(request.method)]["responses"].(map[string]any)["204"].(map[string]any)
+		sent := c.Do(request.method, request.path, nil).Expect(204).Header
+		for _, name := range []string{"ETag", "Location", "Link"} {
+			require.Empty(t, sent.Get(name), "%v: %s", request, name)
+		}
+		require.NotContains(t, response, "headers", request)
+	}
+}
+
+// Without a transaction there is nothing that If-Match could be compared in.
+func TestOpenAPIHasIfMatchWhereItWorks(t *testing.T) {
+	t.Parallel()
+	one := func(context.Context, struct {
+		ID backend.ID `json:"id"`
+	}) (item, error) {
+		return item{ID: 1}, nil
+	}
+	for mode, works := range map[backend.TxMode]bool{backend.ReadWrite: true, backend.NoTx: false} {
+		logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+		logic.Add(backend.Query("one", backend.Public, one, backend.Route("GET /items/{id}")),
+			backend.Mutation("change", backend.Public, one, backend.Route("PUT /items/{id}"), backend.Tx(mode)))
+		c := backendtest.NewClient(t, logic.REST())
+		tag := c.Get("/items/1").Expect(200).Header.Get("ETag")
+		c.With("If-Match", tag).Put("/items/1", nil).Expect(map[bool]int{true: 200, false: 412}[works])
+		w := httptest.NewRecorder()
+		logic.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		require.Equal(t, works, strings.Contains(w.Body.String(), `"name": "If-Match"`), mode)
+	}
+}
+
+// Where a rule lets everybody call, clients need not authenticate.
+func TestOpenAPIOfRulesThatLetEverybody(t *testing.T) {
+	t.Parallel()
+	admin, custom := backend.Role("admin"), backend.AccessFunc("at night", func(context.Context, backend.Caller) error { panic("never called") })
+	for _, test := range []struct {
+		name   string
+		access backend.Access
+		public bool
+	}{
+		{"any", backend.AnyOf(admin, backend.Public), true},
+		{"nested", backend.AllOf(backend.Public, backend.AnyOf(backend.Public, custom)), true},
+		{"all", backend.AllOf(backend.Public, admin), false},
+		{"others", backend.AnyOf(backend.SignedIn, admin), false},
+		{"custom", custom, false},
+	} {
+		paths, _ := described(t, backend.OpenAPIConfig{Bearer: true}, backend.Query("open", test.access, describedNothing, backend.Route("GET /open")))
+		operation := paths["/open"]["get"]
+		if test.public {
+			require.Equal(t, []any{}, operation["security"], test.name)
+			require.NotContains(t, operation, "description", test.name)
+			continue
+		}
+		require.Len(t, operation["security"], 1, test.name)
+		require.Contains(t, operation["description"], "Who may call: ", test.name)
+	}
+}
+
+// A path has one value where a query may have several.
+func TestOpenAPIListsInPaths(t *testing.T) {
+	t.Parallel()
+	f := func(context.Context, struct {
+		IDs []int32 `json:"ids" doc:"Which." validate:"max=1,dive,min=3"`
+	}) (backend.None, error) {
+		return backend.None{}, nil
+	}
+	list := backend.Query("list", backend.Public, f, backend.Route("GET /items/{ids}"))
+	paths, _ := described(t, backend.OpenAPIConfig{}, list)
+	require.Equal(t, []any{map[string]any{
+		"name": "ids", "in": "path", "required": true, "description": "Which.", "schema": map[string]any{"type": "integer", "format": "int32", "minimum": 3.0},
+	}}, paths["/items/{ids}"]["get"]["parameters"])
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(list)
+	c := backendtest.NewClient(t, logic.REST())
+	c.Get("/items/3").Expect(204)
+	c.Get("/items/3,4").Expect(422)
+}
+
 func TestOpenAPIServer(t *testing.T) {
 	t.Parallel()
 	_, text := described(t, backend.OpenAPIConfig{ServerURL: "https://api.example.com/"})

@@ -294,7 +294,7 @@ func includeParam(paths []string) object {
 }
 
 // param returns one parameter. As text it is never null, and a slice is
-// repeated, which is how OpenAPI takes it to be.
+// repeated, which is how OpenAPI takes it to be; in a path it has one element.
 func (d *Document) param(p Param) object {
 	field := *p.Field
 	for field.Type.Kind == plan.Pointer || field.Type.Kind == plan.Opt {
@@ -302,6 +302,10 @@ func (d *Document) param(p Param) object {
 	}
 	field.Quoted = false
 	schema := d.field(&field, true)
+	if items, ok := schema["items"].(object); ok && p.Place == "path" {
+		put(items, "description", field.Doc)
+		schema = items
+	}
 	for _, part := range []any{schema, schema["items"]} {
 		if part, ok := part.(object); ok && part["contentEncoding"] != nil {
 			part["contentEncoding"] = "base64url"
