@@ -34,6 +34,8 @@ import (
 // of this origin does, with the user's cookies, and so only where the
 // description's server is this origin.
 //
+// The page is dark where the user's system is.
+//
 // Inside [backend.SecureHeaders], and so in a [backend.Stack], the page has
 // their Content-Security-Policy, and otherwise a strict one of its own. Neither
 // needs 'unsafe-inline' or 'unsafe-eval'. The page is never stored; its files
@@ -49,19 +51,20 @@ func New(description string) http.Handler {
 	p := &page{description: description, files: map[string]*file{}}
 	p.script = p.add("swagger-ui-bundle.js", "text/javascript; charset=utf-8", embedded("swagger-ui/swagger-ui-bundle.js.gz"))
 	p.style = p.add("swagger-ui.css", "text/css; charset=utf-8", embedded("swagger-ui/swagger-ui.css.gz"))
+	p.own = p.add("page.css", "text/css; charset=utf-8", embedded("page.css"))
 	p.icon = p.add("favicon.png", "image/png", embedded("swagger-ui/favicon-32x32.png"))
 	p.start = p.add("start.js", "text/javascript; charset=utf-8", embedded("start.js"))
 	return p
 }
 
-//go:embed page.html start.js swagger-ui/swagger-ui-bundle.js.gz swagger-ui/swagger-ui.css.gz swagger-ui/favicon-32x32.png
+//go:embed page.html page.css start.js swagger-ui/swagger-ui-bundle.js.gz swagger-ui/swagger-ui.css.gz swagger-ui/favicon-32x32.png
 var content embed.FS
 
 // page is the handler.
 type page struct {
-	description                string
-	files                      map[string]*file // by the path below the page
-	script, style, icon, start string           // their names there
+	description                     string
+	files                           map[string]*file // by the path below the page
+	script, style, own, icon, start string           // their names there
 }
 
 // ServeHTTP serves the page and its files. It never redirects.
@@ -102,7 +105,7 @@ func (p *page) write(base, nonce string) string {
 	return strings.NewReplacer(
 		"{{description}}", html.EscapeString(p.description), "{{nonce}}", html.EscapeString(nonce),
 		"{{icon}}", html.EscapeString(base+p.icon), "{{style}}", html.EscapeString(base+p.style),
-		"{{script}}", html.EscapeString(base+p.script), "{{start}}", html.EscapeString(base+p.start),
+		"{{own}}", html.EscapeString(base+p.own), "{{script}}", html.EscapeString(base+p.script), "{{start}}", html.EscapeString(base+p.start),
 	).Replace(string(embedded("page.html")))
 }
 

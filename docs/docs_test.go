@@ -75,7 +75,7 @@ func TestPage(t *testing.T) {
 			require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "or the nonce would be used again")
 			require.Contains(t, w.Body.String(), `data-description="/openapi.json"`)
 			urls := references(w.Body.String())
-			require.Len(t, urls, 4)
+			require.Len(t, urls, 5)
 			for _, url := range urls {
 				require.Regexp(t, `^\./.*-[0-9a-f]{16}\.(js|css|png)$`, url)
 				file := get(test.handler, test.base+strings.TrimPrefix(url, "./"))
@@ -141,6 +141,26 @@ func TestFilesAreThoseOfSwaggerUI(t *testing.T) {
 	}
 }
 
+// The page follows the user's colours by a class that Swagger UI has rules for.
+func TestColoursFollowTheUser(t *testing.T) {
+	t.Parallel()
+	handler := mounted(stack())
+	var script, style string
+	for _, url := range references(get(handler, "/docs", "Accept-Encoding", "identity").Body.String()) {
+		text := get(handler, strings.TrimPrefix(url, "."), "Accept-Encoding", "identity").Body.String()
+		switch {
+		case strings.Contains(url, "/start-"):
+			script = text
+		case strings.Contains(url, "/swagger-ui-") && strings.HasSuffix(url, ".css"):
+			style = text
+		}
+	}
+	class := regexp.MustCompile(`classList\.toggle\("([a-z-]+)", dark\.matches\)`).FindStringSubmatch(script)
+	require.NotNil(t, class)
+	require.Contains(t, script, `matchMedia("(prefers-color-scheme: dark)")`)
+	require.Contains(t, style, "html."+class[1]+"{")
+}
+
 func TestAcceptEncoding_RFC9110_12_5_3(t *testing.T) {
 	t.Parallel()
 	handler := mounted()
@@ -193,7 +213,7 @@ func TestReferencesStayBelowThePage(t *testing.T) {
 		docs.New("/openapi.json").ServeHTTP(w, r)
 		require.Equal(t, 200, w.Code, target)
 		urls := references(w.Body.String())
-		require.Len(t, urls, 4, target)
+		require.Len(t, urls, 5, target)
 		for _, reference := range urls {
 			resolved, err := at.Parse(html.UnescapeString(reference))
 			require.NoError(t, err)

@@ -1,5 +1,11 @@
 "use strict";
 
+// Swagger UI has dark colours for pages with this class, and sets it nowhere.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colour = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", colour);
+colour();
+
 const place = document.getElementById("swagger-ui");
 const ui = SwaggerUIBundle({
 	domNode: place,
