@@ -239,6 +239,8 @@ func TestPage(t *testing.T) {
 		require.NotNil(t, nonce)
 		require.Contains(t, response.Header.Get("Content-Security-Policy"), "'nonce-"+strings.ReplaceAll(nonce[1], "&#43;", "+")+"'")
 		require.NotContains(t, text, "<script", "the page works without scripts")
+		require.Contains(t, text, `<link rel="icon" href="data:,">`, "or browsers ask for /favicon.ico, which there is not")
+		require.Contains(t, response.Header.Get("Content-Security-Policy"), "img-src 'self' data:;")
 
 		response, _ = c.form("/notes", url.Values{"title": {"<script>alert(1)</script>"}, "text": {"a\nb"}})
 		require.Equal(t, http.StatusSeeOther, response.StatusCode)
