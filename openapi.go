@@ -85,7 +85,7 @@ func (l *Logic) OpenAPI(config OpenAPIConfig) http.Handler {
 func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 	document := openapi.New(openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
-		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie,
+		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie, Codes: codeNames(),
 	}, d.logic.describeRelations(restDoorName))
 	ids := map[string]bool{}
 	for _, op := range d.logic.ops {
@@ -160,7 +160,31 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	if op.kind == isMutation && (r.current != nil && op.inTx && r.method != http.MethodPost || op.options.requireMatch) {
 		described.Match, described.MatchRequired = true, op.options.requireMatch
 	}
+	described.Failures = r.failures(described)
 	return described
+}
+
+// failures returns the errors that clients of a route must expect, as statuses
+// and codes. Those that only a broken client gets are left out.
+func (r *restRoute) failures(described openapi.Operation) (texts []string) {
+	for code, expected := range map[Code]bool{
+		Unauthenticated: described.Secured, Forbidden: described.Secured || len(r.op.options.allow) > 0, NotFound: len(r.names) > 0,
+		Conflict: r.op.kind == isMutation, PreconditionFailed: described.Match, PreconditionRequired: described.MatchRequired,
+		Invalid: len(r.op.inPlan.Fields) > 0, RateLimited: r.op.limiter != nil,
+	} {
+		if expected {
+			texts = append(texts, strconv.Itoa(code.Status())+" "+code.String())
+		}
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+func codeNames() (names []string) {
+	for code := range codeCount {
+		names = append(names, code.String())
+	}
+	return names
 }
 
 // inWords returns a name like createNote as a text: "Create note".

@@ -218,6 +218,52 @@ func TestOpenAPIResponseHeaders(t *testing.T) {
 	require.Equal(t, true, paths["/items"]["get"]["deprecated"])
 }
 
+// Clients learn which errors to expect, and by which code they are told apart.
+func TestOpenAPIErrors(t *testing.T) {
+	t.Parallel()
+	type id struct {
+		ID backend.ID `json:"id"`
+	}
+	one := func(context.Context, id) (item, error) { return item{}, nil }
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+	logic.Add(
+		backend.Query("ping", backend.Public, describedNothing, backend.Route("GET /ping")),
+		backend.Query("one", backend.SignedIn, one, backend.Route("GET /items/{id}"), backend.Limit(5, time.Minute)),
+		backend.Mutation("change", backend.Public, one, backend.Route("PUT /items/{id}"), backend.RequireIfMatch(),
+			backend.Allow(func(context.Context, id) error { return nil })),
+		backend.Mutation("act", backend.Public, describedNothing, backend.Route("POST /act")))
+	logic.REST()
+	var document struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct {
+				Ref         string `json:"$ref"`
+				Description string
+			}
+		}
+		Components struct {
+			Schemas struct {
+				Problem struct {
+					Properties struct{ Code struct{ Description string } }
+				}
+			}
+		}
+	}
+	backendtest.NewClient(t, logic.OpenAPI(backend.OpenAPIConfig{})).Get("/").Expect(200).JSON(&document)
+	for at, want := range map[string]string{
+		"get /ping": "", "post /act": "An error (RFC 9457), such as 409 conflict.",
+		"get /items/{id}": "An error (RFC 9457), such as 401 unauthenticated, 403 forbidden, 404 not_found, 422 invalid, 429 rate_limited.",
+		"put /items/{id}": "An error (RFC 9457), such as 403 forbidden, 404 not_found, 409 conflict, 412 precondition_failed, 422 invalid, 428 precondition_required.",
+	} {
+		method, path, _ := strings.Cut(at, " ")
+		for status, description := range map[string]string{"4XX": want, "5XX": ""} {
+			response := document.Paths[path][method].Responses[status]
+			require.Equal(t, "#/components/responses/Problem", response.Ref, at)
+			require.Equal(t, description, response.Description, at)
+		}
+	}
+	require.Regexp(t, "^The kind of error, for programs: internal, malformed, invalid, .*, timeout. There may be more in the future.$", document.Components.Schemas.Problem.Properties.Code.Description)
+}
+
 // What an answer without content does not have is not described.
 func TestOpenAPIHeadersOfNoContent(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,7 @@ type Info struct {
 	Servers                              []string // URLs
 	Bearer                               bool
 	Cookie                               string
+	Codes                                []string // of errors
 }
 
 // Operation is one operation at one path.
@@ -44,6 +45,7 @@ type Operation struct {
 	Sunset               bool       // has a Sunset header; Deprecated ones have Deprecation
 	Key, KeyRequired     bool       // takes an Idempotency-Key
 	Match, MatchRequired bool       // takes an If-Match
+	Failures             []string   // errors to expect, such as "401 unauthenticated"
 }
 
 // Param is a parameter that is text.
@@ -98,7 +100,7 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 	if d.info.License != "" {
 		info["license"] = object{"name": d.info.License, "identifier": d.info.License}
 	}
-	d.schemas["Problem"] = problemSchema()
+	d.schemas["Problem"] = problemSchema(d.info.Codes)
 	components := object{
 		"schemas": d.schemas,
 		"responses": object{"Problem": object{
@@ -369,17 +371,32 @@ func (d *Document) responses(op Operation) object {
 	if len(headers) > 0 {
 		success["headers"] = headers
 	}
-	problem := object{"$ref": "#/components/responses/Problem"}
-	all := object{strconv.Itoa(op.Status): success, "4XX": problem, "5XX": problem}
+	all := object{strconv.Itoa(op.Status): success, "4XX": problem(op.Failures), "5XX": problem(nil)}
 	if op.Revalidated {
 		all["304"] = object{"description": "What If-None-Match names is still the version.", "headers": heads(map[string]bool{"ETag": true})}
 	}
 	return all
 }
+
+// problem returns a reference to the answer of errors, which says which ones to
+// expect. Statuses of their own would be types of their own in generated clients,
+// of which each new option of an operation would make another.
+func problem(failures []string) object {
+	reference := object{"$ref": "#/components/responses/Problem"}
+	if len(failures) > 0 {
+		reference["description"] = "An error (RFC 9457), such as " + strings.Join(failures, ", ") + "." // OpenAPI 3.1.0, section 4.8.23
+	}
+	return reference
+}
+
 func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
 
 // problemSchema describes what WriteError writes.
-func problemSchema() object {
+func problemSchema(codes []string) object {
+	code := "The kind of error, for programs."
+	if len(codes) > 0 {
+		code = "The kind of error, for programs: " + strings.Join(codes, ", ") + ". There may be more in the future."
+	}
 	return object{
 		"type": "object",
 		"properties": object{
@@ -387,7 +404,7 @@ func problemSchema() object {
 			"title":     object{"type": "string"},
 			"status":    object{"type": "integer"},
 			"detail":    object{"type": "string"},
-			"code":      object{"type": "string", "description": "The kind of error, for programs."},
+			"code":      object{"type": "string", "description": code},
 			"requestId": object{"type": "string"},
 			"errors": object{"type": "array", "items": object{
 				"type": "object",
