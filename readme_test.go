@@ -1,0 +1,122 @@
+package backend_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+// This file has the code of the section "Writing an operation" in README.md, and
+// what is around it there. TestREADMEHasThisCode compares the two.
+
+type Task struct {
+	ID    backend.ID `db:"id" json:"id"`
+	Owner string     `db:"owner" json:"-"`
+	Title string     `db:"title" json:"title"`
+}
+
+type Tasks struct{ db *backend.DB }
+
+type CreateTask struct {
+	Title string `json:"title" validate:"required,max=200"`
+}
+
+func (t *Tasks) Create(ctx context.Context, in CreateTask) (Task, error) {
+	return backend.One[Task](ctx, t.db, "INSERT INTO tasks (owner, title) VALUES (?, ?) RETURNING *", backend.CallerFrom(ctx).ID, in.Title)
+}
+
+type ListTasks struct {
+	After backend.Cursor `json:"after,omitempty"`
+}
+
+func (t *Tasks) List(ctx context.Context, in ListTasks) (backend.Page[Task], error) {
+	var last backend.ID
+	if err := in.After.Read(ctx, &last); err != nil {
+		return backend.Page[Task]{}, err
+	}
+	tasks, err := backend.All[Task](ctx, t.db, "SELECT * FROM tasks WHERE owner = ? AND id > ? ORDER BY id LIMIT 2", backend.CallerFrom(ctx).ID, last)
+	if err != nil {
+		return backend.Page[Task]{}, err
+	}
+	return backend.NewPage(ctx, tasks, 2, func(last Task) []any { return []any{last.ID} })
+}
+
+type UpdateTask struct {
+	ID    backend.ID          `json:"id"`                                                // in the path
+	Title backend.Opt[string] `json:"title,omitzero" validate:"omitempty,min=1,max=200"` // in the body: absent, null or a value
+}
+
+func (t *Tasks) Update(ctx context.Context, in UpdateTask) (Task, error) {
+	owner := backend.CallerFrom(ctx).ID
+	if _, err := t.db.Exec(ctx, "UPDATE tasks SET title = COALESCE(?, title) WHERE id = ? AND owner = ?", in.Title, in.ID, owner); err != nil {
+		return Task{}, err // a title that is there already is a 409
+	}
+	return backend.One[Task](ctx, t.db, "SELECT * FROM tasks WHERE id = ? AND owner = ?", in.ID, owner) // no row is a 404
+}
+
+func (t *Tasks) Operations() []*backend.Operation {
+	return []*backend.Operation{
+		backend.Query("tasks", backend.SignedIn, t.List, backend.Route("GET /tasks")),
+		backend.Mutation("createTask", backend.SignedIn, t.Create, backend.Route("POST /tasks"), backend.Idempotent(backend.Accepted)),
+		backend.Mutation("updateTask", backend.SignedIn, t.Update, backend.Route("PATCH /tasks/{id}"), backend.Doc("Change a task")),
+	}
+}
+
+var tasksTable = fstest.MapFS{"0001_tasks.sql": {Data: []byte("-- +goose Up\n" +
+	"CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL UNIQUE);\n")}}
+
+// What the section says about what is not in its code.
+func TestWhatTheREADMESaysOfOperations(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), tasksTable))
+	logic := backend.NewLogic(db, backendtest.Callers{})
+	logic.Add((&Tasks{db}).Operations()...)
+	client := backendtest.NewClient(t, logic.REST())
+	client.Get("/tasks").Expect(401)
+	ann, bob := client.As(backend.Caller{ID: "ann"}), client.As(backend.Caller{ID: "bob"})
+	for _, title := range []string{"Milk", "Tea", "Bread"} {
+		ann.With("Idempotency-Key", title).Post("/tasks", CreateTask{Title: title}).Expect(201)
+		again := ann.With("Idempotency-Key", title).Post("/tasks", CreateTask{Title: title}).Expect(201)
+		require.Equal(t, "true", again.Header.Get("Idempotency-Replayed"))
+	}
+	require.Equal(t, "conflict", ann.Patch("/tasks/1", `{"title":"Tea"}`).Expect(409).Problem().Code)
+	for patch, title := range map[string]string{`{}`: "Milk", `{"title":null}`: "Milk"} {
+		var task Task
+		ann.Patch("/tasks/1", patch).Expect(200).JSON(&task)
+		require.Equal(t, title, task.Title, patch)
+	}
+	bob.Patch("/tasks/1", `{"title":"Mine"}`).Expect(404)
+	ann.Patch("/tasks/1", `{"title":"Oat milk","owner":"bob"}`).Expect(422)
+	var first, second backend.Page[Task]
+	ann.Get("/tasks").Expect(200).JSON(&first)
+	ann.Get("/tasks?after=" + string(first.Next)).Expect(200).JSON(&second)
+	require.Len(t, first.Items, 2)
+	require.Len(t, second.Items, 1)
+	require.Empty(t, second.Next)
+	task, err := (&Tasks{db}).Update(backend.WithCaller(t.Context(), backend.Caller{ID: "ann"}), UpdateTask{ID: 1, Title: backend.Some("Soy milk")})
+	require.NoError(t, err, "a function can be called without a server")
+	require.Equal(t, "Soy milk", task.Title)
+}
+
+func TestREADMEHasThisCode(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	here, err := os.ReadFile("readme_test.go")
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(readme), "\n## Writing an operation\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, code, found := strings.Cut(section, "```go\n")
+	require.True(t, found)
+	code, _, _ = strings.Cut(code, "```")
+	require.Contains(t, string(here), code)
+}
