@@ -6,7 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/plan"
@@ -17,7 +22,8 @@ import (
 
 // CheckExamples returns an error for every example in a type, and in all that it
 // holds, that is none of its field: one that a request could not have (in), or an
-// answer. What only writes itself, by MarshalJSON or MarshalText alone, has no
+// answer; and for every one that a request could not have because of the rules
+// of its field, as far as they are described. What only writes itself, by MarshalJSON or MarshalText alone, has no
 // form that could be checked; of the former any JSON will do.
 func CheckExamples(t *plan.Type, in bool) error {
 	return checkExamples(t, in, map[*plan.Type]bool{})
@@ -32,6 +38,8 @@ func checkExamples(t *plan.Type, in bool, seen map[*plan.Type]bool) error {
 	for _, field := range t.Fields {
 		if err := fits(t, field, in); err != nil {
 			wrong = append(wrong, fmt.Errorf("%s.%s: the example %q must be %s: %w", t.Go, field.GoName, field.Example, wanted(field), err))
+		} else if rule := brokenRule(field); in && rule != "" {
+			wrong = append(wrong, fmt.Errorf("%s.%s: the example %q breaks a rule of the field: %s", t.Go, field.GoName, field.Example, rule))
 		}
 		wrong = append(wrong, checkExamples(field.Type, in, seen))
 	}
@@ -70,6 +78,104 @@ func fits(s *plan.Type, field *plan.Field, in bool) error {
 		return fitsInput(s, field, value)
 	}
 	return fitsOutput(field, value)
+}
+
+// brokenRule returns what the example of a field breaks of the field's schema, or
+// "".
+func brokenRule(field *plan.Field) string {
+	value, ok := example(field)
+	if !ok {
+		return ""
+	}
+	return violation(New(Info{}, nil).field(field, true), value)
+}
+
+// violation returns the constraint of a schema that a value of its type breaks, or
+// "". Formats are hints, and what a reference leads to has constraints of its own.
+func violation(schema object, value any) string {
+	var names []string
+	switch value := value.(type) {
+	case string:
+		n := float64(utf8.RuneCountInString(value))
+		names = broken(schema, n, "minLength", "maxLength")
+		if pattern, ok := schema["pattern"].(string); ok && !regexp.MustCompile(pattern).MatchString(value) {
+			names = append(names, "pattern")
+		}
+	case json.Number:
+		n, _ := value.Float64() // infinite beyond its range
+		names = broken(schema, n, "minimum", "maximum")
+		if least, ok := schema["exclusiveMinimum"].(float64); ok && n <= least {
+			names = append(names, "exclusiveMinimum")
+		}
+		if most, ok := schema["exclusiveMaximum"].(float64); ok && n >= most {
+			names = append(names, "exclusiveMaximum")
+		}
+	case []any:
+		names = broken(schema, float64(len(value)), "minItems", "maxItems")
+		if schema["uniqueItems"] == true && repeats(value) {
+			names = append(names, "uniqueItems")
+		}
+	case map[string]any:
+		names = broken(schema, float64(len(value)), "minProperties", "maxProperties")
+	}
+	if enum, ok := schema["enum"].([]any); ok && !slices.ContainsFunc(enum, func(one any) bool { return fmt.Sprint(one) == fmt.Sprint(value) }) {
+		names = append(names, "enum")
+	}
+	if len(names) > 0 {
+		return fmt.Sprint(names[0], " ", schema[names[0]])
+	}
+	return violationInside(schema, value)
+}
+
+// violationInside is violation of the elements of a list or a map.
+func violationInside(schema object, value any) string {
+	var elements []any
+	name := "items"
+	switch value := value.(type) {
+	case []any:
+		elements = value
+	case map[string]any:
+		elements, name = slices.Collect(maps.Values(value)), "additionalProperties"
+	}
+	of, _ := schema[name].(object)
+	for _, element := range elements {
+		if rule := violation(of, element); rule != "" {
+			return rule
+		}
+	}
+	return ""
+}
+
+// broken returns the bound that a number is beyond.
+func broken(schema object, n float64, least, most string) []string {
+	bound := func(name string) (float64, bool) {
+		switch bound := schema[name].(type) {
+		case int64:
+			return float64(bound), true
+		case float64:
+			return bound, true
+		}
+		return 0, false
+	}
+	if b, ok := bound(least); ok && n < b {
+		return []string{least}
+	}
+	if b, ok := bound(most); ok && n > b {
+		return []string{most}
+	}
+	return nil
+}
+
+func repeats(list []any) bool {
+	seen := map[string]bool{}
+	for _, element := range list {
+		text, _ := json.Marshal(element)
+		if seen[string(text)] {
+			return true
+		}
+		seen[string(text)] = true
+	}
+	return false
 }
 
 // fitsInput reads the value as a request's.
@@ -148,6 +254,8 @@ func example(field *plan.Field) (value any, ok bool) {
 	case isText(field):
 		return field.Example, true
 	}
-	err := json.Unmarshal([]byte(field.Example), &value)
+	decoder := json.NewDecoder(strings.NewReader(field.Example))
+	decoder.UseNumber() // which float64 may not hold
+	err := decoder.Decode(&value)
 	return value, err == nil
 }

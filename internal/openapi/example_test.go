@@ -50,6 +50,25 @@ func TestExamplesThatFit(t *testing.T) {
 	require.Equal(t, []any{[]any{6.0}}, properties["useless"].(map[string]any)["examples"], "the option string means nothing for lists")
 }
 
+// JSON has whole numbers that float64 has not.
+func TestExamplesAreWrittenAsTheyStand(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Large int64   `json:"large" example:"9007199254740993" validate:"oneof=9007199254740993 1000000"`
+		Seven int     `json:"seven" example:"1000000" validate:"oneof=1000000"`
+		List  []int64 `json:"list" example:"[-9007199254740993]"`
+	}
+	body := compile[input](t, plan.In)
+	require.NoError(t, openapi.CheckExamples(body, true))
+	d := openapi.New(openapi.Info{}, nil)
+	d.Add(openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 204, Body: body})
+	text, err := json.Marshal(d)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"examples":[9007199254740993]`)
+	require.Contains(t, string(text), `"examples":[1000000]`)
+	require.Contains(t, string(text), `"examples":[[-9007199254740993]]`)
+}
+
 func TestExamplesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	type inner struct {
@@ -93,6 +112,56 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 			require.ErrorContains(t, err, want)
 		}
 		require.NotContains(t, err.Error(), "fine")
+	}
+}
+
+// What a request could not have because of the rules of its tags is no example of
+// it. Answers keep no rules.
+func TestExamplesKeepTheRules(t *testing.T) {
+	t.Parallel()
+	type good struct {
+		Short  string              `json:"short" example:"äöü" validate:"min=3,max=3"`
+		Choice *string             `json:"choice" example:"b" validate:"omitempty,oneof=a b"`
+		Level  int                 `json:"level,string" example:"2" validate:"oneof=1 2"`
+		ID     backend.ID          `json:"id" example:"17" validate:"min=5"`
+		Ratio  float64             `json:"ratio" example:"1" validate:"gt=0,lte=1"`
+		Number *int                `json:"number" example:"null" validate:"omitempty,oneof=1 2"`
+		Tags   []string            `json:"tags" example:"[\"a\",\"b\"]" validate:"max=2,unique,dive,max=1"`
+		By     map[string]int      `json:"by" example:"{\"a\":1}" validate:"max=1,dive,min=1"`
+		Word   backend.Opt[string] `json:"word,omitzero" example:"abc" validate:"omitempty,alpha"`
+		Empty  string              `json:"empty" example:"a" validate:"omitempty,alpha"`
+		Mail   string              `json:"mail" example:"anything" validate:"email"`
+		Same   string              `json:"same" example:"x" validate:"eqfield=Short"`
+	}
+	require.NoError(t, openapi.CheckExamples(compile[good](t, plan.In), true))
+	type bad struct {
+		Short  string              `json:"short" example:"Milk" validate:"max=3"`
+		Long   string              `json:"long" example:"ä" validate:"min=2"`
+		Choice *string             `json:"choice" example:"c" validate:"omitempty,oneof=a b"`
+		Level  int                 `json:"level,string" example:"3" validate:"oneof=1 2"`
+		Count  int                 `json:"count" example:"0" validate:"min=1"`
+		Ratio  float64             `json:"ratio" example:"0" validate:"gt=0"`
+		Below  float64             `json:"below" example:"1" validate:"lt=1"`
+		Most   int                 `json:"most" example:"6" validate:"max=5"`
+		Tags   []string            `json:"tags" example:"[\"a\",\"bb\"]" validate:"max=2,dive,max=1"`
+		Twice  []string            `json:"twice" example:"[\"a\",\"a\"]" validate:"unique"`
+		Many   []int               `json:"many" example:"[1,2]" validate:"max=1"`
+		By     map[string]int      `json:"by" example:"{\"a\":0}" validate:"max=1,dive,min=1"`
+		Word   backend.Opt[string] `json:"word,omitzero" example:"a1" validate:"omitempty,alpha"`
+	}
+	require.NoError(t, openapi.CheckExamples(compile[bad](t, plan.Out), false))
+	err := openapi.CheckExamples(compile[bad](t, plan.In), true)
+	require.Error(t, err)
+	for _, want := range []string{
+		"Short: the example \"Milk\" breaks a rule of the field: maxLength 3", "Long: the example \"ä\" breaks a rule of the field: minLength 2",
+		"Choice: the example \"c\" breaks a rule of the field: enum [a b <nil>]", "Level: the example \"3\" breaks a rule of the field: enum [1 2]",
+		"Count: the example \"0\" breaks a rule of the field: minimum 1", "Ratio: the example \"0\" breaks a rule of the field: exclusiveMinimum 0",
+		"Below: the example \"1\" breaks a rule of the field: exclusiveMaximum 1", "Most: the example \"6\" breaks a rule of the field: maximum 5",
+		"Tags: the example \"[\\\"a\\\",\\\"bb\\\"]\" breaks a rule of the field: maxLength 1", "Many: the example \"[1,2]\" breaks a rule of the field: maxItems 1",
+		"Twice: the example \"[\\\"a\\\",\\\"a\\\"]\" breaks a rule of the field: uniqueItems true",
+		"By: the example \"{\\\"a\\\":0}\" breaks a rule of the field: minimum 1", "Word: the example \"a1\" breaks a rule of the field: pattern ^[a-zA-Z]+$",
+	} {
+		require.ErrorContains(t, err, want)
 	}
 }
 
