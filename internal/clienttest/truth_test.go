@@ -1,0 +1,159 @@
+package clienttest_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+	"github.com/seed-215b9b7c/backend/internal/clienttest"
+)
+
+// document is what TestDescriptionIsTrue reads of the description. Generated
+// clients look at less of it: they take any credentials, and any headers.
+type document struct {
+	Servers    []struct{ URL string }
+	Paths      map[string]map[string]operation
+	Components struct {
+		Responses       map[string]response
+		Headers         map[string]any
+		SecuritySchemes map[string]struct{ Type, Scheme, In, Name string }
+	}
+}
+
+type operation struct {
+	OperationID string
+	Deprecated  bool
+	Security    *[]map[string][]string
+	Responses   map[string]response
+}
+
+type response struct {
+	Ref     string `json:"$ref"`
+	Headers map[string]any
+	Content map[string]any
+}
+
+// find returns what the description says of answers with a status.
+func (d document) find(t *testing.T, op operation, status string) response {
+	t.Helper()
+	found, known := op.Responses[status]
+	if !known {
+		found, known = op.Responses[status[:1]+"XX"]
+	}
+	require.True(t, known, "%s answers %s", op.OperationID, status)
+	if name, ok := strings.CutPrefix(found.Ref, "#/components/responses/"); ok {
+		found = d.Components.Responses[name]
+	}
+	return found
+}
+
+// check compares an answer with the description, and returns the description of
+// what was called.
+func (d document) check(t *testing.T, at string, got *backendtest.Response) operation {
+	t.Helper()
+	method, path, _ := strings.Cut(at, " ")
+	op, known := d.Paths[path][strings.ToLower(method)]
+	require.True(t, known, at)
+	said := d.find(t, op, got.Status[:3])
+	if len(said.Content) == 0 {
+		require.Empty(t, got.Body, at)
+	} else {
+		require.Contains(t, said.Content, got.Header.Get("Content-Type"), at)
+	}
+	for name := range d.Components.Headers {
+		if op.Deprecated && got.StatusCode >= 300 && slices.Contains([]string{"Deprecation", "Sunset"}, name) {
+			continue // said of what succeeds
+		}
+		if got.Header.Get(name) != "" {
+			require.Contains(t, said.Headers, name, "%s: %d", at, got.StatusCode)
+		}
+	}
+	return op
+}
+
+func TestDescriptionIsTrue(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	client := backendtest.NewClient(t, clienttest.Handler(db, slog.New(slog.DiscardHandler)))
+	var d document
+	client.Get("/openapi.json").Expect(http.StatusOK).JSON(&d)
+	require.Equal(t, "http bearer", d.Components.SecuritySchemes["bearer"].Type+" "+d.Components.SecuritySchemes["bearer"].Scheme)
+	require.Equal(t, "apiKey cookie session", d.Components.SecuritySchemes["cookie"].Type+" "+d.Components.SecuritySchemes["cookie"].In+" "+d.Components.SecuritySchemes["cookie"].Name)
+
+	thing, err := json.Marshal(map[string]any{
+		"name": "Lamp", "basics": map[string]any{"quoted": "0", "bool": true, "int": 1, "int8": 1, "int16": 1, "int32": 1, "int64": 1, "uint": 1, "uint8": 1, "uint16": 1, "uint32": 1, "uint64": 1, "float32": 1, "float64": 1, "string": ""},
+		"colour": "red", "count": 3, "grade": 2, "box": map[string]any{"width": 1, "height": 2}, "tags": []string{}, "fixed": []int{1, 2, 3}, "root": map[string]any{"name": "root"},
+		"wait": 1, "data": "AAEC", "address": "192.0.2.1", "owner": "1", "range": map[string]any{"first": 1, "second": 2}, "inline": map[string]any{"on": true},
+	})
+	require.NoError(t, err)
+	called := map[string]bool{}
+	for _, call := range []struct {
+		at, path, body string // path: without the prefix; "" is that of at
+		header, value  string
+		status         int // with credentials
+	}{
+		{"POST /things", "", string(thing), "Idempotency-Key", "a", 201},
+		{"POST /things", "", string(thing), "Idempotency-Key", "a", 201},
+		{"POST /things", "", string(thing), "", "", 201},
+		{"POST /things", "", "{", "", "", 400},
+		{"GET /things", "/things?limit=1", "", "", "", 200},
+		{"GET /things", "/things?limit=many", "", "", "", 422},
+		{"PATCH /things/{id}", "/things/1", `{"note":"a"}`, "", "", 200},
+		{"GET /things/{id}", "/things/1", "", "", "", 200},
+		{"GET /things/{id}", "/things/1", "", "If-None-Match", "current", 304},
+		{"GET /things/{id}", "/things/1?include=maker.homes", "", "", "", 200},
+		{"GET /things/{id}", "/things/9", "", "", "", 404},
+		{"PUT /things/{id}/attrs", "/things/1/attrs", `{"a":"b"}`, "", "", 200},
+		{"GET /things/{id}/files/{path}", "/things/1/files/a", "", "", "", 200},
+		{"GET /old/{id}", "/old/1", "", "", "", 200},
+		{"GET /old/{id}", "/old/9", "", "", "", 404},
+		{"GET /older/{id}", "/older/1", "", "", "", 200},
+		{"POST /payments", "", `{"amount":1}`, "Idempotency-Key", "b", 403},
+		{"GET /colours", "", "", "", "", 200},
+		{"GET /ping", "", "", "", "", 200},
+		{"DELETE /things/{id}", "/things/1", "", "", "", 428},
+		{"DELETE /things/{id}", "/things/1", "", "If-Match", `"old"`, 412},
+		{"DELETE /things/{id}", "/things/1", "", "If-Match", "current", 204},
+	} {
+		method, path, _ := strings.Cut(call.at, " ")
+		if call.path != "" {
+			path = call.path
+		}
+		if call.value == "current" {
+			call.value = client.Get("/api/things/1").Expect(200).Header.Get("ETag")
+		}
+		stranger := client.With("Content-Type", "application/json")
+		if call.header != "" {
+			stranger = stranger.With(call.header, call.value)
+		}
+		send := func(c *backendtest.Client) *backendtest.Response {
+			return c.Do(method, d.Servers[0].URL+path, call.body)
+		}
+		// Preconditions are asked for before credentials are.
+		if call.status != http.StatusPreconditionRequired {
+			without := send(stranger)
+			op := d.check(t, call.at, without)
+			require.NotNil(t, op.Security, call.at)
+			require.Equal(t, len(*op.Security) > 0, without.StatusCode == http.StatusUnauthorized, call.at)
+			for _, way := range *op.Security {
+				require.Len(t, way, 1, call.at)
+			}
+		}
+		got := send(stranger.With("Authorization", "Bearer "+clienttest.Token)).Expect(call.status)
+		d.check(t, call.at, got)
+		called[call.at] = true
+	}
+	for path, methods := range d.Paths {
+		for method := range methods {
+			require.True(t, called[strings.ToUpper(method)+" "+path], "%s %s was called", method, path)
+		}
+	}
+}
