@@ -275,7 +275,9 @@ func asError(err error) *Error {
 // The response carries nosniff and a closed Content-Security-Policy even if no
 // middleware set them. Headers that are already set, such as Allow, stay;
 // those that describe another body (Content-Length, Content-Encoding, ETag,
-// Last-Modified, Cache-Control) are replaced or removed.
+// Last-Modified, Cache-Control) are replaced or removed. A 401 names the scheme
+// Bearer unless WWW-Authenticate is set, since it must name one (RFC 9110, section
+// 15.5.2), and of those that there are no browser asks for a password by it.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	id := reportError(w, r, e.Code.known(), err)
@@ -293,6 +295,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		seconds := (e.RetryAfter + time.Second - 1) / time.Second
 		head.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
+	if e.Code.known() == Unauthenticated && head["Www-Authenticate"] == nil {
+		head["Www-Authenticate"] = bearerScheme
+	}
 	if prefersHTML(r.Header.Values("Accept")) {
 		writeErrorPage(w, e, id)
 		return
@@ -309,6 +314,7 @@ var (
 	noStore      = []string{"no-store"}
 	nosniff      = []string{"nosniff"}
 	closedPolicy = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
+	bearerScheme = []string{"Bearer"}
 	problemType  = []string{"application/problem+json"}
 	htmlType     = []string{"text/html; charset=utf-8"}
 )

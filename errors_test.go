@@ -119,6 +119,17 @@ func TestWriteError(t *testing.T) {
 	}
 }
 
+// A 401 names a scheme (RFC 9110, section 15.5.2), and no other error does.
+func TestWriteErrorChallenges(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "Bearer", writeError(&backend.Error{Code: backend.Unauthenticated}, "").Header().Get("WWW-Authenticate"))
+	require.Empty(t, writeError(&backend.Error{Code: backend.Forbidden}, "").Header().Get("WWW-Authenticate"))
+	w := httptest.NewRecorder()
+	w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	backend.WriteError(w, httptest.NewRequest("GET", "/", nil), &backend.Error{Code: backend.Unauthenticated})
+	require.Equal(t, []string{`Bearer error="invalid_token"`}, w.Header()["Www-Authenticate"])
+}
+
 // Statement 4 and 65: what is internal stays inside.
 func TestWriteErrorHidesInternals(t *testing.T) {
 	t.Parallel()

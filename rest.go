@@ -250,6 +250,9 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 	case place == "":
 		place, name = "query", field.Name
 	}
+	if place == "cookie" && base(field.Type).Kind == plan.Slice {
+		return errors.New("a cookie has one value, and the field is a list")
+	}
 	set, err := params.Compile(field.Type)
 	if err != nil {
 		return err

@@ -20,6 +20,9 @@ import (
 // decode fills the input from the request, and tree with the relations that are
 // asked for.
 func (c *restCall) decode(in any) error {
+	if err := c.precondition(); err != nil {
+		return err
+	}
 	value := reflect.ValueOf(in).Elem()
 	var fields []FieldError
 	if err := c.decodeText(value, &fields); err != nil {

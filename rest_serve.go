@@ -77,9 +77,6 @@ func (c *restCall) serve() (err error) {
 			return err
 		}
 	}
-	if err := c.precondition(); err != nil {
-		return err
-	}
 	result, err := c.route.door.logic.call(c.req.Context(), &c.doorCall)
 	if err != nil {
 		return err

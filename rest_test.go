@@ -45,6 +45,9 @@ func TestREST(t *testing.T) {
 		require.Equal(t, 200, w.Code, w.Body)
 
 		require.Equal(t, 428, c.do("DELETE", "/items/1", "").Code)
+		stranger := c
+		stranger.who = ""
+		require.Equal(t, 401, stranger.do("DELETE", "/items/1", "").Code, "who may not call learns nothing else")
 		w = c.do("DELETE", "/items/1", "", "If-Match", c.do("GET", "/items/1", "").Header().Get("ETag"))
 		require.Equal(t, 204, w.Code, w.Body)
 		require.Empty(t, w.Body.String())
@@ -333,6 +336,18 @@ func TestRoutesThatWouldBeHoles(t *testing.T) {
 		logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route(method+" /m")))
 		require.Contains(t, panicText(func() { logic.REST() }), "is not for operations")
 	}
+	logicOf := func(o *backend.Operation) *backend.Logic {
+		logic := backend.NewLogic(nil, nil)
+		logic.Add(o)
+		return logic
+	}
+	require.Contains(t, panicText(func() {
+		logicOf(backend.Query("q", backend.Public, func(context.Context, struct {
+			Themes []string `json:"themes" in:"cookie=theme"`
+		}) (int, error) {
+			return 0, nil
+		}, backend.Route("GET /q"))).REST()
+	}), "a cookie has one value, and the field is a list")
 	require.Contains(t, panicText(func() {
 		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, noop, backend.Except("REST")))
 	}), `there is no door "REST"`)

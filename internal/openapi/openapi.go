@@ -106,7 +106,7 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 		"responses": object{"Problem": object{
 			"description": "An error (RFC 9457).",
 			"content":     object{"application/problem+json": object{"schema": ref("Problem")}},
-			"headers":     heads(map[string]bool{"Retry-After": true}),
+			"headers":     heads(map[string]bool{"Retry-After": true, "WWW-Authenticate": true}),
 		}},
 		"headers": headerObjects(),
 	}
@@ -346,6 +346,7 @@ var headers = map[string]string{
 	"Link":                 "The next page, with rel=\"next\"; missing on the last one.",
 	"Location":             "The path of what was created.",
 	"Retry-After":          "After how many seconds to try again.",
+	"WWW-Authenticate":     "With a 401: by what scheme to authenticate.",
 	"Sunset":               "When this will be gone (RFC 8594).",
 }
 
