@@ -20,6 +20,7 @@ type Task struct {
 	ID    backend.ID `db:"id" json:"id"`
 	Owner string     `db:"owner" json:"-"`
 	Title string     `db:"title" json:"title"`
+	Note  *string    `db:"note" json:"note"`
 }
 
 type Tasks struct{ db *backend.DB }
@@ -49,14 +50,16 @@ func (t *Tasks) List(ctx context.Context, in ListTasks) (backend.Page[Task], err
 }
 
 type UpdateTask struct {
-	ID    backend.ID          `json:"id"`                                                // in the path
-	Title backend.Opt[string] `json:"title,omitzero" validate:"omitempty,min=1,max=200"` // in the body: absent, null or a value
+	ID   backend.ID          `json:"id"`                                          // in the path
+	Note backend.Opt[string] `json:"note,omitzero" validate:"omitempty,max=1000"` // in the body: absent, null or a value
 }
 
 func (t *Tasks) Update(ctx context.Context, in UpdateTask) (Task, error) {
 	owner := backend.CallerFrom(ctx).ID
-	if _, err := t.db.Exec(ctx, "UPDATE tasks SET title = COALESCE(?, title) WHERE id = ? AND owner = ?", in.Title, in.ID, owner); err != nil {
-		return Task{}, err // a title that is there already is a 409
+	if in.Note.Present { // null removes it
+		if _, err := t.db.Exec(ctx, "UPDATE tasks SET note = ? WHERE id = ? AND owner = ?", in.Note, in.ID, owner); err != nil {
+			return Task{}, err // undoes everything; what the database refuses is a 409 or a 422
+		}
 	}
 	return backend.One[Task](ctx, t.db, "SELECT * FROM tasks WHERE id = ? AND owner = ?", in.ID, owner) // no row is a 404
 }
@@ -70,7 +73,7 @@ func (t *Tasks) Operations() []*backend.Operation {
 }
 
 var tasksTable = fstest.MapFS{"0001_tasks.sql": {Data: []byte("-- +goose Up\n" +
-	"CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL UNIQUE);\n")}}
+	"CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL UNIQUE, note TEXT);\n")}}
 
 // What the section says about what is not in its code.
 func TestWhatTheREADMESaysOfOperations(t *testing.T) {
@@ -87,23 +90,24 @@ func TestWhatTheREADMESaysOfOperations(t *testing.T) {
 		again := ann.With("Idempotency-Key", title).Post("/tasks", CreateTask{Title: title}).Expect(201)
 		require.Equal(t, "true", again.Header.Get("Idempotency-Replayed"))
 	}
-	require.Equal(t, "conflict", ann.Patch("/tasks/1", `{"title":"Tea"}`).Expect(409).Problem().Code)
-	for patch, title := range map[string]string{`{}`: "Milk", `{"title":null}`: "Milk"} {
+	require.Equal(t, "conflict", ann.Post("/tasks", CreateTask{Title: "Tea"}).Expect(409).Problem().Code)
+	for _, patch := range []struct{ body, note string }{{`{"note":"oat"}`, "oat"}, {`{}`, "oat"}, {`{"note":null}`, ""}} {
 		var task Task
-		ann.Patch("/tasks/1", patch).Expect(200).JSON(&task)
-		require.Equal(t, title, task.Title, patch)
+		ann.Patch("/tasks/1", patch.body).Expect(200).JSON(&task)
+		require.Equal(t, patch.note == "", task.Note == nil, patch.body)
+		require.True(t, task.Note == nil || *task.Note == patch.note, patch.body)
 	}
-	bob.Patch("/tasks/1", `{"title":"Mine"}`).Expect(404)
-	ann.Patch("/tasks/1", `{"title":"Oat milk","owner":"bob"}`).Expect(422)
+	bob.Patch("/tasks/1", `{"note":"mine"}`).Expect(404)
+	ann.Patch("/tasks/1", `{"note":"oat","owner":"bob"}`).Expect(422)
 	var first, second backend.Page[Task]
 	ann.Get("/tasks").Expect(200).JSON(&first)
 	ann.Get("/tasks?after=" + string(first.Next)).Expect(200).JSON(&second)
 	require.Len(t, first.Items, 2)
 	require.Len(t, second.Items, 1)
 	require.Empty(t, second.Next)
-	task, err := (&Tasks{db}).Update(backend.WithCaller(t.Context(), backend.Caller{ID: "ann"}), UpdateTask{ID: 1, Title: backend.Some("Soy milk")})
+	task, err := (&Tasks{db}).Update(backend.WithCaller(t.Context(), backend.Caller{ID: "ann"}), UpdateTask{ID: 1, Note: backend.Some("soy")})
 	require.NoError(t, err, "a function can be called without a server")
-	require.Equal(t, "Soy milk", task.Title)
+	require.Equal(t, "soy", *task.Note)
 }
 
 func TestREADMEHasThisCode(t *testing.T) {
