@@ -324,9 +324,23 @@ func compressibleType(contentType string) bool {
 // we have. Without the header, and where it cannot be read, that is identity:
 // RFC 9110 allows any then, but clients who say nothing seldom decode.
 func acceptedCoding(lines []string) coding {
+	weights := codingWeights(lines)
+	best, most := identity, weights[identity]
+	for _, c := range [...]coding{zstandard, gzipped} {
+		// A coding named beside identity at the same weight is welcome.
+		if weight := weights[c]; weight > 0 && (weight > most || weight == most && best == identity) {
+			best, most = c, weight
+		}
+	}
+	return best
+}
+
+// codingWeights returns what Accept-Encoding lines say of each coding, in
+// thousandths; 0 is not at all, or for identity nothing in particular.
+func codingWeights(lines []string) (weights [codingCount]int) {
 	const unsaid = -1
-	weights := [codingCount]int{unsaid, unsaid, unsaid}
-	others := unsaid
+	weights[gzipped], weights[zstandard] = unsaid, unsaid
+	others := 0
 	for _, line := range lines {
 		for item := range strings.SplitSeq(line, ",") {
 			name, weight, ok := parseCoding(item)
@@ -345,18 +359,12 @@ func acceptedCoding(lines []string) coding {
 			}
 		}
 	}
-	best, most := identity, max(weights[identity], 0)
-	for _, c := range [...]coding{zstandard, gzipped} {
-		weight := weights[c]
+	for c, weight := range weights {
 		if weight == unsaid {
-			weight = others
-		}
-		// A coding named beside identity at the same weight is welcome.
-		if weight > 0 && (weight > most || weight == most && best == identity) {
-			best, most = c, weight
+			weights[c] = others
 		}
 	}
-	return best
+	return weights
 }
 
 // parseCoding reads one item of an Accept-Encoding list: a name and its weight

@@ -125,7 +125,9 @@ func (c *restCall) version(out any) string {
 }
 
 // known sets the ETag of an answer, and reports whether it is what If-None-Match
-// has already; then it is the ETag of the answer that the client has.
+// has already; then it is the ETag of the answer that the client has. A cache
+// between may have a compressed form that this client could not read: it does not
+// count.
 func (c *restCall) known() bool {
 	if c.tag == "" {
 		return false
@@ -134,8 +136,9 @@ func (c *restCall) known() bool {
 		x.versioned = true
 	}
 	tag, known := c.tag, false
-	if c.op.kind == isQuery {
-		tag, known = find(c.req.Header["If-None-Match"], c.tag, false)
+	if lists := c.req.Header["If-None-Match"]; len(lists) > 0 && c.op.kind == isQuery {
+		weights := codingWeights(c.req.Header["Accept-Encoding"])
+		tag, known = find(lists, c.tag, false, func(by coding) bool { return weights[by] > 0 })
 	}
 	c.w.Header()["Etag"] = []string{tag}
 	return known
@@ -177,13 +180,13 @@ func ownTag(out any) (string, bool) {
 // matches reports whether a tag is in the lists of If-Match or If-None-Match,
 // compared strongly or weakly (RFC 9110, section 8.8.3.2).
 func matches(lists []string, tag string, strong bool) bool {
-	_, found := find(lists, tag, strong)
+	_, found := find(lists, tag, strong, func(coding) bool { return true })
 	return found
 }
 
 // find is matches that says as what the tag was found: as it is, or as that of a
-// compressed form.
-func find(lists []string, tag string, strong bool) (as string, found bool) {
+// compressed form, of those that count.
+func find(lists []string, tag string, strong bool, counts func(coding) bool) (as string, found bool) {
 	opaque, weakTag := strings.CutPrefix(tag, "W/")
 	list := strings.TrimSpace(strings.Join(lists, ","))
 	if list == "*" { // which stands alone
@@ -203,7 +206,7 @@ func find(lists []string, tag string, strong bool) (as string, found bool) {
 		case strong && (weak || weakTag):
 		case one == opaque:
 			return tag, true
-		case !weakTag && isCoded(one, tag):
+		case !weakTag && isCoded(one, tag, counts):
 			return one, true
 		}
 		list = item[end:]
@@ -212,6 +215,6 @@ func find(lists []string, tag string, strong bool) (as string, found bool) {
 }
 
 // isCoded reports whether one is the tag of a compressed form of what has tag.
-func isCoded(one, tag string) bool {
-	return one == codedTag(tag, gzipped) || one == codedTag(tag, zstandard)
+func isCoded(one, tag string, counts func(coding) bool) bool {
+	return counts(gzipped) && one == codedTag(tag, gzipped) || counts(zstandard) && one == codedTag(tag, zstandard)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -222,7 +223,7 @@ func TestETagsOfCompressedAnswers(t *testing.T) {
 		tags = append(tags, tag)
 	}
 	for _, tag := range tags {
-		again := c.do("GET", "/texts/1", "", "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+tag)
+		again := c.do("GET", "/texts/1", "", "Accept-Encoding", "gzip, zstd", "If-None-Match", `"x", W/`+tag)
 		require.Equal(t, http.StatusNotModified, again.Code)
 		require.Equal(t, tag, again.Header().Get("ETag"), "RFC 9111, section 4.3.4: of the answer that the client has")
 		require.Equal(t, http.StatusPreconditionFailed, c.do("PATCH", "/texts/1", "", "If-None-Match", tag).Code)
@@ -230,6 +231,15 @@ func TestETagsOfCompressedAnswers(t *testing.T) {
 		patched := c.do("PATCH", "/texts/1", "", "Accept-Encoding", "gzip", "If-Match", tag)
 		require.Equal(t, http.StatusOK, patched.Code, patched.Body)
 		require.Equal(t, tags[1], patched.Header().Get("ETag"))
+	}
+	for accept, known := range map[string][]string{"": tags[:1], "identity": tags[:1], "gzip;q=0, *": {tags[0], tags[2]}, "gzip": tags[:2], "zstd;q=0.1": {tags[0], tags[2]}} {
+		for _, tag := range tags {
+			again := c.do("GET", "/texts/1", "", "Accept-Encoding", accept, "If-None-Match", tag)
+			require.Equal(t, slices.Contains(known, tag), again.Code == http.StatusNotModified,
+				"RFC 9111, section 4.3.4: a cache would answer %q with the form that it has, %s", accept, tag)
+		}
+		both := c.do("GET", "/texts/1", "", "Accept-Encoding", accept, "If-None-Match", strings.Join([]string{tags[2], tags[1], tags[0]}, ", "))
+		require.Contains(t, known, both.Header().Get("ETag"), accept)
 	}
 	content += "longer"
 	for _, tag := range tags {
