@@ -58,6 +58,8 @@ import (
 //     If-None-Match: * a mutation happens only if that GET finds nothing.
 //   - Cache-Control: no-store for callers who are signed in, and no-cache, which is
 //     to ask each time, for queries of others, unless [Cache] says otherwise.
+//     Vary has the headers that an answer which may be kept depends on: those
+//     that are input, Authorization and Cookie.
 //   - Errors as [WriteError] writes them.
 //
 // What cannot be served, such as a field of a query that has no form as text,
@@ -139,6 +141,7 @@ type restRoute struct {
 	sentAs     map[string]string // pointers to fields of the input → to where a request has them, if that differs
 	cursor     string            // query parameter of the page's cursor
 	includes   []string          // what the query parameter include can ask for
+	varies     []string          // headers that an answer depends on
 	status     int
 	created    *restRoute // the GET route of what a POST creates
 	createdBy  *plan.Field
@@ -194,6 +197,7 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	if err := r.compileBody(body); err != nil {
 		wrong = append(wrong, err)
 	}
+	r.varies = r.variesBy()
 	if r.status != http.StatusNoContent {
 		r.includes = d.logic.includePaths(op.outPlan, restDoorName)
 	}

@@ -203,8 +203,8 @@ func (c *restCall) links(head http.Header, out any) {
 // caching says how long an answer may be kept, and by whom.
 func (r *restRoute) caching(head http.Header, caller Caller) {
 	age := r.op.options.cache
-	if age > 0 {
-		r.vary(head)
+	if kept := age > 0 || r.op.kind == isQuery && !caller.SignedIn(); kept && len(r.varies) > 0 {
+		head["Vary"] = append(slices.Clip(head["Vary"]), r.varies...)
 	}
 	switch {
 	case age > 0 && caller.SignedIn():
@@ -222,9 +222,10 @@ func (r *restRoute) caching(head http.Header, caller Caller) {
 // said, a cache may decide for itself (RFC 9111, section 4.2.2).
 var noCache = []string{"no-cache"}
 
-// vary names the headers that an answer that is kept depends on: the input's,
-// and those that usually say who calls (RFC 9110, section 12.5.5).
-func (r *restRoute) vary(head http.Header) {
+// variesBy returns the headers that an answer that is kept depends on: the
+// input's, and those that usually say who calls (RFC 9110, section 12.5.5). The
+// ETag of another one that they select may be the same, if it is the output's own.
+func (r *restRoute) variesBy() []string {
 	names := map[string]bool{}
 	if r.door.logic.auth != nil {
 		names["Authorization"], names["Cookie"] = true, true
@@ -237,9 +238,7 @@ func (r *restRoute) vary(head http.Header) {
 			names["Cookie"] = true
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		head.Add("Vary", name)
-	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // location returns the path of what a POST route has created, which is one

@@ -315,6 +315,31 @@ func TestKeptAnswersVary(t *testing.T) {
 	}
 }
 
+// What a cache has to ask for each time, it asks for with the ETag of what it has
+// for the same headers: another language may be the same version.
+func TestAnswersToAskForVary(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, bearer{})
+	logic.Add(
+		backend.Query("q", backend.Public, func(context.Context, struct {
+			Lang string `json:"lang,omitempty" in:"header=Accept-Language"`
+		}) (tagged, error) {
+			return "v1", nil
+		}, backend.Route("GET /q")),
+		backend.Mutation("m", backend.Public, noop, backend.Route("DELETE /q"), backend.Tx(backend.NoTx)),
+	)
+	c := newRESTClient(t, logic)
+	c.who = ""
+	for _, known := range []string{`"other"`, `"v1"`} {
+		w := c.do("GET", "/q", "", "If-None-Match", known)
+		require.Equal(t, "no-cache", w.Header().Get("Cache-Control"))
+		require.Equal(t, []string{"Accept-Language", "Authorization", "Cookie"}, w.Header().Values("Vary"))
+	}
+	require.Empty(t, c.do("DELETE", "/q", "").Header().Values("Vary"), "which nobody keeps")
+	c.who = "ann"
+	require.Empty(t, c.do("GET", "/q", "").Header().Values("Vary"), "which nobody keeps")
+}
+
 // Without anybody who signs in, answers depend on the input only.
 func TestKeptAnswersVaryByTheInput(t *testing.T) {
 	t.Parallel()
