@@ -293,7 +293,7 @@ func (r *registered) decode(ctx context.Context, in any, from interface{ decode(
 		if !ok || len(e.Fields) == 0 {
 			return err
 		}
-		unread = e.Fields
+		unread = e.Fields[:min(len(e.Fields), maxFieldErrors)]
 	}
 	broken := r.validator.Validate(ctx, in)
 	if len(unread)+len(broken) == 0 {

@@ -530,6 +530,23 @@ func TestRESTNamesEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
+// A request can have more that is wrong with it than anybody wants to read.
+func TestRESTNamesFiftyFields(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
+		Name string `json:"name,omitempty" validate:"max=2"`
+	}) (backend.None, error) {
+		return backend.None{}, nil
+	}, backend.Route("GET /q")))
+	var query strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&query, "&a%d=1", i)
+	}
+	_, fields := problem(t, newRESTClient(t, logic).do("GET", "/q?name=long"+query.String(), ""))
+	require.Len(t, fields, 50)
+}
+
 // What nothing is said about must not be kept by a cache that decides for itself.
 func TestRESTCachingByDefault(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, c restClient) {
