@@ -392,6 +392,35 @@ func TestEveryDenialIsLogged(t *testing.T) {
 	}
 }
 
+// A denial of the GET of If-Match is one of the call that sent it.
+func TestDenialOfIfMatchIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	allow := func(context.Context, itemID) error { return backend.Errorf(backend.Forbidden, "No.") }
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), bearer{})
+	for path, rules := range map[string]struct {
+		access backend.Access
+		allow  []backend.Option
+	}{
+		"role":  {access: backend.Role("admin")},
+		"allow": {backend.SignedIn, []backend.Option{backend.Allow(allow)}},
+	} {
+		get := func(_ context.Context, in itemID) (itemID, error) { return in, nil }
+		logic.Add(
+			backend.Query(path, rules.access, get, append(rules.allow, backend.Route("GET /"+path+"/{id}"))...),
+			backend.Mutation(path+"Change", backend.SignedIn, get, backend.Route("PUT /"+path+"/{id}")),
+		)
+	}
+	var log bytes.Buffer
+	c := newRESTClient(t, logic)
+	c.h = backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(c.h)
+	for _, path := range []string{"role", "allow"} {
+		log.Reset()
+		require.Equal(t, 403, c.do("PUT", "/"+path+"/1", "", "If-Match", "*").Code)
+		require.Equal(t, 1, strings.Count(log.String(), "authz_fail"), &log)
+		require.Contains(t, log.String(), "msg=authz_fail operation="+path+" account=ann")
+	}
+}
+
 // Nothing tells a record of somebody else from one that is not there.
 func TestOwnedLooksLikeMissing(t *testing.T) {
 	t.Parallel()

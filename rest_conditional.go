@@ -69,6 +69,9 @@ func (c *restCall) currentTag(ctx context.Context) (_ string, err error) {
 	of := newCallContext(ctx, r.door.logic, r.op, c.req)
 	defer of.end()
 	of.caller = CallerFrom(ctx)
+	if around, ok := ctx.Value(callKey{}).(*callContext); ok { // whose denial it is, too
+		defer func() { around.denied = around.denied || of.denied }()
+	}
 	if c.currentIn == nil {
 		if c.currentIn, err = r.door.logic.admit(of, nil, withoutQuery{r, c.req}); err != nil {
 			return "", r.asSent(err)
