@@ -176,8 +176,10 @@ func (c *restCall) answer(result callResult) error {
 	head["Content-Type"] = jsonType
 	head["Content-Length"] = []string{strconv.Itoa(len(c.text))}
 	c.w.WriteHeader(r.status)
-	_, err := c.w.Write(c.text)
-	return err
+	if _, err := c.w.Write(c.text); err != nil { // nobody is there, or nobody reads
+		return (&Error{Code: Canceled}).Wrap(err)
+	}
+	return nil
 }
 
 var jsonType = []string{"application/json"}

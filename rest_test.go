@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -545,6 +547,26 @@ func TestRESTNamesFiftyFields(t *testing.T) {
 	}
 	_, fields := problem(t, newRESTClient(t, logic).do("GET", "/q?name=long"+query.String(), ""))
 	require.Len(t, fields, 50)
+}
+
+// deafWriter is the response of a client that has gone away.
+type deafWriter struct{ http.ResponseWriter }
+
+func (deafWriter) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// That a client does not wait for its answer is no error of the program.
+func TestRESTLogsNoErrorOfClientsThatLeave(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 1, nil }, backend.Route("GET /q")))
+	var log bytes.Buffer
+	h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(backend.Recover()(logic.REST()))
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		h.ServeHTTP(deafWriter{httptest.NewRecorder()}, httptest.NewRequest("GET", "/q", nil))
+	})
+	require.Contains(t, log.String(), "level=INFO")
+	require.Contains(t, log.String(), "broken pipe")
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), &log)
 }
 
 // What nothing is said about must not be kept by a cache that decides for itself.
