@@ -185,7 +185,14 @@ func TestAllowAndOrder(t *testing.T) {
 				return backend.Errorf(backend.Forbidden, "Too many for you.")
 			}
 			return nil
+		}),
+		backend.Allow(func(_ context.Context, in input) error {
+			if in.N < 2 {
+				return backend.Errorf(backend.NotFound, "There is no such thing.")
+			}
+			return nil
 		})))
+	require.Equal(t, 404, call(logic, "GET", "/?n=1", nil).Code, "every rule must let it pass")
 	require.Equal(t, 204, call(logic, "GET", "/?n=3", nil).Code)
 	require.Equal(t, 403, call(logic, "GET", "/?n=4", nil).Code)
 	require.Equal(t, 422, call(logic, "GET", "/?n=6", nil).Code)

@@ -260,6 +260,37 @@ func TestPlacesOfInput(t *testing.T) {
 	}
 }
 
+// Statement 57: of a parameter that is given twice neither the first nor the last
+// one counts, wherever it is.
+func TestParametersGivenTwice(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Token string `json:"token,omitempty" in:"header=X-Token"`
+		Theme string `json:"theme,omitempty" in:"cookie=theme"`
+		N     string `json:"n,omitempty"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in input) (input, error) { return in, nil }, backend.Route("GET /")))
+	once := http.Header{"X-Token": {"a"}, "Cookie": {"theme=a; other=b"}}
+	require.Equal(t, `{"token":"a","theme":"a","n":"a"}`, call(logic, "GET", "/?n=a", func(r *http.Request) { r.Header = once }).Body.String())
+	for _, test := range []struct {
+		query  string
+		header http.Header
+		want   string
+	}{
+		{"", http.Header{"X-Token": {"a", "b"}}, "/X-Token format"},
+		{"", http.Header{"X-Token": {"a", "a"}}, "/X-Token format"},
+		{"", http.Header{"Cookie": {"theme=a; theme=b"}}, "/theme format"},
+		{"", http.Header{"Cookie": {"theme=a", "theme=a"}}, "/theme format"},
+		{"n=a&n=a", nil, "/n format"},
+	} {
+		w := call(logic, "GET", "/?"+test.query, func(r *http.Request) { r.Header = test.header })
+		require.Equal(t, 422, w.Code, test)
+		_, fields := problem(t, w)
+		require.Equal(t, []string{test.want}, fields, test)
+	}
+}
+
 // HEAD is GET without the content (RFC 9110, section 9.3.2), over the wire.
 func TestHEADIsGETWithoutContent(t *testing.T) {
 	t.Parallel()
