@@ -3,11 +3,13 @@ package backend_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -499,4 +501,84 @@ func TestRefusedInputCountsForTheLimit(t *testing.T) {
 	require.Equal(t, 422, call(logic, "GET", "/?n=x", nil).Code)
 	require.Equal(t, 422, call(logic, "GET", "/?n=2", nil).Code)
 	require.Equal(t, 429, call(logic, "GET", "/?n=1", nil).Code)
+}
+
+// Statement 53: whatever text is in whatever field, it is stored as it is or
+// refused, and nothing is harmed.
+func TestTextsOfEveryKind(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, _ restClient) {
+		type input struct {
+			Path   string   `json:"path"`
+			Query  string   `json:"query,omitempty" in:"query"`
+			List   []string `json:"list,omitempty" in:"query"`
+			Header string   `json:"header,omitempty" in:"header=X-Text"`
+			Cookie string   `json:"cookie,omitempty" in:"cookie=text"`
+			Body   string   `json:"body,omitempty"`
+		}
+		type id struct {
+			ID hiddenText `json:"id" in:"query"`
+		}
+		seen := 0
+		logic := backend.NewLogic(s.db, nil)
+		logic.Add(
+			backend.Mutation("store", backend.Public, func(ctx context.Context, in input) ([]string, error) {
+				seen++
+				var stored []string
+				for _, text := range append(in.List, in.Path, in.Query, in.Header, in.Cookie, in.Body) {
+					one, err := backend.One[string](ctx, s.db, "INSERT INTO items (name, owner) VALUES (?, 'ann') RETURNING name", text)
+					if err != nil {
+						return nil, err
+					}
+					stored = append(stored, one)
+				}
+				return stored, nil
+			}, backend.Route("POST /texts/{path}")),
+			backend.Query("byID", backend.Public, func(context.Context, id) (backend.None, error) { seen++; return backend.None{}, nil }, backend.Route("GET /ids")),
+		)
+		c := newRESTClient(t, logic)
+		post := func(place, text string) *httptest.ResponseRecorder {
+			path, body, headers := "/texts/x", `{}`, []string{}
+			switch place {
+			case "path":
+				path = "/texts/" + url.PathEscape(text)
+			case "query", "list":
+				path += "?" + place + "=" + url.QueryEscape(text)
+			case "header":
+				headers = []string{"X-Text", text}
+			case "cookie":
+				headers = []string{"Cookie", "text=" + text}
+			case "body":
+				quoted := strings.ReplaceAll(strings.ReplaceAll(text, `"`, `\"`), "\x00", `\u0000`)
+				body = `{"body":"` + quoted + `"}`
+			}
+			return c.do("POST", path, body, headers...)
+		}
+		for _, place := range []string{"path", "query", "list", "header", "cookie", "body"} {
+			for _, text := range []string{"a'b", "'; DROP TABLE items; --", "?", "$1", "ä😀", "%s"} {
+				if place == "cookie" && strings.ContainsAny(text, ";ä ") { // which no cookie can have
+					continue
+				}
+				w := post(place, text)
+				require.Equal(t, 201, w.Code, "%s %q: %s", place, text, w.Body)
+				var stored []string
+				require.NoError(t, json.Unmarshal(w.Body.Bytes(), &stored))
+				require.Contains(t, stored, text, place)
+			}
+			before := seen
+			for _, text := range []string{"a\x00b", "\xff", "a\xc3"} {
+				if place == "cookie" { // net/http leaves it out
+					continue
+				}
+				w := post(place, text)
+				require.Contains(t, []int{400, 422}, w.Code, "%s %q: %s", place, text, w.Body)
+			}
+			require.Equal(t, before, seen, "%s: what no engine can store reaches no function", place)
+			w := post(place, strings.Repeat("a", 35_000))
+			require.Less(t, w.Code, 500, "%s: %s", place, w.Body)
+		}
+		for _, text := range []string{"1\x00", "\xff"} {
+			require.Equal(t, 422, c.do("GET", "/ids?id="+url.QueryEscape(text), "").Code, "a text of its own type")
+		}
+		require.Equal(t, 201, post("body", "still there").Code)
+	})
 }
