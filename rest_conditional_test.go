@@ -283,3 +283,66 @@ func TestConditionsOfHeaders(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, c.do("PUT", "/things/1", "", append(of("longer"), "If-Match", "*")...).Code)
 	require.Equal(t, map[string]string{"a/2/1": "xx"}, things)
 }
+
+// Two that have the same version do not both change it: the comparison and the
+// change are one.
+func TestIfMatchOfTwoAtOnce(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, _ restClient) {
+		var compared atomic.Int64
+		both := make(chan struct{})
+		meet := func(ctx context.Context) { // SQLite has one writer, who would wait in vain
+			if n := compared.Add(1); s.db.Engine() == backend.SQLite || n > 2 {
+				return
+			} else if n == 2 {
+				close(both)
+			}
+			select {
+			case <-both:
+			case <-ctx.Done():
+			}
+		}
+		logic := backend.NewLogic(s.db, bearer{})
+		logic.Add(
+			backend.Query("item", backend.SignedIn, s.get, backend.Route("GET /items/{id}")),
+			backend.Mutation("rename", backend.SignedIn, func(ctx context.Context, in patchItem) (item, error) {
+				meet(ctx)
+				if _, err := s.db.Exec(ctx, "UPDATE items SET name = ?, version = version + 1 WHERE id = ?", in.Name, in.ID); err != nil {
+					return item{}, err
+				}
+				return s.get(ctx, itemID{in.ID})
+			}, backend.Route("PATCH /items/{id}")),
+		)
+		c := newRESTClient(t, logic)
+		_, err := s.db.Exec(t.Context(), "INSERT INTO items (name, owner) VALUES ('a', 'ann')")
+		require.NoError(t, err)
+		tag := c.do("GET", "/items/1", "").Header().Get("ETag")
+		codes := make(chan int, 2)
+		for range cap(codes) {
+			go func() { codes <- c.do("PATCH", "/items/1", `{"name":"b"}`, "If-Match", tag).Code }()
+		}
+		require.ElementsMatch(t, []int{200, 412}, []int{<-codes, <-codes})
+		got := c.do("GET", "/items/1", "")
+		require.Contains(t, got.Body.String(), `"version":2`)
+	})
+}
+
+// A header does not make a call one that writes.
+func TestIfMatchInReadOnlyTransactions(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, _ restClient) {
+		logic := backend.NewLogic(s.db, bearer{})
+		logic.Add(
+			backend.Query("thing", backend.SignedIn, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /things/{id}")),
+			backend.Mutation("check", backend.SignedIn, func(ctx context.Context, in itemID) (itemID, error) {
+				_, err := s.db.Exec(ctx, "INSERT INTO items (name, owner) VALUES ('lost', 'ann')")
+				return in, err
+			}, backend.Route("POST /things/{id}"), backend.Tx(backend.ReadOnly)),
+		)
+		c := newRESTClient(t, logic)
+		for _, headers := range [][]string{nil, {"If-Match", "*"}} {
+			require.Equal(t, 500, c.do("POST", "/things/1", "", headers...).Code, headers)
+		}
+		n, err := backend.One[int](t.Context(), s.db, "SELECT COUNT(*) FROM items")
+		require.NoError(t, err)
+		require.Zero(t, n)
+	})
+}
