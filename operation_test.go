@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -581,4 +582,32 @@ func TestTextsOfEveryKind(t *testing.T) {
 		}
 		require.Equal(t, 201, post("body", "still there").Code)
 	})
+}
+
+// Anonymous callers are who a trusted proxy says, and no account can be named
+// like one of them.
+func TestLimitOfAddresses(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(1, time.Hour)))
+	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), TrustedProxies: []string{"192.0.2.1/32"}})(logic.REST())
+	ask := func(client string) int {
+		r := httptest.NewRequest("GET", "/limited", nil)
+		r.RemoteAddr = "192.0.2.1:1234"
+		r.Header.Set("X-Forwarded-For", client)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	require.Equal(t, 204, ask("198.51.100.1"))
+	require.Equal(t, 429, ask("198.51.100.1"))
+	require.Equal(t, 204, ask("198.51.100.2"))
+	require.Equal(t, 204, ask("2001:db8::1"))
+	require.Equal(t, 429, ask("2001:db8::2"), "whoever has one address has all of its network")
+
+	address := netip.MustParseAddr("198.51.100.1").As16()
+	for _, id := range []string{string(address[:]), "address " + string(address[:])} {
+		_, err := backend.Call[backend.None](backend.WithCaller(t.Context(), backend.Caller{ID: id}), logic, "limited", backend.None{})
+		require.NoError(t, err)
+	}
 }
