@@ -663,3 +663,28 @@ func TestIdempotencyKeepsHiddenFields(t *testing.T) {
 		}
 	})
 }
+
+// A call under a key whose transaction runs again is still one call.
+func TestIdempotencyOfATransactionThatRunsAgain(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	runs, done := 0, 0
+	logic := backend.NewLogic(db, nil)
+	logic.Add(backend.Mutation("pay", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
+		backend.AfterCommit(ctx, func(context.Context) { done++ })
+		if runs++; runs < 3 {
+			_, err := db.Exec(ctx, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$")
+			return 0, err
+		}
+		return runs, nil
+	}, backend.Route("POST /pay"), backend.Idempotent(backend.Required)))
+	c := newRESTClient(t, logic)
+	for range 2 {
+		w := c.do("POST", "/pay", "", "Idempotency-Key", "k")
+		require.Equal(t, 201, w.Code, w.Body)
+		require.Equal(t, "3", w.Body.String())
+	}
+	require.Equal(t, 3, runs)
+	require.Equal(t, 1, done, "of the tries that were undone nothing happens after a commit")
+}

@@ -354,3 +354,31 @@ func TestRelationsAreOneQuery(t *testing.T) {
 		}
 	})
 }
+
+// A client that leaves while its answer is made has undone the call, whatever the
+// relation makes of it.
+func TestRelationOfAClientThatLeaves(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, _ restClient) {
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		logic := backend.NewLogic(s.db, bearer{})
+		logic.Add(
+			backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items")),
+			backend.Relation("rest", func(ctx context.Context, items []item) ([]int, error) {
+				leave()
+				<-ctx.Done()
+				return make([]int, len(items)), nil
+			}),
+		)
+		r := httptest.NewRequestWithContext(ctx, "POST", "/api/items?include=rest", strings.NewReader(`{"name":"lost"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer ann")
+		w := httptest.NewRecorder()
+		newRESTClient(t, logic).h.ServeHTTP(w, r)
+		require.Equal(t, 499, w.Code, w.Body)
+		require.EqualValues(t, 1, s.calls.Load())
+		n, err := backend.One[int](t.Context(), s.db, "SELECT COUNT(*) FROM items")
+		require.NoError(t, err)
+		require.Zero(t, n)
+	})
+}
