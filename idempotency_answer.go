@@ -93,12 +93,13 @@ func readEach(from *json.Decoder, pointers []any) error {
 // look at them. Of others nothing is stored; they may be secrets.
 type unseen map[*plan.Type][][]int
 
-// unseenIn returns the fields of what an operation returns.
+// unseenIn returns the fields of what an operation returns. A method ETag may look
+// at anything within.
 func (l *Logic) unseenIn(op *registered) unseen {
-	u := unseen{}
+	u, tagged := unseen{}, hasTag(base(op.outPlan).Go)
 	visit(op.outPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
 		related := func(r *registered) bool { return r.in.Elem() == t.Go }
-		if t.Kind != plan.Struct || !slices.ContainsFunc(l.relations, related) && (t != base(op.outPlan) || !hasTag(t.Go)) {
+		if t.Kind != plan.Struct || !tagged && !slices.ContainsFunc(l.relations, related) {
 			return
 		}
 		if fields := hiddenFields(t.Go); len(fields) > 0 {

@@ -688,3 +688,42 @@ func TestIdempotencyOfATransactionThatRunsAgain(t *testing.T) {
 	require.Equal(t, 3, runs)
 	require.Equal(t, 1, done, "of the tries that were undone nothing happens after a commit")
 }
+
+// meta is part of what has a version.
+type meta struct {
+	Version int `json:"-"`
+}
+
+type sheet struct {
+	ID   int  `json:"id"`
+	Meta meta `json:"meta"`
+}
+
+func (s sheet) ETag() string { return "v" + strconv.Itoa(s.Meta.Version) }
+
+type sheets []sheet
+
+func (s sheets) ETag() string { return s[0].ETag() }
+
+// A method ETag may look at what is deeper within.
+func TestIdempotencyKeepsHiddenFieldsWithin(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	one := sheet{1, meta{7}}
+	logic := backend.NewLogic(db, nil)
+	logic.Add(
+		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (sheet, error) { return one, nil }, backend.Route("POST /sheets"), backend.Idempotent(backend.Accepted)),
+		backend.Query("sheet", backend.Public, func(context.Context, itemID) (sheet, error) { return one, nil }, backend.Route("GET /sheets/{id}")),
+		backend.Mutation("change", backend.Public, func(context.Context, backend.None) (sheets, error) { return sheets{one}, nil }, backend.Route("PATCH /all"), backend.Idempotent(backend.Accepted)),
+		backend.Query("all", backend.Public, func(context.Context, backend.None) (sheets, error) { return sheets{one}, nil }, backend.Route("GET /all")),
+	)
+	c := newRESTClient(t, logic)
+	for method, path := range map[string]string{"POST": "/sheets", "PATCH": "/all"} {
+		for range 2 {
+			w := c.do(method, path, "", "Idempotency-Key", "k"+method)
+			require.Less(t, w.Code, 300, w.Body)
+			require.Equal(t, `"v7"`, w.Header().Get("ETag"), "%s %s", method, w.Header())
+		}
+	}
+}
