@@ -611,3 +611,18 @@ func TestLimitOfAddresses(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// The time of a call is over while it waits for a connection, too.
+func TestDeadlineOfACallThatWaitsForAConnection(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		logic := backend.NewLogic(db, nil)
+		logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route("POST /m"), backend.Deadline(50*time.Millisecond)))
+		c := newRESTClient(t, logic)
+		require.NoError(t, db.Tx(t.Context(), func(context.Context) error {
+			require.Equal(t, 504, c.do("POST", "/m", "").Code)
+			return nil
+		}))
+		require.Equal(t, 204, c.do("POST", "/m", "").Code)
+	}, backend.DBConfig{MaxConns: 1})
+}

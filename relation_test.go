@@ -382,3 +382,37 @@ func TestRelationOfAClientThatLeaves(t *testing.T) {
 		require.Zero(t, n)
 	})
 }
+
+// How deep clients can ask, and about how many values in one answer.
+func TestRelationsHaveBounds(t *testing.T) {
+	t.Parallel()
+	type node struct {
+		N int `json:"n"`
+	}
+	next := func(_ context.Context, nodes []node) ([]node, error) { return nodes, nil }
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(
+		backend.Query("nodes", backend.Public, func(_ context.Context, in node) ([]node, error) { return make([]node, in.N), nil }, backend.Route("GET /nodes")),
+		backend.Relation("a", next), backend.Relation("b", next), backend.Relation("c", next), backend.Relation("d", next),
+	)
+	deeper := backend.NewLogic(nil, nil)
+	type e struct{}
+	type d struct{}
+	type c struct{}
+	type b struct{}
+	type a struct{}
+	deeper.Add(
+		backend.Query("a", backend.Public, func(context.Context, backend.None) (a, error) { return a{}, nil }, backend.Route("GET /a")),
+		backend.Relation("b", func(_ context.Context, of []a) ([]b, error) { return make([]b, len(of)), nil }),
+		backend.Relation("c", func(_ context.Context, of []b) ([]c, error) { return make([]c, len(of)), nil }),
+		backend.Relation("d", func(_ context.Context, of []c) ([]d, error) { return make([]d, len(of)), nil }),
+		backend.Relation("e", func(_ context.Context, of []d) ([]e, error) { return make([]e, len(of)), nil }),
+		backend.Relation("f", func(_ context.Context, of []e) ([]int, error) { return make([]int, len(of)), nil }),
+	)
+	require.Equal(t, 200, call(deeper, "GET", "/a?include=b.c.d.e", nil).Code)
+	require.Equal(t, 422, call(deeper, "GET", "/a?include=b.c.d.e.f", nil).Code)
+
+	require.Equal(t, 200, call(logic, "GET", "/nodes?n=5000&include=a,b", nil).Code)
+	require.Equal(t, 422, call(logic, "GET", "/nodes?n=5001&include=a,b", nil).Code)
+	require.Equal(t, 422, call(logic, "GET", "/nodes?n=3334&include=a.b.c", nil).Code)
+}
