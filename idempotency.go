@@ -39,7 +39,8 @@ const (
 //
 // What is stored is the output as JSON, and of the fields with json:"-" those
 // that a [Relation] or a method ETag may look at. Fields that are not exported
-// are lost to them.
+// are lost to them. An answer that a later release of the program cannot read,
+// because its types are others, is [Internal] until the key expires.
 //
 // While the first call is running, others are [Conflict], in whichever process
 // they arrive, and may be sent again after a second. Two engines differ where the
