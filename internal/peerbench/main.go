@@ -34,6 +34,9 @@ func main() {
 	for _, request := range requests {
 		fmt.Printf("%s\n%-14s %9s %9s %9s   %s\n", request.name, "", "CPU µs", "allocs", "bytes", "backend's CPU time over it")
 		own := newRunner(contestants[0], request, *length)
+		for range *pairs {
+			own.measure()
+		}
 		own.report("")
 		for _, peer := range contestants[1:] {
 			other := newRunner(peer, request, *length)
