@@ -314,12 +314,10 @@ const maxFieldErrors = 50
 // followsFrom reports whether a rule may be broken only because a field could not
 // be read: its own, one around or within it, or another that it looks at.
 func followsFrom(unread []FieldError, broken validation.FieldError) bool {
-	if len(unread) > 0 && validation.Relates(broken.Rule) {
-		return true
-	}
+	relates := validation.Relates(broken.Rule)
 	within := func(inner, outer string) bool { return strings.HasPrefix(inner+"/", outer+"/") }
 	return slices.ContainsFunc(unread, func(field FieldError) bool {
-		return field.Rule != "unknown" && (within(field.Pointer, broken.Pointer) || within(broken.Pointer, field.Pointer))
+		return field.Rule != "unknown" && (relates || within(field.Pointer, broken.Pointer) || within(broken.Pointer, field.Pointer))
 	})
 }
 

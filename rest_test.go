@@ -521,6 +521,7 @@ func TestRESTNamesEverythingThatIsWrong(t *testing.T) {
 			[]string{"/n format", "/token unknown", "/name type", "/parts/1/size type", "/more unknown", "/must required", "/X-Token max", "/parts/0/size max"}},
 		{"POST", "/flat", `{"name":1,"again":"x","must":"x"}`, nil, []string{"/name type"}},
 		{"POST", "/flat", `{"name":"a","again":"x","must":""}`, nil, []string{"/again eqfield", "/must required"}},
+		{"POST", "/flat", `{"name":"a","again":"x","must":"x","more":1}`, nil, []string{"/more unknown", "/again eqfield"}},
 		{"PUT", "/lists/9", `[{"size":9},{"size":1,"more":1},{}]`, []string{"Cookie", "t=long"}, []string{"/1/more unknown", "/2/size required", "/id max", "/t max", "/0/size max"}},
 		{"PUT", "/lists/1", `[{"size":1},{"size":1},{"size":1},{"size":1}]`, nil, []string{" max"}},
 		{"PUT", "/lists/1?parts=1", `[]`, nil, []string{"/parts unknown"}},
