@@ -34,6 +34,10 @@ func main() {
 	for _, request := range requests {
 		fmt.Printf("%s\n%-14s %9s %9s %9s   %s\n", request.name, "", "CPU µs", "allocs", "bytes", "backend's CPU time over it")
 		own := newRunner(contestants[0], request, *length)
+		if own.wrong != nil {
+			fmt.Fprintln(os.Stderr, own.wrong)
+			os.Exit(1)
+		}
 		for range *pairs {
 			own.measure()
 		}
@@ -55,10 +59,6 @@ func main() {
 			other.report(fmt.Sprintf("%.2f (%.2f to %.2f)", median(ratios), low, high))
 		}
 		fmt.Println()
-	}
-	if own := newRunner(contestants[0], requests[0], *length); own.wrong != nil {
-		fmt.Fprintln(os.Stderr, own.wrong)
-		os.Exit(1)
 	}
 }
 
