@@ -249,7 +249,7 @@ func (w *workplace) process(db *backend.DB) http.Handler {
 			ID string `json:"id"`
 		}) (string, error) {
 			return in.ID, nil
-		}, backend.Route("GET /work/{id}")),
+		}, backend.Route("GET /jobs/{id}")),
 		backend.Mutation("work", backend.Public, func(ctx context.Context, in workInput) (int, error) {
 			if err := w.work(ctx); err != nil {
 				return 0, err
@@ -258,14 +258,14 @@ func (w *workplace) process(db *backend.DB) http.Handler {
 				return 0, err
 			}
 			return count(ctx, in.ID)
-		}, backend.Route("POST /work/{id}"), backend.Idempotent(backend.Accepted), backend.Deadline(5*time.Second)),
+		}, backend.Route("POST /jobs/{id}"), backend.Idempotent(backend.Accepted), backend.Deadline(5*time.Second)),
 	)
 	return newRESTClient(w.T, logic).h
 }
 
 // call sends a call to a process; headers are pairs of name and value.
 func (w *workplace) call(ctx context.Context, process int, id, key string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequestWithContext(ctx, "POST", "/api/work/"+id, strings.NewReader(`{}`))
+	r := httptest.NewRequestWithContext(ctx, "POST", "/api/jobs/"+id, strings.NewReader(`{}`))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", key)
 	for i := 0; i < len(headers); i += 2 {

@@ -98,12 +98,8 @@ type withoutQuery struct {
 func (p withoutQuery) decode(in any) error {
 	var wrong []FieldError
 	for _, param := range p.route.params {
-		values := p.route.values(p.req, nil, param)
-		if len(values) == 0 {
-			continue
-		}
-		if err := param.set(values, reflect.ValueOf(in).Elem().FieldByIndex(param.field.Index)); err != nil {
-			wrong = append(wrong, FieldError{Pointer: pointer(param.field.Name), Rule: "format", Message: err.Error()})
+		if values := p.route.values(p.req, nil, param); len(values) > 0 {
+			param.fill(reflect.ValueOf(in).Elem(), values, &wrong)
 		}
 	}
 	if len(wrong) > 0 {

@@ -56,9 +56,7 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 		values := r.values(req, query, param)
 		switch {
 		case len(values) > 0:
-			if err := param.set(values, in.FieldByIndex(param.field.Index)); err != nil {
-				*wrong = append(*wrong, FieldError{Pointer: pointer(param.field.Name), Rule: "format", Message: err.Error()})
-			}
+			param.fill(in, values, wrong)
 		case param.field.Required && param.field.Type.Kind != plan.Slice:
 			*wrong = append(*wrong, FieldError{Pointer: pointer(param.field.Name), Rule: "required", Message: "is missing"})
 		}
@@ -69,6 +67,13 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 	}
 	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(r.sentPointer(a), r.sentPointer(b)) })
 	return nil
+}
+
+// fill puts the values of a parameter into its field.
+func (p restParam) fill(in reflect.Value, values []string, wrong *[]FieldError) {
+	if err := p.set(values, in.FieldByIndex(p.field.Index)); err != nil {
+		*wrong = append(*wrong, FieldError{Pointer: pointer(p.field.Name), Rule: "format", Message: err.Error()})
+	}
 }
 
 func parseQuery(text string) (url.Values, error) {

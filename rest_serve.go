@@ -103,7 +103,7 @@ func (c *restCall) encode(ctx context.Context, out any) (err error) {
 // acceptsJSON reports whether an Accept header allows JSON; without one, or with
 // one that is empty, all is allowed.
 func acceptsJSON(accept []string) bool {
-	if len(accept) == 0 || len(accept) == 1 && accept[0] == "" || len(accept) == 1 && (accept[0] == "*/*" || accept[0] == "application/json") {
+	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "" || accept[0] == "*/*" || accept[0] == "application/json") {
 		return true
 	}
 	best, bestRank := 0.0, -1
@@ -271,6 +271,9 @@ func (r *restRoute) location(req *http.Request, out any) string {
 // as [http.StripPrefix] may have taken the beginning.
 func requestPath(req *http.Request) string {
 	path := req.URL.EscapedPath()
+	if query, whole := strings.CutPrefix(req.RequestURI, path); whole && (query == "" || query[0] == '?') {
+		return path
+	}
 	sent, err := url.ParseRequestURI(req.RequestURI)
 	if err != nil {
 		return path
