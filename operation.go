@@ -78,7 +78,7 @@ func (o *Operation) Name() string { return o.name }
 //     and only logged.
 //   - The tags doc and example are for documentation. An example is as the field
 //     is in a request: as it stands for what is a string there (text, times, bytes
-//     in base64, an [ID]), and JSON for all else.
+//     in base64, an [ID]), and JSON for all else. It must keep the field's rules.
 //
 // Out is a struct, a pointer to one, a slice, a map with string keys, a scalar, or
 // [None]; a list that goes on is a [Page].
@@ -363,10 +363,10 @@ func BodyLimit(bytes int64) Option {
 
 // Limit bounds how often one caller may call the operation: requests in any
 // period, all of them at once or one by one. Callers that are not signed in are
-// told apart by their address, if middleware such as [Stack] knows it (see
-// [ClientIP]), and else share one limit. What is beyond that is [RateLimited], over
-// REST with Retry-After. Refused input counts, too. Limits hold per process, for
-// calls through all doors together. The default is no limit.
+// told apart by their address: that of [ClientIP], or the peer's where no
+// middleware has looked at the request. What is beyond the limit is [RateLimited],
+// over REST with Retry-After. Refused input counts, too. Limits hold per process,
+// for calls through all doors together. The default is no limit.
 func Limit(requests int, period time.Duration) Option {
 	return optionFunc(func(o *Operation) {
 		if err := checkRate(requests, period); err != nil {

@@ -53,9 +53,8 @@ import (
 //     stands for the same version.
 //   - If-Match on a mutation is compared with the ETag that a GET of the same
 //     path, with the same headers, has in the mutation's transaction, which is
-//     [Serializable] then; 412
-//     if it differs. [RequireIfMatch] makes its absence a 428. With
-//     If-None-Match: * a mutation happens only if that GET finds nothing.
+//     [Serializable] then; 412 if it differs. [RequireIfMatch] makes its absence a
+//     428. With If-None-Match: * a mutation happens only if that GET finds nothing.
 //   - Cache-Control: no-store for callers who are signed in, and no-cache, which is
 //     to ask each time, for queries of others, unless [Cache] says otherwise.
 //     Vary has the headers that an answer which may be kept depends on: those

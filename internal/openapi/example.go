@@ -23,8 +23,9 @@ import (
 // CheckExamples returns an error for every example in a type, and in all that it
 // holds, that is none of its field: one that a request could not have (in), or an
 // answer; and for every one that a request could not have because of the rules
-// of its field, as far as they are described. What only writes itself, by MarshalJSON or MarshalText alone, has no
-// form that could be checked; of the former any JSON will do.
+// of its field, as far as they are described. What only writes itself, by
+// MarshalJSON or MarshalText alone, has no form that could be checked; of the
+// former any JSON will do.
 func CheckExamples(t *plan.Type, in bool) error {
 	return checkExamples(t, in, map[*plan.Type]bool{})
 }
