@@ -416,10 +416,7 @@ func newCluster(t testing.TB, settings ...string) *cluster {
 		cl.user = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		require.NoError(t, os.Chown(cl.dir, uid, gid))
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	cl.port = listener.Addr().(*net.TCPAddr).Port
-	require.NoError(t, listener.Close())
+	cl.port = freePort(t)
 
 	cl.run(t, "initdb", "-D", cl.data(), "-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8", "--locale=C")
 	settings = append([]string{
@@ -430,6 +427,23 @@ func newCluster(t testing.TB, settings ...string) *cluster {
 	cl.start(t)
 	t.Cleanup(func() { cl.stop(t) })
 	return cl
+}
+
+// freePort returns a port for another process to listen on. The one that
+// listening on port 0 gives and closing leaves could be an outgoing connection's
+// by the time it is used; Linux gives those from 32768 on.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for {
+		port := 10000 + rand.IntN(20000)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, listener.Close())
+		return port
+	}
 }
 
 // binaries returns where the server's programs are.

@@ -36,10 +36,8 @@ func pgbouncer(t *testing.T, upstream *url.URL) *url.URL {
 	dir, err := os.MkdirTemp("", "pgbouncer")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().(*net.TCPAddr)
-	require.NoError(t, listener.Close())
+	port := freePort(t)
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 
 	password := ""
 	if secret, ok := upstream.User.Password(); ok {
@@ -55,7 +53,7 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 3
-`, upstream.Hostname(), cmp.Or(upstream.Port(), "5432"), upstream.Path[1:], upstream.User.Username(), password, address.Port), 0o644))
+`, upstream.Hostname(), cmp.Or(upstream.Port(), "5432"), upstream.Path[1:], upstream.User.Username(), password, port), 0o644))
 	cmd := exec.Command(program, config)
 	cmd.Dir = dir
 	if os.Getuid() == 0 { // it refuses to run as root
@@ -74,13 +72,13 @@ default_pool_size = 3
 		_ = cmd.Wait()
 	})
 	soon(t, "pgbouncer listens", func() bool {
-		conn, err := net.Dial("tcp", address.String())
+		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
 	})
-	u, err := url.Parse("postgres://anyone@" + address.String() + "/pooled?sslmode=disable")
+	u, err := url.Parse("postgres://anyone@" + address + "/pooled?sslmode=disable")
 	require.NoError(t, err)
 	return u
 }
