@@ -82,6 +82,9 @@ func TestLongLists(t *testing.T) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
 		longest := map[backend.Engine]int{backend.SQLite: 32_766, backend.Postgres: 100_000, backend.MySQL: 65_535}[db.Engine()]
+		if db.Engine() == backend.SQLite && raceEnabled() {
+			longest /= 8 // its driver looks through all of the list for each element, half a minute with the detector
+		}
 		n, err := backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM (SELECT 0 AS id) AS t WHERE id IN (?)", make([]int, longest))
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
