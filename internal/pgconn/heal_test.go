@@ -229,7 +229,6 @@ func TestCommitErrors(t *testing.T) {
 // Not parallel with itself: COMMIT may not be cancelled, so a context that ends
 // during a slow one waits for the answer, briefly.
 func TestCommitIsNotCancelled(t *testing.T) {
-	t.Parallel()
 	timely(t, func(clock *clock) {
 		db := open(t, server(t), pgconn.Config{})
 		mustExec(t, db, "CREATE TABLE a (id int)")

@@ -131,10 +131,13 @@ func TestPooler(t *testing.T) {
 
 	_, err = db.Exec("SELECT $1::int", "1", "2")
 	require.Equal(t, "08P01", code(t, err))
+}
 
+func TestPoolerPassesCancelRequestsOn(t *testing.T) {
+	db := open(t, pgbouncer(t, server(t)), pgconn.Config{Pooler: true})
 	timely(t, func(clock *clock) {
 		c, _ := session(t, db)
-		short, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+		short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
 		_, err := all(short, c, "SELECT pg_sleep($1)", "30")
 		require.ErrorIs(t, err, context.DeadlineExceeded)

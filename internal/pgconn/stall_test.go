@@ -276,7 +276,6 @@ func TestConnectingTriesTheNextHost(t *testing.T) {
 
 // A server that answers is asked to cancel, and the connection goes on.
 func TestCancellationKeepsTheConnection(t *testing.T) {
-	t.Parallel()
 	for _, test := range []struct {
 		name, text string
 		values     []any
@@ -317,7 +316,6 @@ func TestCancellationKeepsTheConnection(t *testing.T) {
 }
 
 func TestCancellationInsideATransaction(t *testing.T) {
-	t.Parallel()
 	timely(t, func(clock *clock) {
 		c, _ := session(t, open(t, server(t), pgconn.Config{}))
 		pid := backendPID(t, c)
