@@ -70,7 +70,8 @@ func (o *Operation) Name() string { return o.name }
 //     it has rules for the elements of a list or a map, it must also say how many
 //     there may be: validate:"max=10,dive,max=30". The rules of a pointer or an
 //     [Opt] begin with omitempty, which lets it be absent or null, or with
-//     required.
+//     required. Rules that compare two fields are for numbers and times, and
+//     eqfield and nefield for text, too.
 //   - A method Validate(ctx) error on In has the rules that need more; those of
 //     types within In are not called. It is called once no tag is broken. What it
 //     returns for the client to read is an [*Error], such as that of

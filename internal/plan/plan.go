@@ -157,7 +157,7 @@ func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
 		if c.direction == In {
 			*wrong = append(*wrong, fmt.Errorf("%s: a %s, whose digits have no end, is for output only; use a number, a string, or json.RawMessage", path, t.Go))
 		}
-	case isOpt(t.Go): // before its own MarshalJSON
+	case IsOpt(t.Go): // before its own MarshalJSON
 		t.Kind = Opt
 		t.Elem = c.compile(t.Go.Field(OptValue).Type, path, wrong)
 		if t.Elem.Kind == Opt {
@@ -197,7 +197,8 @@ func (c *Compiler) has(t, out, in reflect.Type) bool {
 	return t.Implements(out) || reflect.PointerTo(t).Implements(out)
 }
 
-func isOpt(t reflect.Type) bool {
+// IsOpt reports whether t is the root package's Opt.
+func IsOpt(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t.PkgPath() == rootPackage && strings.HasPrefix(t.Name(), "Opt[")
 }
 
@@ -395,7 +396,7 @@ func (c *Compiler) checkSkipped(f reflect.StructField, at string, wrong *[]error
 
 // opaque reports whether a struct is a value of its own and not its fields.
 func (c *Compiler) opaque(t reflect.Type) bool {
-	return t == timeType || isOpt(t) || c.has(t, jsonMarshaler, jsonUnmarshaler) || c.has(t, textMarshaler, textUnmarshaler)
+	return t == timeType || IsOpt(t) || c.has(t, jsonMarshaler, jsonUnmarshaler) || c.has(t, textMarshaler, textUnmarshaler)
 }
 
 func (c *Compiler) field(f reflect.StructField, name, options string, index []int, prefix, path string, wrong *[]error) *Field {

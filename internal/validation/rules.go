@@ -163,6 +163,10 @@ func (c *checker) rule(of reflect.Type, rule string) {
 			c.fault("the rule %s is about a field %s, and %s has none; say its name in Go", one, missing, c.whole)
 			continue
 		}
+		if wrong := c.incomparable(of, name, param); wrong != "" {
+			c.fault("the rule %s %s", one, wrong)
+			continue
+		}
 		if p := c.try(of, one); p != nil {
 			c.fault("its validate tags: the rule %s does not fit: %v", one, p)
 		}
@@ -230,23 +234,25 @@ func everyOther(pairs []string) (names []string) {
 // has reports whether a struct has a field, by a path such as Author.Name.
 // What is in lists and maps, which may be there or not, is taken as it stands.
 func has(t reflect.Type, path string) bool {
-	if strings.Contains(path, "[") {
-		return true
-	}
+	_, known := fieldOf(t, path)
+	return known || strings.Contains(path, "[")
+}
+
+// fieldOf returns the field of a struct at a path without lists and maps.
+func fieldOf(t reflect.Type, path string) (field reflect.StructField, known bool) {
 	for name := range strings.SplitSeq(path, ".") {
 		for t.Kind() == reflect.Pointer {
 			t = t.Elem()
 		}
 		if t.Kind() != reflect.Struct {
-			return false
+			return field, false
 		}
-		field, ok := t.FieldByName(name)
-		if !ok {
-			return false
+		if field, known = t.FieldByName(name); !known {
+			return field, false
 		}
 		t = field.Type
 	}
-	return true
+	return field, known
 }
 
 var quotedOrWord = regexp.MustCompile(`'[^']*'|\S+`)
