@@ -249,6 +249,7 @@ type operationOptions struct {
 	status  int
 	doc     string
 	tags    []string
+	onlySet bool
 	only    []string // doors
 	except  []string
 	since   time.Time // deprecated; zero: not
@@ -293,7 +294,7 @@ func (p *operationOptions) checkDoors(o *Operation) {
 			o.fault("Only and Except: there is no door %q; there is %q", door, restDoorName)
 		}
 	}
-	if len(p.only) > 0 && len(p.except) > 0 {
+	if p.onlySet && len(p.except) > 0 {
 		o.fault("Only and Except exclude each other")
 	}
 }
@@ -430,10 +431,14 @@ func Deprecated(since, sunset time.Time) Option {
 	})
 }
 
-// Only offers the operation through these doors and no others. Their names are
-// "rest", so far. [Call] can call every operation.
+// Only offers the operation through these doors and no others, and with none
+// through no door at all. Their names are "rest", so far. [Call] can call every
+// operation.
 func Only(doors ...string) Option {
-	return optionFunc(func(o *Operation) { o.options.only = append(o.options.only, doors...) })
+	return optionFunc(func(o *Operation) {
+		o.options.onlySet = true
+		o.options.only = append(o.options.only, doors...)
+	})
 }
 
 // Except offers the operation through all doors but these; see [Only].
@@ -463,7 +468,7 @@ const restDoorName = "rest"
 
 // offeredBy reports whether a door has the operation.
 func (o *Operation) offeredBy(door string) bool {
-	if len(o.options.only) > 0 {
+	if o.options.onlySet {
 		return slices.Contains(o.options.only, door)
 	}
 	return !slices.Contains(o.options.except, door)

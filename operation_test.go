@@ -200,17 +200,18 @@ func TestDoorsOfOperations(t *testing.T) {
 		backend.Query("usual", backend.Public, noop, backend.Route("GET /usual")),
 		backend.Query("only", backend.Public, noop, backend.Route("GET /only"), backend.Only("rest")),
 		backend.Query("except", backend.Public, noop, backend.Route("GET /except"), backend.Except("rest")),
+		backend.Query("inside", backend.Public, noop, backend.Route("GET /inside"), backend.Only()),
 		backend.Query("noRoute", backend.Public, noop),
 	)
 	r := backend.NewRouter()
 	r.Mount("/", logic.REST())
-	for path, status := range map[string]int{"/usual": 204, "/only": 204, "/except": 404, "/noRoute": 404} {
+	for path, status := range map[string]int{"/usual": 204, "/only": 204, "/except": 404, "/inside": 404, "/noRoute": 404} {
 		w := httptest.NewRecorder()
 		r.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		require.Equal(t, status, w.Code, path)
 	}
 	require.Len(t, r.Routes(), 2)
-	for _, name := range []string{"except", "noRoute"} {
+	for _, name := range []string{"except", "inside", "noRoute"} {
 		_, err := backend.Call[backend.None](t.Context(), logic, name, backend.None{})
 		require.NoError(t, err, "the program itself can call it")
 	}
