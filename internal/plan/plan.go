@@ -186,7 +186,25 @@ func (c *Compiler) readsItself(t reflect.Type, path string) error {
 	if c.has(t, textMarshaler, textUnmarshaler) {
 		what = "wrap it in a type that has UnmarshalText only"
 	}
+	if embedded := c.embedded(t); embedded != nil {
+		return fmt.Errorf("%s: a %s reads JSON by itself, as the %s does that it embeds, which cannot be checked; "+
+			"hold that in a field with a name, and give %[2]s UnmarshalText only", path, t, embedded)
+	}
 	return fmt.Errorf("%s: a %s reads JSON by itself, which cannot be checked; %s", path, t, what)
+}
+
+// embedded returns the type within a struct that it may have its UnmarshalJSON
+// from, although nobody wrote one, or nil.
+func (c *Compiler) embedded(t reflect.Type) reflect.Type {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for field := range t.Fields() {
+		if field.Anonymous && c.has(field.Type, jsonMarshaler, jsonUnmarshaler) {
+			return field.Type
+		}
+	}
+	return nil
 }
 
 // has reports whether values of t have the method for the direction.

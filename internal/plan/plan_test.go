@@ -300,6 +300,18 @@ func (*textAndJSON) UnmarshalText([]byte) error  { return nil }
 
 type named struct{ A int }
 
+// day reads JSON although it has no method: time.Time has.
+type day struct{ time.Time }
+
+func (day) MarshalText() ([]byte, error) { return []byte("1"), nil }
+func (*day) UnmarshalText([]byte) error  { return nil }
+
+func TestMethodsOfEmbeddedTypes(t *testing.T) {
+	t.Parallel()
+	_, err := NewCompiler(In).Compile(reflect.TypeFor[struct{ From day }]())
+	require.ErrorContains(t, err, "From: a plan.day reads JSON by itself, as the time.Time does that it embeds, which cannot be checked; hold that in a field with a name, and give plan.day UnmarshalText only")
+}
+
 func TestTagsThatMeanNothing(t *testing.T) {
 	t.Parallel()
 	type bad struct {

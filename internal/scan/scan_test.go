@@ -78,6 +78,17 @@ func TestScalars(t *testing.T) {
 	equal(t, sql.Null[time.Time]{}, nil)
 }
 
+// money is a number in the database and text for clients.
+type money int64
+
+func (m *money) UnmarshalText([]byte) error { return nil }
+
+func TestTextUnmarshalerTakesText(t *testing.T) {
+	t.Parallel()
+	_, err := scalar[money](t, int64(12))
+	require.ErrorContains(t, err, "a scan.money has UnmarshalText, and the database's int64 is no text; give it a method Scan")
+}
+
 func TestScalarErrors(t *testing.T) {
 	t.Parallel()
 	for name, fails := range map[string]func() error{

@@ -143,7 +143,7 @@ func setNullTime(dst reflect.Value, src driver.Value) error {
 func setText(dst reflect.Value, src driver.Value) error {
 	text, ok := asText(src)
 	if !ok {
-		return mismatch(dst, src)
+		return fmt.Errorf("a %s has UnmarshalText, and the database's %T is no text; give it a method Scan", dst.Type(), src)
 	}
 	return dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 }
