@@ -28,7 +28,7 @@ type Constraints struct {
 // formats are the rules that JSON Schema has a format for.
 var formats = map[string]string{
 	"email": "email", "url": "uri", "http_url": "uri", "uri": "uri", "uuid": "uuid", "uuid4": "uuid",
-	"ipv4": "ipv4", "ipv6": "ipv6", "hostname": "hostname",
+	"ipv4": "ipv4", "ipv6": "ipv6", "hostname": "hostname", "datetime=2006-01-02": "date",
 }
 
 // patterns are the rules that validator has a regular expression for. Like there,
@@ -75,8 +75,8 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 			c.Unique = true
 		case name == "oneof":
 			c.Enum = choices(unescape(param))
-		case formats[name] != "":
-			c.Format = formats[name]
+		case formats[rule] != "":
+			c.Format = formats[rule]
 		case t.Kind == plan.String:
 			c.text(name, unescape(param))
 			c.size(name, param, t)

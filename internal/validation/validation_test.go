@@ -27,6 +27,8 @@ type note struct {
 	Authors []author          `json:"authors" validate:"max=9,dive"`
 	By      map[string]string `json:"by" validate:"lt=9,dive,required"`
 	Again   string            `json:"again" validate:"eqfield=Title"`
+	Day     string            `json:"day" validate:"omitempty,datetime=2006-01-02"`
+	Month   string            `json:"month" validate:"omitempty,datetime=2006-01"`
 	Plain   bool
 }
 
@@ -97,6 +99,8 @@ func TestConstraints(t *testing.T) {
 	}
 	require.Equal(t, &Constraints{Enum: []string{"a", "b"}}, got["kind"])
 	require.Equal(t, &Constraints{Required: true, MinLength: new(int64(1)), MaxLength: new(int64(5))}, got["title"])
+	require.Equal(t, &Constraints{Format: "date"}, got["day"])
+	require.Equal(t, &Constraints{}, got["month"])
 	require.Equal(t, &Constraints{Minimum: new(0.0), ExclusiveMaximum: new(10.0)}, got["count"])
 	require.Equal(t, &Constraints{MaxItems: new(int64(2)), Unique: true, Items: &Constraints{MaxLength: new(int64(3))}}, got["tags"])
 }
