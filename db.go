@@ -27,8 +27,8 @@ const (
 	Postgres Engine = "postgres"
 	// SQLite is SQLite as in modernc.org/sqlite, which needs no C.
 	SQLite Engine = "sqlite"
-	// MySQL is MariaDB, tested with version 10.11, or MySQL, which has no
-	// RETURNING and is not tested.
+	// MySQL is MariaDB, tested with version 10.11, which has RETURNING for INSERT
+	// and DELETE, or MySQL, which has none and is not tested.
 	MySQL Engine = "mysql"
 )
 

@@ -66,8 +66,25 @@ func UnsafeSQL(text string) query { return query(text) }
 // "author.name" belongs to the field name of a struct field author, which, as
 // a pointer, stays nil if all its columns are NULL. Columns without a field are
 // ignored, a tagged field without a column is an error. NULL goes into
-// pointers, sql.Null, slices and maps. A struct, map or slice that is no row
-// is read from JSON. Times come back in UTC.
+// pointers, sql.Null, slices and maps. sql.Scanner is used, and for text
+// encoding.TextUnmarshaler. A struct, map or slice that is no row is read from
+// JSON. Times come back in UTC.
+//
+// Columns of these types give back what was stored, on every engine:
+//
+//	                PostgreSQL        SQLite      MySQL, MariaDB
+//	int64, ID       BIGINT            BIGINT      BIGINT
+//	float64         DOUBLE PRECISION  DOUBLE      DOUBLE
+//	bool            BOOLEAN           BOOLEAN     BOOLEAN
+//	string          TEXT              TEXT        TEXT, VARCHAR(n)
+//	a day, a string CHAR(10)          CHAR(10)    CHAR(10)
+//	time.Time       TIMESTAMPTZ       TIMESTAMP   DATETIME(6)
+//	[]byte          BYTEA             BLOB        BLOB, VARBINARY(n)
+//	what is JSON    JSONB             JSON        JSON
+//
+// A key that counts by itself is BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+// INTEGER PRIMARY KEY, or BIGINT AUTO_INCREMENT PRIMARY KEY. A DATE comes back as
+// a time, and on SQLite holds the time of day, too.
 //
 // No row is a [NotFound] *[Error] that wraps [sql.ErrNoRows]; more than one row
 // is an error, though a statement that writes has then written. Inside
@@ -170,8 +187,9 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 // Exec runs a statement that returns no rows. Arguments and errors are those
 // of [One]. Words that begin or end a transaction are refused; there is
 // [DB.Tx]. RowsAffected of the result counts the rows that matched, on every
-// engine; LastInsertId works on SQLite and MySQL only: RETURNING with [One] is
-// the way that works on all but MySQL proper.
+// engine; LastInsertId works on SQLite and MySQL only: INSERT … RETURNING with
+// [One] is the way that works on all but MySQL proper. MariaDB has no
+// UPDATE … RETURNING: update, then select.
 func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
 	var result driver.Result
 	err := db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement) (err error) {
