@@ -1,6 +1,7 @@
 package backend_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -173,20 +174,21 @@ func ExampleNewPage() {
 	// 400 {"type":"about:blank","title":"Bad Request","status":400,"detail":"The cursor is not one of this list; begin with the first page.","code":"malformed"}
 }
 
-// A PATCH changes what it names, and null removes.
+// A PATCH changes what it names, and null removes. What cannot be removed is no
+// Opt, and takes no null.
 func ExampleOpt() {
 	type Person struct {
 		Name  string  `json:"name"`
 		Phone *string `json:"phone"`
 	}
 	type ChangePerson struct {
-		Name  backend.Opt[string] `json:"name,omitzero" validate:"omitempty,min=1,max=50"`
+		Name  string              `json:"name,omitempty" validate:"max=50"`
 		Phone backend.Opt[string] `json:"phone,omitzero" validate:"omitempty,e164"`
 	}
 	phone := "+4930123456"
 	person := Person{"Ann", &phone}
 	change := func(_ context.Context, in ChangePerson) (Person, error) {
-		person.Name = in.Name.Or(person.Name)
+		person.Name = cmp.Or(in.Name, person.Name)
 		switch {
 		case in.Phone.Null:
 			person.Phone = nil
@@ -201,9 +203,78 @@ func ExampleOpt() {
 	api := logic.REST()
 	request(api, "PATCH", "/person", `{"name":"Anna"}`)
 	request(api, "PATCH", "/person", `{"phone":null}`, "Content-Type", "application/merge-patch+json")
+	request(api, "PATCH", "/person", `{"name":null}`)
 	// Output:
 	// 200 {"name":"Anna","phone":"+4930123456"}
 	// 200 {"name":"Anna","phone":null}
+	// 422 {"type":"about:blank","title":"Unprocessable Entity","status":422,"detail":"The input is not valid.","code":"invalid","errors":[{"pointer":"/name","rule":"null","detail":"must not be null"}]}
+}
+
+// Whoever changes a note says which version, and hears of it if there is another
+// one by now.
+func ExampleRequireIfMatch() {
+	type Note struct {
+		Title string `db:"title" json:"title"`
+	}
+	type NoteID struct {
+		ID backend.ID `json:"id"`
+	}
+	type RenameNote struct {
+		ID    backend.ID `json:"id"`
+		Title string     `json:"title" validate:"required,max=200"`
+	}
+	ctx := context.Background()
+	db := exampleDB(ctx)
+	defer db.Close()
+
+	note := func(ctx context.Context, in NoteID) (Note, error) {
+		return backend.One[Note](ctx, db, "SELECT title FROM notes WHERE id = ?", in.ID)
+	}
+	rename := func(ctx context.Context, in RenameNote) (Note, error) {
+		_, err := db.Exec(ctx, "UPDATE notes SET title = ? WHERE id = ?", in.Title, in.ID)
+		return Note{in.Title}, err
+	}
+	logic := backend.NewLogic(db, nil)
+	logic.Add(
+		backend.Query("note", backend.Public, note, backend.Route("GET /notes/{id}")),
+		backend.Mutation("renameNote", backend.Public, rename, backend.Route("PATCH /notes/{id}"), backend.RequireIfMatch()),
+	)
+	api := logic.REST()
+	version := request(api, "GET", "/notes/1", "").Header().Get("ETag")
+	request(api, "PATCH", "/notes/1", `{"title":"Oat milk"}`)
+	request(api, "PATCH", "/notes/1", `{"title":"Oat milk"}`, "If-Match", version)
+	request(api, "PATCH", "/notes/1", `{"title":"Soy milk"}`, "If-Match", version)
+	// Output:
+	// 200 {"title":"Milk"}
+	// 428 {"type":"about:blank","title":"Precondition Required","status":428,"detail":"Name the version you are changing with an If-Match header.","code":"precondition_required"}
+	// 200 {"title":"Oat milk"}
+	// 412 {"type":"about:blank","title":"Precondition Failed","status":412,"detail":"This was changed in the meantime; read it again first.","code":"precondition_failed"}
+}
+
+// A method Validate has the rules that tags have not, such as those about two
+// fields.
+func ExampleInvalidField() {
+	book := func(_ context.Context, in stay) (stay, error) { return in, nil }
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Mutation("book", backend.Public, book, backend.Route("POST /stays"), backend.Status(200)))
+	api := logic.REST()
+	request(api, "POST", "/stays", `{"from":"2026-01-02","to":"2026-01-09"}`)
+	request(api, "POST", "/stays", `{"from":"2026-01-09","to":"2026-01-02"}`)
+	// Output:
+	// 200 {"from":"2026-01-02","to":"2026-01-09"}
+	// 422 {"type":"about:blank","title":"Unprocessable Entity","status":422,"detail":"The input is not valid.","code":"invalid","errors":[{"pointer":"/to","rule":"after","detail":"must be after from"}]}
+}
+
+type stay struct {
+	From string `json:"from" validate:"datetime=2006-01-02"`
+	To   string `json:"to" validate:"datetime=2006-01-02"`
+}
+
+func (s stay) Validate(context.Context) error {
+	if s.To <= s.From {
+		return backend.InvalidField("/to", "after", "must be after from")
+	}
+	return nil
 }
 
 // What belongs to somebody else looks as if it was not there.

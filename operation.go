@@ -89,13 +89,15 @@ func (o *Operation) Name() string { return o.name }
 //   - booleans, numbers, strings, and types made of them; an [ID] is a string on
 //     the wire, and so are types with MarshalText and UnmarshalText;
 //   - time.Time as RFC 3339 has it, time.Duration as a whole number of
-//     nanoseconds;
+//     nanoseconds; a day is a string with validate:"datetime=2006-01-02";
 //   - []byte in base64, and in paths, query strings, headers and cookies in
 //     base64url without padding;
 //   - slices, arrays, maps with string keys, structs, pointers to these, and types
 //     that hold themselves; the fields of an embedded struct are those of the
 //     outer one, and it may not be a pointer;
 //   - json.RawMessage for any JSON.
+//
+// An input has no types that read JSON by themselves, with UnmarshalJSON.
 //
 // Paths, query strings, headers and cookies hold scalars, and slices of them: a
 // query parameter is repeated, and commas separate the elements of a header.
@@ -432,8 +434,8 @@ func Deprecated(since, sunset time.Time) Option {
 }
 
 // Only offers the operation through these doors and no others, and with none
-// through no door at all. Their names are "rest", so far. [Call] can call every
-// operation.
+// through no door at all, which is for operations that only the program itself
+// calls, with [Call]. Their names are "rest", so far.
 func Only(doors ...string) Option {
 	return optionFunc(func(o *Operation) {
 		o.options.onlySet = true

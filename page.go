@@ -52,7 +52,9 @@ func nextCursor(out any) Cursor {
 
 // Cursor says where a page ends, for clients to send back unread: it is signed,
 // so that one that was made up, or belongs to another operation or another
-// caller, is refused. What is in it can be read by anybody who decodes it.
+// caller, is refused. What is in it can be read by anybody who decodes it. It
+// knows nothing of the rest of the input: a list that is sorted in several ways
+// holds the order in its cursors, too, and refuses those of another order.
 //
 // A field of this type in the input of a query takes what the last page's Next
 // was:

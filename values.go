@@ -61,6 +61,10 @@ func (id *ID) Scan(src any) error {
 //		q += ", phone = ?"
 //		args = append(args, in.Phone)
 //	}
+//
+// What may be left out and not removed is a plain field: json:"name,omitempty"
+// refuses null. Where its zero value means something, too, it is an Opt, and a
+// method Validate refuses Null.
 type Opt[T any] struct {
 	V       T    // the zero value unless Present and not Null
 	Present bool // the input names it
