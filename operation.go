@@ -87,7 +87,9 @@ func (o *Operation) Name() string { return o.name }
 // Fields may be of these types:
 //
 //   - booleans, numbers, strings, and types made of them; an [ID] is a string on
-//     the wire, and so are types with MarshalText and UnmarshalText;
+//     the wire, and so are types with MarshalText and UnmarshalText. What the
+//     latter returns for the client to read is an [*Error], such as
+//     Errorf(Invalid, "must be an amount such as 12.50");
 //   - time.Time as RFC 3339 has it, time.Duration as a whole number of
 //     nanoseconds; a day is a string with validate:"datetime=2006-01-02";
 //   - []byte in base64, and in paths, query strings, headers and cookies in

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -192,3 +194,48 @@ func TestOddTypesThatDoNot(t *testing.T) {
 }
 
 type oddGenericBase[T any] struct{ A T }
+
+// amount is a number of cents that reads itself.
+type amount int64
+
+func (a amount) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d.%02d", a/100, a%100), nil }
+
+func (a *amount) UnmarshalText(text []byte) error {
+	whole, cents, _ := strings.Cut(string(text), ".")
+	n, err := strconv.ParseInt(whole+cents, 10, 64)
+	*a = amount(n)
+	switch {
+	case len(cents) != 2:
+		return backend.Errorf(backend.Invalid, "must be an amount such as 12.50")
+	case n < 0:
+		return fmt.Errorf("amount: %w", backend.InvalidField("", "positive", "must not be negative"))
+	}
+	return err
+}
+
+// A type that reads itself says what is wrong, if it says so to the client.
+func TestTextTypesSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Max    *amount  `json:"max" in:"query"`
+		Most   []amount `json:"most,omitempty" in:"header=Most"`
+		Prices []amount `json:"prices,omitempty" validate:"max=5"`
+	}
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Mutation("sum", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("POST /sum")))
+	r := httptest.NewRequest("POST", "/sum?max=12", strings.NewReader(`{"prices":["1.00","x","-1.00","1.xx"]}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Most", "1.00, 2")
+	w := httptest.NewRecorder()
+	logic.REST().ServeHTTP(w, r)
+	var answer struct{ Errors []backend.FieldError }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+	const want = "must be an amount such as 12.50"
+	require.Equal(t, []backend.FieldError{
+		{Pointer: "/Most", Rule: "format", Message: want},
+		{Pointer: "/max", Rule: "format", Message: want},
+		{Pointer: "/prices/1", Rule: "format", Message: want},
+		{Pointer: "/prices/2", Rule: "positive", Message: "must not be negative"},
+		{Pointer: "/prices/3", Rule: "format", Message: "is not valid"},
+	}, answer.Errors)
+}

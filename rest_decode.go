@@ -72,7 +72,8 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 // fill puts the values of a parameter into its field.
 func (p restParam) fill(in reflect.Value, values []string, wrong *[]FieldError) {
 	if err := p.set(values, in.FieldByIndex(p.field.Index)); err != nil {
-		*wrong = append(*wrong, FieldError{Pointer: pointer(p.field.Name), Rule: "format", Message: err.Error()})
+		field := FieldError{Pointer: pointer(p.field.Name), Rule: "format", Message: err.Error()}
+		*wrong = append(*wrong, field.saidBy(err))
 	}
 }
 
@@ -256,11 +257,25 @@ func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at str
 		return nil
 	}
 	if fields, ok := errors.AsType[*jsonin.FieldsError](err); ok {
-		for _, field := range fields.Fields {
+		for i, field := range fields.Fields {
 			field.Pointer = at + field.Pointer
-			*wrong = append(*wrong, FieldError(field))
+			*wrong = append(*wrong, FieldError(field).saidBy(fields.Causes[i]))
 		}
 		return nil
 	}
 	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
+}
+
+// saidBy returns the error of a field whose type has read its text itself, with
+// what that has said, if it was to be shown.
+func (f FieldError) saidBy(cause error) FieldError {
+	said, ok := errors.AsType[*Error](cause)
+	switch {
+	case !ok || said.Code != Invalid && said.Code != Malformed:
+	case len(said.Fields) > 0:
+		f.Rule, f.Message = said.Fields[0].Rule, said.Fields[0].Message
+	case said.Message != "":
+		f.Message = said.Message
+	}
+	return f
 }

@@ -37,6 +37,9 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Mes
 // FieldsError lists what is wrong with fields.
 type FieldsError struct {
 	Fields []FieldError
+	// Causes has what the types of fields said that read their text themselves,
+	// by the index of the field.
+	Causes map[int]error
 }
 
 // FieldError says what is wrong with one field, without its value.
@@ -107,7 +110,7 @@ func (s *state) begin(data []byte) {
 	s.text = *bytes.NewBuffer(data)
 	s.tokens.Reset(&s.text)
 	clear(s.path[:cap(s.path)])
-	s.path, s.depth, s.memory, s.wrong = s.path[:0], 0, minMemory+memoryFactor*len(data), nil
+	s.path, s.depth, s.memory, s.wrong, s.causes = s.path[:0], 0, minMemory+memoryFactor*len(data), nil, nil
 }
 
 // all reads the one value that there must be.
@@ -119,7 +122,7 @@ func (s *state) all(read decode, into reflect.Value) error {
 		return &SyntaxError{s.tokens.InputOffset(), "there is something after the value"}
 	}
 	if len(s.wrong) > 0 {
-		return &FieldsError{s.wrong}
+		return &FieldsError{s.wrong, s.causes}
 	}
 	return nil
 }
@@ -149,6 +152,7 @@ type state struct {
 	depth  int
 	memory int // bytes that elements may still take
 	wrong  []FieldError
+	causes map[int]error
 }
 
 // allocate takes the memory of one more element.
@@ -402,17 +406,29 @@ func readTime(s *state, v reflect.Value) error {
 	return nil
 }
 
-// readText leaves the text to the type. Its error may hold the value, so it is
-// not shown.
+// readText leaves the text to the type. Its error may hold the value, so that it
+// is for those to show who know that they can.
 func readText(s *state, v reflect.Value) error {
 	text, ok, err := s.readString("must be a string")
 	if !ok {
 		return err
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
-		s.fail("format", "is not valid")
+		s.failBy(err, "format", "is not valid")
 	}
 	return nil
+}
+
+// failBy is fail that keeps the cause.
+func (s *state) failBy(cause error, rule, message string) {
+	i := len(s.wrong)
+	if s.fail(rule, message); i == len(s.wrong) { // there are too many
+		return
+	}
+	if s.causes == nil {
+		s.causes = map[int]error{}
+	}
+	s.causes[i] = cause
 }
 
 func readRaw(s *state, v reflect.Value) error {

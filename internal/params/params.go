@@ -178,7 +178,14 @@ func setText(value string, into reflect.Value) error {
 		return errors.New("must be UTF-8 text without NUL")
 	}
 	if err := into.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(value)); err != nil {
-		return errors.New("is not valid")
+		return &textError{err}
 	}
 	return nil
 }
+
+// textError says that a type that reads its text itself did not take it. The cause
+// may hold the value, so that it is for those to show who know that they can.
+type textError struct{ cause error }
+
+func (e *textError) Error() string { return "is not valid" }
+func (e *textError) Unwrap() error { return e.cause }
