@@ -64,8 +64,9 @@ func (o *Operation) Name() string { return o.name }
 //   - A field that the route names comes from the path; the others come from
 //     the query string, or for a mutation from the JSON body. The tags
 //     in:"header=Name", in:"cookie=name", in:"query" and in:"body" say otherwise.
-//   - A field without omitempty or omitzero is required; zero, false and "" are
-//     values like others. Pointers and [Opt] are not required, and may be null.
+//   - A field without omitempty, omitzero or a default is required; zero, false
+//     and "" are values like others. Pointers and [Opt] are not required, and may
+//     be null.
 //   - The tag validate has the rules of github.com/go-playground/validator. Where
 //     it has rules for the elements of a list or a map, it must also say how many
 //     there may be: validate:"max=10,dive,max=30". The rules of a pointer or an
@@ -77,6 +78,9 @@ func (o *Operation) Name() string { return o.name }
 //     returns for the client to read is an [*Error], such as that of
 //     [InvalidField], or several of these joined; any other error is [Internal],
 //     and only logged.
+//   - The tag default says what a boolean, number, text or time is where it is
+//     absent, default:"20", in an object that is there. It is as an example is,
+//     and [Call] knows nothing of it.
 //   - The tags doc and example are for documentation. An example is as the field
 //     is in a request: as it stands for what is a string there (text, times, bytes
 //     in base64, an [ID]), and JSON for all else. It must keep the field's rules.

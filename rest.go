@@ -158,6 +158,8 @@ type restParam struct {
 	place string
 	name  string
 	set   params.Setter
+	// absent is what it is where it is not sent; nil: nothing.
+	absent []string
 }
 
 // newRoute works out where everything comes from.
@@ -269,7 +271,11 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 	if name != field.Name {
 		r.sentAs[pointer(field.Name)] = pointer(name)
 	}
-	r.params = append(r.params, restParam{field, place, name, set})
+	param := restParam{field: field, place: place, name: name, set: set}
+	if field.HasDefault {
+		param.absent = []string{field.Default}
+	}
+	r.params = append(r.params, param)
 	return nil
 }
 

@@ -98,7 +98,7 @@ type withoutQuery struct {
 func (p withoutQuery) decode(in any) error {
 	var wrong []FieldError
 	for _, param := range p.route.params {
-		if values := p.route.values(p.req, nil, param); len(values) > 0 {
+		if values := param.values(p.req, nil); len(values) > 0 {
 			param.fill(reflect.ValueOf(in).Elem(), values, &wrong)
 		}
 	}

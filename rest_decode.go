@@ -53,7 +53,7 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 		}
 	}
 	for _, param := range r.params {
-		values := r.values(req, query, param)
+		values := param.values(req, query)
 		switch {
 		case len(values) > 0:
 			param.fill(in, values, wrong)
@@ -137,21 +137,28 @@ func pointer(name string) string {
 	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
-// values returns what the request has for a parameter.
-func (r *restRoute) values(req *http.Request, query url.Values, param restParam) []string {
-	switch param.place {
+// values returns what the request has for a parameter, or else its default.
+func (p restParam) values(req *http.Request, query url.Values) []string {
+	if values := p.sent(req, query); len(values) > 0 {
+		return values
+	}
+	return p.absent
+}
+
+func (p restParam) sent(req *http.Request, query url.Values) []string {
+	switch p.place {
 	case "path":
-		return []string{req.PathValue(param.name)}
+		return []string{req.PathValue(p.name)}
 	case "query":
-		return query[param.name]
+		return query[p.name]
 	case "header":
-		if values := req.Header.Values(param.name); base(param.field.Type).Kind != plan.Slice {
+		if values := req.Header.Values(p.name); base(p.field.Type).Kind != plan.Slice {
 			return values
 		}
-		return listItems(req.Header.Values(param.name))
+		return listItems(req.Header.Values(p.name))
 	}
 	var values []string
-	for _, cookie := range req.CookiesNamed(param.name) {
+	for _, cookie := range req.CookiesNamed(p.name) {
 		values = append(values, cookie.Value)
 	}
 	return values

@@ -23,6 +23,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-215b9b7c/backend/internal/params"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -602,6 +603,7 @@ type member struct {
 	index    []int
 	read     decode
 	required bool
+	absent   func(reflect.Value) error // sets its default; nil: it has none
 }
 
 func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
@@ -616,7 +618,11 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 			read = quoted(read)
 		}
 		byName[field.Name] = len(members)
-		members = append(members, member{field.Name, field.Index, read, field.Required})
+		m := member{name: field.Name, index: field.Index, read: read, required: field.Required}
+		if field.HasDefault {
+			m.absent = defaultOf(field)
+		}
+		members = append(members, m)
 	}
 	return func(s *state, v reflect.Value) error {
 		if ok, err := s.expect('{', "must be an object"); !ok {
@@ -647,14 +653,33 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 				return err
 			}
 		}
-		for i, m := range members {
-			if m.required && !seen[i] {
-				s.path = append(s.path, m.name)
-				s.fail("required", "is missing")
-				s.path = s.path[:len(s.path)-1]
+		for i := range members {
+			if !seen[i] {
+				s.absent(&members[i], v)
 			}
 		}
 		return s.leave()
+	}
+}
+
+// defaultOf returns what sets a field to its default, which is read each time:
+// values of types that read themselves may not be shared.
+func defaultOf(field *plan.Field) func(reflect.Value) error {
+	set, err := params.Compile(field.Type)
+	if err != nil {
+		panic(fmt.Sprintf("backend: the plan of %s has a default, which a %s cannot have", field.GoName, field.Type.Go))
+	}
+	text := []string{field.Default}
+	return func(v reflect.Value) error { return set(text, v) }
+}
+
+// absent sets a member to its default, or notes that it is missing.
+func (s *state) absent(m *member, v reflect.Value) {
+	defaulted := m.absent != nil && m.absent(v.FieldByIndex(m.index)) == nil
+	if m.required && !defaulted {
+		s.path = append(s.path, m.name)
+		s.fail("required", "is missing")
+		s.path = s.path[:len(s.path)-1]
 	}
 }
 

@@ -17,14 +17,14 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file reads example tags: as they stand for what is a string on the wire,
-// and as JSON otherwise.
+// This file reads the tags example and default: as they stand for what is a
+// string on the wire, and as JSON otherwise.
 
-// CheckExamples returns an error for every example in a type, and in all that it
-// holds, that is none of its field: one that a request could not have (in), or an
-// answer; and for every one that a request could not have because of the rules
-// of its field, as far as they are described. What only writes itself, by
-// MarshalJSON or MarshalText alone, has no form that could be checked; of the
+// CheckExamples returns an error for every example and default in a type, and in
+// all that it holds, that is none of its field: one that a request could not have
+// (in), or an answer; and for every one that a request could not have because of
+// the rules of its field, as far as they are described. What only writes itself,
+// by MarshalJSON or MarshalText alone, has no form that could be checked; of the
 // former any JSON will do.
 func CheckExamples(t *plan.Type, in bool) error {
 	return checkExamples(t, in, map[*plan.Type]bool{})
@@ -37,17 +37,29 @@ func checkExamples(t *plan.Type, in bool, seen map[*plan.Type]bool) error {
 	seen[t] = true
 	wrong := []error{checkExamples(t.Elem, in, seen)}
 	for _, field := range t.Fields {
-		if err := fits(t, field, in); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s.%s: the example %q must be %s: %w", t.Go, field.GoName, field.Example, wanted(field), err))
-		} else if rule := brokenRule(field); in && rule != "" {
-			wrong = append(wrong, fmt.Errorf("%s.%s: the example %q breaks a rule of the field: %s", t.Go, field.GoName, field.Example, rule))
+		if field.Example != "" {
+			wrong = append(wrong, checkValue(t, field, "example", field.Example, in))
+		}
+		if field.HasDefault {
+			wrong = append(wrong, checkValue(t, field, "default", field.Default, in))
 		}
 		wrong = append(wrong, checkExamples(field.Type, in, seen))
 	}
 	return errors.Join(wrong...)
 }
 
-// wanted says what an example of a field is.
+// checkValue returns an error if the text of a tag is no value of its field.
+func checkValue(t *plan.Type, field *plan.Field, tag, text string, in bool) error {
+	if err := fits(t, field, text, in); err != nil {
+		return fmt.Errorf("%s.%s: the %s %q must be %s: %w", t.Go, field.GoName, tag, text, wanted(field), err)
+	}
+	if rule := brokenRule(field, text); in && rule != "" {
+		return fmt.Errorf("%s.%s: the %s %q breaks a rule of the field: %s", t.Go, field.GoName, tag, text, rule)
+	}
+	return nil
+}
+
+// wanted says what a value of a field is in a tag.
 func wanted(field *plan.Field) string {
 	switch t := bare(field.Type); {
 	case field.Quoted:
@@ -63,14 +75,11 @@ func wanted(field *plan.Field) string {
 	}
 }
 
-// fits reads the example of a field as the field itself is read.
-func fits(s *plan.Type, field *plan.Field, in bool) error {
-	if field.Example == "" {
-		return nil
-	}
-	value := []byte(field.Example)
+// fits reads a text as the field itself is read.
+func fits(s *plan.Type, field *plan.Field, text string, in bool) error {
+	value := []byte(text)
 	if isText(field) {
-		value, _ = json.Marshal(field.Example)
+		value, _ = json.Marshal(text)
 	}
 	if !json.Valid(value) {
 		return errors.New("it is not valid JSON")
@@ -81,10 +90,9 @@ func fits(s *plan.Type, field *plan.Field, in bool) error {
 	return fitsOutput(field, value)
 }
 
-// brokenRule returns what the example of a field breaks of the field's schema, or
-// "".
-func brokenRule(field *plan.Field) string {
-	value, ok := example(field)
+// brokenRule returns what a text breaks of the field's schema, or "".
+func brokenRule(field *plan.Field, text string) string {
+	value, ok := valueOf(field, text)
 	if !ok {
 		return ""
 	}
@@ -246,16 +254,13 @@ func isText(field *plan.Field) bool {
 	return field.Quoted
 }
 
-// example reads an example tag. [CheckExamples] has looked at it; what is no JSON
-// is still none, so that this never fails.
-func example(field *plan.Field) (value any, ok bool) {
-	switch {
-	case field.Example == "":
-		return nil, false
-	case isText(field):
-		return field.Example, true
+// valueOf reads the text of a tag. [CheckExamples] has looked at it; what is no
+// JSON is still none, so that this never fails.
+func valueOf(field *plan.Field, text string) (value any, ok bool) {
+	if isText(field) {
+		return text, true
 	}
-	decoder := json.NewDecoder(strings.NewReader(field.Example))
+	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber() // which float64 may not hold
 	err := decoder.Decode(&value)
 	return value, err == nil

@@ -314,7 +314,7 @@ func (d *Document) param(p Param) object {
 		}
 	}
 	param := object{"name": p.Name, "in": p.Place, "schema": schema}
-	if p.Field.Required && field.Type.Kind != plan.Slice || validation.ConstraintsOf(p.Field).Required || p.Place == "path" {
+	if isRequired(p.Field) && (field.Type.Kind != plan.Slice || validation.ConstraintsOf(p.Field).Required) || p.Place == "path" {
 		param["required"] = true
 	}
 	if text, ok := schema["description"]; ok {

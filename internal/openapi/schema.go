@@ -219,7 +219,7 @@ func (d *Document) structure(fields []*plan.Field, in bool) object {
 // isRequired reports whether an input must have a field: by its type, or by the
 // rule required.
 func isRequired(field *plan.Field) bool {
-	return field.Required || validation.ConstraintsOf(field).Required
+	return field.Required || !field.HasDefault && validation.ConstraintsOf(field).Required
 }
 
 // field returns the schema of a field, with what its tags say.
@@ -240,8 +240,11 @@ func (d *Document) field(field *plan.Field, in bool) object {
 			schema["description"] = strings.TrimSuffix(field.Doc, ".") + ", in nanoseconds."
 		}
 	}
-	if value, ok := example(field); ok {
+	if value, ok := valueOf(field, field.Example); ok && field.Example != "" {
 		schema["examples"] = []any{value}
+	}
+	if value, ok := valueOf(field, field.Default); ok && field.HasDefault {
+		schema["default"] = value
 	}
 	return schema
 }

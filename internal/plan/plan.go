@@ -61,7 +61,7 @@ type Field struct {
 	GoName              string // for errors: Author.Name
 	Index               []int  // its path in the struct, through embedded ones
 	Type                *Type
-	Required            bool // input must have it: no omitempty or omitzero, no pointer, no Opt
+	Required            bool // input must have it: no omitempty or omitzero, no default, no pointer, no Opt
 	OmitEmpty, OmitZero bool
 	Quoted              bool // by the option string, where it has an effect
 	// Place is where it comes from in a request: "" for where the door puts
@@ -69,6 +69,10 @@ type Field struct {
 	Place, PlaceName string
 	Validate         string // the validate tag
 	Doc, Example     string // the doc and example tags
+	// Default is the default tag, for input: what the field is where it is absent,
+	// as text.
+	Default    string
+	HasDefault bool
 }
 
 // rootPackage is where Opt is defined, which this package must not import.
@@ -439,9 +443,26 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 	if c.direction == Out && field.OmitEmpty && field.Type.Kind == Opt {
 		*wrong = append(*wrong, fmt.Errorf("%s.%s: omitempty does nothing for an Opt; use omitzero", path, f.Name))
 	}
-	field.Required = !field.OmitEmpty && !field.OmitZero && field.Type.Kind != Pointer && field.Type.Kind != Opt
+	if c.direction == In {
+		field.Default, field.HasDefault = f.Tag.Lookup("default")
+	}
+	field.Required = !field.OmitEmpty && !field.OmitZero && !field.HasDefault && field.Type.Kind != Pointer && field.Type.Kind != Opt
 	c.place(field, f.Tag.Get("in"), path+"."+f.Name, wrong)
+	if field.HasDefault && !canDefault(field) {
+		*wrong = append(*wrong, fmt.Errorf("%s.%s: a default is for booleans, numbers, text and times that may be absent, without the json option string; "+
+			"a pointer or an Opt says by itself that nothing was sent", path, f.Name))
+	}
 	return field
+}
+
+// canDefault reports whether a field may be absent where it stands, and its values
+// have the same form as text everywhere.
+func canDefault(field *Field) bool {
+	switch field.Type.Kind {
+	case Bool, Int, Uint, Float, String, Time, Duration, Text:
+		return !field.Quoted && field.Place != "path" && field.Place != "body"
+	}
+	return false
 }
 
 // canQuote reports whether the option string has an effect: on booleans, numbers,
