@@ -3,7 +3,6 @@ package backend
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,39 +111,11 @@ func hash(parts ...string) string {
 }
 
 func (l *Logic) keyedCall(ctx context.Context, op *registered, key string, in any) (*keyed, error) {
-	text, err := json.Marshal(in)
+	text, err := appendInput(nil, op.inPlan, reflect.ValueOf(in).Elem())
 	if err != nil {
 		return nil, err
 	}
-	return &keyed{db: l.db, op: op, unseen: op.unseen(), id: hash(CallerFrom(ctx).ID, op.name, key), input: hash(string(text), string(presence(nil, op.inPlan, reflect.ValueOf(in).Elem())))}, nil
-}
-
-// presence appends what JSON does not say of the input: for each Opt whether it is
-// there, since it is null whether it is absent or null, and texts whose
-// MarshalText may hide them, as that of a password does.
-func presence(dst []byte, t *plan.Type, v reflect.Value) []byte {
-	switch t.Kind {
-	case plan.Opt:
-		dst = strconv.AppendBool(dst, v.Field(plan.OptPresent).Bool())
-		return presence(dst, t.Elem, v.Field(plan.OptValue))
-	case plan.Struct:
-		for _, field := range t.Fields {
-			dst = presence(dst, field.Type, v.FieldByIndex(field.Index))
-		}
-	case plan.Pointer:
-		if !v.IsNil() {
-			return presence(dst, t.Elem, v.Elem())
-		}
-	case plan.Slice, plan.Array:
-		for i := range v.Len() {
-			dst = presence(dst, t.Elem, v.Index(i))
-		}
-	case plan.Text:
-		if v.Kind() == reflect.String {
-			dst = strconv.AppendQuote(dst, v.String())
-		}
-	}
-	return dst
+	return &keyed{db: l.db, op: op, unseen: op.unseen(), id: hash(CallerFrom(ctx).ID, op.name, key), input: hash(string(text))}, nil
 }
 
 // visit calls f for t and all types in it.

@@ -2,6 +2,8 @@ package backend_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -69,20 +71,85 @@ func (h *hiddenText) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func TestIdempotencyTellsHiddenTextsApart(t *testing.T) {
+// hiddenJSON, hiddenNumber and hiddenStruct are as hiddenText, in other ways.
+type hiddenJSON string
+
+func (hiddenJSON) MarshalJSON() ([]byte, error) { return []byte(`"***"`), nil }
+
+type hiddenNumber int
+
+func (hiddenNumber) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+type hiddenStruct struct{ text string }
+
+func (hiddenStruct) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+func (h *hiddenStruct) UnmarshalText(text []byte) error {
+	h.text = string(text)
+	return nil
+}
+
+// weekday has no text for 0.
+type weekday int
+
+func (d weekday) MarshalText() ([]byte, error) {
+	if d == 0 {
+		return nil, errors.New("no weekday")
+	}
+	return []byte{byte(d) + '0'}, nil
+}
+
+func (d *weekday) UnmarshalText(text []byte) error {
+	*d = weekday(text[0] - '0')
+	return nil
+}
+
+func TestIdempotencyTellsInputsApart(t *testing.T) {
 	t.Parallel()
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
+	type nested struct {
+		Name backend.Opt[string] `json:"name"`
+	}
 	type input struct {
-		Password hiddenText `json:"password"`
+		Text   hiddenText           `json:"text,omitzero"`
+		JSON   hiddenJSON           `json:"json,omitzero"`
+		Number hiddenNumber         `json:"number,omitzero"`
+		Struct hiddenStruct         `json:"struct,omitzero"`
+		Day    weekday              `json:"day,omitzero"`
+		MayDay backend.Opt[weekday] `json:"mayDay"`
+		Raw    json.RawMessage      `json:"raw,omitzero"`
+		Texts  []hiddenJSON         `json:"texts,omitzero"`
+		Map    map[string]nested    `json:"map,omitzero"`
+		Time   time.Time            `json:"time,omitzero"`
+		Bytes  *[]byte              `json:"bytes"`
 	}
 	logic := backend.NewLogic(db, nil)
 	logic.Add(backend.Mutation("signUp", backend.Public, func(context.Context, input) (int, error) { return 1, nil },
 		backend.Route("POST /accounts"), backend.Idempotent(backend.Accepted)))
 	c := newRESTClient(t, logic)
-	require.Equal(t, 201, c.do("POST", "/accounts", `{"password":"one"}`, "Idempotency-Key", "k").Code)
-	require.Equal(t, 422, c.do("POST", "/accounts", `{"password":"two"}`, "Idempotency-Key", "k").Code)
-	require.Equal(t, 201, c.do("POST", "/accounts", `{"password":"one"}`, "Idempotency-Key", "k").Code)
+	for i, test := range [][2]string{
+		{`{"text":"one"}`, `{"text":"two"}`},
+		{`{"json":"one"}`, `{"json":"two"}`},
+		{`{"number":1}`, `{"number":2}`},
+		{`{"struct":"one"}`, `{"struct":"two"}`},
+		{`{"day":"1"}`, `{"day":"2"}`},
+		{`{"mayDay":null}`, `{}`},
+		{`{"mayDay":"1"}`, `{"mayDay":null}`},
+		{`{"raw":{"a":1}}`, `{"raw":{"a":"1"}}`},
+		{`{"texts":["a","b"]}`, `{"texts":["a","c"]}`},
+		{`{"texts":[]}`, `{}`},
+		{`{"map":{"a":{}}}`, `{"map":{"a":{"name":null}}}`},
+		{`{"map":{"a":{}}}`, `{"map":{"b":{}}}`},
+		{`{"time":"2026-01-02T03:04:05Z"}`, `{"time":"2026-01-02T03:04:06Z"}`},
+		{`{"bytes":""}`, `{"bytes":null}`},
+	} {
+		key := strconv.Itoa(i)
+		require.Equal(t, 201, c.do("POST", "/accounts", test[0], "Idempotency-Key", key).Code, test)
+		require.Equal(t, 422, c.do("POST", "/accounts", test[1], "Idempotency-Key", key).Code, test)
+		again := c.do("POST", "/accounts", strings.ReplaceAll(test[0], "{", "{ "), "Idempotency-Key", key)
+		require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"), test)
+	}
 }
 
 func TestIdempotencyInParallel(t *testing.T) {
