@@ -262,6 +262,9 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 	if err != nil {
 		return err
 	}
+	if other := r.sameParam(place, name); other != nil {
+		return fmt.Errorf("%s is in:%q already", other.GoName, place+"="+name)
+	}
 	if place == "query" {
 		r.query[name] = len(r.params)
 		if base(field.Type).Go == reflect.TypeFor[Cursor]() {
@@ -276,6 +279,17 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 		param.absent = []string{field.Default}
 	}
 	r.params = append(r.params, param)
+	return nil
+}
+
+// sameParam returns the field that a parameter is for already, or nil. Names of
+// headers are alike in any case.
+func (r *restRoute) sameParam(place, name string) *plan.Field {
+	for _, p := range r.params {
+		if p.place == place && (p.name == name || place == "header" && strings.EqualFold(p.name, name)) {
+			return p.field
+		}
+	}
 	return nil
 }
 

@@ -404,6 +404,31 @@ func TestRoutesThatAreWrongTogether(t *testing.T) {
 	require.Equal(t, 1, strings.Count(text, "\n")+1, text)
 }
 
+// One parameter is one field: which of two would be wrong, an error could not say.
+func TestParametersOfTwoFields(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
+		A string `json:"a" in:"query=x"`
+		B string `json:"x"`
+		C string `json:"c" in:"header=X-A"`
+		D string `json:"d" in:"header=x-a"`
+		E string `json:"e" in:"cookie=k"`
+		F string `json:"f" in:"cookie=k"`
+		G string `json:"g" in:"cookie=K"`
+		H string `json:"h" in:"query=k"`
+	}) (int, error) {
+		return 0, nil
+	}, backend.Route("GET /q")))
+	text := panicText(func() { logic.REST() })
+	for _, want := range []string{
+		`field B: A is in:"query=x" already`, `field D: C is in:"header=x-a" already`, `field F: E is in:"cookie=k" already`,
+	} {
+		require.Contains(t, text, want)
+	}
+	require.Equal(t, 3, strings.Count(text, "already"), text)
+}
+
 type brokenBody struct{}
 
 func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("malformed chunked encoding") }
