@@ -90,17 +90,17 @@ func (l *Logic) Add(operations ...*Operation) {
 
 // add adds one operation, or says what is wrong with it.
 func (l *Logic) add(o *Operation) error {
-	if err := o.report(); err != nil {
-		return err
-	}
-	at := fmt.Sprintf("%s %q, registered at %s:\n\t", o.kind, o.title(), o.place)
-	if other := l.sameName(o); other != nil {
-		return fmt.Errorf("%sits name is taken by the %s registered at %s", at, other.kind, other.place)
-	}
 	r := &registered{Operation: o}
 	r.unseen = sync.OnceValue(func() unseen { return l.unseenIn(r) }) // once all relations are known
+	wrong := slices.Clone(o.wrong)
+	if other := l.sameName(o); other != nil {
+		wrong = append(wrong, fmt.Errorf("its name is taken by the %s registered at %s", other.kind, other.place))
+	}
 	if err := r.compile(l.db); err != nil {
-		return errors.New(at + strings.ReplaceAll(err.Error(), "\n", "\n\t"))
+		wrong = append(wrong, err)
+	}
+	if err := o.report(wrong); err != nil {
+		return err
 	}
 	if o.kind == isRelation {
 		l.relations = append(l.relations, r)
@@ -127,11 +127,15 @@ func (l *Logic) sameName(o *Operation) *registered {
 
 // compile makes what calls need, so that they need not look at types.
 func (r *registered) compile(db *DB) (err error) {
-	r.encode = jsonout.Compile(r.outPlan)
+	if !r.mistyped { // else its parts cannot be relied on
+		r.encode = jsonout.Compile(r.outPlan)
+	}
 	if r.kind == isRelation {
 		return nil
 	}
-	r.validator, err = validation.Compile(r.inPlan)
+	if !r.mistyped {
+		r.validator, err = validation.Compile(r.inPlan)
+	}
 	if limit := r.options.limit; limit.requests > 0 {
 		r.limiter = gcra.New(limit.period/time.Duration(limit.requests), limit.requests)
 	}

@@ -68,6 +68,26 @@ func TestBadValidateTag(t *testing.T) {
 	require.Contains(t, text, "nonsense")
 }
 
+// What is wrong with an operation itself hides nothing that only shows in its
+// Logic.
+func TestAddReportsEverythingOfOneOperation(t *testing.T) {
+	t.Parallel()
+	type bad struct {
+		Age int `json:"age" validate:"nonsense"`
+	}
+	f := func(context.Context, bad) (int, error) { return 0, nil }
+	logic := backend.NewLogic(nil, nil)
+	logic.Add(backend.Query("taken", backend.Public, noop))
+	text := panicText(func() {
+		logic.Add(backend.Mutation("taken", nil, f, backend.Status(404), backend.Tx(backend.ReadWrite)))
+	})
+	for _, want := range []string{"say who may call it", "Status(404)", "nonsense", "its name is taken", "NewLogic was given no database"} {
+		require.Contains(t, text, want)
+	}
+	require.Equal(t, 1, strings.Count(text, `mutation "taken"`), text)
+	require.Equal(t, 5, strings.Count(text, "\n\t"), text)
+}
+
 func TestRESTReportsRoutes(t *testing.T) {
 	t.Parallel()
 	type input struct {

@@ -35,6 +35,8 @@ type Operation struct {
 
 	options operationOptions
 	wrong   []error
+
+	mistyped bool // one of its types is wrong, as wrong says
 }
 
 type operationKind uint8
@@ -190,7 +192,7 @@ func (o *Operation) check() {
 // compile describes the type of the input or the output.
 func (o *Operation) compile(direction plan.Direction, t reflect.Type, what string) *plan.Type {
 	compiled, err := plan.NewCompiler(direction).Compile(t)
-	if err == nil { // else its parts cannot be relied on
+	if o.mistyped = o.mistyped || err != nil; err == nil {
 		err = openapi.CheckExamples(compiled, direction == plan.In)
 	}
 	if err != nil {
@@ -220,13 +222,13 @@ func (o *Operation) checkName(others string) {
 	}
 }
 
-// report returns everything that is wrong, or nil.
-func (o *Operation) report() error {
-	if len(o.wrong) == 0 {
+// report returns an error that says everything that is wrong, or nil.
+func (o *Operation) report(wrong []error) error {
+	if len(wrong) == 0 {
 		return nil
 	}
 	var lines []string
-	for _, err := range o.wrong {
+	for _, err := range wrong {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			lines = append(lines, "\n\t"+line)
 		}

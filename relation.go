@@ -89,12 +89,14 @@ func (o *Operation) checkRelation() {
 	parent, child := o.in.Elem(), o.out.Elem()
 	var err error
 	if o.inPlan, err = plan.NewCompiler(plan.Out).Compile(parent); err != nil {
+		o.mistyped = true
 		o.fault("its parents: %w", err)
 	}
 	if o.inPlan.Kind != plan.Struct || parent.Name() == "" {
 		o.fault("its parents are %s; they must be structs of a type with a name, as operations return them, and not pointers", parent)
 	}
 	if o.outPlan, err = plan.NewCompiler(plan.Out).Compile(child); err != nil {
+		o.mistyped = true
 		o.fault("its children: %w", err)
 	}
 	for _, field := range o.inPlan.Fields {
