@@ -184,6 +184,7 @@ func (o *Operation) check() {
 	if o.inPlan.Kind != plan.Struct {
 		o.fault("its input is a %s; it must be a struct, or backend.None", o.in)
 	}
+	o.checkPlaces()
 	o.checkValidate()
 	o.outPlan = o.compile(plan.Out, o.out, "its output")
 	o.options.check(o)
@@ -199,6 +200,18 @@ func (o *Operation) compile(direction plan.Direction, t reflect.Type, what strin
 		o.fault("%s: %w", what, err)
 	}
 	return compiled
+}
+
+// checkPlaces notes tags in of fields that are within others: their values come
+// with those, from a body that anybody can write.
+func (o *Operation) checkPlaces() {
+	visit(o.inPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
+		for _, field := range t.Fields {
+			if t != o.inPlan && field.Place != "" {
+				o.fault("its input: %s.%s: the tag in is for fields of the input itself, and this one is within another", t.Go, field.GoName)
+			}
+		}
+	})
 }
 
 // checkValidate notes a method Validate of the input that looks like the one that

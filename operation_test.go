@@ -266,6 +266,36 @@ func TestPlacesOfInput(t *testing.T) {
 
 // Statement 57: of a parameter that is given twice neither the first nor the last
 // one counts, wherever it is.
+// A tag that means nothing must not look as if it did: who trusts that a value
+// comes from a header would take it from a body.
+func TestPlacesThatMeanNothing(t *testing.T) {
+	t.Parallel()
+	type within struct {
+		Tenant string `json:"tenant" in:"header=X-Tenant"`
+	}
+	type input struct {
+		Within []within `json:"within"`
+		ID     string   `json:"id" in:"path=noteId"`
+	}
+	text := panicText(func() {
+		backend.NewLogic(nil, nil).Add(
+			backend.Mutation("nested", backend.Public, func(context.Context, input) (within, error) { return within{}, nil }),
+			backend.Mutation("named", backend.Public, func(context.Context, struct {
+				Note struct{} `json:"note" in:"body=note"`
+			}) (int, error) {
+				return 0, nil
+			}),
+			backend.Query("fine", backend.Public, func(context.Context, within) (within, error) { return within{}, nil }),
+		)
+	})
+	for _, want := range []string{
+		"backend_test.within.Tenant: the tag in is for fields of the input itself", `input.ID: the tag in:"path=noteId" has a name that means nothing`, `the tag in:"body=note" has a name`,
+	} {
+		require.Contains(t, text, want)
+	}
+	require.NotContains(t, text, "fine")
+}
+
 func TestParametersGivenTwice(t *testing.T) {
 	t.Parallel()
 	type input struct {

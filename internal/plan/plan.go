@@ -486,9 +486,13 @@ func (c *Compiler) place(field *Field, tag, at string, wrong *[]error) {
 	}
 	field.Place, field.PlaceName = place, name
 	switch place {
-	case "", "path", "query", "body":
+	case "", "query":
 		if name == "" {
 			field.PlaceName = field.Name
+		}
+	case "path", "body":
+		if named && c.direction == In {
+			*wrong = append(*wrong, fmt.Errorf("%s: the tag in:%q has a name that means nothing; leave it out", at, tag))
 		}
 	case "header", "cookie":
 		if c.direction == Out {
