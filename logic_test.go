@@ -100,12 +100,13 @@ func TestRESTReportsRoutes(t *testing.T) {
 		backend.Query("a", backend.Public, f, backend.Route("GET /a/{id}")),
 		backend.Query("b", backend.Public, noop, backend.Route("POST /b"), backend.Route("GET /b/{x}"), backend.Route("/b")),
 		backend.Mutation("c", backend.Public, noop, backend.Route("GET /c")),
+		backend.Mutation("d", backend.Public, noop, backend.Route("POST /d?draft=true")),
 		backend.Mutation("hidden", backend.Public, noop, backend.Route("nonsense"), backend.Except("rest")),
 	)
 	text := panicText(func() { logic.REST() })
 	for _, want := range []string{
 		"field Deep: a map[string]int has no form as text", "a query cannot have the method POST", "the input has no field for {x}", "a route is a method and a path",
-		"a mutation cannot have the method GET", "logic_test.go:",
+		"a mutation cannot have the method GET", "a route has no query string", "logic_test.go:",
 	} {
 		require.Contains(t, text, want)
 	}

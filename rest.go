@@ -171,6 +171,9 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	if _, err := readPattern(pattern); err != nil {
 		return nil, err
 	}
+	if strings.ContainsAny(path, "?#") { // as they stand, no path has them
+		return nil, errors.New("a route has no query string; fields that are not in the path come from there anyway")
+	}
 	if read := method == http.MethodGet || method == http.MethodHead; read != (op.kind == isQuery) {
 		return nil, fmt.Errorf("a %s cannot have the method %s: queries are GET, mutations are not", op.kind, method)
 	}
