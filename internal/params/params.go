@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -131,14 +132,18 @@ func setUint(value string, into reflect.Value) error {
 	return nil
 }
 
+// number is how JSON has numbers (RFC 8259, section 6). ParseFloat takes .5, 5.,
+// 007 and Inf, too.
+var number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+
 func setFloat(bits int) setOne {
 	return func(value string, into reflect.Value) error {
-		f, err := strconv.ParseFloat(value, bits)
-		switch {
-		case errors.Is(err, strconv.ErrRange):
-			return errors.New("is too large or too small")
-		case err != nil, strings.Trim(value, "0123456789.eE+-") != "", value[0] == '+':
+		if !number.MatchString(value) {
 			return errors.New("must be a number")
+		}
+		f, err := strconv.ParseFloat(value, bits)
+		if err != nil {
+			return errors.New("is too large or too small")
 		}
 		into.SetFloat(f)
 		return nil

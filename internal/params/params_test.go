@@ -71,7 +71,7 @@ func TestRefused(t *testing.T) {
 	for _, text := range []string{"", "-1", "256", "+1"} {
 		isNot[uint8](t, text)
 	}
-	for _, text := range []string{"", "NaN", "Inf", "-Infinity", "1e400", "hunter2", "0x1p-2", "1_0", "+1"} {
+	for _, text := range []string{"", "NaN", "Inf", "-Infinity", "1e400", "hunter2", "0x1p-2", "1_0", "+1", ".5", "5.", "-.5", "00.5", "01"} {
 		isNot[float64](t, text)
 	}
 	for _, text := range []string{"", "1", "TRUE", "yes"} {
