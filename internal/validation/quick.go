@@ -131,7 +131,7 @@ func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
 	first, others := rules[0], rules[1:]
 	optional := slices.Contains([]string{"omitempty", "omitnil", "omitzero"}, first)
 	again := slices.ContainsFunc(others, func(rule string) bool { return strings.HasPrefix(rule, "omit") })
-	of := quickly(v, others, value(t))
+	of := quickly(v, slices.DeleteFunc(slices.Clone(others), isRequired), value(t))
 	if !optional && first != "required" || value(t).Kind == plan.Struct || again || of.not {
 		return known{not: true}
 	}
@@ -150,6 +150,10 @@ func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
 		return of.rule(v)
 	}}
 }
+
+// isRequired reports whether a rule is required, which whatever a pointer leads to
+// keeps, were it zero.
+func isRequired(rule string) bool { return rule == "required" }
 
 // omits are the tests by which validator passes over a value.
 var omits = map[string]test{"omitempty": absent, "omitzero": zero}

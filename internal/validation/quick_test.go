@@ -95,6 +95,8 @@ type quickInput struct {
 	BF []string                `json:"bf" validate:"unique,max=4"`
 	BG string                  `json:"bg" validate:"numeric"`
 	BH []quickInner            `json:"bh" validate:"max=3,dive,required"`
+	BI *int                    `json:"bi" validate:"omitempty,required,max=1"`
+	BJ backend.Opt[string]     `json:"bj" validate:"required,required,max=2"`
 }
 
 // leftToValidator are the fields above with rules that are not known.
