@@ -66,7 +66,7 @@ func TestOpenAPI(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"type": "object", "required": []any{"id", "name", "price", "owner", "version"},
 		"properties": map[string]any{
-			"id": map[string]any{"type": "string", "pattern": "^-?[0-9]+$", "examples": []any{"1"}}, "name": map[string]any{"type": "string"}, "owner": map[string]any{"type": "string"},
+			"id": map[string]any{"type": "string", "pattern": "^(0|-?[1-9][0-9]*)$", "examples": []any{"1"}}, "name": map[string]any{"type": "string"}, "owner": map[string]any{"type": "string"},
 			"price": map[string]any{"type": []any{"number", "null"}, "format": "double"}, "version": map[string]any{"type": "integer", "format": "int64"},
 			"seller": map[string]any{"anyOf": []any{map[string]any{"$ref": "#/components/schemas/seller"}, map[string]any{"type": "null"}}, "description": "(only if include asks for it)"},
 		},

@@ -303,7 +303,7 @@ func (d *Document) param(p Param) object {
 		field.Type = field.Type.Elem
 	}
 	field.Quoted = false
-	schema := d.field(&field, true)
+	schema := d.ruledField(&field, validation.ConstraintsOf(p.Field)) // "" is not null, which required refuses of a pointer
 	if items, ok := schema["items"].(object); ok && p.Place == "path" {
 		put(items, "description", field.Doc)
 		schema = items
@@ -314,7 +314,7 @@ func (d *Document) param(p Param) object {
 		}
 	}
 	param := object{"name": p.Name, "in": p.Place, "schema": schema}
-	if isRequired(p.Field) && (field.Type.Kind != plan.Slice || validation.ConstraintsOf(p.Field).Required) || p.Place == "path" {
+	if p.Field.Required && field.Type.Kind != plan.Slice || !p.Field.HasDefault && validation.Demands(p.Field) || p.Place == "path" {
 		param["required"] = true
 	}
 	if text, ok := schema["description"]; ok {

@@ -115,7 +115,7 @@ func TestSchemas(t *testing.T) {
 		{"time", schemas[time.Time], `{"type":"string","format":"date-time"}`, ``},
 		{"duration", schemas[time.Duration], `{"type":"integer","format":"int64","description":"In nanoseconds."}`, ``},
 		{"address", schemas[netip.Addr], `{"type":"string","description":"An IP address.","examples":["192.0.2.1"]}`, ``},
-		{"id", schemas[backend.ID], `{"type":"string","pattern":"^-?[0-9]+$","examples":["1"]}`, ``},
+		{"id", schemas[backend.ID], `{"type":"string","pattern":"^(0|-?[1-9][0-9]*)$","examples":["1"]}`, ``},
 		{"raw", schemas[json.RawMessage], `{}`, ``},
 		{"slice", schemas[[]bool], `{"type":"array","items":{"type":"boolean"}}`, `{"type":["array","null"],"items":{"type":"boolean"}}`},
 		{"array", schemas[[2]bool], `{"type":"array","items":{"type":"boolean"},"minItems":2,"maxItems":2}`, ``},

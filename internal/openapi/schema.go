@@ -122,7 +122,7 @@ func integer(t *plan.Type) object {
 func text(t *plan.Type) object {
 	switch goName(t.Go) {
 	case "github.com/seed-215b9b7c/backend.ID":
-		return object{"type": "string", "pattern": "^-?[0-9]+$", "examples": []any{"1"}}
+		return object{"type": "string", "pattern": "^(0|-?[1-9][0-9]*)$", "examples": []any{"1"}}
 	case "net/netip.Addr":
 		return object{"type": "string", "description": "An IP address.", "examples": []any{"192.0.2.1"}}
 	}
@@ -216,24 +216,41 @@ func (d *Document) structure(fields []*plan.Field, in bool) object {
 	return schema
 }
 
-// isRequired reports whether an input must have a field: by its type, or by the
-// rule required.
+// isRequired reports whether an input must have a field: by its type, or by its
+// rules.
 func isRequired(field *plan.Field) bool {
-	return field.Required || !field.HasDefault && validation.ConstraintsOf(field).Required
+	return field.Required || !field.HasDefault && validation.Demands(field)
 }
 
 // field returns the schema of a field, with what its tags say.
 func (d *Document) field(field *plan.Field, in bool) object {
+	if in {
+		return d.ruledField(field, constraintsOf(field))
+	}
+	schema := d.bareField(field, false)
+	if omitsNull(field) {
+		schema = notNull(schema)
+	}
+	return annotate(schema, field)
+}
+
+// ruledField returns the schema of a field of an input, with rules that may be
+// others than its own.
+func (d *Document) ruledField(field *plan.Field, rules *validation.Constraints) object {
+	return annotate(constrain(d.bareField(field, true), rules), field)
+}
+
+// bareField returns the schema of a field as its type and its json tag say.
+func (d *Document) bareField(field *plan.Field, in bool) object {
 	schema := d.schema(field.Type, in)
 	if field.Quoted {
 		schema = nullableIf(field.Type.Kind == plan.Pointer, object{"type": "string"})
 	}
-	if !in && (field.OmitEmpty || field.OmitZero) { // what would be null is left out
-		schema = notNull(schema)
-	}
-	if in {
-		schema = constrain(schema, validation.ConstraintsOf(field))
-	}
+	return schema
+}
+
+// annotate adds what the tags doc and example say.
+func annotate(schema object, field *plan.Field) object {
 	if field.Doc != "" {
 		schema["description"] = field.Doc // beside $ref, too, since 3.1
 		if field.Type.Kind == plan.Duration {
@@ -247,6 +264,35 @@ func (d *Document) field(field *plan.Field, in bool) object {
 		schema["default"] = value
 	}
 	return schema
+}
+
+// constraintsOf returns what the rules of a field mean for its schema. What is
+// said of a text does not hold for it in quotes.
+func constraintsOf(field *plan.Field) *validation.Constraints {
+	c := validation.ConstraintsOf(field)
+	if !field.Quoted {
+		return c
+	}
+	quoted := &validation.Constraints{Required: c.Required}
+	if bare(field.Type).Kind != plan.String {
+		quoted.Enum = c.Enum
+	}
+	return quoted
+}
+
+// omitsNull reports whether a field of an output is left out wherever it would be
+// null. A pointer may lead to a list that is null, an Opt that is present may be
+// null, and a type may have a zero of its own.
+func omitsNull(field *plan.Field) bool {
+	switch t := field.Type; t.Kind {
+	case plan.Slice, plan.Map, plan.Bytes:
+		own := reflect.TypeFor[interface{ IsZero() bool }]()
+		return field.OmitEmpty || field.OmitZero && !reflect.PointerTo(t.Go).Implements(own)
+	case plan.Pointer:
+		list := t.Elem.Kind == plan.Slice || t.Elem.Kind == plan.Map || t.Elem.Kind == plan.Bytes
+		return (field.OmitEmpty || field.OmitZero) && !list
+	}
+	return false
 }
 
 func nullableIf(is bool, schema object) object {

@@ -2,6 +2,8 @@ package validation
 
 import (
 	"cmp"
+	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +26,9 @@ type Constraints struct {
 	// Items are those of the elements, after dive; nil if there are none.
 	Items *Constraints
 }
+
+// rootPackage is where ID is defined, which this package must not import.
+const rootPackage = "github.com/seed-215b9b7c/backend"
 
 // formats are the rules that JSON Schema has a format for.
 var formats = map[string]string{
@@ -72,7 +77,12 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 			passed := omits != "" || slices.ContainsFunc(rules[:i], func(rule string) bool { return strings.HasPrefix(rule, "omit") })
 			c.require(t, null, passed)
 		case name == "unique":
-			c.Unique = true
+			c.Unique = t.Elem != nil && sameAsJSON(pointed(t.Elem))
+		case name == "oneof" && t.Kind == plan.Text && t.Go.Kind() != reflect.String:
+			// What is compared is the number within, of which only an ID is the text.
+			if t.Go.PkgPath() == rootPackage && t.Go.Name() == "ID" {
+				c.Enum = choices(param)
+			}
 		case name == "oneof":
 			c.Enum = choices(unescape(param))
 		case formats[rule] != "":
@@ -94,14 +104,82 @@ func (c *Constraints) require(t *plan.Type, null, passed bool) {
 		return
 	}
 	c.Required = true
-	one, least := int64(1), 1.0
 	switch {
 	case null:
-	case t.Kind == plan.String && c.MinLength == nil:
-		c.MinLength = &one
-	case t.Kind == plan.Uint && c.Minimum == nil:
-		c.Minimum = &least
+	case t.Kind == plan.String:
+		raise(&c.MinLength, 1)
+	case t.Kind == plan.Uint:
+		raise(&c.Minimum, 1)
 	}
+}
+
+// Demands reports whether an input must have a field because of its rules, as far
+// as they are known: if it is absent it has the zero value, and that breaks one.
+func Demands(field *plan.Field) bool {
+	c, rules := ConstraintsOf(field), levels(field.Validate)[0].rules
+	if c.Required || value(field.Type) != field.Type {
+		return c.Required
+	}
+	passed := slices.Contains(rules, "omitempty") || slices.Contains(rules, "omitzero")
+	return !passed && field.Validate != "-" && c.breakZero(field.Type)
+}
+
+// breakZero reports whether the zero value of a type breaks what is asked for, of
+// it or of the fields of a struct.
+func (c *Constraints) breakZero(t *plan.Type) bool {
+	switch t.Kind {
+	case plan.Text:
+		return c.leaveOut(zeroText(t))
+	case plan.String:
+		return c.Format != "" || c.Pattern != "" || c.MinLength != nil && *c.MinLength > 0 || c.leaveOut("")
+	case plan.Slice, plan.Map:
+		return c.MinItems != nil && *c.MinItems > 0
+	case plan.Int, plan.Uint, plan.Float, plan.Duration:
+		above := c.Minimum != nil && *c.Minimum > 0 || c.ExclusiveMinimum != nil && *c.ExclusiveMinimum >= 0
+		below := c.Maximum != nil && *c.Maximum < 0 || c.ExclusiveMaximum != nil && *c.ExclusiveMaximum <= 0
+		return above || below || c.leaveOut("0")
+	case plan.Array:
+		return t.Len > 0 && c.Items != nil && c.Items.Required
+	case plan.Struct:
+		return slices.ContainsFunc(t.Fields, Demands)
+	}
+	return false
+}
+
+// zeroText is how zero is written in an Enum of a type that is text by its own
+// doing.
+func zeroText(t *plan.Type) string {
+	if t.Go.Kind() == reflect.String {
+		return ""
+	}
+	return "0"
+}
+
+// leaveOut reports whether values are named, and this one is not.
+func (c *Constraints) leaveOut(value string) bool {
+	return len(c.Enum) > 0 && !slices.Contains(c.Enum, value)
+}
+
+// pointed returns the type that a pointer leads to, whose values are compared.
+func pointed(t *plan.Type) *plan.Type {
+	if t.Kind == plan.Pointer {
+		return t.Elem
+	}
+	return t
+}
+
+// sameAsJSON reports whether elements of a list are the same where their JSON is:
+// two times or pointers within structs may have the same and differ.
+func sameAsJSON(t *plan.Type) bool {
+	switch t.Kind {
+	case plan.Time, plan.Pointer, plan.Opt, plan.Slice, plan.Map, plan.Bytes, plan.Raw:
+		return false
+	case plan.Array:
+		return sameAsJSON(t.Elem)
+	case plan.Struct:
+		return !slices.ContainsFunc(t.Fields, func(f *plan.Field) bool { return !sameAsJSON(f.Type) })
+	}
+	return true
 }
 
 // text takes over the rules about what a string is. JSON Schema has one pattern:
@@ -123,7 +201,8 @@ func (c *Constraints) text(rule, param string) {
 
 // admitZero takes back what the zero value breaks, which the rule omitempty or
 // omitzero passes over. A format is a hint to what is there, and stays. A list
-// is empty to omitzero only: omitempty asks for nil.
+// is empty to omitzero only: omitempty asks for nil. An array is zero if all that
+// is in it is.
 func (c *Constraints) admitZero(rule string, t *plan.Type) {
 	switch {
 	case t.Kind == plan.String:
@@ -132,11 +211,15 @@ func (c *Constraints) admitZero(rule string, t *plan.Type) {
 			c.Pattern = "^$|" + c.Pattern
 		}
 		c.choose("")
+	case t.Kind == plan.Text:
+		c.choose(zeroText(t))
+	case t.Kind == plan.Array:
+		c.Unique, c.Items = false, nil
 	case t.Kind == plan.Slice || t.Kind == plan.Map:
 		if rule == "omitzero" {
 			c.MinItems = nil
 		}
-	case t.Kind == plan.Int || t.Kind == plan.Uint || t.Kind == plan.Float:
+	case t.Kind == plan.Int || t.Kind == plan.Uint || t.Kind == plan.Float || t.Kind == plan.Duration:
 		drop(&c.Minimum, func(least float64) bool { return least > 0 })
 		drop(&c.Maximum, func(most float64) bool { return most < 0 })
 		drop(&c.ExclusiveMinimum, func(least float64) bool { return least >= 0 })
@@ -147,7 +230,7 @@ func (c *Constraints) admitZero(rule string, t *plan.Type) {
 
 // choose adds a value to those that there are, if they are named.
 func (c *Constraints) choose(value string) {
-	if len(c.Enum) > 0 && !slices.Contains(c.Enum, value) {
+	if c.leaveOut(value) {
 		c.Enum = append(c.Enum, value)
 	}
 }
@@ -163,8 +246,9 @@ func drop(bound **float64, breaks func(float64) bool) {
 func (c *Constraints) size(rule, param string, t *plan.Type) {
 	switch t.Kind {
 	case plan.Int, plan.Uint:
-		if n, err := strconv.ParseInt(param, 0, 64); err == nil { // as validator does
-			c.number(rule, float64(n))
+		n, err := strconv.ParseInt(param, 0, 64) // as validator does
+		if f := float64(n); err == nil && math.Abs(f) < 1<<63 && int64(f) == n {
+			c.number(rule, f) // which is not exact for each large number
 		}
 	case plan.Float:
 		if n, err := strconv.ParseFloat(param, 64); err == nil {
@@ -173,6 +257,9 @@ func (c *Constraints) size(rule, param string, t *plan.Type) {
 	case plan.String:
 		count(rule, param, &c.MinLength, &c.MaxLength)
 	case plan.Slice, plan.Map:
+		if rule == "eq" {
+			rule = "len"
+		}
 		count(rule, param, &c.MinItems, &c.MaxItems)
 	}
 }
@@ -180,35 +267,49 @@ func (c *Constraints) size(rule, param string, t *plan.Type) {
 func (c *Constraints) number(rule string, n float64) {
 	switch rule {
 	case "min", "gte":
-		c.Minimum = &n
+		raise(&c.Minimum, n)
 	case "max", "lte":
-		c.Maximum = &n
+		lower(&c.Maximum, n)
 	case "gt":
-		c.ExclusiveMinimum = &n
+		raise(&c.ExclusiveMinimum, n)
 	case "lt":
-		c.ExclusiveMaximum = &n
+		lower(&c.ExclusiveMaximum, n)
 	case "eq", "len":
-		c.Minimum, c.Maximum = &n, &n
+		raise(&c.Minimum, n)
+		lower(&c.Maximum, n)
 	}
 }
 
 func count(rule, param string, least, most **int64) {
 	n, err := strconv.ParseInt(param, 0, 64)
-	if err != nil {
-		return
+	if err != nil || n < 0 {
+		return // a schema has no such number
 	}
 	switch rule {
 	case "min", "gte":
-		*least = &n
+		raise(least, n)
 	case "max", "lte":
-		*most = &n
+		lower(most, n)
 	case "gt":
-		n++
-		*least = &n
+		raise(least, n+1)
 	case "lt":
-		n--
-		*most = &n
+		lower(most, max(n-1, 0))
 	case "len":
-		*least, *most = &n, &n
+		raise(least, n)
+		lower(most, n)
+	}
+}
+
+// raise and lower move a bound where another rule has it already, for all rules
+// hold.
+func raise[T int64 | float64](bound **T, n T) {
+	if *bound == nil || n > **bound {
+		*bound = &n
+	}
+}
+
+func lower[T int64 | float64](bound **T, n T) {
+	if *bound == nil || n < **bound {
+		*bound = &n
 	}
 }
