@@ -1,163 +1,180 @@
 package backend
 
 import (
+	"context"
 	"errors"
-	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// This file puts the middleware of the other files in order. What each does is
-// said there; each works alone, too, beside net/http or chi.
+// This file has what all middleware shares: its type, and the exchange that one
+// request and its response are known by.
 
 // Middleware wraps a handler with something that happens before or after it. It
 // is the type that net/http users already write, under a name.
 type Middleware = func(http.Handler) http.Handler
 
-// StackConfig configures [Stack]. The zero value switches on everything that
-// needs no knowledge about the application. Negative numbers and invalid values
-// panic, all of them in one message.
-type StackConfig struct {
-	// Logger gets the access log. Defaults to [slog.Default], as it is when a
-	// request ends.
-	Logger *slog.Logger
-	// TrustedProxies lists the reverse proxies in front, for [Proxies]. Defaults
-	// to none.
-	TrustedProxies []string
-	// Hosts lists the hosts that are served, for [Hosts]. Defaults to any that is
-	// well-formed; name them in production.
-	Hosts []string
-	// Headers configures [SecureHeaders].
-	Headers HeadersConfig
-	// CORS lists other origins whose scripts may read responses, for [CORS].
-	// Defaults to none.
-	CORS CORSConfig
-	// TrustedOrigins lists other origins whose pages may send requests that change
-	// something, with the user's cookies, for [CrossOrigin]. Defaults to none.
-	// Origins of CORS need not be repeated.
-	TrustedOrigins []string
-	// MaxBody limits request bodies, in bytes. Defaults to 1 MiB. A route that
-	// needs another limit wraps its handler with [MaxBody].
-	MaxBody int64
-	// Timeout limits the time of a request, waiting included. Defaults to 10
-	// seconds. A route that needs another limit wraps its handler with [TimeLimit].
-	Timeout time.Duration
-	// MaxConcurrent limits how many requests run at once; as many again may wait,
-	// see [ConcurrencyLimit]. Defaults to 128 per processor, at least 256.
-	MaxConcurrent int
-	// QueueWait is how long a request waits for its turn. Defaults to 1 second.
-	QueueWait time.Duration
-	// RequestsPerMinute limits the rate per client address, see [RateLimit].
-	// Defaults to no limit: behind a proxy that TrustedProxies does not know, all
-	// clients have one address.
-	RequestsPerMinute int
-	// NoCompression switches [Compress] off, for when a proxy compresses.
-	NoCompression bool
+// must panics with every mistake of a configuration at once.
+func must(what string, errs ...error) {
+	if err := errors.Join(errs...); err != nil {
+		panic("backend: " + what + ": " + strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 }
 
-// Stack returns the default middleware in its order, from the outside in:
+// exchange is what the package knows about one request and its response. The
+// first middleware that needs it puts it into the request's context, once;
+// everything after shares it, so that a full stack copies the request once and
+// not once per middleware. It belongs to one request and is never reused.
 //
-//  1. [Recover], [RequestID], [AccessLog]: whatever follows is answered and logged;
-//  2. [Proxies]: who asks, by which host and scheme;
-//  3. [SecureHeaders]: on every answer, refusals of the steps below included;
-//  4. TRACE and CONNECT are answered 501: no handler here means them;
-//  5. [Hosts];
-//  6. [CORS], if there are origins: so that scripts can read refusals, too;
-//  7. [MaxBody], [TimeLimit], [ConcurrencyLimit], and [RateLimit] if configured;
-//  8. [CrossOrigin];
-//  9. [Compress].
-//
-// The time limit is counted from the start. Everything shares one response
-// wrapper and one copy of the request, whatever the number of steps.
-//
-// Health endpoints belong outside, see [ConcurrencyLimit].
-func Stack(config StackConfig) Middleware {
-	steps, timeout := config.steps()
+// It is three things in one allocation: the request's context, the state of the
+// response that handlers write to (response.go), and the request's body under
+// its limit (limits.go). Unless a field says otherwise it is written by the
+// goroutine that serves the request only.
+type exchange struct {
+	context.Context                 // the context the request came with, or &timeout
+	arrived         context.Context // the context the request came with
+	timeout         lazyTimeout     // used by Stack; see timelimit.go
+
+	// What is known about the request.
+	id       string // request id, empty without RequestID
+	idHeader [1]string
+	trace    string     // W3C trace id, empty without a valid traceparent
+	client   netip.Addr // who asks; invalid if the peer has no IP address
+	https    bool       // the client speaks TLS, to us or to a trusted proxy
+	http1    bool
+	head     bool   // a HEAD request: its body is never sent
+	pattern  string // pattern of the route that matched, set by Router
+
+	// What was logged, and by whom.
+	err      error // what WriteError answered with, for the access log
+	logger   *slog.Logger
+	logs     bool // an access log will write this request's record
+	recovers bool // Recover is outside and ends a panicking request
+	aborted  bool // the handler panicked
+	start    time.Time
+
+	// The response; see response.go.
+	w         http.ResponseWriter
+	writing   sync.Mutex // guards compressor against a handler that outlives its request
+	status    int        // what the handler asked for, 0 before
+	bytes     int64      // body bytes handed to w
+	committed bool       // the header went to w
+	hijacked  bool
+	finished  bool
+	cors      bool         // Vary: Origin is due
+	headers   *headerSet   // nil without SecureHeaders
+	coding    *compression // nil without Compress
+	accept    []string     // the request's Accept-Encoding
+	ranged    bool         // the request asks for a range
+	compress  *compressor  // while this response is compressed or held back
+	encoded   bool         // the body is compressed
+	versioned bool         // whoever set the ETag knows it again as codedTag has it
+	nonceOnce sync.Once
+	nonce     string
+
+	// The request's body; see limits.go.
+	body     io.ReadCloser
+	declared int64 // Content-Length, -1 if unknown
+	maxBody  int64
+	bodyRead int64
+	bodyErr  error
+	tooLarge atomic.Bool // the body hit its limit: close the connection
+
+	// The limits of TimeLimit: the context that carries ours, and the one
+	// outside of it.
+	limited, unlimited context.Context
+}
+
+type exchangeKey struct{}
+
+// Value makes the exchange findable in its own context.
+func (x *exchange) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return x
+	}
+	return x.Context.Value(key)
+}
+
+// exchangeFrom returns the exchange in ctx, or nil.
+func exchangeFrom(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// withExchange returns the request's exchange, and the request that carries it
+// if it carried none before.
+func withExchange(r *http.Request) (*exchange, *http.Request) {
+	if x := exchangeFrom(r.Context()); x != nil {
+		return x, r
+	}
+	x := newExchange(r)
+	return x, r.WithContext(x)
+}
+
+func newExchange(r *http.Request) *exchange {
+	ctx := r.Context()
+	return &exchange{
+		Context:  ctx,
+		arrived:  ctx,
+		client:   peerAddr(r.RemoteAddr),
+		https:    r.TLS != nil,
+		http1:    r.ProtoMajor == 1,
+		head:     r.Method == http.MethodHead,
+		declared: r.ContentLength,
+	}
+}
+
+// enter returns the exchange that w and r share, with the response and the
+// request to go on with; made says that there was none before. An exchange in
+// the context whose response is another one than w belongs to somebody else: to
+// the request around this one, or to the other side of a wrapper that cannot be
+// unwrapped and may run us on another goroutine, as [http.TimeoutHandler] does.
+// Then this request gets an exchange of its own under the same id.
+func enter(w http.ResponseWriter, r *http.Request) (x *exchange, _ http.ResponseWriter, _ *http.Request, made bool) {
+	around := exchangeFrom(r.Context())
+	if around != nil && around.w == nil { // made by withExchange
+		around.w = w
+		return around, around.view(), r, false
+	}
+	if around != nil && responseOf(w) == around {
+		return around, w, r, false
+	}
+	x = newExchange(r)
+	if around != nil {
+		x.id, x.trace, x.client, x.https = around.id, around.trace, around.client, around.https
+	}
+	x.w = w
+	return x, x.view(), r.WithContext(x), true
+}
+
+// layer makes a Middleware of a step that works on the exchange.
+func layer(step func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler)) Middleware {
 	return func(next http.Handler) http.Handler {
-		for i := len(steps) - 1; i >= 0; i-- {
-			next = steps[i](next)
-		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			x, w, r, made := enter(w, r)
-			if made {
-				timeout.start(x)
-				defer x.timeout.end()
-			}
-			next.ServeHTTP(w, r)
+			x, w, r, _ := enter(w, r)
+			step(x, w, r, next)
 		})
 	}
 }
 
-// steps returns the middleware of the stack, outermost first, or panics.
-func (c StackConfig) steps() ([]Middleware, *stackTimeout) {
-	c = c.withDefaults()
-	headers, headersErr := newHeaderSet(c.Headers)
-	proxies, proxiesErr := newProxies(c.TrustedProxies)
-	hosts, hostsErr := newHosts(c.Hosts)
-	cors, corsErr := newCORS(c.CORS)
-	origins, originsErr := newCrossOrigin(c.TrustedOrigins, cors)
-	must("Stack", headersErr, proxiesErr, hostsErr, corsErr, originsErr,
-		checkBody(c.MaxBody), checkTime("Timeout", c.Timeout), checkRunning(c.MaxConcurrent), checkTime("QueueWait", c.QueueWait),
-		checkPerMinute(c.RequestsPerMinute))
-
-	timeout := &stackTimeout{c.Timeout}
-	steps := []Middleware{Recover(), RequestID(), AccessLog(c.Logger), layer(proxies.serve), layer(headers.serve), layer(refuseTrace), layer(hosts.serve)}
-	if len(c.CORS.Origins) > 0 {
-		steps = append(steps, layer(cors.serve))
+// peerAddr returns the IP address of a RemoteAddr, or the zero Addr.
+func peerAddr(remote string) netip.Addr {
+	if at, err := netip.ParseAddrPort(remote); err == nil {
+		return at.Addr().Unmap().WithZone("")
 	}
-	steps = append(steps, MaxBody(c.MaxBody), timeout.middleware, ConcurrencyLimit(c.MaxConcurrent, c.QueueWait))
-	if c.RequestsPerMinute > 0 {
-		steps = append(steps, RateLimit(c.RequestsPerMinute, time.Minute))
-	}
-	// Sessions come here: after the limits, before anything that reads the caller.
-	steps = append(steps, layer(origins.serve))
-	if !c.NoCompression {
-		steps = append(steps, Compress())
-	}
-	return steps, timeout
-}
-
-func (c StackConfig) withDefaults() StackConfig {
-	setZero(&c.MaxBody, 1<<20)
-	setZero(&c.Timeout, 10*time.Second)
-	setZero(&c.MaxConcurrent, defaultRunning())
-	setZero(&c.QueueWait, time.Second)
-	return c
+	addr, _ := netip.ParseAddr(remote)
+	return addr.Unmap().WithZone("")
 }
 
 func setZero[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value
-	}
-}
-
-func checkPerMinute(n int) error {
-	switch {
-	case n < 0:
-		return fmt.Errorf("RequestsPerMinute %d is negative", n)
-	case n > 0:
-		return checkRate(n, time.Minute)
-	}
-	return nil
-}
-
-// refuseTrace answers the methods that no handler means and that ServeMux would
-// hand to one: TRACE echoes headers to scripts [ASVS 5.0 13.4.4], CONNECT is for
-// proxies.
-func refuseTrace(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
-		WriteError(w, r, Errorf(Unimplemented, "This server does not do %s.", r.Method))
-		return
-	}
-	next.ServeHTTP(w, r)
-}
-
-// must panics with every mistake of a configuration at once.
-func must(what string, errs ...error) {
-	if err := errors.Join(errs...); err != nil {
-		panic("backend: " + what + ": " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 }

@@ -162,28 +162,3 @@ func (t *lazyTimeout) end() {
 		t.cancel()
 	}
 }
-
-// stackTimeout is the time limit of a stack. It begins with the exchange, so
-// that the request need not be copied again for a context of its own.
-type stackTimeout struct{ d time.Duration }
-
-// start gives a new exchange's context the limit. Nobody may have seen the
-// exchange yet.
-func (s *stackTimeout) start(x *exchange) {
-	x.timeout.by, x.timeout.parent, x.timeout.at = s, x.arrived, time.Now().Add(s.d)
-	x.Context = &x.timeout
-	x.limited, x.unlimited = x, x.arrived
-}
-
-// middleware is TimeLimit at its place in the stack. Where the exchange is older
-// than the stack, the limit did not begin with it.
-func (s *stackTimeout) middleware(next http.Handler) http.Handler {
-	otherwise := TimeLimit(s.d)(next)
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if x.timeout.by != s {
-			otherwise.ServeHTTP(w, r)
-			return
-		}
-		serveWithin(s.d, w, r, next)
-	})(next)
-}
