@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -124,23 +123,4 @@ func (x *exchange) loggedStatus() int {
 		return x.status
 	}
 	return http.StatusOK // net/http sends it for a handler that writes nothing
-}
-
-func appendStack(attrs []slog.Attr, err error) []slog.Attr {
-	var fault *panicError
-	if errors.As(err, &fault) {
-		attrs = append(attrs, slog.String("stack", string(fault.stack)))
-	}
-	return attrs
-}
-
-// logPath returns the path as it is logged: escaped, so that it is ASCII, and
-// of bounded length.
-func logPath(u *url.URL) string { return cut(u.EscapedPath(), 1024) }
-
-func cut(s string, length int) string {
-	if len(s) > length {
-		return s[:length] + "..."
-	}
-	return s
 }

@@ -27,6 +27,25 @@ func must(what string, errs ...error) {
 	}
 }
 
+// RequestIDFrom returns the id that [RequestID] gave to the request, or "".
+func RequestIDFrom(ctx context.Context) string {
+	if x := exchangeFrom(ctx); x != nil {
+		return x.id
+	}
+	return ""
+}
+
+// ClientIP returns the address of the client that sent the request: the peer,
+// or behind trusted [Proxies] what they say. IPv4 is never mapped into IPv6. It
+// is the zero Addr if there is none, as on a unix socket, or if no middleware
+// of this package is around the handler.
+func ClientIP(ctx context.Context) netip.Addr {
+	if x := exchangeFrom(ctx); x != nil {
+		return x.client
+	}
+	return netip.Addr{}
+}
+
 // exchange is what the package knows about one request and its response. The
 // first middleware that needs it puts it into the request's context, once;
 // everything after shares it, so that a full stack copies the request once and

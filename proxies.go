@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,17 +32,6 @@ func Proxies(trusted ...string) Middleware {
 	p, err := newProxies(trusted)
 	must("Proxies", err)
 	return layer(p.serve)
-}
-
-// ClientIP returns the address of the client that sent the request: the peer,
-// or behind trusted [Proxies] what they say. IPv4 is never mapped into IPv6. It
-// is the zero Addr if there is none, as on a unix socket, or if no middleware
-// of this package is around the handler.
-func ClientIP(ctx context.Context) netip.Addr {
-	if x := exchangeFrom(ctx); x != nil {
-		return x.client
-	}
-	return netip.Addr{}
 }
 
 type proxies struct {

@@ -1,8 +1,6 @@
 package backend
 
 import (
-	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 )
@@ -29,19 +27,6 @@ func Recover() Middleware {
 	})
 }
 
-// panicError is a recovered panic, as the log shows it.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-func (e *panicError) Unwrap() error {
-	err, _ := e.value.(error)
-	return err
-}
-
 // recovered ends a request whose handler did not return. value is nil if the
 // handler's goroutine is exiting ([runtime.Goexit]).
 func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) {
@@ -62,18 +47,4 @@ func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) 
 	}
 	WriteError(w, r, fault)
 	x.record(r)
-}
-
-// report keeps err for the access log, and logs it itself if there is none and
-// nobody else would say what happened. It returns the request id.
-func (x *exchange) report(r *http.Request, code Code, err error) string {
-	x.err = err
-	if !x.logs && code == Internal {
-		attrs := []slog.Attr{slog.String("method", r.Method), slog.String("path", logPath(r.URL)), slog.Any("error", err)}
-		if x.id != "" {
-			attrs = append(attrs, slog.String("request_id", x.id))
-		}
-		slog.LogAttrs(r.Context(), slog.LevelError, "request failed", appendStack(attrs, err)...)
-	}
-	return x.id
 }

@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
@@ -32,14 +31,6 @@ func RequestID() Middleware {
 		w.Header()["X-Request-Id"] = x.idHeader[:]
 		next.ServeHTTP(w, r)
 	})
-}
-
-// RequestIDFrom returns the id that [RequestID] gave to the request, or "".
-func RequestIDFrom(ctx context.Context) string {
-	if x := exchangeFrom(ctx); x != nil {
-		return x.id
-	}
-	return ""
 }
 
 // requestID returns the client's id if it is fit for use, else a new one.
