@@ -6,8 +6,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/gcra"
 )
+
+// This file limits what one request may take: the size of its body, its time, its
+// turn, and how often it may come.
 
 // MaxBody returns middleware that limits request bodies to limit bytes. A
 // longer body makes Read return an *[http.MaxBytesError], which [WriteError]
@@ -91,4 +101,306 @@ func bodyError(err error) error {
 		return err
 	}
 	return (&Error{Code: Malformed, Message: "The request body is not complete."}).Wrap(err)
+}
+
+// TimeLimit returns middleware that gives a handler the time d: its context
+// ends then, so that everything which waits with that context stops waiting. A
+// handler that returns because of it answers 504, through [WriteError] or by
+// writing nothing.
+//
+// It also moves the connection's deadlines, where the server would cut the
+// request earlier or not at all: a request body must have arrived a second
+// after d, a response must be gone 30 seconds after d. So slow bodies and slow
+// readers are cut, and a route that is given more time has it.
+//
+// The innermost TimeLimit counts, so that a route can have more time than the
+// stack allows, or less; unless other middleware between the two has shortened
+// the context, which stays in force. Event streams, long polls and WebSockets
+// need a long limit, not none: every wait ends.
+//
+//	r.Handle("GET /events", backend.TimeLimit(time.Hour)(events))
+//
+// Handlers run on the goroutine of the request, unlike with
+// [http.TimeoutHandler]: one that ignores its context runs on, and its answer is
+// sent when it is done. A limit of 0 or less panics.
+func TimeLimit(d time.Duration) Middleware {
+	must("TimeLimit", checkTime("time limit", d))
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+		ctx, cancel := x.limit(r.Context(), d)
+		defer cancel()
+		outer, outside := x.limited, x.unlimited
+		x.limited = ctx
+		if outside == nil {
+			x.unlimited = r.Context()
+		}
+		defer func() { x.limited, x.unlimited = outer, outside }()
+		serveWithin(d, w, r.WithContext(ctx), next)
+	})
+}
+
+func checkTime(what string, d time.Duration) error {
+	if d <= 0 {
+		return fmt.Errorf("%s %v is not positive", what, d)
+	}
+	return nil
+}
+
+// limit returns ctx with the limit d in place of an outer TimeLimit's, or on top
+// of whatever else limits it.
+func (x *exchange) limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if x.limited == nil || ctx.Done() != x.limited.Done() {
+		return context.WithTimeout(ctx, d)
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+	stop := context.AfterFunc(x.unlimited, cancel)
+	return limited, func() { stop(); cancel() }
+}
+
+const (
+	bodyGrace   = time.Second      // so that the context ends first and says why
+	answerGrace = 30 * time.Second // for an answer written at the last moment
+)
+
+// serveWithin runs a handler whose context ends after d.
+func serveWithin(d time.Duration, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	moveDeadlines(d, w, r)
+	next.ServeHTTP(w, r)
+	x := exchangeFrom(r.Context())
+	if x.status == 0 && !x.began() && errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+		WriteError(w, r, context.DeadlineExceeded)
+	}
+}
+
+// moveDeadlines fits the connection's deadlines to the limit. A server sets its
+// own before the handler runs; only those that do not fit are moved. Errors are
+// those of connections without deadlines.
+func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if server == nil {
+		return
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(d + bodyGrace))
+	}
+	if server.WriteTimeout < d+answerGrace {
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + answerGrace))
+	}
+}
+
+// lazyTimeout is context.WithTimeout for a handler that may never look: the
+// timer and the channel, eight allocations, are made when somebody first waits.
+// It lives in the exchange and is set up before anybody has seen the context.
+type lazyTimeout struct {
+	by     *stackTimeout // who set it up, nil if nobody
+	parent context.Context
+	at     time.Time
+
+	mu     sync.Mutex
+	ctx    context.Context // nil until somebody waits
+	cancel context.CancelFunc
+	ended  bool
+}
+
+func (t *lazyTimeout) Deadline() (time.Time, bool) {
+	if earlier, ok := t.parent.Deadline(); ok && earlier.Before(t.at) {
+		return earlier, true
+	}
+	return t.at, true
+}
+
+func (t *lazyTimeout) Done() <-chan struct{} { return t.made().Done() }
+
+func (t *lazyTimeout) Err() error {
+	if err := t.parent.Err(); err != nil && t.idle() {
+		return err
+	}
+	if t.idle() && time.Now().Before(t.at) {
+		return nil
+	}
+	return t.made().Err()
+}
+
+func (t *lazyTimeout) Value(key any) any {
+	if t.idle() {
+		return t.parent.Value(key)
+	}
+	return t.made().Value(key)
+}
+
+// idle reports whether nobody has waited and the time is not over.
+func (t *lazyTimeout) idle() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ctx == nil && !t.ended
+}
+
+// made returns the real context.
+func (t *lazyTimeout) made() context.Context {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ctx == nil {
+		t.ctx, t.cancel = context.WithDeadline(t.parent, t.at)
+		if t.ended {
+			t.cancel()
+		}
+	}
+	return t.ctx
+}
+
+// end is the cancel function of the context.
+func (t *lazyTimeout) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	if t.cancel != nil {
+		t.cancel()
+	}
+}
+
+// ConcurrencyLimit returns middleware that runs at most running requests at
+// once. As many again may wait for their turn, in order of arrival, for up to
+// wait each; what is beyond that is answered 503 with Retry-After at once.
+// Overload then costs some requests, and not the memory and latency of all. A
+// client that goes away stops waiting.
+//
+// Responses that last, such as event streams and WebSockets, hold their place
+// all the time: give them a server path outside, with a limit of its own. So
+// should health endpoints be, or an overloaded server looks dead and is
+// restarted:
+//
+//	mux := http.NewServeMux()
+//	mux.Handle("GET /healthz", health)
+//	mux.Handle("/", backend.Stack(backend.StackConfig{})(app))
+//
+// A running below 1 or a wait of 0 or less panics.
+func ConcurrencyLimit(running int, wait time.Duration) Middleware {
+	must("ConcurrencyLimit", checkRunning(running), checkTime("queue wait", wait))
+	return layer(newAdmission(running, wait).serve)
+}
+
+func checkRunning(n int) error {
+	if n < 1 {
+		return fmt.Errorf("concurrency limit %d is below 1", n)
+	}
+	return nil
+}
+
+// defaultRunning is the default of StackConfig.MaxConcurrent: requests mostly
+// wait for a database, so far more may run than there are processors.
+func defaultRunning() int { return max(256, 128*runtime.GOMAXPROCS(0)) }
+
+// admission is a semaphore with a bounded queue. A channel's senders wait in
+// order of arrival.
+type admission struct {
+	places  chan struct{}
+	waiting atomic.Int64
+	wait    time.Duration
+}
+
+func newAdmission(running int, wait time.Duration) *admission {
+	return &admission{places: make(chan struct{}, running), wait: wait}
+}
+
+func (a *admission) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if err := a.enter(r.Context()); err != nil {
+		WriteError(w, r, err)
+		return
+	}
+	defer a.leave()
+	next.ServeHTTP(w, r)
+}
+
+func (a *admission) enter(ctx context.Context) error {
+	select {
+	case a.places <- struct{}{}:
+		return nil
+	default:
+		return a.queue(ctx)
+	}
+}
+
+func (a *admission) leave() { <-a.places }
+
+func (a *admission) queue(ctx context.Context) error {
+	defer a.waiting.Add(-1)
+	if a.waiting.Add(1) > int64(cap(a.places)) {
+		return a.overloaded(errQueueFull)
+	}
+	timer := time.NewTimer(a.wait)
+	defer timer.Stop()
+	select {
+	case a.places <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return a.overloaded(errQueueWait)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *admission) overloaded(cause error) error {
+	return (&Error{
+		Code:       Unavailable,
+		Message:    "The server is busy; try again later.",
+		RetryAfter: max(a.wait, time.Second),
+	}).Wrap(cause)
+}
+
+var (
+	errQueueFull = errors.New("concurrency limit: queue is full")
+	errQueueWait = errors.New("concurrency limit: waited too long")
+)
+
+// RateLimit returns middleware that lets each client address make requests
+// requests per period: all of them at once, then one more each time its share
+// of the period has passed (GCRA, which is a leaky bucket without a timer). What
+// is beyond that is answered 429 with Retry-After.
+//
+// An IPv6 client counts by its /64, the smallest network a site gets; an IPv4
+// client by its address, which may stand for many people behind one gateway.
+// Behind a reverse proxy every client has the proxy's address unless [Proxies]
+// is outside. Clients without an address, on a unix socket, count as one.
+//
+// Memory is 1 MiB however many addresses there are, because counters are shared
+// by chance (see internal/gcra): nobody can make the limiter forget by flooding
+// it from other addresses. A flood from tens of thousands of networks, each at
+// its own limit, can limit others too early.
+//
+// Limits hold per process. Both values must be positive, and the period long
+// enough to divide; else it panics.
+func RateLimit(requests int, period time.Duration) Middleware {
+	must("RateLimit", checkRate(requests, period))
+	limiter := gcra.New(period/time.Duration(requests), requests)
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+		key := rateKey(x.client)
+		if wait, ok := limiter.Allow(key[:], time.Now()); !ok {
+			WriteError(w, r, &Error{Code: RateLimited, RetryAfter: wait})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func checkRate(requests int, period time.Duration) error {
+	switch {
+	case requests < 1:
+		return fmt.Errorf("rate limit of %d requests is below 1", requests)
+	case period <= 0:
+		return fmt.Errorf("rate limit period %v is not positive", period)
+	case period/time.Duration(requests) < time.Microsecond:
+		return fmt.Errorf("rate limit of %d requests per %v is over a million a second, which is none", requests, period)
+	case period > 365*24*time.Hour:
+		return fmt.Errorf("rate limit period %v is over a year", period)
+	}
+	return nil
+}
+
+// rateKey returns what counts as one client: an IPv4 address or an IPv6 /64.
+// IPv4 is written as IPv4-mapped IPv6, which no IPv6 client can have.
+func rateKey(client netip.Addr) [16]byte {
+	key := client.As16()
+	if client.Is6() && !client.Is4In6() {
+		clear(key[8:])
+	}
+	return key
 }

@@ -58,7 +58,7 @@ func ClientIP(ctx context.Context) netip.Addr {
 type exchange struct {
 	context.Context                 // the context the request came with, or &timeout
 	arrived         context.Context // the context the request came with
-	timeout         lazyTimeout     // used by Stack; see timelimit.go
+	timeout         lazyTimeout     // used by Stack; see limits.go
 
 	// What is known about the request.
 	id       string // request id, empty without RequestID
