@@ -295,23 +295,6 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// Ping makes sure that the database answers, within ctx's deadline or
-// DBConfig.Timeout, and that SQLite's file is still the one that was opened. Use
-// it as a readiness check.
-func (db *DB) Ping(ctx context.Context) error {
-	if db.file != nil {
-		now, err := os.Stat(db.path)
-		if err == nil && !os.SameFile(db.file, now) {
-			err = fmt.Errorf("%s is another file than the one that was opened; start the program again", db.path)
-		}
-		if err != nil {
-			return (&Error{Code: Unavailable}).Wrap(err)
-		}
-	}
-	_, err := One[int](ctx, db, "SELECT 1")
-	return err
-}
-
 // SQLX returns the pool underneath as sqlx knows it, for what this package does
 // not cover. For SQLite it is the one connection that writes. Its queries are
 // PostgreSQL's $1, do not take part in [DB.Tx], and its errors are the

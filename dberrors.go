@@ -50,17 +50,6 @@ func (e *DBError) Error() string {
 	return fmt.Sprintf("%s: %v: %s", e.Engine, e.err, clip(query(e.Query)))
 }
 
-// shownQuery is how many bytes of a query errors show: a migration may have
-// megabytes.
-const shownQuery = 1000
-
-func clip(q query) query {
-	if len(q) <= shownQuery {
-		return q
-	}
-	return query(strings.ToValidUTF8(string(q[:shownQuery]), "")) + "…"
-}
-
 // Unwrap returns the driver's error.
 func (e *DBError) Unwrap() error { return e.err }
 

@@ -4,43 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"reflect"
-	"sync/atomic"
 
-	"github.com/seed-215b9b7c/backend/internal/bind"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/scan"
-	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
 // This file makes queries: what users call, and the one way all of them take
-// to a connection. Transactions are in tx.go.
-
-// query is the type of every query parameter. Only constants convert to it by
-// themselves, so a query that input was pasted into does not compile:
-//
-//	backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = ?", id)  // compiles
-//	backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = "+id)    // does not
-type query string
-
-// SQL returns a constant as a query that constants can be added to:
-//
-//	q := backend.SQL("SELECT * FROM notes WHERE owner_id = ?")
-//	if tag != "" {
-//		q += " AND tag = ?"
-//		args = append(args, tag)
-//	}
-func SQL(constant query) query { return constant }
-
-// UnsafeSQL makes a query of a string that is not a constant. Nothing checks
-// it: whoever can influence the string can read and change everything in the
-// database. Values belong into arguments; this is for names of tables and
-// columns that the program itself chose.
-func UnsafeSQL(text string) query { return query(text) }
+// to a connection. Their texts are in sql.go, connections in dbpool.go.
 
 // One runs a query that finds exactly one row and returns it as a T.
 //
@@ -202,76 +177,6 @@ func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error
 	return result, nil
 }
 
-// compiled is a query that was read once for this database.
-type compiled struct {
-	*sqltext.Query
-	plan atomic.Pointer[scan.Plan] // the one last used; most queries have only one
-}
-
-// maxQueries bounds the queries that a DB remembers. A program that builds
-// more different ones than that reads some of them again.
-const maxQueries = 4096
-
-func (db *DB) compile(q query) (*compiled, error) {
-	db.mu.RLock()
-	known := db.queries[q]
-	db.mu.RUnlock()
-	if known != nil {
-		return known, nil
-	}
-	read, err := sqltext.Parse(db.engine.dialect(), string(q))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, clip(q))
-	}
-	known = &compiled{Query: read}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if len(db.queries) >= maxQueries {
-		clear(db.queries)
-	}
-	db.queries[q] = known
-	return known, nil
-}
-
-// planFor returns the plan for rows with these columns into values of type t.
-func (c *compiled) planFor(t reflect.Type, columns []string) (*scan.Plan, error) {
-	if plan := c.plan.Load(); plan != nil && plan.Fits(t, columns) {
-		return plan, nil
-	}
-	plan, err := scan.NewPlan(t, columns)
-	if err != nil {
-		return nil, err
-	}
-	c.plan.Store(plan)
-	return plan, nil
-}
-
-// statement is a query with its arguments, in the engine's form.
-type statement struct {
-	*compiled
-	query query
-	text  string
-	args  []driver.NamedValue
-}
-
-func (db *DB) statement(q query, args []any) (*statement, error) {
-	c, err := db.compile(q)
-	if err != nil {
-		return nil, err
-	}
-	text, values, err := bind.Args(c.Query, args)
-	if errors.Is(err, bind.ErrText) {
-		return nil, (&Error{Code: Invalid, Message: "Text must be valid UTF-8 without NUL bytes."}).Wrap(err)
-	}
-	if errors.Is(err, bind.ErrRange) {
-		return nil, (&Error{Code: Invalid, Message: "A number or time is out of range."}).Wrap(err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, clip(q))
-	}
-	return &statement{c, q, text, values}, nil
-}
-
 // rows runs a query and calls each for every row.
 func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, each func(*scan.Plan, []driver.Value) error) error {
 	return db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement) error {
@@ -303,10 +208,6 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 	})
 }
 
-// notFromDatabase marks an error of the program inside a function that talks
-// to the database: it says nothing about the connection or the transaction.
-type notFromDatabase struct{ error }
-
 // run gives a statement to f on the connection it belongs to: the
 // transaction's if ctx is in one, else one from a pool. f may be called again
 // if the connection turns out to have been dead before it began, or if the
@@ -336,125 +237,6 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 	}
 }
 
-func fromProgram(err error) bool {
-	_, ok := errors.AsType[notFromDatabase](err)
-	return ok
-}
-
-// result turns what f returned into what users get.
-func (db *DB) result(ctx context.Context, q query, err error) error {
-	if program, ok := errors.AsType[notFromDatabase](err); ok {
-		return program.error
-	}
-	return db.failure(ctx, q, err)
-}
-
-// bound returns ctx with a deadline.
-func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, db.config.Timeout)
-}
-
-// lease is a connection taken from a pool until release.
-type lease struct {
-	conn   *sql.Conn
-	engine Engine
-	writer chan struct{} // the queue to leave, or nil
-}
-
-// acquire waits for a connection, as long as ctx lives. SQLite's one writer is
-// handed out in the order of asking.
-func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
-	if !write || db.writer == nil {
-		conn, err := db.conn(ctx, db.read)
-		return &lease{conn: conn, engine: db.engine}, err
-	}
-	select {
-	case db.writer <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for SQLite's writer (is a transaction open whose context was not passed on?): %w", ctx.Err())
-	}
-	conn, err := db.conn(ctx, db.write)
-	if err != nil {
-		<-db.writer
-	}
-	return &lease{conn: conn, engine: db.engine, writer: db.writer}, err
-}
-
-// conn takes a connection from a pool. Where that took too long because all
-// were in use, the error says so.
-func (db *DB) conn(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
-	conn, err := pool.Conn(ctx)
-	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
-		return conn, err
-	}
-	if stats := pool.Stats(); stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
-		err = fmt.Errorf("waiting for a connection while all %d were in use (DBConfig.MaxConns; is one held by Each, or by a transaction whose context was not passed on?): %w", stats.InUse, err)
-	}
-	return nil, err
-}
-
-func (l *lease) release() {
-	l.conn.Close()
-	if l.writer != nil {
-		<-l.writer
-	}
-}
-
-// discard closes the connection itself, so that it does not go back into the
-// pool.
-func (l *lease) discard() {
-	l.conn.Raw(func(any) error { return driver.ErrBadConn })
-}
-
-// do calls f with the connection. One to PostgreSQL that was made elsewhere is
-// closed after an error that the server did not report: lib/pq can lose its
-// place in the stream without noticing. Our own connections look after
-// themselves.
-func (l *lease) do(f func(dbconn.Conn) error) error {
-	distrusted := false
-	err := l.conn.Raw(func(raw any) error {
-		conn, err := dbconn.Of(raw)
-		if err != nil {
-			return notFromDatabase{err}
-		}
-		err = f(conn)
-		distrusted = err != nil && l.engine == Postgres && dbconn.Foreign(conn) && !fromProgram(err) && !classify(err).Answered
-		return err
-	})
-	if distrusted {
-		l.discard()
-	}
-	return err
-}
-
-// badConns is how often a statement is tried on connections that were dead
-// already. Pools look for dead connections when they hand one out, so that
-// this is about those that die in between.
-const badConns = 3
-
-// withConn calls f with a connection from a pool.
-func (db *DB) withConn(ctx context.Context, write bool, f func(dbconn.Conn) error) error {
-	for try := 1; ; try++ {
-		err := db.tryConn(ctx, write, f)
-		// Not errors.Is: only the bare error says that nothing was sent.
-		if err != driver.ErrBadConn || try == badConns || db.doubtful {
-			return err
-		}
-	}
-}
-
-func (db *DB) tryConn(ctx context.Context, write bool, f func(dbconn.Conn) error) error {
-	lease, err := db.acquire(ctx, write)
-	if err != nil {
-		return err
-	}
-	defer lease.release()
-	return lease.do(f)
-}
-
 // buffers reports whether the rows of q are to be read before the first is
 // handed out: because reading them would keep ctx from making other queries,
 // or because q writes, of which the end tells whether it took effect.
@@ -464,4 +246,21 @@ func (db *DB) buffers(ctx context.Context, q query) bool {
 	}
 	c, err := db.compile(q)
 	return err == nil && !c.Reads()
+}
+
+// Ping makes sure that the database answers, within ctx's deadline or
+// DBConfig.Timeout, and that SQLite's file is still the one that was opened. Use
+// it as a readiness check.
+func (db *DB) Ping(ctx context.Context) error {
+	if db.file != nil {
+		now, err := os.Stat(db.path)
+		if err == nil && !os.SameFile(db.file, now) {
+			err = fmt.Errorf("%s is another file than the one that was opened; start the program again", db.path)
+		}
+		if err != nil {
+			return (&Error{Code: Unavailable}).Wrap(err)
+		}
+	}
+	_, err := One[int](ctx, db, "SELECT 1")
+	return err
 }

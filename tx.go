@@ -2,51 +2,12 @@ package backend
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
-	"github.com/seed-215b9b7c/backend/internal/pgconn"
-)
-
-// TxMode says what a transaction may do.
-type TxMode uint8
-
-const (
-	// ReadWrite is the engine's own default: read committed on PostgreSQL,
-	// repeatable read on MySQL, serializable on SQLite.
-	ReadWrite TxMode = iota
-	// ReadOnly sees one state of the database from its first query to its
-	// last, and may not write. On SQLite it runs beside the writer.
-	ReadOnly
-	// Serializable is as if transactions ran one after the other. They may
-	// have to run again more often than ReadWrite ones.
-	Serializable
-)
-
-// beginWords are what each engine calls the modes; all but the last statement
-// only set up what the last one begins.
-var beginWords = map[Engine][3][]string{
-	Postgres: {{"BEGIN"}, {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}, {"BEGIN ISOLATION LEVEL SERIALIZABLE"}},
-	SQLite:   {{"BEGIN IMMEDIATE"}, {"BEGIN"}, {"BEGIN IMMEDIATE"}},
-	MySQL: {{"START TRANSACTION"},
-		{"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"},
-		{"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION"}},
-}
-
-const (
-	// txTries bounds how often a transaction runs that loses against others.
-	txTries = 10
-	// rollbackTime is how long a rollback may take once the transaction's own
-	// context has ended. A connection that needs longer is closed, which rolls
-	// back as well.
-	rollbackTime = 100 * time.Millisecond
 )
 
 // Tx runs f in a transaction: committed if f returns nil, rolled back if it
@@ -115,23 +76,6 @@ func oneMode(mode []TxMode) (TxMode, error) {
 	return mode[0], nil
 }
 
-// pause waits before try is followed by another one. It reports whether ctx
-// still lives.
-func pause(ctx context.Context, try int) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	limit := min(time.Millisecond<<try, 250*time.Millisecond)
-	timer := time.NewTimer(rand.N(limit))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // AfterCommit calls f once the outermost transaction that ctx is in has been
 // committed; at once if it is in none. It does not call f if the transaction,
 // or the savepoint that ctx is in, is rolled back, or if the outcome of the
@@ -166,16 +110,6 @@ func (s *txScope) addHook(f func(context.Context)) (committed bool) {
 		s.hooks = append(s.hooks, f)
 	}
 	return s.committed
-}
-
-// dbTx is one try of a transaction on its connection.
-type dbTx struct {
-	db    *DB
-	mode  TxMode
-	lease *lease
-
-	mu         sync.Mutex // one statement at a time
-	savepoints int        // how many were set, for their names
 }
 
 // txScope is a transaction or a savepoint in it. Its fields are protected by
@@ -274,101 +208,6 @@ func undone(failed, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w (the transaction was undone by: %w)", err, failed)
-}
-
-// begin takes a connection and begins a transaction on it.
-func (db *DB) begin(ctx context.Context, mode TxMode) (*dbTx, error) {
-	for try := 1; ; try++ {
-		lease, err := db.acquire(ctx, mode != ReadOnly)
-		if err != nil {
-			return nil, err
-		}
-		tx, err := db.beginOn(ctx, lease, mode)
-		if err == nil {
-			return tx, nil
-		}
-		if err != driver.ErrBadConn { // it may be half begun
-			lease.discard()
-		}
-		lease.release()
-		if err != driver.ErrBadConn || try == badConns {
-			return nil, err
-		}
-	}
-}
-
-// beginOn begins a transaction on a connection.
-func (db *DB) beginOn(ctx context.Context, lease *lease, mode TxMode) (*dbTx, error) {
-	err := lease.do(func(conn dbconn.Conn) error {
-		words := beginWords[db.engine][mode]
-		for _, setup := range words[:len(words)-1] {
-			if _, err := conn.ExecContext(ctx, setup, nil); err != nil {
-				return err
-			}
-		}
-		return conn.StartTx(ctx, words[len(words)-1])
-	})
-	return &dbTx{db: db, mode: mode, lease: lease}, err
-}
-
-// commit returns an error that wraps ErrCommitUnknown unless it is certain that
-// nothing was committed.
-func (tx *dbTx) commit(ctx context.Context) error {
-	certain := false
-	err := tx.lease.do(func(conn dbconn.Conn) error {
-		err := conn.Commit(ctx)
-		if _, ours := conn.(*pgconn.Conn); ours {
-			certain = !errors.Is(err, pgconn.ErrCommitUnknown)
-		} else if err != nil {
-			// lib/pq alone, in a pool made elsewhere, says ErrBadConn even when
-			// something was sent.
-			certain = refused(err) || err == driver.ErrBadConn && tx.db.engine != Postgres
-		}
-		return err
-	})
-	if err == nil {
-		return nil
-	}
-	err = tx.db.failure(ctx, "", err)
-	if certain {
-		tx.rollback(ctx) // SQLite keeps the transaction open
-		return err
-	}
-	tx.lease.discard()
-	return &Error{
-		Code:    Timeout,
-		Message: "It is not known whether this took effect; check before you try again.",
-		cause:   errors.Join(ErrCommitUnknown, err),
-	}
-}
-
-// refused reports whether err is an engine's refusal to commit. That the
-// connection was killed, or the disk failed, may have come after the commit.
-func refused(err error) bool {
-	info := classify(err)
-	return info.Answered && info.Kind != dberr.Unavailable && info.Kind != dberr.Timeout
-}
-
-// rollback rolls back, or closes the connection, which does so as well.
-func (tx *dbTx) rollback(ctx context.Context) {
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
-		defer cancel()
-	}
-	err := tx.lease.conn.Raw(func(raw any) error {
-		if !dbconn.Valid(raw) {
-			return driver.ErrBadConn
-		}
-		conn, err := dbconn.Of(raw)
-		if err != nil {
-			return err
-		}
-		return conn.Rollback(ctx)
-	})
-	if err != nil {
-		tx.lease.discard()
-	}
 }
 
 // end marks the scope as over and returns what undid it.
