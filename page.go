@@ -3,15 +3,11 @@ package backend
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
-	"sync"
 )
 
 // This file is about lists that come in pages.
@@ -153,41 +149,4 @@ func cursorMAC(ctx context.Context, text []byte) ([]byte, error) {
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "cursor %s %q %s", name, caller, text)
 	return mac.Sum(nil)[:cursorMACLength], nil
-}
-
-// secret is the key that a Logic signs with: the database's, so that all
-// processes have the same, or one of its own if it has no database.
-type secret struct {
-	mu  sync.Mutex
-	key []byte
-}
-
-func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
-	if key := s.known(db); key != nil {
-		return key, nil
-	}
-	// Without the lock: a call that has to wait for a connection must not hold up
-	// those that have one.
-	key, err := One[[]byte](ctx, db, "SELECT secret FROM backend_secrets WHERE name = 'cursor'")
-	if errors.Is(err, sql.ErrNoRows) || err != nil && (CodeOf(err) == Internal || CodeOf(err) == NotFound) {
-		return nil, (&Error{Code: Internal, Message: "the database has no secret to sign cursors with; call DB.Migrate before serving"}).Wrap(err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.key = key
-	return key, nil
-}
-
-// known returns the key if it was read, or needs no reading.
-func (s *secret) known(db *DB) []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.key == nil && db == nil {
-		s.key = make([]byte, 32)
-		rand.Read(s.key) // never fails
-	}
-	return s.key
 }

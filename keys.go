@@ -1,0 +1,48 @@
+package backend
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"sync"
+)
+
+// This file has the keys that the package signs with.
+
+// secret is the key that a Logic signs with: the database's, so that all
+// processes have the same, or one of its own if it has no database.
+type secret struct {
+	mu  sync.Mutex
+	key []byte
+}
+
+func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
+	if key := s.known(db); key != nil {
+		return key, nil
+	}
+	// Without the lock: a call that has to wait for a connection must not hold up
+	// those that have one.
+	key, err := One[[]byte](ctx, db, "SELECT secret FROM backend_secrets WHERE name = 'cursor'")
+	if errors.Is(err, sql.ErrNoRows) || err != nil && (CodeOf(err) == Internal || CodeOf(err) == NotFound) {
+		return nil, (&Error{Code: Internal, Message: "the database has no secret to sign cursors with; call DB.Migrate before serving"}).Wrap(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key = key
+	return key, nil
+}
+
+// known returns the key if it was read, or needs no reading.
+func (s *secret) known(db *DB) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key == nil && db == nil {
+		s.key = make([]byte, 32)
+		rand.Read(s.key) // never fails
+	}
+	return s.key
+}
