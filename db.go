@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -99,13 +100,13 @@ func (c DBConfig) withDefaults(engine Engine) (DBConfig, error) {
 	if c.Engine != "" && c.Engine != engine {
 		wrong = append(wrong, fmt.Errorf("DBConfig.Engine is %q, and this is %s", c.Engine, engine))
 	}
-	setZero(&c.MaxConns, max(10, 4*runtime.GOMAXPROCS(0)))
+	c.MaxConns = cmp.Or(c.MaxConns, max(10, 4*runtime.GOMAXPROCS(0)))
 	if engine != SQLite {
-		setZero(&c.MaxConnLifetime, 30*time.Minute)
-		setZero(&c.MaxConnIdleTime, 5*time.Minute)
+		c.MaxConnLifetime = cmp.Or(c.MaxConnLifetime, 30*time.Minute)
+		c.MaxConnIdleTime = cmp.Or(c.MaxConnIdleTime, 5*time.Minute)
 	}
-	setZero(&c.ConnectTimeout, 5*time.Second)
-	setZero(&c.Timeout, 30*time.Second)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 5*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
 	c.Engine = engine
 	return c, errors.Join(wrong...)
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,7 +79,7 @@ func NewHealth(checks ...HealthCheck) *Health {
 			panic(fmt.Sprintf("backend: the timeout %v of health check %q is negative; leave it out for the default", check.Timeout, check.Name))
 		}
 		names[check.Name] = true
-		setZero(&check.Timeout, 2*time.Second)
+		check.Timeout = cmp.Or(check.Timeout, 2*time.Second)
 		h.checks = append(h.checks, &healthCheck{HealthCheck: check})
 	}
 	return h

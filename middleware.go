@@ -126,16 +126,6 @@ func exchangeFrom(ctx context.Context) *exchange {
 	return x
 }
 
-// withExchange returns the request's exchange, and the request that carries it
-// if it carried none before.
-func withExchange(r *http.Request) (*exchange, *http.Request) {
-	if x := exchangeFrom(r.Context()); x != nil {
-		return x, r
-	}
-	x := newExchange(r)
-	return x, r.WithContext(x)
-}
-
 func newExchange(r *http.Request) *exchange {
 	ctx := r.Context()
 	return &exchange{
@@ -157,10 +147,6 @@ func newExchange(r *http.Request) *exchange {
 // Then this request gets an exchange of its own under the same id.
 func enter(w http.ResponseWriter, r *http.Request) (x *exchange, _ http.ResponseWriter, _ *http.Request, made bool) {
 	around := exchangeFrom(r.Context())
-	if around != nil && around.w == nil { // made by withExchange
-		around.w = w
-		return around, around.view(), r, false
-	}
 	if around != nil && responseOf(w) == around {
 		return around, w, r, false
 	}
@@ -189,11 +175,4 @@ func peerAddr(remote string) netip.Addr {
 	}
 	addr, _ := netip.ParseAddr(remote)
 	return addr.Unmap().WithZone("")
-}
-
-func setZero[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

@@ -118,7 +118,7 @@ func responseBegun(w http.ResponseWriter) bool {
 // reportError hands err to whoever logs this request and returns its id. An
 // answer of which nothing was sent yet makes way for the error's.
 func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) string {
-	if x := exchangeFrom(r.Context()); x != nil && (x.w == nil || responseOf(w) == x) {
+	if x := exchangeFrom(r.Context()); x != nil && responseOf(w) == x {
 		x.drop()
 		return x.report(r, code, err)
 	}

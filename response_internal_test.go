@@ -75,17 +75,17 @@ func TestExchangeBelongsToOneResponse(t *testing.T) {
 	require.Empty(t, w.Header().Get("X-Content-Type-Options"))
 }
 
-// The router may be the first to need the exchange.
-func TestEnterAdoptsTheRoutersExchange(t *testing.T) {
+// Whoever enters again, with the same request and response, shares the exchange.
+func TestEnterSharesTheExchange(t *testing.T) {
 	t.Parallel()
-	x, r := withExchange(httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
 	w := httptest.NewRecorder()
-	got, view, same, made := enter(w, r)
-	require.Same(t, x, got)
-	require.Same(t, r, same)
-	require.False(t, made)
+	x, view, r, made := enter(w, httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
+	require.True(t, made)
 	require.Same(t, x, responseOf(view))
-	again, same2 := withExchange(r)
+	require.Same(t, x, exchangeFrom(r.Context()))
+	again, sameView, sameRequest, made := enter(view, r)
+	require.False(t, made)
 	require.Same(t, x, again)
-	require.Same(t, r, same2)
+	require.Equal(t, view, sameView)
+	require.Same(t, r, sameRequest)
 }

@@ -19,9 +19,9 @@ func TestRouterTellsTheExchangeItsPattern(t *testing.T) {
 	r.HandleFunc("GET /a/{x}", func(http.ResponseWriter, *http.Request) {})
 	r.HandleFunc("GET /tree/", func(http.ResponseWriter, *http.Request) {})
 	for path, want := range map[string]string{"/a/1": "GET /a/{x}", "/tree": "GET /tree/", "/no": "", "/a%00": ""} {
-		x, req := withExchange(httptest.NewRequest("GET", path, nil))
+		x, w, req, _ := enter(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 		x.pattern = "before"
-		r.ServeHTTP(httptest.NewRecorder(), req)
+		r.ServeHTTP(w, req)
 		require.Equal(t, want, x.pattern, path)
 	}
 }
@@ -55,9 +55,9 @@ func TestHandlerFuncAbortsAResponseThatHasBegun(t *testing.T) {
 	})
 	serve := func(path string) (x *exchange, w *httptest.ResponseRecorder, panicked any) {
 		defer func() { panicked = recover() }()
-		x, req := withExchange(httptest.NewRequest("GET", path, nil))
 		w = httptest.NewRecorder()
-		f.ServeHTTP(plain{&begun{ResponseWriter: plain{w}}}, req)
+		x, view, req, _ := enter(w, httptest.NewRequest("GET", path, nil))
+		f.ServeHTTP(plain{&begun{ResponseWriter: plain{view}}}, req)
 		return
 	}
 	x, w, panicked := serve("/begun")

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -174,20 +175,20 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 }
 
 func (c ServerConfig) withDefaults() (ServerConfig, error) {
-	setZero(&c.ReadHeaderTimeout, 5*time.Second)
-	setZero(&c.ReadTimeout, 30*time.Second)
-	setZero(&c.WriteTimeout, 60*time.Second)
-	setZero(&c.IdleTimeout, 90*time.Second)
-	setZero(&c.MaxHeaderBytes, 64<<10)
-	setZero(&c.ShutdownTimeout, 20*time.Second)
+	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, 5*time.Second)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 60*time.Second)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 90*time.Second)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, 64<<10)
+	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 20*time.Second)
 	if c.Health != nil {
-		setZero(&c.DrainDelay, 3*time.Second)
+		c.DrainDelay = cmp.Or(c.DrainDelay, 3*time.Second)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
 	if c.Listener == nil {
-		setZero(&c.Addr, "127.0.0.1:8080")
+		c.Addr = cmp.Or(c.Addr, "127.0.0.1:8080")
 	}
 	return c, c.check()
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -114,10 +115,10 @@ func (c StackConfig) steps() ([]Middleware, *stackTimeout) {
 }
 
 func (c StackConfig) withDefaults() StackConfig {
-	setZero(&c.MaxBody, 1<<20)
-	setZero(&c.Timeout, 10*time.Second)
-	setZero(&c.MaxConcurrent, defaultRunning())
-	setZero(&c.QueueWait, time.Second)
+	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.MaxConcurrent = cmp.Or(c.MaxConcurrent, defaultRunning())
+	c.QueueWait = cmp.Or(c.QueueWait, time.Second)
 	return c
 }
 
