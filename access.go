@@ -13,6 +13,13 @@ import (
 // This file says who calls, and who may. How callers prove who they are is an
 // Authenticator's business.
 
+// Door is the name of a protocol through which operations are called. [Only] and
+// [Except] take it.
+type Door string
+
+// REST is the door of [Logic.REST].
+const REST Door = "rest"
+
 // Caller is who makes a call. The zero value is nobody: a call without
 // credentials.
 type Caller struct {

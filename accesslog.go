@@ -164,7 +164,7 @@ func zeros(s string) bool {
 //   - status: 499 if the client went away before there was an answer, 101 if
 //     the handler took the connection over, 0 if it cut it without an answer
 //   - bytes of the body as sent, duration
-//   - client_ip (see [Proxies]), request_id, trace_id (see [RequestID]) where known
+//   - client_ip (see [TrustProxies]), request_id, trace_id (see [RequestID]) where known
 //   - error: what [WriteError] was called with, cause included; stack after a
 //     panic
 //

@@ -212,7 +212,7 @@ func TestIdempotencyWhateverFails(t *testing.T) {
 				logic := backend.NewLogic(db, nil)
 				logic.Add(backend.Mutation("insert", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
 					return backend.One[int](ctx, db, "INSERT INTO t DEFAULT VALUES RETURNING id")
-				}, backend.Route("POST /"), backend.Idempotent(backend.Required)))
+				}, backend.Route("POST /"), backend.RequireIdempotencyKey()))
 				door := logic.REST()
 				post := func() *httptest.ResponseRecorder {
 					r := httptest.NewRequest("POST", "/", nil)

@@ -82,7 +82,7 @@
 //     [Logic.OpenAPI] serve and describe them, and [Call] calls them from inside
 //     the program. [Access] rules say who may.
 //   - [Error] is the one error type that reaches clients, [WriteError] and
-//     [HandlerFunc] its way to them.
+//     [Handler] its way to them.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All],
 //     [Each] and [DB.Exec] query it with SQL that cannot be made from input;
 //     [DB.Tx] and [AfterCommit] are its transactions, [DB.Migrate] its schema.

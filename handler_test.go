@@ -25,7 +25,7 @@ func TestHandlerFuncTurnsErrorsIntoResponses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := answer(backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			w := answer(backend.Handler(func(w http.ResponseWriter, r *http.Request) error {
 				if test.err == nil {
 					w.Write([]byte("fine"))
 				}

@@ -55,7 +55,7 @@ const (
 //     send Origin: null with the page's own forms), no-referrer for the rest;
 //   - for HTML, Cross-Origin-Opener-Policy: same-origin and Permissions-Policy;
 //   - over TLS, Strict-Transport-Security (RFC 6797), for two years with
-//     subdomains. Behind a proxy that ends TLS this needs [Proxies] outside.
+//     subdomains. Behind a proxy that ends TLS this needs [TrustProxies] outside.
 //
 // Whether a response is HTML is decided when its header is sent, by its
 // Content-Type, which is detected as net/http would if the handler names none.

@@ -119,7 +119,7 @@ func TestStatement03_HSTSOverTLSOnly_ASVS_3_4_1(t *testing.T) {
 	resp, _ = mwDo(t, secure, "GET", "/", "")
 	require.Equal(t, []string{"max-age=63072000"}, resp.Header.Values("Strict-Transport-Security"))
 
-	proxied := mwServe(t, backend.Proxies("127.0.0.1")(h))
+	proxied := mwServe(t, backend.TrustProxies("127.0.0.1")(h))
 	resp, _ = mwDo(t, proxied, "GET", "/", "", "X-Forwarded-Proto", "https")
 	require.Equal(t, []string{"max-age=63072000"}, resp.Header.Values("Strict-Transport-Security"))
 	resp, _ = mwDo(t, proxied, "GET", "/", "", "X-Forwarded-Proto", "https, http")

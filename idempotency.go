@@ -20,16 +20,6 @@ import (
 // answer sends the call again under the same key, and gets the answer of the
 // first one.
 
-// IdempotencyPolicy says what [Idempotent] does with calls without a key.
-type IdempotencyPolicy uint8
-
-const (
-	// Accepted makes calls with a key idempotent, and others as usual.
-	Accepted IdempotencyPolicy = iota + 1
-	// Required refuses calls without a key, as [Malformed].
-	Required
-)
-
 // Idempotent makes a mutation remember the keys of its calls (over REST the
 // header Idempotency-Key, in quotes or not) for 24 hours, in the transaction of
 // the mutation, for each caller. A call with a key that is known gets the answer
@@ -52,17 +42,14 @@ const (
 //
 // Callers who are not signed in share their keys: such an operation should take
 // keys that cannot be guessed. The table is made by [DB.Migrate].
-func Idempotent(policy IdempotencyPolicy) Option {
-	return optionFunc(func(o *Operation) {
-		switch policy {
-		case Accepted:
-			o.options.key = keyAccepted
-		case Required:
-			o.options.key = keyRequired
-		default:
-			o.fault("Idempotent takes backend.Accepted or backend.Required")
-		}
-	})
+func Idempotent() Option {
+	return optionFunc(func(o *Operation) { o.options.key = max(o.options.key, keyAccepted) })
+}
+
+// RequireIdempotencyKey is [Idempotent] that refuses calls without a key, as
+// [Malformed]. Only [Call] needs none.
+func RequireIdempotencyKey() Option {
+	return optionFunc(func(o *Operation) { o.options.key = keyRequired })
 }
 
 const (

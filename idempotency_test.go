@@ -49,7 +49,7 @@ func TestIdempotencyRequired(t *testing.T) {
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
 	logic := backend.NewLogic(db, nil)
-	logic.Add(backend.Mutation("pay", backend.Public, noop, backend.Route("POST /pay"), backend.Idempotent(backend.Required)))
+	logic.Add(backend.Mutation("pay", backend.Public, noop, backend.Route("POST /pay"), backend.RequireIdempotencyKey()))
 	c := newRESTClient(t, logic)
 	require.Equal(t, 400, c.do("POST", "/pay", "").Code)
 	require.Equal(t, 400, c.do("POST", "/pay", "", "Idempotency-Key", `""`).Code)
@@ -126,7 +126,7 @@ func TestIdempotencyTellsInputsApart(t *testing.T) {
 	}
 	logic := backend.NewLogic(db, nil)
 	logic.Add(backend.Mutation("signUp", backend.Public, func(context.Context, input) (int, error) { return 1, nil },
-		backend.Route("POST /accounts"), backend.Idempotent(backend.Accepted)))
+		backend.Route("POST /accounts"), backend.Idempotent()))
 	c := newRESTClient(t, logic)
 	for i, test := range [][2]string{
 		{`{"text":"one"}`, `{"text":"two"}`},
@@ -203,9 +203,9 @@ func TestIdempotencyKeys(t *testing.T) {
 				panic("no")
 			}
 			return 1, nil
-		}, backend.Route("POST /m"), backend.Idempotent(backend.Accepted)))
+		}, backend.Route("POST /m"), backend.Idempotent()))
 		text := panicText(func() {
-			logic.Add(backend.Mutation("w", backend.Public, func(context.Context, wrongIn) (onlyOut, error) { return onlyOut{}, nil }, backend.Idempotent(backend.Accepted)))
+			logic.Add(backend.Mutation("w", backend.Public, func(context.Context, wrongIn) (onlyOut, error) { return onlyOut{}, nil }, backend.Idempotent()))
 		})
 		require.Contains(t, text, "onlyIn cannot be compared")
 		require.Contains(t, text, "onlyOut cannot be read again")
@@ -235,7 +235,7 @@ func TestIdempotencyOfOtherOperations(t *testing.T) {
 	logic := backend.NewLogic(db, nil)
 	for _, name := range []string{"pay", "refund"} {
 		logic.Add(backend.Mutation(name, backend.Public, func(context.Context, backend.None) (string, error) { return name, nil },
-			backend.Route("POST /"+name), backend.Route("PUT /"+name), backend.Idempotent(backend.Accepted)))
+			backend.Route("POST /"+name), backend.Route("PUT /"+name), backend.Idempotent()))
 	}
 	c := newRESTClient(t, logic)
 	for _, name := range []string{"pay", "refund"} {
@@ -254,7 +254,7 @@ func TestIdempotencyAfterARoleIsLost(t *testing.T) {
 	var locked error
 	logic := backend.NewLogic(db, bearer{})
 	logic.Add(backend.Mutation("secret", backend.Role("admin"), func(context.Context, backend.None) (string, error) { return "secret", nil },
-		backend.Route("POST /secret"), backend.Idempotent(backend.Accepted), backend.Allow(func(context.Context, backend.None) error { return locked })))
+		backend.Route("POST /secret"), backend.Idempotent(), backend.Allow(func(context.Context, backend.None) error { return locked })))
 	c := newRESTClient(t, logic)
 	for who, status := range map[string]int{"ann:admin": 201, "ann": 403, "": 401, "wrong": 401} {
 		c.who = "ann:admin"
@@ -325,7 +325,7 @@ func (w *workplace) process(db *backend.DB) http.Handler {
 				return 0, err
 			}
 			return count(ctx, in.ID)
-		}, backend.Route("POST /jobs/{id}"), backend.Idempotent(backend.Accepted), backend.Deadline(5*time.Second)),
+		}, backend.Route("POST /jobs/{id}"), backend.Idempotent(), backend.Deadline(5*time.Second)),
 	)
 	return newRESTClient(w.T, logic).h
 }
@@ -702,9 +702,9 @@ func TestIdempotencyKeepsHiddenFields(t *testing.T) {
 		}
 		logic := backend.NewLogic(db, nil)
 		logic.Add(
-			backend.Mutation("make", backend.Public, made, backend.Route("POST /drafts"), backend.Idempotent(backend.Accepted)),
+			backend.Mutation("make", backend.Public, made, backend.Route("POST /drafts"), backend.Idempotent()),
 			backend.Query("draft", backend.Public, func(ctx context.Context, _ itemID) (*draft, error) { return made(ctx, backend.None{}) }, backend.Route("GET /drafts/{id}")),
-			backend.Mutation("signUp", backend.Public, func(context.Context, backend.None) (account, error) { return account{"ann", "hunter2"}, nil }, backend.Route("POST /accounts"), backend.Idempotent(backend.Accepted)),
+			backend.Mutation("signUp", backend.Public, func(context.Context, backend.None) (account, error) { return account{"ann", "hunter2"}, nil }, backend.Route("POST /accounts"), backend.Idempotent()),
 			backend.Relation("author", func(_ context.Context, drafts []draft) ([]int, error) {
 				var ids []int
 				for _, d := range drafts {
@@ -745,7 +745,7 @@ func TestIdempotencyOfATransactionThatRunsAgain(t *testing.T) {
 			return 0, err
 		}
 		return runs, nil
-	}, backend.Route("POST /pay"), backend.Idempotent(backend.Required)))
+	}, backend.Route("POST /pay"), backend.RequireIdempotencyKey()))
 	c := newRESTClient(t, logic)
 	for range 2 {
 		w := c.do("POST", "/pay", "", "Idempotency-Key", "k")
@@ -780,9 +780,9 @@ func TestIdempotencyKeepsHiddenFieldsWithin(t *testing.T) {
 	one := sheet{1, meta{7}}
 	logic := backend.NewLogic(db, nil)
 	logic.Add(
-		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (sheet, error) { return one, nil }, backend.Route("POST /sheets"), backend.Idempotent(backend.Accepted)),
+		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (sheet, error) { return one, nil }, backend.Route("POST /sheets"), backend.Idempotent()),
 		backend.Query("sheet", backend.Public, func(context.Context, itemID) (sheet, error) { return one, nil }, backend.Route("GET /sheets/{id}")),
-		backend.Mutation("change", backend.Public, func(context.Context, backend.None) (sheets, error) { return sheets{one}, nil }, backend.Route("PATCH /all"), backend.Idempotent(backend.Accepted)),
+		backend.Mutation("change", backend.Public, func(context.Context, backend.None) (sheets, error) { return sheets{one}, nil }, backend.Route("PATCH /all"), backend.Idempotent()),
 		backend.Query("all", backend.Public, func(context.Context, backend.None) (sheets, error) { return sheets{one}, nil }, backend.Route("GET /all")),
 	)
 	c := newRESTClient(t, logic)

@@ -19,24 +19,24 @@ import (
 // This file limits what one request may take: the size of its body, its time, its
 // turn, and how often it may come.
 
-// MaxBody returns middleware that limits request bodies to limit bytes. A
+// BodyLimit returns middleware that limits request bodies to limit bytes. A
 // longer body makes Read return an *[http.MaxBytesError], which [WriteError]
 // answers with 413, and closes the connection afterwards. A body whose
 // Content-Length is over the limit fails at the first Read: nothing of it is
 // read, and a client that asks first with Expect: 100-continue never sends it.
 //
-// The innermost MaxBody counts, so that a route can have more than the stack
+// The innermost BodyLimit counts, so that a route can have more than the stack
 // allows, or less:
 //
-//	r.Handle("PUT /photos/{id}", backend.MaxBody(32<<20)(photos))
+//	r.Handle("PUT /photos/{id}", backend.BodyLimit(32<<20)(photos))
 //
 // That is why the length is judged when the handler reads, not when the request
 // arrives. A handler that does not read its body is not refused one.
 //
 // Reading fails with [Malformed] if the body is broken off or badly framed. A
 // limit below 0 panics; 0 allows no body at all.
-func MaxBody(limit int64) Middleware {
-	must("MaxBody", checkBody(limit))
+func BodyLimit(limit int64) Middleware {
+	must("BodyLimit", checkBody(limit))
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		x.maxBody = limit
 		if x.body == nil && r.Body != nil && r.Body != http.NoBody {
@@ -358,7 +358,7 @@ var (
 //
 // An IPv6 client counts by its /64, the smallest network a site gets; an IPv4
 // client by its address, which may stand for many people behind one gateway.
-// Behind a reverse proxy every client has the proxy's address unless [Proxies]
+// Behind a reverse proxy every client has the proxy's address unless [TrustProxies]
 // is outside. Clients without an address, on a unix socket, count as one.
 //
 // Memory is 1 MiB however many addresses there are, because counters are shared

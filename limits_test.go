@@ -30,10 +30,10 @@ func TestStatement59_BodiesOverTheLimitAreRefused(t *testing.T) {
 	readAll := http.HandlerFunc(mwReadAll)
 	mux := http.NewServeMux()
 	mux.Handle("POST /default", readAll)
-	mux.Handle("POST /more", backend.MaxBody(1000)(readAll))
-	mux.Handle("POST /less", backend.MaxBody(10)(readAll))
-	mux.Handle("POST /none", backend.MaxBody(0)(readAll))
-	mux.Handle("POST /less/then/more", backend.MaxBody(10)(backend.MaxBody(1000)(readAll)))
+	mux.Handle("POST /more", backend.BodyLimit(1000)(readAll))
+	mux.Handle("POST /less", backend.BodyLimit(10)(readAll))
+	mux.Handle("POST /none", backend.BodyLimit(0)(readAll))
+	mux.Handle("POST /less/then/more", backend.BodyLimit(10)(backend.BodyLimit(1000)(readAll)))
 	mux.HandleFunc("POST /multipart", func(w http.ResponseWriter, r *http.Request) {
 		if err := r.ParseMultipartForm(1 << 20); err != nil {
 			backend.WriteError(w, r, err)
@@ -104,7 +104,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func (e *endless) Close() error { return nil }
 
 func TestStatement59_MemoryIsBounded(t *testing.T) {
-	h := backend.MaxBody(1 << 20)(http.HandlerFunc(mwReadAll))
+	h := backend.BodyLimit(1 << 20)(http.HandlerFunc(mwReadAll))
 	for _, length := range []int64{-1, 1 << 40} {
 		body := &endless{}
 		r := httptest.NewRequest("POST", "/", nil)
@@ -126,7 +126,7 @@ func TestStatement59_MemoryIsBounded(t *testing.T) {
 // A client that waits for 100 Continue before sending too much never sends it.
 func TestMaxBodySendsNoContinueForTooMuch(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, backend.MaxBody(10)(http.HandlerFunc(mwReadAll)))
+	server := mwServe(t, backend.BodyLimit(10)(http.HandlerFunc(mwReadAll)))
 	for length, want := range map[string]string{"10": "HTTP/1.1 100 Continue", "11": "HTTP/1.1 413 Request Entity Too Large"} {
 		_, reader := mwRaw(t, server, "POST / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: "+length+"\r\n\r\n")
 		line, err := reader.ReadString('\n')
@@ -164,7 +164,7 @@ func TestMaxBodyAroundAForeignReader(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	h := backend.MaxBody(5)(foreign(backend.MaxBody(8)(http.HandlerFunc(mwReadAll))))
+	h := backend.BodyLimit(5)(foreign(backend.BodyLimit(8)(http.HandlerFunc(mwReadAll))))
 	for length, status := range map[int]int{8: 200, 9: 413} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", length))))
@@ -172,12 +172,12 @@ func TestMaxBodyAroundAForeignReader(t *testing.T) {
 	}
 }
 
-func ExampleMaxBody() {
+func ExampleBodyLimit() {
 	upload := http.HandlerFunc(mwReadAll)
 	mux := http.NewServeMux()
 	mux.Handle("POST /notes", upload)
-	mux.Handle("POST /photos", backend.MaxBody(1000)(upload))
-	h := backend.MaxBody(10)(mux)
+	mux.Handle("POST /photos", backend.BodyLimit(1000)(upload))
+	h := backend.BodyLimit(10)(mux)
 	for _, path := range []string{"/notes", "/photos"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("POST", path, strings.NewReader("eleven bytes")))

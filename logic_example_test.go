@@ -119,7 +119,7 @@ func ExampleIdempotent() {
 		return "paid", nil
 	}
 	logic := backend.NewLogic(db, nil)
-	logic.Add(backend.Mutation("pay", backend.Public, pay, backend.Route("POST /payments"), backend.Idempotent(backend.Required)))
+	logic.Add(backend.Mutation("pay", backend.Public, pay, backend.Route("POST /payments"), backend.RequireIdempotencyKey()))
 	api := logic.REST()
 	for range 2 { // the answer to the first one was lost on its way
 		w := request(api, "POST", "/payments", `{"cents":500}`, "Idempotency-Key", "5cbd37b0")

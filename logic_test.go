@@ -35,10 +35,10 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 			backend.Query("noAccess", nil, noop),
 			backend.Query("badInput", backend.Public, func(context.Context, bad) (chan int, error) { return nil, nil }),
 			backend.Query[backend.None, backend.None]("noFunction", backend.Public, nil),
-			backend.Query("writes", backend.Public, noop, backend.Tx(backend.ReadWrite), backend.Idempotent(backend.Accepted)),
+			backend.Query("writes", backend.Public, noop, backend.Tx(backend.ReadWrite), backend.Idempotent()),
 			backend.Query("scalar", backend.Public, func(context.Context, int) (int, error) { return 0, nil }),
 			backend.Mutation("allow", backend.Public, noop, backend.Allow(func(context.Context, bad) error { return nil })),
-			backend.Mutation("limits", backend.Public, noop, backend.Deadline(-1), backend.BodyLimit(0), backend.Limit(0, 0), backend.Status(404), backend.Status(205), backend.Status(206), backend.Deprecated(time.Time{}, time.Time{}), nil, backend.Cache(time.Second)),
+			backend.Mutation("limits", backend.Public, noop, backend.Deadline(-1), backend.MaxBody(0), backend.Rate(0, 0), backend.Status(404), backend.Status(205), backend.Status(206), backend.Deprecated(time.Time{}, time.Time{}), nil, backend.MaxAge(time.Second)),
 			backend.Mutation("noDatabase", backend.Public, noop, backend.Tx(backend.Serializable)),
 			backend.Query("twice", backend.Public, noop),
 			backend.Query("twice", backend.Public, noop),
@@ -49,7 +49,7 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 		"an operation is nil", `query "Upper"`, "lower-case letter", "say who may call it", "backend_test.bad.Func: a func() is not supported", "its output: chan int: a chan int is not supported",
 		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations", "its input is a int; it must be a struct",
 		"Allow takes a function of a backend_test.bad, and the operation takes a backend.None",
-		"Deadline(-1ns) must be positive", "BodyLimit(0)", "Limit: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "Cache(1s)",
+		"Deadline(-1ns) must be positive", "MaxBody(0)", "Rate: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "MaxAge(1s)",
 		`mutation "noDatabase"`, "NewLogic was given no database", "its name is taken by the query registered at",
 	} {
 		require.Contains(t, text, want)
@@ -101,7 +101,7 @@ func TestRESTReportsRoutes(t *testing.T) {
 		backend.Query("b", backend.Public, noop, backend.Route("POST /b"), backend.Route("GET /b/{x}"), backend.Route("/b")),
 		backend.Mutation("c", backend.Public, noop, backend.Route("GET /c")),
 		backend.Mutation("d", backend.Public, noop, backend.Route("POST /d?draft=true")),
-		backend.Mutation("hidden", backend.Public, noop, backend.Route("nonsense"), backend.Except("rest")),
+		backend.Mutation("hidden", backend.Public, noop, backend.Route("nonsense"), backend.Except(backend.REST)),
 	)
 	text := panicText(func() { logic.REST() })
 	for _, want := range []string{
@@ -224,9 +224,9 @@ func TestOptions(t *testing.T) {
 	since, sunset := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	logic := backend.NewLogic(nil, nil)
 	logic.Add(
-		backend.Query("old", backend.Public, func(context.Context, backend.None) (int, error) { return 5, nil }, backend.Route("GET /old"), backend.Deprecated(since, sunset), backend.Cache(time.Minute)),
+		backend.Query("old", backend.Public, func(context.Context, backend.None) (int, error) { return 5, nil }, backend.Route("GET /old"), backend.Deprecated(since, sunset), backend.MaxAge(time.Minute)),
 		backend.Mutation("accepted", backend.Public, func(context.Context, backend.None) (int, error) { return 5, nil }, backend.Route("POST /accepted"), backend.Status(202)),
-		backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(2, time.Hour)),
+		backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Rate(2, time.Hour)),
 	)
 	w := call(logic, "GET", "/old", nil)
 	require.Equal(t, "5", w.Body.String())
@@ -247,7 +247,7 @@ func TestLimitWithoutMiddleware(t *testing.T) {
 	t.Parallel()
 	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
 	logic.Add(
-		backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(1, time.Hour)),
+		backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Rate(1, time.Hour)),
 		backend.Mutation("change", backend.Public, noop, backend.Route("PUT /limited")),
 	)
 	door := logic.REST()

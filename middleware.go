@@ -36,7 +36,7 @@ func RequestIDFrom(ctx context.Context) string {
 }
 
 // ClientIP returns the address of the client that sent the request: the peer,
-// or behind trusted [Proxies] what they say. IPv4 is never mapped into IPv6. It
+// or behind trusted [TrustProxies] what they say. IPv4 is never mapped into IPv6. It
 // is the zero Addr if there is none, as on a unix socket, or if no middleware
 // of this package is around the handler.
 func ClientIP(ctx context.Context) netip.Addr {

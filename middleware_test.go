@@ -285,15 +285,15 @@ func TestStatement62_InvalidLimitsStopTheStart(t *testing.T) {
 		start func()
 		says  string
 	}{
-		{"body", func() { backend.MaxBody(-1) }, `backend: MaxBody: body limit -1 is negative`},
+		{"body", func() { backend.BodyLimit(-1) }, `backend: BodyLimit: body limit -1 is negative`},
 		{"time", func() { backend.TimeLimit(0) }, `backend: TimeLimit: time limit 0s is not positive`},
 		{"running", func() { backend.ConcurrencyLimit(0, time.Second) }, `backend: ConcurrencyLimit: concurrency limit 0 is below 1`},
 		{"queue wait", func() { backend.ConcurrencyLimit(1, -1) }, `backend: ConcurrencyLimit: queue wait -1ns is not positive`},
 		{"rate", func() { backend.RateLimit(0, time.Second) }, `backend: RateLimit: rate limit of 0 requests is below 1`},
 		{"rate period", func() { backend.RateLimit(1, -1) }, `backend: RateLimit: rate limit period -1ns is not positive`},
 		{"host", func() { backend.Hosts("https://a.example") }, `backend: Hosts: host "https://a.example" is neither a name nor an address, such as example.com, *.example.com, localhost:8080 or [::1]`},
-		{"proxy", func() { backend.Proxies("10.0.0.0/99") }, `backend: Proxies: trusted proxy "10.0.0.0/99" is neither an address range such as 10.0.0.0/8, nor an address, nor unix`},
-		{"all proxies", func() { backend.Proxies("0.0.0.0/0") }, `backend: Proxies: trusted proxy "0.0.0.0/0" is everybody: clients could claim any address`},
+		{"proxy", func() { backend.TrustProxies("10.0.0.0/99") }, `backend: TrustProxies: trusted proxy "10.0.0.0/99" is neither an address range such as 10.0.0.0/8, nor an address, nor unix`},
+		{"all proxies", func() { backend.TrustProxies("0.0.0.0/0") }, `backend: TrustProxies: trusted proxy "0.0.0.0/0" is everybody: clients could claim any address`},
 		{"policy", func() {
 			backend.SecureHeaders(backend.HeadersConfig{HTMLPolicy: "default-src 'none'; base-uri 'none'"})
 		},

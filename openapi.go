@@ -64,7 +64,7 @@ func (l *Logic) OpenAPI(config OpenAPIConfig) http.Handler {
 		document := door.describe(config)
 		return json.MarshalIndent(document, "", "  ")
 	})
-	return HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+	return Handler(func(w http.ResponseWriter, r *http.Request) error {
 		body, err := text()
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 	document := openapi.New(openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
 		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie, Codes: codeNames(),
-	}, d.logic.describeRelations(restDoorName))
+	}, d.logic.describeRelations(REST))
 	ids := map[string]bool{}
 	for _, op := range d.logic.ops {
 		ids[op.name] = true
@@ -114,7 +114,7 @@ func (d *restDoor) servers(origin string) (urls []string) {
 }
 
 // describeRelations returns what is to be said of the relations that a door has.
-func (l *Logic) describeRelations(door string) map[reflect.Type][]openapi.Relation {
+func (l *Logic) describeRelations(door Door) map[reflect.Type][]openapi.Relation {
 	all := map[reflect.Type][]openapi.Relation{}
 	for _, r := range l.relations {
 		if r.offeredBy(door) {

@@ -116,7 +116,7 @@ func TestOpenAPIHasOnlyMethodsThatItKnows(t *testing.T) {
 	paths, _ := described(t, backend.OpenAPIConfig{},
 		backend.Mutation("copy", backend.Public, describedNothing, backend.Route("COPY /a")),
 		backend.Mutation("put", backend.Public, describedNothing, backend.Route("PUT /b")),
-		backend.Query("hidden", backend.Public, describedNothing, backend.Route("GET /c"), backend.Except("rest")))
+		backend.Query("hidden", backend.Public, describedNothing, backend.Route("GET /c"), backend.Except(backend.REST)))
 	require.Len(t, paths, 1, "OpenAPI 3.1.0, section 4.8.9")
 	require.Contains(t, paths["/b"], "put")
 }
@@ -228,7 +228,7 @@ func TestOpenAPIErrors(t *testing.T) {
 	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
 	logic.Add(
 		backend.Query("ping", backend.Public, describedNothing, backend.Route("GET /ping")),
-		backend.Query("one", backend.SignedIn, one, backend.Route("GET /items/{id}"), backend.Limit(5, time.Minute)),
+		backend.Query("one", backend.SignedIn, one, backend.Route("GET /items/{id}"), backend.Rate(5, time.Minute)),
 		backend.Mutation("change", backend.Public, one, backend.Route("PUT /items/{id}"), backend.RequireIfMatch(),
 			backend.Allow(func(context.Context, id) error { return nil })),
 		backend.Mutation("act", backend.Public, describedNothing, backend.Route("POST /act")))
@@ -306,16 +306,16 @@ func TestOpenAPIHasIfMatchWhereItWorks(t *testing.T) {
 	}) (item, error) {
 		return item{ID: 1}, nil
 	}
-	for mode, works := range map[backend.TxMode]bool{backend.ReadWrite: true, backend.NoTx: false} {
+	for works, mode := range map[bool]backend.Option{true: backend.Tx(backend.ReadWrite), false: backend.OutsideTx()} {
 		logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
 		logic.Add(backend.Query("one", backend.Public, one, backend.Route("GET /items/{id}")),
-			backend.Mutation("change", backend.Public, one, backend.Route("PUT /items/{id}"), backend.Tx(mode)))
+			backend.Mutation("change", backend.Public, one, backend.Route("PUT /items/{id}"), mode))
 		c := backendtest.NewClient(t, logic.REST())
 		tag := c.Get("/items/1").Expect(200).Header.Get("ETag")
 		c.With("If-Match", tag).Put("/items/1", nil).Expect(map[bool]int{true: 200, false: 412}[works])
 		w := httptest.NewRecorder()
 		logic.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-		require.Equal(t, works, strings.Contains(w.Body.String(), `"name": "If-Match"`), mode)
+		require.Equal(t, works, strings.Contains(w.Body.String(), `"name": "If-Match"`))
 	}
 }
 

@@ -43,7 +43,7 @@ func TestTransactionsOfOperations(t *testing.T) {
 			"a query has none":           {backend.Query("op", backend.Public, fail), backend.Gone, 1},
 			"a query that wants one":     {backend.Query("op", backend.Public, fail, backend.Tx(backend.ReadOnly)), backend.Internal, 0},
 			"a mutation has one":         {backend.Mutation("op", backend.Public, fail), backend.Gone, 0},
-			"a mutation that wants none": {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.NoTx)), backend.Gone, 1},
+			"a mutation that wants none": {backend.Mutation("op", backend.Public, fail, backend.OutsideTx()), backend.Gone, 1},
 			"a mutation that only reads": {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.ReadOnly)), backend.Internal, 0},
 			"serializable":               {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.Serializable)), backend.Gone, 0},
 		} {
@@ -122,8 +122,8 @@ func TestLimitsOfOperations(t *testing.T) {
 			backend.Mutation("mutation", backend.Public, left, backend.Route("PUT /left")),
 			backend.Mutation("longer", backend.Public, left, backend.Route("DELETE /left"), backend.Deadline(time.Minute)),
 			backend.Mutation("usual", backend.Public, body, backend.Route("POST /usual")),
-			backend.Mutation("short", backend.Public, body, backend.Route("POST /short"), backend.BodyLimit(20)),
-			backend.Mutation("long", backend.Public, body, backend.Route("POST /long"), backend.BodyLimit(2<<20)),
+			backend.Mutation("short", backend.Public, body, backend.Route("POST /short"), backend.MaxBody(20)),
+			backend.Mutation("long", backend.Public, body, backend.Route("POST /long"), backend.MaxBody(2<<20)),
 		)
 		door := logic.REST()
 		send := func(method, path, body string) *httptest.ResponseRecorder {
@@ -152,8 +152,8 @@ func TestLimitIsTheCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logic := backend.NewLogic(nil, bearer{})
 		logic.Add(
-			backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(2, time.Minute)),
-			backend.Query("other", backend.Public, noop, backend.Route("GET /other"), backend.Limit(2, time.Minute)),
+			backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Rate(2, time.Minute)),
+			backend.Query("other", backend.Public, noop, backend.Route("GET /other"), backend.Rate(2, time.Minute)),
 		)
 		h := backend.AccessLog(slog.New(slog.DiscardHandler))(logic.REST())
 		ask := func(path, who, address string) *httptest.ResponseRecorder {
@@ -198,8 +198,8 @@ func TestDoorsOfOperations(t *testing.T) {
 	logic := backend.NewLogic(nil, nil)
 	logic.Add(
 		backend.Query("usual", backend.Public, noop, backend.Route("GET /usual")),
-		backend.Query("only", backend.Public, noop, backend.Route("GET /only"), backend.Only("rest")),
-		backend.Query("except", backend.Public, noop, backend.Route("GET /except"), backend.Except("rest")),
+		backend.Query("only", backend.Public, noop, backend.Route("GET /only"), backend.Only(backend.REST)),
+		backend.Query("except", backend.Public, noop, backend.Route("GET /except"), backend.Except(backend.REST)),
 		backend.Query("inside", backend.Public, noop, backend.Route("GET /inside"), backend.Only()),
 		backend.Query("noRoute", backend.Public, noop),
 	)
@@ -372,11 +372,11 @@ func TestAccept(t *testing.T) {
 }
 
 // HTTP knows whole seconds, of which half a one would be none.
-func TestCacheTakesSeconds(t *testing.T) {
+func TestMaxAgeTakesSeconds(t *testing.T) {
 	t.Parallel()
 	require.Contains(t, panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, noop, backend.Cache(500*time.Millisecond)))
-	}), "Cache(500ms) takes a second or more")
+		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, noop, backend.MaxAge(500*time.Millisecond)))
+	}), "MaxAge(500ms) takes a second or more")
 }
 
 // Whoever calls what will be gone hears of it, whatever the answer.
@@ -529,7 +529,7 @@ func TestRefusedInputCountsForTheLimit(t *testing.T) {
 	}
 	logic := backend.NewLogic(nil, nil)
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
-		backend.Route("GET /"), backend.Limit(2, time.Hour)))
+		backend.Route("GET /"), backend.Rate(2, time.Hour)))
 	require.Equal(t, 422, call(logic, "GET", "/?n=x", nil).Code)
 	require.Equal(t, 422, call(logic, "GET", "/?n=2", nil).Code)
 	require.Equal(t, 429, call(logic, "GET", "/?n=1", nil).Code)
@@ -620,7 +620,7 @@ func TestTextsOfEveryKind(t *testing.T) {
 func TestLimitOfAddresses(t *testing.T) {
 	t.Parallel()
 	logic := backend.NewLogic(nil, nil)
-	logic.Add(backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Limit(1, time.Hour)))
+	logic.Add(backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Rate(1, time.Hour)))
 	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), TrustedProxies: []string{"192.0.2.1/32"}})(logic.REST())
 	ask := func(client string) int {
 		r := httptest.NewRequest("GET", "/limited", nil)

@@ -34,8 +34,8 @@ type operationOptions struct {
 	doc     string
 	tags    []string
 	onlySet bool
-	only    []string // doors
-	except  []string
+	only    []Door
+	except  []Door
 	since   time.Time // deprecated; zero: not
 	sunset  time.Time
 	key     keyUse
@@ -74,8 +74,8 @@ func (p *operationOptions) check(o *Operation) {
 // checkDoors notes doors that there are not.
 func (p *operationOptions) checkDoors(o *Operation) {
 	for _, door := range slices.Concat(p.only, p.except) {
-		if door != restDoorName {
-			o.fault("Only and Except: there is no door %q; there is %q", door, restDoorName)
+		if door != REST {
+			o.fault("Only and Except: there is no door %q; there is backend.REST", door)
 		}
 	}
 	if p.onlySet && len(p.except) > 0 {
@@ -106,23 +106,26 @@ func Allow[In any](f func(ctx context.Context, in In) error) Option {
 	})
 }
 
-// NoTx is the mode of [Tx] for operations that run outside of any transaction:
-// each of their statements is on its own.
-const NoTx TxMode = 255
-
-// Tx says what transaction the operation runs in: [NoTx], [ReadOnly],
-// [ReadWrite] or [Serializable]. The default is NoTx for queries and ReadWrite
-// for mutations. The transaction may run the function again, see [DB.Tx].
+// Tx runs the operation in a transaction of this mode: [ReadOnly], [ReadWrite] or
+// [Serializable]. A mutation runs in a ReadWrite transaction by default, and a
+// query in none; a query may only have a ReadOnly one. The transaction may run the
+// function again, see [DB.Tx].
 func Tx(mode TxMode) Option {
 	return optionFunc(func(o *Operation) {
-		if mode != NoTx && mode > Serializable {
+		if mode > Serializable {
 			o.fault("Tx: mode %d is not known", mode)
 			return
 		}
-		o.options.txSet, o.options.noTx, o.options.tx = true, mode == NoTx, mode
-		if mode == NoTx {
-			o.options.tx = ReadWrite
-		}
+		o.options.txSet, o.options.noTx, o.options.tx = true, false, mode
+	})
+}
+
+// OutsideTx runs a mutation outside of any transaction of its own: each of its
+// statements is on its own, and an error undoes nothing. It is the default of
+// queries.
+func OutsideTx() Option {
+	return optionFunc(func(o *Operation) {
+		o.options.txSet, o.options.noTx, o.options.tx = true, true, ReadWrite
 	})
 }
 
@@ -137,26 +140,26 @@ func Deadline(d time.Duration) Option {
 	})
 }
 
-// BodyLimit bounds the body of a request in bytes. The default is 1 MiB.
-func BodyLimit(bytes int64) Option {
+// MaxBody bounds the body of a request in bytes. The default is 1 MiB.
+func MaxBody(bytes int64) Option {
 	return optionFunc(func(o *Operation) {
 		if bytes <= 0 {
-			o.fault("BodyLimit(%d) must be positive", bytes)
+			o.fault("MaxBody(%d) must be positive", bytes)
 		}
 		o.options.maxBody = bytes
 	})
 }
 
-// Limit bounds how often one caller may call the operation: requests in any
+// Rate bounds how often one caller may call the operation: requests in any
 // period, all of them at once or one by one. Callers that are not signed in are
 // told apart by their address: that of [ClientIP], or the peer's where no
 // middleware has looked at the request. What is beyond the limit is [RateLimited],
 // over REST with Retry-After. Refused input counts, too. Limits hold per process,
 // for calls through all doors together. The default is no limit.
-func Limit(requests int, period time.Duration) Option {
+func Rate(requests int, period time.Duration) Option {
 	return optionFunc(func(o *Operation) {
 		if err := checkRate(requests, period); err != nil {
-			o.fault("Limit: %w", err)
+			o.fault("Rate: %w", err)
 		}
 		o.options.limit = rate{requests, period}
 	})
@@ -178,14 +181,14 @@ func Status(code int) Option {
 	})
 }
 
-// Cache lets answers of a query be kept for a time, in whole seconds: by everybody
+// MaxAge lets answers of a query be kept for a time, in whole seconds: by everybody
 // if nobody is signed in, and else by the caller only. Without it, an answer to
 // somebody who is signed in is not kept at all (Cache-Control: no-store), and one
 // to others is not used again without asking (no-cache).
-func Cache(maxAge time.Duration) Option {
+func MaxAge(maxAge time.Duration) Option {
 	return optionFunc(func(o *Operation) {
 		if maxAge < time.Second || o.kind != isQuery {
-			o.fault("Cache(%v) takes a second or more, and is for queries", maxAge)
+			o.fault("MaxAge(%v) takes a second or more, and is for queries", maxAge)
 		}
 		o.options.cache = maxAge
 	})
@@ -215,10 +218,10 @@ func Deprecated(since, sunset time.Time) Option {
 	})
 }
 
-// Only offers the operation through these doors and no others, and with none
-// through no door at all, which is for operations that only the program itself
-// calls, with [Call]. Their names are "rest", so far.
-func Only(doors ...string) Option {
+// Only offers the operation through these doors and no others. Without a door it
+// is offered through none, which is for operations that only the program itself
+// calls, with [Call].
+func Only(doors ...Door) Option {
 	return optionFunc(func(o *Operation) {
 		o.options.onlySet = true
 		o.options.only = append(o.options.only, doors...)
@@ -226,7 +229,7 @@ func Only(doors ...string) Option {
 }
 
 // Except offers the operation through all doors but these; see [Only].
-func Except(doors ...string) Option {
+func Except(doors ...Door) Option {
 	return optionFunc(func(o *Operation) { o.options.except = append(o.options.except, doors...) })
 }
 
@@ -247,11 +250,8 @@ func Tags(names ...string) Option {
 	})
 }
 
-// restDoorName is what Only and Except call the door of [Logic.REST].
-const restDoorName = "rest"
-
 // offeredBy reports whether a door has the operation.
-func (o *Operation) offeredBy(door string) bool {
+func (o *Operation) offeredBy(door Door) bool {
 	if o.options.onlySet {
 		return slices.Contains(o.options.only, door)
 	}

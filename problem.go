@@ -75,7 +75,7 @@ var (
 	htmlType     = []string{"text/html; charset=utf-8"}
 )
 
-// HandlerFunc is an [http.Handler] that may return an error, which becomes the
+// Handler is an [http.Handler] that may return an error, which becomes the
 // response as [WriteError] writes it. A nil error means that the function has
 // written its response.
 //
@@ -84,10 +84,10 @@ var (
 // the client sees a response cut short and not one that looks complete. A
 // handler notices this where a middleware of this package wraps the response;
 // with a bare [http.ResponseWriter] nobody can tell, so write last.
-type HandlerFunc func(http.ResponseWriter, *http.Request) error
+type Handler func(http.ResponseWriter, *http.Request) error
 
 // ServeHTTP calls f and answers with the error it returns.
-func (f HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := f(w, r)
 	if err == nil {
 		return

@@ -12,7 +12,7 @@ import (
 // This file is about who asks whom: the client's address and scheme behind
 // trusted proxies, and the hosts that are served.
 
-// Proxies returns middleware that believes the given proxies about whom they
+// TrustProxies returns middleware that believes the given proxies about whom they
 // ask for. Each is an address range such as "10.0.0.0/8", an address such as
 // "127.0.0.1", or "unix" for peers on a unix socket. Without it, and for every
 // other peer, the client is the peer itself, and X-Forwarded headers change
@@ -32,9 +32,9 @@ import (
 // headers above on every request.
 //
 // Invalid ranges panic.
-func Proxies(trusted ...string) Middleware {
+func TrustProxies(trusted ...string) Middleware {
 	p, err := newProxies(trusted)
-	must("Proxies", err)
+	must("TrustProxies", err)
 	return layer(p.serve)
 }
 

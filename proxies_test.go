@@ -14,7 +14,7 @@ import (
 func TestClientIP(t *testing.T) {
 	t.Parallel()
 	var got netip.Addr
-	h := backend.Proxies("10.0.0.0/8", "2001:db8:ffff::/48", "192.0.2.1", "unix")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.TrustProxies("10.0.0.0/8", "2001:db8:ffff::/48", "192.0.2.1", "unix")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = backend.ClientIP(r.Context())
 	}))
 	tests := []struct {
@@ -103,8 +103,8 @@ func TestForwardedHostIsCheckedLikeAnyOther(t *testing.T) {
 	}
 }
 
-func ExampleProxies() {
-	h := backend.Proxies("10.0.0.0/8")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func ExampleTrustProxies() {
+	h := backend.TrustProxies("10.0.0.0/8")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, backend.ClientIP(r.Context()))
 	}))
 	w := httptest.NewRecorder()

@@ -67,7 +67,7 @@ func (t *Tasks) Update(ctx context.Context, in UpdateTask) (Task, error) {
 func (t *Tasks) Operations() []*backend.Operation {
 	return []*backend.Operation{
 		backend.Query("tasks", backend.SignedIn, t.List, backend.Route("GET /tasks")),
-		backend.Mutation("createTask", backend.SignedIn, t.Create, backend.Route("POST /tasks"), backend.Idempotent(backend.Accepted)),
+		backend.Mutation("createTask", backend.SignedIn, t.Create, backend.Route("POST /tasks"), backend.Idempotent()),
 		backend.Mutation("updateTask", backend.SignedIn, t.Update, backend.Route("PATCH /tasks/{id}"), backend.Doc("Change a task")),
 	}
 }

@@ -122,7 +122,7 @@ func (o *Operation) title() string {
 
 // related returns the relations that values of a type have where they are
 // reached without passing through another relation, in a stable order.
-func (l *Logic) related(t *plan.Type, door string) (relations []*registered) {
+func (l *Logic) related(t *plan.Type, door Door) (relations []*registered) {
 	parents := map[reflect.Type]bool{}
 	visit(t, map[*plan.Type]bool{}, func(t *plan.Type) { parents[t.Go] = true })
 	for _, r := range l.relations {
@@ -188,7 +188,7 @@ const (
 // includePaths returns what a client can ask for of a type: names of relations
 // and, after dots, of their children's. No path has a relation twice, so that
 // there is an end to them.
-func (l *Logic) includePaths(t *plan.Type, door string) (paths []string) {
+func (l *Logic) includePaths(t *plan.Type, door Door) (paths []string) {
 	for depth := maxIncludeDepth; depth > 0; depth-- {
 		paths = l.pathsFrom(t, door, "", depth, nil)
 		slices.Sort(paths)
@@ -199,7 +199,7 @@ func (l *Logic) includePaths(t *plan.Type, door string) (paths []string) {
 	return paths
 }
 
-func (l *Logic) pathsFrom(t *plan.Type, door, prefix string, depth int, passed []*registered) (paths []string) {
+func (l *Logic) pathsFrom(t *plan.Type, door Door, prefix string, depth int, passed []*registered) (paths []string) {
 	if depth == 0 {
 		return nil
 	}
@@ -229,7 +229,7 @@ func (tree included) add(path string) {
 // inclusion writes one answer with the relations that were asked for.
 type inclusion struct {
 	logic *Logic
-	door  string
+	door  Door
 	total int // of parents
 }
 

@@ -119,7 +119,7 @@ func TestRelations(t *testing.T) {
 
 func TestRelationsThatAreNotThere(t *testing.T) {
 	t.Parallel()
-	c, _ := cinema(t, backend.Relation("secret", directors, backend.Except("rest")))
+	c, _ := cinema(t, backend.Relation("secret", directors, backend.Except(backend.REST)))
 	for _, query := range []string{"include=", "include=author", "include=director,", "include=by", "include=director.name", "include=reviews.by.by", "include=secret", "include=Director", "include=director,%20reviews"} {
 		w := c.do("GET", "/films?"+query, "")
 		code, fields := problem(t, w)
@@ -171,7 +171,7 @@ func TestRelationsAndVersions(t *testing.T) {
 		logic := backend.NewLogic(s.db, bearer{})
 		logic.Add(
 			backend.Query("item", backend.SignedIn, s.get, backend.Route("GET /items/{id}")),
-			backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items"), backend.Idempotent(backend.Accepted)),
+			backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items"), backend.Idempotent()),
 			backend.Mutation("patchItem", backend.SignedIn, s.patch, backend.Route("PATCH /items/{id}")),
 			backend.Relation("maker", func(_ context.Context, items []item) ([]string, error) {
 				makers := make([]string, len(items))
@@ -290,7 +290,7 @@ func TestRelationsInCircles(t *testing.T) {
 
 func TestRelationsInOpenAPI(t *testing.T) {
 	t.Parallel()
-	_, logic := cinema(t, backend.Relation("hidden", directors, backend.Except("rest")))
+	_, logic := cinema(t, backend.Relation("hidden", directors, backend.Except(backend.REST)))
 	w := httptest.NewRecorder()
 	logic.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	var document struct {

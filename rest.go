@@ -56,7 +56,7 @@ import (
 //     [Serializable] then; 412 if it differs. [RequireIfMatch] makes its absence a
 //     428. With If-None-Match: * a mutation happens only if that GET finds nothing.
 //   - Cache-Control: no-store for callers who are signed in, and no-cache, which is
-//     to ask each time, for queries of others, unless [Cache] says otherwise.
+//     to ask each time, for queries of others, unless [MaxAge] says otherwise.
 //     Vary has the headers that an answer which may be kept depends on: those
 //     that are input, Authorization and Cookie.
 //   - Errors as [WriteError] writes them.
@@ -70,7 +70,7 @@ func (l *Logic) REST() http.Handler {
 	l.rest = door
 	wrong := l.checkParents()
 	for _, op := range l.ops {
-		if !op.offeredBy(restDoorName) {
+		if !op.offeredBy(REST) {
 			continue
 		}
 		for _, pattern := range op.options.routes {
@@ -129,7 +129,7 @@ type restRoute struct {
 	method  string
 	path    string
 	names   []string // of the path's parameters
-	handler HandlerFunc
+	handler Handler
 
 	params []restParam
 	query  map[string]int // query parameter → index in params
@@ -203,7 +203,7 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	}
 	r.varies = r.variesBy()
 	if r.status != http.StatusNoContent {
-		r.includes = d.logic.includePaths(op.outPlan, restDoorName)
+		r.includes = d.logic.includePaths(op.outPlan, REST)
 	}
 	if _, taken := r.query[includeParam]; taken && len(r.includes) > 0 {
 		wrong = append(wrong, fmt.Errorf("the parameter %s asks for relations: give the field of the input another name", includeParam))

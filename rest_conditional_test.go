@@ -28,7 +28,7 @@ func TestIfMatchIsNoWayAroundTheGET(t *testing.T) {
 		logic := backend.NewLogic(db, nil)
 		logic.Add(
 			backend.Query("thing", backend.Public, func(_ context.Context, in lowerName) (string, error) { reads.Add(1); return in.Name, nil },
-				backend.Route("GET /things/{name}"), backend.Limit(2, time.Hour)),
+				backend.Route("GET /things/{name}"), backend.Rate(2, time.Hour)),
 			backend.Mutation("touch", backend.Public, func(context.Context, struct {
 				Name string `json:"name"`
 			}) (backend.None, error) {
@@ -54,7 +54,7 @@ func TestIfMatchCountsOnceInTheLimit(t *testing.T) {
 		backend.Query("thing", backend.SignedIn, func(ctx context.Context, _ itemID) (string, error) {
 			reads++
 			return backend.CallerFrom(ctx).ID, nil
-		}, backend.Route("GET /things/{id}"), backend.Limit(1, time.Hour)),
+		}, backend.Route("GET /things/{id}"), backend.Rate(1, time.Hour)),
 		backend.Mutation("touch", backend.SignedIn, func(ctx context.Context, _ itemID) (backend.None, error) {
 			if runs++; runs < 3 {
 				_, err := db.Exec(ctx, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$")

@@ -91,7 +91,7 @@ func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	if len(c.tree) == 0 {
 		c.text, err = c.op.encode.Append(c.text[:0], value)
 	} else {
-		i := inclusion{logic: c.route.door.logic, door: restDoorName}
+		i := inclusion{logic: c.route.door.logic, door: REST}
 		c.text, err = i.write(ctx, c.op.encode, c.op.outPlan, value, c.tree)
 	}
 	if err == nil {

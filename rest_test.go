@@ -296,7 +296,7 @@ func TestKeptAnswersVary(t *testing.T) {
 		Tenant string `json:"tenant,omitempty" in:"header=x-tenant"`
 	}) (int, error) {
 		return 1, nil
-	}, backend.Route("GET /q"), backend.Cache(time.Minute)))
+	}, backend.Route("GET /q"), backend.MaxAge(time.Minute)))
 	c := newRESTClient(t, logic)
 	c.who = ""
 	w := c.do("GET", "/q", "")
@@ -328,7 +328,7 @@ func TestAnswersToAskForVary(t *testing.T) {
 		}) (tagged, error) {
 			return "v1", nil
 		}, backend.Route("GET /q")),
-		backend.Mutation("m", backend.Public, noop, backend.Route("DELETE /q"), backend.Tx(backend.NoTx)),
+		backend.Mutation("m", backend.Public, noop, backend.Route("DELETE /q"), backend.OutsideTx()),
 	)
 	c := newRESTClient(t, logic)
 	c.who = ""
@@ -350,7 +350,7 @@ func TestKeptAnswersVaryByTheInput(t *testing.T) {
 		Theme string `json:"theme,omitempty" in:"cookie=theme"`
 	}) (int, error) {
 		return 1, nil
-	}, backend.Route("GET /q"), backend.Cache(time.Minute)))
+	}, backend.Route("GET /q"), backend.MaxAge(time.Minute)))
 	w := newRESTClient(t, logic).do("GET", "/q", "")
 	require.Equal(t, "public, max-age=60", w.Header().Get("Cache-Control"))
 	require.Equal(t, []string{"Cookie"}, w.Header().Values("Vary"))
@@ -487,11 +487,11 @@ func TestBodyLimits(t *testing.T) {
 	}
 	logic := backend.NewLogic(nil, nil)
 	logic.Add(backend.Mutation("m", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
-		backend.Route("POST /m"), backend.BodyLimit(1000)))
+		backend.Route("POST /m"), backend.MaxBody(1000)))
 	door := logic.REST()
 	for name, h := range map[string]http.Handler{
 		"alone": door, "in a stack": backend.Stack(backend.StackConfig{})(door),
-		"under a lower limit": backend.MaxBody(10)(door), "under a higher limit": backend.MaxBody(1 << 20)(door),
+		"under a lower limit": backend.BodyLimit(10)(door), "under a higher limit": backend.BodyLimit(1 << 20)(door),
 	} {
 		for _, known := range []bool{true, false} {
 			for length, status := range map[int]int{1000: 204, 1001: 413, 100_000: 413} {

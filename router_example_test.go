@@ -66,9 +66,9 @@ func ExampleRouter_Mount() {
 	// 200 report at /report
 }
 
-func ExampleHandlerFunc() {
+func ExampleHandler() {
 	r := backend.NewRouter()
-	r.Handle("GET /notes/{id}", backend.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+	r.Handle("GET /notes/{id}", backend.Handler(func(w http.ResponseWriter, r *http.Request) error {
 		return backend.Errorf(backend.NotFound, "There is no note %s.", r.PathValue("id"))
 	}))
 

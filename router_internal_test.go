@@ -47,7 +47,7 @@ func (p plain) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 func TestHandlerFuncAbortsAResponseThatHasBegun(t *testing.T) {
 	t.Parallel()
 	failure := Errorf(NotFound, "too late")
-	f := HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+	f := Handler(func(w http.ResponseWriter, r *http.Request) error {
 		if r.URL.Path == "/begun" {
 			w.Write([]byte("half"))
 		}

@@ -403,7 +403,7 @@ func TestRouterPanicsOnWrongWiring(t *testing.T) {
 		{"end before a slash", func(r *backend.Router) { r.Handle("/{$}/", echo()) }, "must be at the end"},
 		{"nil handler", func(r *backend.Router) { r.Handle("/a", nil) }, `the handler for "/a" is nil`},
 		{"nil function", func(r *backend.Router) { r.HandleFunc("/a", nil) }, `the handler for "/a" is nil`},
-		{"nil HandlerFunc", func(r *backend.Router) { r.Handle("/a", backend.HandlerFunc(nil)) }, `the handler for "/a" is nil`},
+		{"nil Handler", func(r *backend.Router) { r.Handle("/a", backend.Handler(nil)) }, `the handler for "/a" is nil`},
 		{"nil mount", func(r *backend.Router) { r.Mount("/a", nil) }, "nil"},
 		{"nil router mounted", func(r *backend.Router) { r.Mount("/a", (*backend.Router)(nil)) }, "nil"},
 		{"nil middleware", func(r *backend.Router) { r.Use(trace("a"), nil) }, "middleware 1 is nil"},

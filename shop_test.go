@@ -200,7 +200,7 @@ func newShop(t *testing.T, db *backend.DB) (*shop, *backend.Logic) {
 		backend.Relation("label", labels),
 		backend.Query("items", backend.SignedIn, s.list, backend.Route("GET /items")),
 		backend.Query("item", backend.SignedIn, s.get, backend.Route("GET /items/{id}")),
-		backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items"), backend.Idempotent(backend.Accepted)),
+		backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items"), backend.Idempotent()),
 		backend.Mutation("patchItem", backend.SignedIn, s.patch, backend.Route("PATCH /items/{id}")),
 		backend.Mutation("deleteItem", backend.SignedIn, s.remove, backend.Route("DELETE /items/{id}"), backend.RequireIfMatch()),
 		backend.Mutation("fail", backend.Public, s.fail, backend.Route("POST /fail"), backend.Deadline(300*time.Millisecond)),

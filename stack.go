@@ -18,7 +18,7 @@ type StackConfig struct {
 	// Logger gets the access log. Defaults to [slog.Default], as it is when a
 	// request ends.
 	Logger *slog.Logger
-	// TrustedProxies lists the reverse proxies in front, for [Proxies]. Defaults
+	// TrustedProxies lists the reverse proxies in front, for [TrustProxies]. Defaults
 	// to none.
 	TrustedProxies []string
 	// Hosts lists the hosts that are served, for [Hosts]. Defaults to any that is
@@ -34,7 +34,7 @@ type StackConfig struct {
 	// Origins of CORS need not be repeated.
 	TrustedOrigins []string
 	// MaxBody limits request bodies, in bytes. Defaults to 1 MiB. A route that
-	// needs another limit wraps its handler with [MaxBody].
+	// needs another limit wraps its handler with [BodyLimit].
 	MaxBody int64
 	// Timeout limits the time of a request, waiting included. Defaults to 10
 	// seconds. A route that needs another limit wraps its handler with [TimeLimit].
@@ -55,12 +55,12 @@ type StackConfig struct {
 // Stack returns the default middleware in its order, from the outside in:
 //
 //  1. [Recover], [RequestID], [AccessLog]: whatever follows is answered and logged;
-//  2. [Proxies]: who asks, by which host and scheme;
+//  2. [TrustProxies]: who asks, by which host and scheme;
 //  3. [SecureHeaders]: on every answer, refusals of the steps below included;
 //  4. TRACE and CONNECT are answered 501: no handler here means them;
 //  5. [Hosts];
 //  6. [CORS], if there are origins: so that scripts can read refusals, too;
-//  7. [MaxBody], [TimeLimit], [ConcurrencyLimit], and [RateLimit] if configured;
+//  7. [BodyLimit], [TimeLimit], [ConcurrencyLimit], and [RateLimit] if configured;
 //  8. [CrossOrigin];
 //  9. [Compress].
 //
@@ -102,7 +102,7 @@ func (c StackConfig) steps() ([]Middleware, *stackTimeout) {
 	if len(c.CORS.Origins) > 0 {
 		steps = append(steps, layer(cors.serve))
 	}
-	steps = append(steps, MaxBody(c.MaxBody), timeout.middleware, ConcurrencyLimit(c.MaxConcurrent, c.QueueWait))
+	steps = append(steps, BodyLimit(c.MaxBody), timeout.middleware, ConcurrencyLimit(c.MaxConcurrent, c.QueueWait))
 	if c.RequestsPerMinute > 0 {
 		steps = append(steps, RateLimit(c.RequestsPerMinute, time.Minute))
 	}

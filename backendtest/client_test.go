@@ -90,7 +90,7 @@ func TestClientKeepsCookies(t *testing.T) {
 func TestProblem(t *testing.T) {
 	t.Parallel()
 	want := &backend.Error{Code: backend.Invalid, Message: "No.", Fields: []backend.FieldError{{Pointer: "/a", Rule: "max", Message: "is too long"}}}
-	c := backendtest.NewClient(t, backend.RequestID()(backend.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return want })))
+	c := backendtest.NewClient(t, backend.RequestID()(backend.Handler(func(http.ResponseWriter, *http.Request) error { return want })))
 	response := c.Get("/")
 	require.Equal(t, backendtest.Problem{
 		Status: 422, Code: "invalid", Detail: "No.", RequestID: response.Header.Get("X-Request-Id"), Errors: want.Fields,

@@ -70,7 +70,7 @@ type page struct {
 // ServeHTTP serves the page and its files. It never redirects.
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	backend.HandlerFunc(p.answer).ServeHTTP(w, r)
+	backend.Handler(p.answer).ServeHTTP(w, r)
 }
 
 func (p *page) answer(w http.ResponseWriter, r *http.Request) error {

@@ -60,7 +60,7 @@ func operations(db *backend.DB) *backend.Logic {
 		backend.Query("note", backend.Public, app.Note, backend.Route("GET /notes/{id}"), tag,
 			backend.Doc("Get a note")),
 		backend.Mutation("createNote", backend.Public, app.CreateNote, backend.Route("POST /notes"), tag,
-			backend.Doc("Write a note"), backend.Idempotent(backend.Accepted)),
+			backend.Doc("Write a note"), backend.Idempotent()),
 		backend.Mutation("updateNote", backend.Public, app.UpdateNote, backend.Route("PATCH /notes/{id}"), tag,
 			backend.Doc("Change a note\nFields that are left out stay as they are.")),
 		backend.Mutation("deleteNote", backend.Public, app.DeleteNote, backend.Route("DELETE /notes/{id}"), tag,

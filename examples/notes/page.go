@@ -36,11 +36,11 @@ type Pages struct {
 
 // Add adds the pages to a router.
 func (p *Pages) Add(r *backend.Router) {
-	r.Handle("GET /{$}", backend.HandlerFunc(p.list))
-	r.Handle("POST /notes", backend.HandlerFunc(p.create))
-	r.Handle("GET /notes/{id}", backend.HandlerFunc(p.edit))
-	r.Handle("POST /notes/{id}", backend.HandlerFunc(p.update))
-	r.Handle("POST /notes/{id}/delete", backend.HandlerFunc(p.remove))
+	r.Handle("GET /{$}", backend.Handler(p.list))
+	r.Handle("POST /notes", backend.Handler(p.create))
+	r.Handle("GET /notes/{id}", backend.Handler(p.edit))
+	r.Handle("POST /notes/{id}", backend.Handler(p.update))
+	r.Handle("POST /notes/{id}/delete", backend.Handler(p.remove))
 }
 
 func (p *Pages) list(w http.ResponseWriter, r *http.Request) error {

@@ -53,7 +53,7 @@ type api struct {
 func (a *api) operations() []*backend.Operation {
 	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	return []*backend.Operation{
-		backend.Mutation("createThing", backend.SignedIn, a.create, backend.Route("POST /things"), backend.Idempotent(backend.Accepted),
+		backend.Mutation("createThing", backend.SignedIn, a.create, backend.Route("POST /things"), backend.Idempotent(),
 			backend.Tags("things", "writing"), backend.Doc("Create a thing\nA thing has *everything*.")),
 		backend.Query("thing", backend.Public, a.get, backend.Route("GET /things/{id}"), backend.Tags("things")),
 		backend.Query("things", backend.Public, a.list, backend.Route("GET /things"), backend.Tags("things"), backend.Doc("List things")),
@@ -63,8 +63,8 @@ func (a *api) operations() []*backend.Operation {
 		backend.Query("thingFile", backend.Public, a.file, backend.Route("GET /things/{id}/files/{path...}"), backend.Tags("things")),
 		backend.Query("oldThing", backend.Public, a.get, backend.Route("GET /old/{id}"), backend.Route("GET /older/{id}"),
 			backend.Deprecated(since, since.AddDate(2, 0, 0)), backend.Tags("things")),
-		backend.Mutation("pay", backend.Role("payer"), a.pay, backend.Route("POST /payments"), backend.Idempotent(backend.Required), backend.Tags("writing")),
-		backend.Query("colours", backend.Public, a.colours, backend.Route("GET /colours"), backend.Cache(time.Minute)),
+		backend.Mutation("pay", backend.Role("payer"), a.pay, backend.Route("POST /payments"), backend.RequireIdempotencyKey(), backend.Tags("writing")),
+		backend.Query("colours", backend.Public, a.colours, backend.Route("GET /colours"), backend.MaxAge(time.Minute)),
 		backend.Query("ping", backend.Public, a.ping, backend.Route("GET /ping")),
 		backend.Relation("maker", a.makers, backend.Doc("who made it")),
 		backend.Relation("homes", a.homes),
