@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/dberr"
-	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
 // This file makes mutations that can be sent twice, as
@@ -103,19 +102,6 @@ func (l *Logic) keyedCall(ctx context.Context, op *registered, key string, in an
 		return nil, err
 	}
 	return &keyed{db: l.db, op: op, unseen: op.unseen(), id: hash(CallerFrom(ctx).ID, op.name, key), input: hash(string(text))}, nil
-}
-
-// visit calls f for t and all types in it.
-func visit(t *plan.Type, seen map[*plan.Type]bool, f func(*plan.Type)) {
-	if t == nil || seen[t] {
-		return
-	}
-	seen[t] = true
-	f(t)
-	visit(t.Elem, seen, f)
-	for _, field := range t.Fields {
-		visit(field.Type, seen, f)
-	}
 }
 
 // once calls f and stores what it put into out, or puts there what was stored.

@@ -19,12 +19,12 @@ import (
 // checkReplay notes types with which inputs cannot be compared, or answers not
 // be read again.
 func checkReplay(o *Operation) {
-	visit(o.inPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
+	o.inPlan.Walk(func(t *plan.Type) {
 		if p := reflect.PointerTo(t.Go); t.Kind == plan.Text && !p.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
 			o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t.Go)
 		}
 	})
-	visit(o.outPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
+	o.outPlan.Walk(func(t *plan.Type) {
 		if !readable(t) {
 			o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t.Go)
 		}
@@ -96,8 +96,8 @@ type unseen map[*plan.Type][][]int
 // unseenIn returns the fields of what an operation returns. A method ETag may look
 // at anything within.
 func (l *Logic) unseenIn(op *registered) unseen {
-	u, tagged := unseen{}, hasTag(base(op.outPlan).Go)
-	visit(op.outPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
+	u, tagged := unseen{}, hasTag(op.outPlan.Base().Go)
+	op.outPlan.Walk(func(t *plan.Type) {
 		related := func(r *registered) bool { return r.in.Elem() == t.Go }
 		if t.Kind != plan.Struct || !tagged && !slices.ContainsFunc(l.relations, related) {
 			return
@@ -118,7 +118,7 @@ func hiddenFields(t reflect.Type) (fields [][]int) {
 		}
 		compiled, err := plan.NewCompiler(plan.Out).Compile(f.Type)
 		fits := err == nil
-		visit(compiled, map[*plan.Type]bool{}, func(t *plan.Type) { fits = fits && readable(t) })
+		compiled.Walk(func(t *plan.Type) { fits = fits && readable(t) })
 		if fits {
 			fields = append(fields, f.Index)
 		}

@@ -3,9 +3,7 @@ package backend
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -323,11 +321,10 @@ func (m *migrator) lock(ctx context.Context) error {
 	return nil
 }
 
-// lockNumber is the key of PostgreSQL's lock, which belongs to the database.
-var lockNumber = func() int64 {
-	sum := sha256.Sum256([]byte("github.com/seed-215b9b7c/backend migrations"))
-	return int64(binary.BigEndian.Uint64(sum[:]) >> 1)
-}()
+// lockNumber is the key of PostgreSQL's lock, which belongs to the database. It
+// must never change: programs of two releases that start together wait for each
+// other by it.
+const lockNumber = 0x179401db9786c0d4
 
 // unlock gives up the lock with the connection, whatever happened on it.
 func (m *migrator) unlock() {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/callsite"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -132,7 +133,7 @@ func Mutation[In, Out any](name string, access Access, f func(ctx context.Contex
 
 func newOperation[In, Out any](kind operationKind, name string, access Access, f func(context.Context, In) (Out, error), options []Option) *Operation {
 	o := &Operation{
-		name: name, kind: kind, place: callerPlace(3), access: access,
+		name: name, kind: kind, place: callsite.Caller(2), access: access,
 		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
 		newIn: func() any { return new(In) },
 		run: func(ctx context.Context, in any) (any, error) {
@@ -202,7 +203,7 @@ func (o *Operation) compile(direction plan.Direction, t reflect.Type, what strin
 // checkPlaces notes tags in of fields that are within others: their values come
 // with those, from a body that anybody can write.
 func (o *Operation) checkPlaces() {
-	visit(o.inPlan, map[*plan.Type]bool{}, func(t *plan.Type) {
+	o.inPlan.Walk(func(t *plan.Type) {
 		for _, field := range t.Fields {
 			if t != o.inPlan && field.Place != "" {
 				o.fault("its input: %s.%s: the tag in is for fields of the input itself, and this one is within another", t.Go, field.GoName)

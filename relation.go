@@ -124,7 +124,7 @@ func (o *Operation) title() string {
 // reached without passing through another relation, in a stable order.
 func (l *Logic) related(t *plan.Type, door Door) (relations []*registered) {
 	parents := map[reflect.Type]bool{}
-	visit(t, map[*plan.Type]bool{}, func(t *plan.Type) { parents[t.Go] = true })
+	t.Walk(func(t *plan.Type) { parents[t.Go] = true })
 	for _, r := range l.relations {
 		if parents[r.in.Elem()] && r.offeredBy(door) {
 			relations = append(relations, r)
@@ -138,7 +138,7 @@ func (l *Logic) related(t *plan.Type, door Door) (relations []*registered) {
 func (l *Logic) checkParents() []error {
 	returned := map[reflect.Type]bool{}
 	for _, r := range slices.Concat(l.ops, l.relations) {
-		visit(r.outPlan, map[*plan.Type]bool{}, func(t *plan.Type) { returned[t.Go] = true })
+		r.outPlan.Walk(func(t *plan.Type) { returned[t.Go] = true })
 	}
 	var wrong []error
 	for _, r := range l.relations {

@@ -258,7 +258,7 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 	case place == "":
 		place, name = "query", field.Name
 	}
-	if place == "cookie" && base(field.Type).Kind == plan.Slice {
+	if place == "cookie" && field.Type.Base().Kind == plan.Slice {
 		return errors.New("a cookie has one value, and the field is a list")
 	}
 	set, err := params.Compile(field.Type)
@@ -270,7 +270,7 @@ func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) err
 	}
 	if place == "query" {
 		r.query[name] = len(r.params)
-		if base(field.Type).Go == reflect.TypeFor[Cursor]() {
+		if field.Type.Base().Go == reflect.TypeFor[Cursor]() {
 			r.cursor = name
 		}
 	}
@@ -294,14 +294,6 @@ func (r *restRoute) sameParam(place, name string) *plan.Field {
 		}
 	}
 	return nil
-}
-
-// base returns the type without pointers.
-func base(t *plan.Type) *plan.Type {
-	for t.Kind == plan.Pointer || t.Kind == plan.Opt {
-		t = t.Elem
-	}
-	return t
 }
 
 func (r *restRoute) compileBody(fields map[*plan.Field]bool) (err error) {
@@ -357,7 +349,7 @@ func parentPath(path string) (parent, last string) {
 // fitsPath reports whether values have a form in a path, which for these is their
 // JSON without quotes.
 func fitsPath(t *plan.Type) bool {
-	switch base(t).Kind {
+	switch t.Base().Kind {
 	case plan.String, plan.Text, plan.Int, plan.Uint, plan.Time:
 		return true
 	}

@@ -152,7 +152,7 @@ func (p restParam) sent(req *http.Request, query url.Values) []string {
 	case "query":
 		return query[p.name]
 	case "header":
-		if values := req.Header.Values(p.name); base(p.field.Type).Kind != plan.Slice {
+		if values := req.Header.Values(p.name); p.field.Type.Base().Kind != plan.Slice {
 			return values
 		}
 		return listItems(req.Header.Values(p.name))

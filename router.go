@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed-215b9b7c/backend/internal/callsite"
 	"github.com/seed-215b9b7c/backend/internal/route"
 )
 
@@ -124,12 +124,12 @@ func NewRouter() *Router {
 // valid, is already registered (with wildcards of whatever name), or the
 // handler is nil.
 func (r *Router) Handle(pattern string, handler http.Handler) {
-	r.register(pattern, handler, nil, callerPlace(2))
+	r.register(pattern, handler, nil, callsite.Caller(1))
 }
 
 // HandleFunc registers the function for the pattern, as [Router.Handle] does.
 func (r *Router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
-	r.register(pattern, http.HandlerFunc(handler), nil, callerPlace(2))
+	r.register(pattern, http.HandlerFunc(handler), nil, callsite.Caller(1))
 }
 
 // Use adds middleware; the first added is the outermost. On a router it wraps
@@ -316,14 +316,4 @@ func isNil(handler http.Handler) bool {
 	}
 	v := reflect.ValueOf(handler)
 	return (v.Kind() == reflect.Func || v.Kind() == reflect.Pointer) && v.IsNil()
-}
-
-// callerPlace returns where the exported function was called that is depth
-// calls above this one.
-func callerPlace(depth int) string {
-	_, file, line, ok := runtime.Caller(depth)
-	if !ok {
-		return "unknown"
-	}
-	return file + ":" + strconv.Itoa(line)
 }

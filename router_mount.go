@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/callsite"
 )
 
 // mountable is a handler that knows its own routes and adds them to a router
@@ -30,7 +32,7 @@ type mountable interface {
 //
 // Mount panics if the handler is nil, or a route is already registered.
 func (r *Router) Mount(prefix string, handler http.Handler) {
-	place := callerPlace(2)
+	place := callsite.Caller(1)
 	if isNil(handler) {
 		panic(fmt.Sprintf("backend: the handler for Mount(%q) is nil", prefix))
 	}

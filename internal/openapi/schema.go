@@ -3,6 +3,7 @@ package openapi
 import (
 	"encoding/json"
 	"math"
+	"net/netip"
 	"path"
 	"reflect"
 	"strconv"
@@ -120,10 +121,10 @@ func integer(t *plan.Type) object {
 
 // text returns the schema of a type that is text by its own doing.
 func text(t *plan.Type) object {
-	switch goName(t.Go) {
-	case "github.com/seed-215b9b7c/backend.ID":
+	switch {
+	case plan.IsID(t.Go):
 		return object{"type": "string", "pattern": "^(0|-?[1-9][0-9]*)$", "examples": []any{"1"}}
-	case "net/netip.Addr":
+	case t.Go == reflect.TypeFor[netip.Addr]():
 		return object{"type": "string", "description": "An IP address.", "examples": []any{"192.0.2.1"}}
 	}
 	return object{"type": "string"}
@@ -183,7 +184,7 @@ func (d *Document) whole(t *plan.Type, in bool) object {
 			schema["properties"].(object)[r.Name] = d.relation(r)
 		}
 	}
-	if strings.HasPrefix(goName(t.Go), "github.com/seed-215b9b7c/backend.Page[") { // its list is never null
+	if plan.IsPage(t.Go) { // its list is never null
 		properties := schema["properties"].(object)
 		properties["items"] = notNull(properties["items"].(object))
 	}

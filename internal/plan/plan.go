@@ -75,9 +75,6 @@ type Field struct {
 	HasDefault bool
 }
 
-// rootPackage is where Opt is defined, which this package must not import.
-const rootPackage = "github.com/seed-215b9b7c/backend"
-
 // OptValue, OptPresent and OptNull are the indexes of Opt's fields.
 const (
 	OptValue = iota
@@ -217,11 +214,6 @@ func (c *Compiler) has(t, out, in reflect.Type) bool {
 		return reflect.PointerTo(t).Implements(in)
 	}
 	return t.Implements(out) || reflect.PointerTo(t).Implements(out)
-}
-
-// IsOpt reports whether t is the root package's Opt.
-func IsOpt(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t.PkgPath() == rootPackage && strings.HasPrefix(t.Name(), "Opt[")
 }
 
 func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {

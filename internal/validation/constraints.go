@@ -27,9 +27,6 @@ type Constraints struct {
 	Items *Constraints
 }
 
-// rootPackage is where ID is defined, which this package must not import.
-const rootPackage = "github.com/seed-215b9b7c/backend"
-
 // formats are the rules that JSON Schema has a format for.
 var formats = map[string]string{
 	"email": "email", "url": "uri", "http_url": "uri", "uri": "uri", "uuid": "uuid", "uuid4": "uuid",
@@ -80,7 +77,7 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 			c.Unique = t.Elem != nil && sameAsJSON(pointed(t.Elem))
 		case name == "oneof" && t.Kind == plan.Text && t.Go.Kind() != reflect.String:
 			// What is compared is the number within, of which only an ID is the text.
-			if t.Go.PkgPath() == rootPackage && t.Go.Name() == "ID" {
+			if plan.IsID(t.Go) {
 				c.Enum = choices(param)
 			}
 		case name == "oneof":

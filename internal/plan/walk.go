@@ -1,0 +1,25 @@
+package plan
+
+// Base returns the type without pointers and Opts.
+func (t *Type) Base() *Type {
+	for t.Kind == Pointer || t.Kind == Opt {
+		t = t.Elem
+	}
+	return t
+}
+
+// Walk calls f once for t and for each type within it: elements and fields, and
+// those of these.
+func (t *Type) Walk(f func(*Type)) { t.walk(map[*Type]bool{}, f) }
+
+func (t *Type) walk(seen map[*Type]bool, f func(*Type)) {
+	if t == nil || seen[t] {
+		return
+	}
+	seen[t] = true
+	f(t)
+	t.Elem.walk(seen, f)
+	for _, field := range t.Fields {
+		field.Type.walk(seen, f)
+	}
+}
