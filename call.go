@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
@@ -88,7 +89,7 @@ func (l *Logic) call(ctx context.Context, c *doorCall) (result callResult, err e
 	timing := c.op.stats.begin()
 	defer timing.end(&err)
 	of := newCallContext(ctx, l, c.op, c.request)
-	defer of.end()
+	defer of.End()
 	in, err := l.admit(of, c.request, c.side)
 	if err == nil {
 		result.caller = of.caller
@@ -105,7 +106,7 @@ func (l *Logic) call(ctx context.Context, c *doorCall) (result callResult, err e
 func (l *Logic) admit(ctx *callContext, r *http.Request, from interface{ decode(in any) error }) (in any, err error) {
 	// What the application's code sees from here on has the caller, and the call:
 	// a cursor that Allow or Validate reads must be signed, too.
-	if ctx.caller, err = l.authenticate(&ctx.lazyTimeout, r); err != nil {
+	if ctx.caller, err = l.authenticate(&ctx.Context, r); err != nil {
 		return nil, err
 	}
 	op := ctx.op
@@ -311,7 +312,7 @@ func (*insideCall[In]) encode(context.Context, any) error { return nil }
 // callContext is the context of a call: its time limit, its caller, and which
 // call it is, in one allocation.
 type callContext struct {
-	lazyTimeout
+	lazyctx.Context
 	caller  Caller
 	logic   *Logic
 	op      *registered
@@ -325,7 +326,7 @@ type callKey struct{}
 // caller is not known yet. It must be ended.
 func newCallContext(ctx context.Context, l *Logic, op *registered, r *http.Request) *callContext {
 	c := &callContext{logic: l, op: op, request: r}
-	c.parent, c.at = ctx, time.Now().Add(op.options.timeout)
+	c.Begin(ctx, time.Now().Add(op.options.timeout))
 	return c
 }
 
@@ -347,7 +348,7 @@ func (c *callContext) Value(key any) any {
 	case callKey:
 		return c
 	}
-	return c.lazyTimeout.Value(key)
+	return c.Context.Value(key)
 }
 
 // logDenial logs that a rule refused a caller, under the name that OWASP's logging

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -184,76 +183,6 @@ func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
 	}
 	if server.WriteTimeout < d+answerGrace {
 		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + answerGrace))
-	}
-}
-
-// lazyTimeout is context.WithTimeout for a handler that may never look: the
-// timer and the channel, eight allocations, are made when somebody first waits.
-// It lives in the exchange and is set up before anybody has seen the context.
-type lazyTimeout struct {
-	by     *stackTimeout // who set it up, nil if nobody
-	parent context.Context
-	at     time.Time
-
-	mu     sync.Mutex
-	ctx    context.Context // nil until somebody waits
-	cancel context.CancelFunc
-	ended  bool
-}
-
-func (t *lazyTimeout) Deadline() (time.Time, bool) {
-	if earlier, ok := t.parent.Deadline(); ok && earlier.Before(t.at) {
-		return earlier, true
-	}
-	return t.at, true
-}
-
-func (t *lazyTimeout) Done() <-chan struct{} { return t.made().Done() }
-
-func (t *lazyTimeout) Err() error {
-	if err := t.parent.Err(); err != nil && t.idle() {
-		return err
-	}
-	if t.idle() && time.Now().Before(t.at) {
-		return nil
-	}
-	return t.made().Err()
-}
-
-func (t *lazyTimeout) Value(key any) any {
-	if t.idle() {
-		return t.parent.Value(key)
-	}
-	return t.made().Value(key)
-}
-
-// idle reports whether nobody has waited and the time is not over.
-func (t *lazyTimeout) idle() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.ctx == nil && !t.ended
-}
-
-// made returns the real context.
-func (t *lazyTimeout) made() context.Context {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ctx == nil {
-		t.ctx, t.cancel = context.WithDeadline(t.parent, t.at)
-		if t.ended {
-			t.cancel()
-		}
-	}
-	return t.ctx
-}
-
-// end is the cancel function of the context.
-func (t *lazyTimeout) end() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ended = true
-	if t.cancel != nil {
-		t.cancel()
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 )
 
 // This file has what all middleware shares: its type, and the exchange that one
@@ -58,7 +60,8 @@ func ClientIP(ctx context.Context) netip.Addr {
 type exchange struct {
 	context.Context                 // the context the request came with, or &timeout
 	arrived         context.Context // the context the request came with
-	timeout         lazyTimeout     // used by Stack; see limits.go
+	timeout         lazyctx.Context // used by Stack
+	limitedBy       *stackTimeout   // who set timeout up, nil if nobody
 
 	// What is known about the request.
 	id       string // request id, empty without RequestID

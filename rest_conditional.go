@@ -67,7 +67,7 @@ func compare(tag string, err error, match, noneMatch []string) error {
 func (c *restCall) currentTag(ctx context.Context) (_ string, err error) {
 	r := c.route.current
 	of := newCallContext(ctx, r.door.logic, r.op, c.req)
-	defer of.end()
+	defer of.End()
 	of.caller = CallerFrom(ctx)
 	if around, ok := ctx.Value(callKey{}).(*callContext); ok { // whose denial it is, too
 		defer func() { around.denied = around.denied || of.denied }()

@@ -78,7 +78,7 @@ func Stack(config StackConfig) Middleware {
 			x, w, r, made := enter(w, r)
 			if made {
 				timeout.start(x)
-				defer x.timeout.end()
+				defer x.timeout.End()
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -150,7 +150,8 @@ type stackTimeout struct{ d time.Duration }
 // start gives a new exchange's context the limit. Nobody may have seen the
 // exchange yet.
 func (s *stackTimeout) start(x *exchange) {
-	x.timeout.by, x.timeout.parent, x.timeout.at = s, x.arrived, time.Now().Add(s.d)
+	x.limitedBy = s
+	x.timeout.Begin(x.arrived, time.Now().Add(s.d))
 	x.Context = &x.timeout
 	x.limited, x.unlimited = x, x.arrived
 }
@@ -160,7 +161,7 @@ func (s *stackTimeout) start(x *exchange) {
 func (s *stackTimeout) middleware(next http.Handler) http.Handler {
 	otherwise := TimeLimit(s.d)(next)
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if x.timeout.by != s {
+		if x.limitedBy != s {
 			otherwise.ServeHTTP(w, r)
 			return
 		}

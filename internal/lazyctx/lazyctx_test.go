@@ -1,0 +1,98 @@
+package lazyctx_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend/internal/lazyctx"
+)
+
+type key struct{}
+
+// begin returns a context that ends in an hour, with a value.
+func begin(parent context.Context) *lazyctx.Context {
+	c := new(lazyctx.Context)
+	c.Begin(context.WithValue(parent, key{}, "value"), time.Now().Add(time.Hour))
+	return c
+}
+
+// Whether somebody waits or only looks, it is as context.WithDeadline is.
+func TestContextIsAsWithDeadline(t *testing.T) {
+	t.Parallel()
+	for _, waits := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			parent, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			at, ended, left := begin(parent), begin(parent), begin(parent)
+			defer at.End()
+			defer left.End()
+			if waits {
+				for _, c := range []*lazyctx.Context{at, ended, left} {
+					require.NotNil(t, c.Done())
+				}
+			}
+			deadline, ok := at.Deadline()
+			require.True(t, ok)
+			require.Equal(t, time.Now().Add(time.Hour), deadline)
+			require.NoError(t, at.Err())
+			require.Equal(t, "value", at.Value(key{}))
+
+			ended.End()
+			<-ended.Done()
+			require.Equal(t, context.Canceled, ended.Err())
+			require.Equal(t, "value", ended.Value(key{}))
+
+			time.Sleep(time.Hour)
+			require.Equal(t, context.DeadlineExceeded, at.Err())
+			<-at.Done()
+
+			cancel()
+			synctest.Wait()
+			require.Error(t, left.Err())
+			<-left.Done()
+		})
+	}
+}
+
+func TestContextOfAParentThatEnds(t *testing.T) {
+	t.Parallel()
+	parent, cancel := context.WithTimeout(context.Background(), time.Minute)
+	c := begin(parent)
+	defer c.End()
+	want, _ := parent.Deadline()
+	got, _ := c.Deadline()
+	require.Equal(t, want, got)
+	cancel()
+	require.Equal(t, context.Canceled, c.Err())
+	<-c.Done()
+}
+
+func TestContextIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	c := begin(context.Background())
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() { _ = c.Err(); c.Value(key{}) })
+		wait.Go(func() { <-c.Done() })
+	}
+	c.End()
+	wait.Wait()
+	require.Equal(t, context.Canceled, c.Err())
+}
+
+// Nothing is allocated for a function that only asks whether it may go on.
+func TestContextAllocatesNothingUntilSomebodyWaits(t *testing.T) {
+	parent := context.Background()
+	c := new(lazyctx.Context)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		c.Begin(parent, time.Now().Add(time.Hour))
+		if c.Err() != nil || c.Value(key{}) != nil {
+			t.Error("it has just begun")
+		}
+	}))
+}
