@@ -13,12 +13,33 @@ import (
 // This file says who calls, and who may. How callers prove who they are is an
 // Authenticator's business.
 
-// Door is the name of a protocol through which operations are called. [Only] and
-// [Except] take it.
+// Door is the name of a door: a protocol through which operations are called.
+// [Only] and [Except] take it.
+//
+// Several doors of one kind have names that begin with the kind's, such as
+// backend.REST + "/v1"; see [RESTConfig]. What is said of the kind holds for all of
+// them: Only(backend.REST) offers an operation through that door, too.
+//
+// The doors of other packages have names that begin with a domain, such as
+// "example.com/toy"; see [Logic.Door].
 type Door string
 
-// REST is the door of [Logic.REST].
+// REST is the door that [Logic.REST] returns, and the kind of all such doors.
 const REST Door = "rest"
+
+// isOf reports whether d is a door, or one of its kind.
+func (d Door) isOf(kind Door) bool {
+	return d == kind || strings.HasPrefix(string(d), string(kind)+"/")
+}
+
+// check returns an error for a name that no door can have.
+func (d Door) check() error {
+	kind, _, _ := strings.Cut(string(d), "/")
+	if Door(kind) == REST || strings.Contains(kind, ".") && !strings.HasSuffix(string(d), "/") {
+		return nil
+	}
+	return fmt.Errorf("there is no door %q; there is backend.REST, and the door of another package has a name that begins with a domain, such as \"example.com/toy\"", d)
+}
 
 // Caller is who makes a call. The zero value is nobody: a call without
 // credentials.

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/lazyctx"
@@ -19,34 +21,75 @@ import (
 // This file is the one way that every call takes, whatever door it came through:
 // doors decode and encode, and whatever a call must not get around is here.
 
-// Call calls an operation from inside the program, such as from a page or a job,
-// the same way as doors do: the access rule for the caller in ctx
-// ([Logic.Authenticate], [WithCaller]), rate limit, validation, transaction. It
-// calls any operation, with or without a [Route], and needs no key for
-// [Idempotent]. Within [DB.Tx] or another operation the call is part of that
-// transaction. In and Out must be those that the operation was registered with:
-//
-//	note, err := backend.Call[Note](ctx, logic, "createNote", CreateNote{Title: title})
-//
-// Calling what is not there, or with other types, is an [Internal] error.
-func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out Out, err error) {
-	op := l.byName[name]
-	if op == nil {
-		return out, fmt.Errorf("call %s: there is no such operation", name)
+// visit is one arrival at a door: a request, a message, a job, or a [Call] from
+// inside the program. It is authenticated once, however many operations it calls.
+// It knows who calls from where, through which door, and it has one budget of
+// relations for all its answers. It is safe for concurrent use.
+type visit struct {
+	logic  *Logic
+	door   Door
+	client netip.Addr   // who asks, for limits on anonymous callers
+	logger *slog.Logger // nil: slog.Default
+
+	mu      sync.Mutex    // guards what follows
+	request *http.Request // says who calls, until that is known
+	known   bool          // who calls
+	caller  Caller
+	failed  error // of authentication
+	related int   // how many parents the relations of its answers were loaded for
+}
+
+// visit begins a visit by a request. Its caller is not known yet.
+func (l *Logic) visit(v *visit, door Door, r *http.Request) {
+	*v = visit{logic: l, door: door, request: r, logger: l.config.Logger}
+	x := exchangeFrom(r.Context())
+	switch {
+	case x == nil: // no middleware has looked at the request
+		v.client = peerAddr(r.RemoteAddr)
+		return
+	case v.logger == nil:
+		v.logger = x.logger
 	}
-	if inType, outType := reflect.TypeFor[In](), reflect.TypeFor[Out](); inType != op.in || outType != op.out {
-		return out, fmt.Errorf("call %s: it takes a %s and returns a %s, not %s and %s", name, op.in, op.out, inType, outType)
+	v.client = x.client
+}
+
+// visitAs begins a visit whose caller is known.
+func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller) {
+	*v = visit{logic: l, door: door, caller: caller, known: true, logger: l.config.Logger}
+	if x := exchangeFrom(ctx); x != nil {
+		v.client = x.client
+		v.logger = cmp.Or(v.logger, x.logger)
 	}
-	result, err := l.call(ctx, &doorCall{op: op, mode: op.options.tx, side: &insideCall[In]{in}})
-	if err != nil {
-		return out, err
+}
+
+// identify asks the authenticator who calls, once. What it cannot find out is an
+// error, and never an anonymous caller.
+func (v *visit) identify(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.known {
+		v.known = true
+		v.failed = errUnknownCaller // unless the authenticator returns
+		v.caller, v.failed = v.logic.authenticate(ctx, v.request)
+		v.request = nil
 	}
-	return *result.out.(*Out), nil
+	return v.failed
+}
+
+// errUnknownCaller is what remains of an authenticator that panicked.
+var errUnknownCaller = errors.New("the authenticator did not return")
+
+// authenticate returns the caller of a request.
+func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, error) {
+	if l.auth == nil {
+		return Caller{}, nil
+	}
+	return l.auth.Authenticate(ctx, r)
 }
 
 // Authenticate returns a context with the caller of a request, as the
 // Authenticator has it: for handlers beside the doors, such as pages, that use
-// [Call]. With an error the caller is nobody.
+// [Call]. With an error the caller is anonymous.
 func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 	caller, err := l.authenticate(r.Context(), r)
 	if err != nil {
@@ -55,115 +98,153 @@ func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 	return WithCaller(r.Context(), caller), err
 }
 
-// doorCall is one call as a door hands it over.
-type doorCall struct {
-	op      *registered
-	request *http.Request // nil for calls from inside the program
-	side    doorSide
-	// mode is the transaction's; usually the operation's own.
-	mode TxMode
-	key  string // the Idempotency-Key, if the door has such a thing
+// maxRelated bounds how many parents the relations of one visit are loaded for,
+// because each list may multiply those before.
+const maxRelated = 10_000
+
+// spend takes parents from the budget of the visit.
+func (v *visit) spend(parents int) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.related += parents; v.related > maxRelated {
+		return &Error{Code: Invalid, Message: fmt.Sprintf("The answer would have relations of more than %d values; ask for fewer.", maxRelated)}
+	}
+	return nil
 }
 
-// doorSide is what a door does within a call.
-type doorSide interface {
-	// decode fills a *In from the request. It runs only for callers who may
-	// call.
-	decode(in any) error
-	// before runs in the transaction before the function.
+func (v *visit) log() *slog.Logger {
+	if v.logger == nil {
+		return slog.Default()
+	}
+	return v.logger
+}
+
+// transport is what a door does within one call.
+type transport interface {
+	// decode fills a *In. It runs only for callers who may call. It runs again
+	// when the transaction does, and then fills another *In with the same.
+	decode(ctx context.Context, in any) error
+	// before runs in the transaction, before the function.
 	before(ctx context.Context) error
 	// encode writes a *Out, in the transaction after the function, so that what
 	// cannot be written was not done either.
 	encode(ctx context.Context, out any) error
 }
 
+// callConfig is how an operation is called.
+type callConfig struct {
+	mode     TxMode // of the transaction; usually the operation's own
+	outside  bool   // no transaction of its own: the call is part of one already
+	key      string // the idempotency key, "" for none
+	needsKey bool   // an operation that requires a key gets none by other means
+	again    bool   // the visit has made the call before: it is not counted, and no rate is used up
+}
+
 // callResult is what became of a call.
 type callResult struct {
-	out      any // a *Out
-	caller   Caller
+	out      any  // a *Out
 	replayed bool // it is the answer of an earlier call
 }
 
 // call is the one way of every call.
-func (l *Logic) call(ctx context.Context, c *doorCall) (result callResult, err error) {
-	timing := c.op.stats.begin()
-	defer timing.end(&err)
-	of := newCallContext(ctx, l, c.op, c.request)
-	defer of.End()
-	in, err := l.admit(of, c.request, c.side)
+func (v *visit) call(ctx context.Context, op *registered, t transport, how callConfig) (result callResult, err error) {
+	counts := &op.counts
+	if how.again {
+		counts = nil
+	}
+	work := beginWork(counts)
+	defer work.end(&err)
+	c := &callContext{visit: v, op: op}
+	if observer := v.logic.config.Observer; observer != nil {
+		e := Event{Kind: CallEvent}
+		v.describe(ctx, &e, op.name)
+		ctx = work.observe(ctx, observer, e)
+		defer func() { work.event.Caller = v.callerIfKnown() }()
+	}
+	c.Begin(ctx, time.Now().Add(op.settings.timeout))
+	defer c.End()
+	in, err := v.admit(c, t, how)
 	if err == nil {
-		result.caller = of.caller
-		if result.out, result.replayed, err = l.run(of, c, in); err != nil && isDenial(err) {
-			logDenial(of, c.op, of.caller, err)
+		if result, err = v.run(c, t, how, in); err != nil && isDenial(err) {
+			c.logDenial(op.name, err)
 		}
 	}
-	timing.returned = true
+	work.returned = true
 	return result, err
 }
 
-// admit does everything before the function: it returns the input of a call
-// that may be made, and puts its caller into its context.
-func (l *Logic) admit(ctx *callContext, r *http.Request, from interface{ decode(in any) error }) (in any, err error) {
+// callerIfKnown returns the caller, or the zero Caller before the visit was
+// authenticated.
+func (v *visit) callerIfKnown() Caller {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.caller
+}
+
+// describe describes an event of the visit.
+func (v *visit) describe(ctx context.Context, e *Event, operation string) {
+	e.Operation, e.Door, e.Caller, e.RequestID, e.TraceID = operation, v.door, v.callerIfKnown(), RequestIDFrom(ctx), traceIDFrom(ctx)
+}
+
+// admit does everything before the transaction. It returns the input of a call
+// that may be made.
+func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err error) {
+	if err := v.identify(&c.Context); err != nil {
+		return nil, err
+	}
 	// What the application's code sees from here on has the caller, and the call:
 	// a cursor that Allow or Validate reads must be signed, too.
-	if ctx.caller, err = l.authenticate(&ctx.Context, r); err != nil {
+	op := c.op
+	if !how.again {
+		if err := v.limitRate(op); err != nil {
+			return nil, err
+		}
+	}
+	if err := op.access.check(c, v.caller); err != nil {
+		return nil, c.logDenial(op.name, err)
+	}
+	if in, err = op.input(c, t); err != nil {
 		return nil, err
 	}
-	op := ctx.op
-	if err := op.limitRate(ctx, ctx.caller); err != nil {
-		return nil, err
-	}
-	if err := op.access.check(ctx, ctx.caller); err != nil {
-		return nil, logDenial(ctx, op, ctx.caller, err)
-	}
-	in = op.newIn()
-	if err := op.decode(ctx, in, from); err != nil {
-		return nil, err
-	}
-	if err := op.validate(ctx, in); err != nil {
-		return nil, err
-	}
-	for _, allow := range op.options.allow {
-		if err := allow(ctx, in); err != nil {
-			return nil, logDenial(ctx, op, ctx.caller, err)
+	for _, allow := range op.settings.allow {
+		if err := allow(c, in); err != nil {
+			return nil, c.logDenial(op.name, err)
 		}
 	}
 	return in, nil
 }
 
-// authenticate asks the authenticator. What it cannot find out is an error,
-// never nobody. A call from inside the program has its caller already.
-func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, error) {
-	switch {
-	case r == nil:
-		return CallerFrom(ctx), nil
-	case l.auth == nil:
-		return Caller{}, nil
-	}
-	return l.auth.Authenticate(ctx, r)
-}
-
-func (r *registered) limitRate(ctx *callContext, caller Caller) error {
-	if r.limiter == nil {
+// limitRate uses up some of the caller's rate.
+func (v *visit) limitRate(op *registered) error {
+	if op.limiter == nil {
 		return nil
 	}
-	key := []byte("account " + caller.ID)
-	if !caller.SignedIn() {
-		address := rateKey(ctx.client())
+	key := []byte("account " + v.caller.ID)
+	if !v.caller.SignedIn() {
+		address := rateKey(v.client)
 		key = append([]byte("address "), address[:]...)
 	}
-	if wait, ok := r.limiter.Allow(key, time.Now()); !ok {
+	if wait, ok := op.limiter.Allow(key, time.Now()); !ok {
 		return &Error{Code: RateLimited, RetryAfter: wait}
 	}
 	return nil
 }
 
+// input returns a new *In, decoded and validated.
+func (r *registered) input(ctx context.Context, t transport) (in any, err error) {
+	in = r.newIn()
+	if err := r.decode(ctx, in, t); err != nil {
+		return nil, err
+	}
+	return in, r.validate(ctx, in)
+}
+
 // decode fills the input and checks it by its tags. What is wrong with it is said
 // at once: of fields that could not be read the reason, of the others the rules
 // that they break.
-func (r *registered) decode(ctx context.Context, in any, from interface{ decode(in any) error }) error {
+func (r *registered) decode(ctx context.Context, in any, t transport) error {
 	var unread []FieldError
-	if err := from.decode(in); err != nil {
+	if err := t.decode(ctx, in); err != nil {
 		e, ok := errors.AsType[*Error](err)
 		if !ok || len(e.Fields) == 0 {
 			return err
@@ -238,133 +319,204 @@ func joinFields(all []error) *Error {
 
 // run calls the function, in its transaction if it has one, or finds the answer
 // that it gave before.
-func (l *Logic) run(ctx context.Context, c *doorCall, in any) (out any, replayed bool, err error) {
-	if c.request != nil { // calls from inside the program need no keys
-		if err := c.op.checkKey(c.key); err != nil {
-			return nil, false, err
+func (v *visit) run(c *callContext, t transport, how callConfig, in any) (result callResult, err error) {
+	if how.needsKey {
+		if err := c.op.checkKey(how.key); err != nil {
+			return result, err
 		}
 	}
-	switch {
-	case !c.op.inTx:
-		out, err = c.perform(ctx, in)
-		return out, false, err
-	case c.op.options.key != keyIgnored && c.key != "":
-		return l.runOnce(ctx, c, in)
+	if !c.op.inTx || how.outside {
+		result.out, err = c.op.perform(c, t, in)
+		return result, err
 	}
-	out, err = l.runInTx(ctx, c, in)
-	return out, false, err
+	a := &attempts{op: c.op, transport: t, in: in}
+	if c.op.settings.key != keyIgnored && how.key != "" {
+		result.replayed, err = v.runOnce(c, how, a)
+	} else {
+		err = v.logic.db.Tx(c, a.run, how.mode)
+	}
+	result.out = a.out
+	return result, err
 }
 
-func (l *Logic) runInTx(ctx context.Context, c *doorCall, in any) (out any, err error) {
-	err = l.db.Tx(ctx, func(ctx context.Context) (err error) {
-		out, err = c.perform(ctx, in)
-		return err
-	}, c.mode)
-	return out, err
+// attempts runs a function as often as its transaction needs.
+type attempts struct {
+	op        *registered
+	transport transport
+	in        any // of the next run; nil: to be decoded
+	out       any // of the last run
 }
 
-// runOnce is runInTx for a call with a key, which may have been made before.
-func (l *Logic) runOnce(ctx context.Context, c *doorCall, in any) (out any, replayed bool, err error) {
-	keyed, err := l.keyedCall(ctx, c.op, c.key, in)
-	if err != nil {
-		return nil, false, err
+func (a *attempts) run(ctx context.Context) (err error) {
+	in := a.in
+	a.in = nil // the function may change what it refers to
+	if in == nil {
+		if in, err = a.op.input(ctx, a.transport); err != nil {
+			return err
+		}
 	}
-	leave, err := l.enter(keyed.id)
-	if err != nil {
-		return nil, false, err
-	}
-	defer leave()
-	call := func(ctx context.Context) (err error) {
-		out, err = c.perform(ctx, in)
-		return err
-	}
-	err = l.db.Tx(ctx, func(ctx context.Context) error { return keyed.once(ctx, call, &out) }, c.mode)
-	replayed = err == nil && !keyed.fresh
-	if replayed {
-		err = c.side.encode(ctx, out)
-	}
-	return out, replayed, err
+	a.out, err = a.op.perform(ctx, a.transport, in)
+	return err
 }
 
 // perform runs the function with what the door does around it.
-func (c *doorCall) perform(ctx context.Context, in any) (out any, err error) {
-	if err := c.side.before(ctx); err != nil {
+func (r *registered) perform(ctx context.Context, t transport, in any) (out any, err error) {
+	if err := t.before(ctx); err != nil {
 		return nil, err
 	}
-	if out, err = c.op.run(ctx, in); err != nil {
+	if out, err = r.run(ctx, in); err != nil {
 		return out, err
 	}
-	return out, c.side.encode(ctx, out)
+	return out, t.encode(ctx, out)
 }
 
-// insideCall is the side of a call from inside the program.
-type insideCall[In any] struct{ in In }
+// load returns the children of parents, a *[]Parent, as a []Child. ctx is that of
+// the call whose answer has the parents.
+func (r *related) load(ctx context.Context, parents reflect.Value) (children reflect.Value, err error) {
+	work := beginWork(&r.counts)
+	defer work.end(&err)
+	c, _ := ctx.Value(callKey{}).(*callContext)
+	if c.visit.logic.observed {
+		facts := relationFacts{c, r}
+		if observer := c.visit.logic.config.Observer; observer != nil {
+			e := Event{Kind: RelationEvent}
+			facts.describe(&e)
+			ctx = work.observe(ctx, observer, e)
+		}
+		ctx = context.WithValue(ctx, factsKey{}, describer(facts))
+	}
+	children, err = r.loadIn(c, ctx, parents)
+	work.returned = true
+	return children, err
+}
 
-func (c *insideCall[In]) decode(in any) error {
+// relationFacts describes events within the load of a relation.
+type relationFacts struct {
+	call     *callContext
+	relation *related
+}
+
+func (f relationFacts) describe(e *Event) {
+	f.call.visit.describe(f.call, e, f.relation.title())
+}
+
+func (r *related) loadIn(c *callContext, ctx context.Context, parents reflect.Value) (children reflect.Value, err error) {
+	in := parents.Interface()
+	for _, allow := range r.settings.allow {
+		if err := allow(ctx, in); err != nil {
+			return children, c.logDenial(r.title(), err)
+		}
+	}
+	if children, err = r.run(ctx, in); err != nil {
+		return children, fmt.Errorf("relation %s: %w", r.title(), err)
+	}
+	if children.Len() != parents.Elem().Len() {
+		return children, fmt.Errorf("relation %s returned %d children for %d parents: it must return one for each, in their order", r.title(), children.Len(), parents.Elem().Len())
+	}
+	return children, nil
+}
+
+// Call calls an operation from inside the program, such as from a page or a job,
+// the same way as doors do: the access rule for the caller in ctx
+// ([Logic.Authenticate], [WithCaller]), rate limit, validation, transaction. It
+// calls any operation, with or without a [Route], and needs no idempotency key.
+// Within [DB.Tx] or another operation the call is part of that transaction. In and
+// Out must be those that the operation was registered with:
+//
+//	note, err := backend.Call[Note](ctx, logic, "createNote", CreateNote{Title: title})
+//
+// An operation that runs in a transaction gets a copy of in and of all that in
+// refers to, because it may run again. Calling an operation that is not there, or
+// with other types, is an [Internal] error.
+func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out Out, err error) {
+	op := l.byName[name]
+	if op == nil {
+		return out, fmt.Errorf("call %s: there is no such operation", name)
+	}
+	if inType, outType := reflect.TypeFor[In](), reflect.TypeFor[Out](); inType != op.in || outType != op.out {
+		return out, fmt.Errorf("call %s: it takes a %s and returns a %s, not %s and %s", name, op.in, op.out, inType, outType)
+	}
+	c := &insideCall[In]{in: in, op: op}
+	l.visitAs(ctx, &c.visit, "", CallerFrom(ctx))
+	result, err := c.call(ctx, op, c, callConfig{mode: op.settings.tx})
+	if err != nil {
+		return out, err
+	}
+	return *result.out.(*Out), nil
+}
+
+// insideCall is a visit from inside the program, and its transport.
+type insideCall[In any] struct {
+	visit
+	in In
+	op *registered
+}
+
+func (c *insideCall[In]) decode(_ context.Context, in any) error {
+	if c.op.inTx && c.op.refers { // it may run again, after the function has changed what in refers to
+		c.op.inPlan.Clone(reflect.ValueOf(in).Elem(), reflect.ValueOf(&c.in).Elem())
+		return nil
+	}
 	*in.(*In) = c.in
 	return nil
 }
 
-func (*insideCall[In]) before(context.Context) error { return nil }
-
+func (*insideCall[In]) before(context.Context) error      { return nil }
 func (*insideCall[In]) encode(context.Context, any) error { return nil }
 
 // callContext is the context of a call: its time limit, its caller, and which
 // call it is, in one allocation.
 type callContext struct {
 	lazyctx.Context
-	caller  Caller
-	logic   *Logic
-	op      *registered
-	request *http.Request // nil for calls from inside the program
-	denied  bool          // and that was logged
+	visit  *visit
+	op     *registered
+	denied bool // that was logged, here or in a call within
 }
 
 type callKey struct{}
 
-// newCallContext returns the context of a call of op, by a request or nil, whose
-// caller is not known yet. It must be ended.
-func newCallContext(ctx context.Context, l *Logic, op *registered, r *http.Request) *callContext {
-	c := &callContext{logic: l, op: op, request: r}
-	c.Begin(ctx, time.Now().Add(op.options.timeout))
-	return c
-}
-
-// client returns the address of who asks, which is the peer's where no middleware
-// has looked at the request.
-func (c *callContext) client() netip.Addr {
-	if c.request != nil && exchangeFrom(c) == nil {
-		return peerAddr(c.request.RemoteAddr)
-	}
-	return ClientIP(c)
-}
-
-// Value finds the caller and the call. Until somebody has authenticated, the
-// caller is asked of parent only.
+// Value finds the caller, the call, and what is said of it. Until the visit was
+// authenticated, the caller is asked of the parent only: see [visit.identify].
 func (c *callContext) Value(key any) any {
 	switch key.(type) {
 	case callerKey:
-		return &c.caller
+		return &c.visit.caller
 	case callKey:
 		return c
+	case factsKey:
+		return describer(c)
+	case signerKey:
+		return signer(c)
 	}
 	return c.Context.Value(key)
 }
 
-// logDenial logs that a rule refused a caller, under the name that OWASP's logging
-// vocabulary has for it, and returns err. Of one call it logs no more than one.
-func logDenial(ctx context.Context, op *registered, caller Caller, err error) error {
-	c, _ := ctx.Value(callKey{}).(*callContext)
-	if c != nil && c.denied {
+// describe describes events within the call.
+func (c *callContext) describe(e *Event) { c.visit.describe(c, e, c.op.name) }
+
+// sign signs a cursor for the operation and the caller.
+func (c *callContext) sign(ctx context.Context, text []byte) ([]byte, error) {
+	key, err := c.visit.logic.secret.read(ctx, c.visit.logic.db)
+	if err != nil {
+		return nil, err
+	}
+	return cursorMAC(key, c.op.name, c.visit.caller.ID, text), nil
+}
+
+// logDenial logs that a rule refused the caller, under the name that OWASP's
+// logging vocabulary has for it, and returns err. A call logs no more than one,
+// with the calls within it that are of the same visit.
+func (c *callContext) logDenial(operation string, err error) error {
+	if c.denied {
 		return err
 	}
 	switch CodeOf(err) {
 	case Unauthenticated, Forbidden, NotFound:
-		if c != nil {
-			c.denied = true
+		for around := c; around != nil && around.visit == c.visit; around, _ = around.Context.Value(callKey{}).(*callContext) {
+			around.denied = true
 		}
-		loggerFrom(ctx).LogAttrs(ctx, slog.LevelWarn, "authz_fail",
-			slog.String("operation", op.title()), slog.String("account", caller.ID), slog.String("request_id", RequestIDFrom(ctx)))
+		c.visit.log().LogAttrs(c, slog.LevelWarn, "authz_fail",
+			slog.String("operation", operation), slog.String("account", c.visit.caller.ID), slog.String("request_id", RequestIDFrom(c)))
 	}
 	return err
 }
@@ -373,11 +525,3 @@ func logDenial(ctx context.Context, op *registered, caller Caller, err error) er
 // that. Whether something that was not found is somebody else's only [Owned]
 // knows.
 func isDenial(err error) bool { return CodeOf(err) == Forbidden || errors.Is(err, errNotOwned) }
-
-// loggerFrom returns the logger of the access log that the request has passed.
-func loggerFrom(ctx context.Context) *slog.Logger {
-	if x := exchangeFrom(ctx); x != nil && x.logger != nil {
-		return x.logger
-	}
-	return slog.Default()
-}

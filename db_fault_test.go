@@ -209,7 +209,7 @@ func TestIdempotencyWhateverFails(t *testing.T) {
 			for n := 1; ; n++ {
 				db, _, fault := faulty(t)
 				require.NoError(t, db.Migrate(t.Context(), nil))
-				logic := backend.NewLogic(db, nil)
+				logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 				logic.Add(backend.Mutation("insert", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
 					return backend.One[int](ctx, db, "INSERT INTO t DEFAULT VALUES RETURNING id")
 				}, backend.Route("POST /"), backend.RequireIdempotencyKey()))

@@ -55,7 +55,7 @@
 //		}
 //
 //		app := &App{db}
-//		logic := backend.NewLogic(db, nil) // nil: nobody signs in
+//		logic := backend.NewLogic(db, nil, backend.LogicConfig{}) // nil: nobody signs in
 //		logic.Add(
 //			backend.Query("note", backend.Public, app.Note, backend.Route("GET /notes/{id}")),
 //			backend.Mutation("createNote", backend.Public, app.CreateNote, backend.Route("POST /notes")),
@@ -63,8 +63,9 @@
 //
 //		r := backend.NewRouter()
 //		r.Use(backend.Stack(backend.StackConfig{}))
-//		r.Mount("/api", logic.REST())
-//		r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
+//		rest := logic.REST()
+//		r.Mount("/api", rest)
+//		r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //		if err := backend.Serve(ctx, r, backend.ServerConfig{}); err != nil {
 //			log.Fatal(err)
 //		}
@@ -79,7 +80,7 @@
 //     [Middleware] of its own, such as [Recover], [AccessLog] and [CrossOrigin].
 //   - [Query] and [Mutation] make operations of functions, [Relation] says what
 //     belongs to what they return, [Logic] is their registry, [Logic.REST] and
-//     [Logic.OpenAPI] serve and describe them, and [Call] calls them from inside
+//     [RESTDoor.OpenAPI] serve and describe them, and [Call] calls them from inside
 //     the program. [Access] rules say who may.
 //   - [Error] is the one error type that reaches clients, [WriteError] and
 //     [Handler] its way to them.

@@ -42,13 +42,13 @@ import (
 // Callers who are not signed in share their keys: such an operation should take
 // keys that cannot be guessed. The table is made by [DB.Migrate].
 func Idempotent() Option {
-	return optionFunc(func(o *Operation) { o.options.key = max(o.options.key, keyAccepted) })
+	return option{"Idempotent", forMutations, func(d *definition) { d.settings.key = max(d.settings.key, keyAccepted) }}
 }
 
 // RequireIdempotencyKey is [Idempotent] that refuses calls without a key, as
 // [Malformed]. Only [Call] needs none.
 func RequireIdempotencyKey() Option {
-	return optionFunc(func(o *Operation) { o.options.key = keyRequired })
+	return option{"RequireIdempotencyKey", forMutations, func(d *definition) { d.settings.key = keyRequired }}
 }
 
 const (
@@ -67,9 +67,9 @@ type storedCall struct {
 // checkKey returns an error for a key that cannot be used with an operation.
 func (r *registered) checkKey(key string) error {
 	switch {
-	case r.options.key == keyIgnored:
+	case r.settings.key == keyIgnored:
 		return nil
-	case key == "" && r.options.key == keyRequired:
+	case key == "" && r.settings.key == keyRequired:
 		return &Error{Code: Malformed, Message: "Send an Idempotency-Key header with a value that is new for each new request."}
 	case len(key) > maxKeyLength:
 		return &Error{Code: Malformed, Message: fmt.Sprintf("An Idempotency-Key may have %d characters.", maxKeyLength)}
@@ -83,6 +83,7 @@ type keyed struct {
 	op     *registered
 	id     string // of caller, operation and key
 	input  string // hash of the input
+	logger *slog.Logger
 	unseen unseen
 	fresh  bool
 	answer []byte
@@ -96,27 +97,49 @@ func hash(parts ...string) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-func (l *Logic) keyedCall(ctx context.Context, op *registered, key string, in any) (*keyed, error) {
+// runOnce runs a function in a transaction with the key of its call, unless it ran
+// under that key before.
+func (v *visit) runOnce(c *callContext, how callConfig, a *attempts) (replayed bool, err error) {
+	k, err := v.keyed(c.op, how.key, a.in)
+	if err != nil {
+		return false, err
+	}
+	leave, err := v.logic.enter(k.id)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	if err = v.logic.db.Tx(c, func(ctx context.Context) error { return k.once(ctx, a) }, how.mode); err != nil {
+		return false, err
+	}
+	if !k.fresh {
+		return true, a.transport.encode(c, a.out)
+	}
+	return false, nil
+}
+
+// keyed returns a call under a key.
+func (v *visit) keyed(op *registered, key string, in any) (*keyed, error) {
 	text, err := appendInput(nil, op.inPlan, reflect.ValueOf(in).Elem())
 	if err != nil {
 		return nil, err
 	}
-	return &keyed{db: l.db, op: op, unseen: op.unseen(), id: hash(CallerFrom(ctx).ID, op.name, key), input: hash(string(text))}, nil
+	return &keyed{db: v.logic.db, op: op, logger: v.log(), unseen: op.unseen(), id: hash(v.caller.ID, op.name, key), input: hash(string(text))}, nil
 }
 
-// once calls f and stores what it put into out, or puts there what was stored.
-func (k *keyed) once(ctx context.Context, f func(context.Context) error, out *any) (err error) {
+// once runs the function and stores what it returned, or finds what was stored.
+func (k *keyed) once(ctx context.Context, a *attempts) (err error) {
 	if err := k.claim(ctx); err != nil {
 		return err
 	}
 	if !k.fresh {
-		*out, err = k.replay()
+		a.out, err = k.replay()
 		return err
 	}
-	if err := f(ctx); err != nil {
+	if err := a.run(ctx); err != nil {
 		return err
 	}
-	return k.store(ctx, *out)
+	return k.store(ctx, a.out)
 }
 
 // claim takes the key in the transaction of ctx, or finds what was stored under
@@ -247,7 +270,7 @@ func (k *keyed) cleanSometimes(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second) // the caller waits
 		defer cancel()
 		if err := k.clean(ctx, time.Now()); err != nil {
-			loggerFrom(ctx).LogAttrs(ctx, slog.LevelWarn, "expired idempotency keys were not deleted, and are left to a later call", slog.Any("error", err))
+			k.logger.LogAttrs(ctx, slog.LevelWarn, "expired idempotency keys were not deleted, and are left to a later call", slog.Any("error", err))
 		}
 	})
 }

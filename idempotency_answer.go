@@ -42,7 +42,7 @@ func readable(t *plan.Type) bool {
 // that does not show.
 func (k *keyed) store(ctx context.Context, out any) error {
 	value := reflect.ValueOf(out).Elem()
-	text, err := k.op.encode.Append(nil, value)
+	text, err := k.op.written().Append(nil, value)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ type unseen map[*plan.Type][][]int
 func (l *Logic) unseenIn(op *registered) unseen {
 	u, tagged := unseen{}, hasTag(op.outPlan.Base().Go)
 	op.outPlan.Walk(func(t *plan.Type) {
-		related := func(r *registered) bool { return r.in.Elem() == t.Go }
+		related := func(r *related) bool { return r.parent == t.Go }
 		if t.Kind != plan.Struct || !tagged && !slices.ContainsFunc(l.relations, related) {
 			return
 		}

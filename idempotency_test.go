@@ -48,7 +48,7 @@ func TestIdempotencyRequired(t *testing.T) {
 	t.Parallel()
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("pay", backend.Public, noop, backend.Route("POST /pay"), backend.RequireIdempotencyKey()))
 	c := newRESTClient(t, logic)
 	require.Equal(t, 400, c.do("POST", "/pay", "").Code)
@@ -124,7 +124,7 @@ func TestIdempotencyTellsInputsApart(t *testing.T) {
 		Time   time.Time            `json:"time,omitzero"`
 		Bytes  *[]byte              `json:"bytes"`
 	}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("signUp", backend.Public, func(context.Context, input) (int, error) { return 1, nil },
 		backend.Route("POST /accounts"), backend.Idempotent()))
 	c := newRESTClient(t, logic)
@@ -196,7 +196,7 @@ func TestIdempotencyKeys(t *testing.T) {
 		type wrongIn struct {
 			A onlyIn `json:"a"`
 		}
-		logic := backend.NewLogic(db, nil)
+		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 		panics := true
 		logic.Add(backend.Mutation("m", backend.Public, func(_ context.Context, in input) (int, error) {
 			if in.Name.Or("") == "panic" && panics {
@@ -232,7 +232,7 @@ func TestIdempotencyOfOtherOperations(t *testing.T) {
 	t.Parallel()
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	for _, name := range []string{"pay", "refund"} {
 		logic.Add(backend.Mutation(name, backend.Public, func(context.Context, backend.None) (string, error) { return name, nil },
 			backend.Route("POST /"+name), backend.Route("PUT /"+name), backend.Idempotent()))
@@ -252,7 +252,7 @@ func TestIdempotencyAfterARoleIsLost(t *testing.T) {
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
 	var locked error
-	logic := backend.NewLogic(db, bearer{})
+	logic := backend.NewLogic(db, bearer{}, backend.LogicConfig{})
 	logic.Add(backend.Mutation("secret", backend.Role("admin"), func(context.Context, backend.None) (string, error) { return "secret", nil },
 		backend.Route("POST /secret"), backend.Idempotent(), backend.Allow(func(context.Context, backend.None) error { return locked })))
 	c := newRESTClient(t, logic)
@@ -310,7 +310,7 @@ func (w *workplace) process(db *backend.DB) http.Handler {
 	count := func(ctx context.Context, id string) (int, error) {
 		return backend.One[int](ctx, db, "SELECT COUNT(*) FROM runs WHERE id = ?", id)
 	}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("runs", backend.Public, func(ctx context.Context, in struct {
 			ID string `json:"id"`
@@ -700,7 +700,7 @@ func TestIdempotencyKeepsHiddenFields(t *testing.T) {
 				Earlier: []*draft{nil, {ID: 2, Author: 8}}, Named: map[string]*draft{"b": {Author: 9}, "a": {ID: 3}},
 			}, nil
 		}
-		logic := backend.NewLogic(db, nil)
+		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 		logic.Add(
 			backend.Mutation("make", backend.Public, made, backend.Route("POST /drafts"), backend.Idempotent()),
 			backend.Query("draft", backend.Public, func(ctx context.Context, _ itemID) (*draft, error) { return made(ctx, backend.None{}) }, backend.Route("GET /drafts/{id}")),
@@ -737,7 +737,7 @@ func TestIdempotencyOfATransactionThatRunsAgain(t *testing.T) {
 	db := backendtest.NewDB(t, backend.Postgres)
 	require.NoError(t, db.Migrate(t.Context(), nil))
 	runs, done := 0, 0
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("pay", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
 		backend.AfterCommit(ctx, func(context.Context) { done++ })
 		if runs++; runs < 3 {
@@ -778,7 +778,7 @@ func TestIdempotencyKeepsHiddenFieldsWithin(t *testing.T) {
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
 	one := sheet{1, meta{7}}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (sheet, error) { return one, nil }, backend.Route("POST /sheets"), backend.Idempotent()),
 		backend.Query("sheet", backend.Public, func(context.Context, itemID) (sheet, error) { return one, nil }, backend.Route("GET /sheets/{id}")),

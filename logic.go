@@ -3,15 +3,15 @@ package backend
 import (
 	"errors"
 	"fmt"
-	"math/bits"
+	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/gcra"
-	"github.com/seed-215b9b7c/backend/internal/jsonout"
+	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
@@ -23,18 +23,21 @@ import (
 //
 // Every call takes the same way, by every door:
 //
-//	authenticate → rate limit → access → decode → validate → Allow → idempotency → transaction{ function } → after commit → encode
+//	authenticate → rate limit → access → decode → validate → Allow → idempotency → transaction{ function → encode } → after commit
 //
 // It is safe for concurrent use once all operations were added.
 type Logic struct {
-	db   *DB
-	auth Authenticator
+	db     *DB
+	auth   Authenticator
+	config LogicConfig
+
+	observed bool // somebody observes calls, or the statements within
 
 	mu        sync.Mutex
+	sealed    bool          // a door was made
 	ops       []*registered // queries and mutations
 	byName    map[string]*registered
-	relations []*registered
-	rest      *restDoor // nil until the door is made
+	relations []*related
 
 	secret secret
 
@@ -42,41 +45,62 @@ type Logic struct {
 	inFlight map[string]bool // idempotency keys of calls that run
 }
 
-// NewLogic returns a Logic without operations. db is where the transactions of
-// operations are; with nil, operations run outside of any unless they ask for
-// one, which panics then. auth says who calls; with nil nobody is ever signed
-// in.
-func NewLogic(db *DB, auth Authenticator) *Logic {
-	return &Logic{db: db, auth: auth, byName: map[string]*registered{}, inFlight: map[string]bool{}}
+// LogicConfig holds the knobs of a [Logic]. The zero value is a good choice.
+type LogicConfig struct {
+	// Logger gets the records of denials (authz_fail), and of what goes wrong
+	// beside a call. Defaults to the logger of the request's [AccessLog], and to
+	// [slog.Default] where there is none.
+	Logger *slog.Logger
+	// Observer is told of calls and loads of relations. Defaults to none.
+	Observer Observer
+}
+
+// NewLogic returns a Logic without operations. db has the transactions of
+// operations; with nil, operations run outside of any transaction, and one that
+// asks for a transaction panics when it is added. auth says who calls; with nil
+// every caller is anonymous.
+func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
+	return &Logic{db: db, auth: auth, config: config, byName: map[string]*registered{}, inFlight: map[string]bool{}}
 }
 
 // registered is an operation with what this Logic has compiled for it.
 type registered struct {
 	*Operation
 	validator *validation.Validator
-	encode    jsonout.Encoder
 	limiter   *gcra.Limiter // nil: no limit
 	inTx      bool
+	refers    bool          // the input refers to memory that copies share
 	unseen    func() unseen // of answers that are kept for a key
-	stats     operationStats
+	counts    operationCounts
 }
 
-// Add adds operations. It panics if something makes no sense, with everything
-// that is wrong with any of them. All operations are added before the first
-// door is made.
-func (l *Logic) Add(operations ...*Operation) {
+// related is a relation with what this Logic counts of it.
+type related struct {
+	*RelationField
+	counts operationCounts
+}
+
+// Add adds operations and relations. It panics if something makes no sense, with
+// everything that is wrong with any of them. All are added before the first door
+// is made.
+func (l *Logic) Add(definitions ...Definition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.rest != nil {
+	if l.sealed {
 		panic("backend: Logic.Add after a door was made: add all operations first")
 	}
 	var wrong []string
-	for _, o := range operations {
-		if o == nil {
-			wrong = append(wrong, "an operation is nil")
-			continue
+	for _, d := range definitions {
+		var err error
+		switch d := d.(type) {
+		case *Operation:
+			err = l.addOperation(d)
+		case *RelationField:
+			err = l.addRelation(d)
+		default:
+			err = errors.New("an operation is nil")
 		}
-		if err := l.add(o); err != nil {
+		if err != nil {
 			wrong = append(wrong, err.Error())
 		}
 	}
@@ -85,62 +109,98 @@ func (l *Logic) Add(operations ...*Operation) {
 	}
 }
 
-// add adds one operation, or says what is wrong with it.
-func (l *Logic) add(o *Operation) error {
+// addOperation adds one operation, or says what is wrong with it.
+func (l *Logic) addOperation(o *Operation) error {
+	if o == nil {
+		return errors.New("an operation is nil")
+	}
 	r := &registered{Operation: o}
 	r.unseen = sync.OnceValue(func() unseen { return l.unseenIn(r) }) // once all relations are known
 	wrong := slices.Clone(o.wrong)
-	if other := l.sameName(o); other != nil {
+	if other := l.byName[o.name]; other != nil {
 		wrong = append(wrong, fmt.Errorf("its name is taken by the %s registered at %s", other.kind, other.place))
 	}
 	if err := r.compile(l.db); err != nil {
 		wrong = append(wrong, err)
 	}
-	if err := o.report(wrong); err != nil {
+	if err := o.report(o.name, wrong); err != nil {
 		return err
-	}
-	if o.kind == isRelation {
-		l.relations = append(l.relations, r)
-		return nil
 	}
 	l.byName[o.name] = r
 	l.ops = append(l.ops, r)
 	return nil
 }
 
-// sameName returns what already has the name of an operation, or the field of a
-// relation, or nil.
-func (l *Logic) sameName(o *Operation) *registered {
-	if o.kind != isRelation {
-		return l.byName[o.name]
+// addRelation adds one relation, or says what is wrong with it.
+func (l *Logic) addRelation(r *RelationField) error {
+	if r == nil {
+		return errors.New("a relation is nil")
 	}
-	for _, r := range l.relations {
-		if r.name == o.name && r.in == o.in {
-			return r
+	wrong := slices.Clone(r.wrong)
+	for _, other := range l.relations {
+		if other.name == r.name && other.parent == r.parent {
+			wrong = append(wrong, fmt.Errorf("its name is taken by the %s registered at %s", other.kind, other.place))
 		}
 	}
+	if err := r.report(r.title(), wrong); err != nil {
+		return err
+	}
+	l.relations = append(l.relations, &related{RelationField: r})
 	return nil
 }
 
 // compile makes what calls need, so that they need not look at types.
 func (r *registered) compile(db *DB) (err error) {
 	if !r.mistyped { // else its parts cannot be relied on
-		r.encode = jsonout.Compile(r.outPlan)
-	}
-	if r.kind == isRelation {
-		return nil
-	}
-	if !r.mistyped {
 		r.validator, err = validation.Compile(r.inPlan)
+		r.refers = r.inPlan.Refers()
 	}
-	if limit := r.options.limit; limit.requests > 0 {
+	if limit := r.settings.rate; limit.requests > 0 {
 		r.limiter = gcra.New(limit.period/time.Duration(limit.requests), limit.requests)
 	}
-	r.inTx = !r.options.noTx && db != nil
-	if db == nil && (r.options.txSet && !r.options.noTx || r.options.key != keyIgnored) {
+	r.inTx = r.settings.inTx && db != nil
+	if db == nil && (r.settings.wantsTx || r.settings.key != keyIgnored) {
 		err = errors.Join(err, errors.New("it needs a transaction, and NewLogic was given no database"))
 	}
 	return err
+}
+
+// seal returns what a door offers. Nothing can be added afterwards.
+func (l *Logic) seal(door Door) (offered []*registered, relations []*related) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sealed = true
+	for _, op := range l.ops {
+		if op.settings.doors.has(door) {
+			offered = append(offered, op)
+		}
+	}
+	for _, r := range l.relations {
+		if r.settings.doors.has(door) {
+			relations = append(relations, r)
+		}
+	}
+	return offered, relations
+}
+
+// checkParents returns an error for relations that nothing has: a type that no
+// operation returns is usually a mistake, such as a pointer's.
+func (l *Logic) checkParents() []error {
+	returned := map[reflect.Type]bool{}
+	note := func(t *plan.Type) { returned[t.Go] = true }
+	for _, op := range l.ops {
+		op.outPlan.Walk(note)
+	}
+	for _, r := range l.relations {
+		r.childPlan.Walk(note)
+	}
+	var wrong []error
+	for _, r := range l.relations {
+		if !returned[r.parent] {
+			wrong = append(wrong, fmt.Errorf("relation %q, registered at %s: no operation returns a %s", r.title(), r.place, r.parent))
+		}
+	}
+	return wrong
 }
 
 // Stats returns what has happened to each operation since the program started,
@@ -150,87 +210,11 @@ func (l *Logic) Stats() []OperationStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []OperationStats
-	for _, op := range slices.Concat(l.ops, l.relations) {
-		all = append(all, op.stats.read(op.title()))
+	for _, op := range l.ops {
+		all = append(all, op.counts.read(op.name))
+	}
+	for _, r := range l.relations {
+		all = append(all, r.counts.read(r.title()))
 	}
 	return all
-}
-
-// OperationStats is what has happened to an operation since the program started.
-type OperationStats struct {
-	// Name is the operation's; for a relation its parent's type and its field:
-	// "Note.author". A relation is called once for all values of an answer.
-	Name string
-	// Calls counts calls that have ended, Running those that have not.
-	Calls, Running int64
-	// Failed counts the calls that ended in an error, by its code.
-	Failed map[Code]int64
-	// Time is how long the calls took in all.
-	Time time.Duration
-	// Latency has the number of calls by how long they took, in 20 buckets:
-	// Latency[i] took less than LatencyBound(i), and not less than the bound before.
-	Latency [latencyBuckets]int64
-}
-
-const latencyBuckets = 20
-
-// LatencyBound returns the upper bound of a bucket of OperationStats.Latency: 64
-// µs, and twice as much for each bucket after the first. The last one has no
-// bound, and its own is the largest duration.
-func LatencyBound(bucket int) time.Duration {
-	if bucket >= latencyBuckets-1 {
-		return 1<<63 - 1
-	}
-	return 64 * time.Microsecond << bucket
-}
-
-// operationStats counts without locks.
-type operationStats struct {
-	calls, running, nanoseconds atomic.Int64
-	failed                      [codeCount]atomic.Int64
-	latency                     [latencyBuckets]atomic.Int64
-}
-
-// timing is a call that is counted.
-type timing struct {
-	stats    *operationStats
-	start    time.Time
-	returned bool // it did not panic
-}
-
-// begin counts a call that begins; it must be ended.
-func (s *operationStats) begin() timing {
-	s.running.Add(1)
-	return timing{stats: s, start: time.Now()}
-}
-
-// end counts the end of the call, with its error.
-func (t *timing) end(err *error) {
-	s, took := t.stats, time.Since(t.start)
-	s.running.Add(-1)
-	s.calls.Add(1)
-	s.nanoseconds.Add(int64(took))
-	s.latency[min(bits.Len64(uint64(took/(64*time.Microsecond))), latencyBuckets-1)].Add(1)
-	switch {
-	case !t.returned:
-		s.failed[Internal].Add(1)
-	case *err != nil:
-		s.failed[CodeOf(*err)].Add(1)
-	}
-}
-
-func (s *operationStats) read(name string) OperationStats {
-	stats := OperationStats{
-		Name: name, Calls: s.calls.Load(), Running: s.running.Load(),
-		Time: time.Duration(s.nanoseconds.Load()), Failed: map[Code]int64{},
-	}
-	for code := range s.failed {
-		if n := s.failed[code].Load(); n > 0 {
-			stats.Failed[Code(code)] = n
-		}
-	}
-	for i := range s.latency {
-		stats.Latency[i] = s.latency[i].Load()
-	}
-	return stats
 }

@@ -29,7 +29,7 @@ type benchOutput struct {
 // benchLogic has one operation that touches no database, so that what is
 // measured is the way to it.
 func benchLogic() *backend.Logic {
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("create", backend.Public, func(_ context.Context, in benchInput) (benchOutput, error) {
 		return benchOutput{7, in.Title, in.Text, in.Tags}, nil
 	}, backend.Route("POST /notes")))

@@ -56,7 +56,7 @@ func ExampleQuery() {
 		return greetings, nil
 	}
 
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("hello", backend.Public, hello, backend.Route("GET /hello/{name}")))
 	api := logic.REST()
 	request(api, "GET", "/hello/Ada", "")
@@ -91,7 +91,7 @@ func ExampleMutation() {
 	createNote := func(ctx context.Context, in CreateNote) (Note, error) {
 		return backend.One[Note](ctx, db, "INSERT INTO notes (title, tags) VALUES (?, '[]') RETURNING *", in.Title)
 	}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("note", backend.Public, note, backend.Route("GET /notes/{id}")),
 		backend.Mutation("createNote", backend.Public, createNote, backend.Route("POST /notes")),
@@ -118,7 +118,7 @@ func ExampleIdempotent() {
 		fmt.Println("paying", in.Cents)
 		return "paid", nil
 	}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("pay", backend.Public, pay, backend.Route("POST /payments"), backend.RequireIdempotencyKey()))
 	api := logic.REST()
 	for range 2 { // the answer to the first one was lost on its way
@@ -152,7 +152,7 @@ func ExampleNewPage() {
 		}
 		return backend.NewPage(ctx, found, 1, func(title string) []any { return []any{title} })
 	}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("titles", backend.Public, titles, backend.Route("GET /titles")))
 	api := logic.REST()
 
@@ -198,7 +198,7 @@ func ExampleOpt() {
 		return person, nil
 	}
 
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("changePerson", backend.Public, change, backend.Route("PATCH /person")))
 	api := logic.REST()
 	request(api, "PATCH", "/person", `{"name":"Anna"}`)
@@ -234,7 +234,7 @@ func ExampleRequireIfMatch() {
 		_, err := db.Exec(ctx, "UPDATE notes SET title = ? WHERE id = ?", in.Title, in.ID)
 		return Note{in.Title}, err
 	}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("note", backend.Public, note, backend.Route("GET /notes/{id}")),
 		backend.Mutation("renameNote", backend.Public, rename, backend.Route("PATCH /notes/{id}"), backend.RequireIfMatch()),
@@ -255,7 +255,7 @@ func ExampleRequireIfMatch() {
 // fields.
 func ExampleInvalidField() {
 	book := func(_ context.Context, in stay) (stay, error) { return in, nil }
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("book", backend.Public, book, backend.Route("POST /stays"), backend.Status(200)))
 	api := logic.REST()
 	request(api, "POST", "/stays", `{"from":"2026-01-02","to":"2026-01-09"}`)
@@ -292,7 +292,7 @@ func ExampleOwned() {
 		return found, backend.Owned(ctx, found.Owner)
 	}
 
-	logic := backend.NewLogic(nil, tokens{"secret": {ID: "ann"}})
+	logic := backend.NewLogic(nil, tokens{"secret": {ID: "ann"}}, backend.LogicConfig{})
 	logic.Add(backend.Query("letter", backend.SignedIn, letter, backend.Route("GET /letters/{id}")))
 	api := logic.REST()
 	request(api, "GET", "/letters/1", "", "Authorization", "Bearer secret")
@@ -317,7 +317,7 @@ func ExampleAllow() {
 		return nil
 	}
 
-	logic := backend.NewLogic(nil, tokens{"secret": {ID: "ann", Method: "token"}})
+	logic := backend.NewLogic(nil, tokens{"secret": {ID: "ann", Method: "token"}}, backend.LogicConfig{})
 	logic.Add(backend.Mutation("transfer", backend.SignedIn, transfer, backend.Route("POST /transfers"), backend.Allow(onlySmall)))
 	api := logic.REST()
 	request(api, "POST", "/transfers", `{"cents":5000}`, "Authorization", "Bearer secret")
@@ -337,7 +337,7 @@ func ExampleAuthenticator() {
 	stats := func(ctx context.Context, _ backend.None) (string, error) {
 		return "for " + backend.CallerFrom(ctx).ID, nil
 	}
-	logic := backend.NewLogic(nil, auth)
+	logic := backend.NewLogic(nil, auth, backend.LogicConfig{})
 	logic.Add(backend.Query("stats", backend.AnyOf(backend.Role("admin"), backend.Scope("stats:read")), stats, backend.Route("GET /stats")))
 	api := logic.REST()
 	request(api, "GET", "/stats", "", "Authorization", "Bearer ann's")
@@ -361,7 +361,7 @@ func ExampleCall() {
 	greet := func(ctx context.Context, in Greet) (string, error) {
 		return fmt.Sprintf("Hello, %s, from %s!", in.Name, backend.CallerFrom(ctx).ID), nil
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("greet", backend.SignedIn, greet))
 
 	ctx := backend.WithCaller(context.Background(), backend.Caller{ID: "ann"})
@@ -376,17 +376,18 @@ func ExampleCall() {
 	// unauthenticated
 }
 
-func ExampleLogic_OpenAPI() {
+func ExampleRESTDoor_OpenAPI() {
 	type CreateNote struct {
 		Title string `json:"title" validate:"required,max=200" doc:"what it is about" example:"Milk"`
 	}
 	createNote := func(context.Context, CreateNote) (backend.None, error) { return backend.None{}, nil }
 
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("createNote", backend.Public, createNote, backend.Route("POST /notes"), backend.Doc("Write a note")))
 	r := backend.NewRouter()
-	r.Mount("/api", logic.REST())
-	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes", Version: "2"}))
+	rest := logic.REST()
+	r.Mount("/api", rest)
+	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes", Version: "2"}))
 
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, httptest.NewRequest("GET", "/openapi.json", nil))
@@ -410,7 +411,7 @@ func ExampleLogic_OpenAPI() {
 }
 
 func ExampleLogic_Stats() {
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("lucky", backend.Public, func(_ context.Context, in struct {
 		Number int `json:"number" validate:"max=10"`
 	}) (bool, error) {

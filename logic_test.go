@@ -29,7 +29,7 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 		Age  int    `json:"age" validate:"nonsense"`
 	}
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(
 			nil,
 			backend.Query("Upper", backend.Public, noop),
 			backend.Query("noAccess", nil, noop),
@@ -39,6 +39,7 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 			backend.Query("scalar", backend.Public, func(context.Context, int) (int, error) { return 0, nil }),
 			backend.Mutation("allow", backend.Public, noop, backend.Allow(func(context.Context, bad) error { return nil })),
 			backend.Mutation("limits", backend.Public, noop, backend.Deadline(-1), backend.MaxBody(0), backend.Rate(0, 0), backend.Status(404), backend.Status(205), backend.Status(206), backend.Deprecated(time.Time{}, time.Time{}), nil, backend.MaxAge(time.Second)),
+			backend.Query("reads", backend.Public, noop, backend.OutsideTx(), backend.MaxBody(1), backend.RequireIfMatch(), backend.RequireIdempotencyKey()),
 			backend.Mutation("noDatabase", backend.Public, noop, backend.Tx(backend.Serializable)),
 			backend.Query("twice", backend.Public, noop),
 			backend.Query("twice", backend.Public, noop),
@@ -47,14 +48,15 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 	require.True(t, strings.HasPrefix(text, "backend: "), text)
 	for _, want := range []string{
 		"an operation is nil", `query "Upper"`, "lower-case letter", "say who may call it", "backend_test.bad.Func: a func() is not supported", "its output: chan int: a chan int is not supported",
-		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations", "its input is a int; it must be a struct",
+		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations, and this is a query", "OutsideTx is for mutations", "MaxBody is for mutations", "RequireIfMatch is for mutations", "RequireIdempotencyKey is for mutations",
+		"its input is a int; it must be a struct",
 		"Allow takes a function of a backend_test.bad, and the operation takes a backend.None",
-		"Deadline(-1ns) must be positive", "MaxBody(0)", "Rate: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "MaxAge(1s)",
+		"Deadline(-1ns) must be positive", "MaxBody(0)", "Rate: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "MaxAge is for queries, and this is a mutation",
 		`mutation "noDatabase"`, "NewLogic was given no database", "its name is taken by the query registered at",
 	} {
 		require.Contains(t, text, want)
 	}
-	require.Equal(t, 11, strings.Count(text, "logic_test.go:"), "each of ten names its place, and the last one both:\n%s", text)
+	require.Equal(t, 12, strings.Count(text, "logic_test.go:"), "each of eleven names its place, and the last one both:\n%s", text)
 }
 
 func TestBadValidateTag(t *testing.T) {
@@ -63,7 +65,7 @@ func TestBadValidateTag(t *testing.T) {
 		Age int `json:"age" validate:"nonsense"`
 	}
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, func(context.Context, bad) (int, error) { return 0, nil }))
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Query("q", backend.Public, func(context.Context, bad) (int, error) { return 0, nil }))
 	})
 	require.Contains(t, text, "nonsense")
 }
@@ -76,7 +78,7 @@ func TestAddReportsEverythingOfOneOperation(t *testing.T) {
 		Age int `json:"age" validate:"nonsense"`
 	}
 	f := func(context.Context, bad) (int, error) { return 0, nil }
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("taken", backend.Public, noop))
 	text := panicText(func() {
 		logic.Add(backend.Mutation("taken", nil, f, backend.Status(404), backend.Tx(backend.ReadWrite)))
@@ -95,7 +97,7 @@ func TestRESTReportsRoutes(t *testing.T) {
 		Deep map[string]int `json:"deep"`
 	}
 	f := func(context.Context, input) (int, error) { return 0, nil }
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("a", backend.Public, f, backend.Route("GET /a/{id}")),
 		backend.Query("b", backend.Public, noop, backend.Route("POST /b"), backend.Route("GET /b/{x}"), backend.Route("/b")),
@@ -116,7 +118,7 @@ func TestRESTReportsRoutes(t *testing.T) {
 
 func TestRoutesAppearInTheRouter(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("a", backend.Public, noop, backend.Route("GET /a")), backend.Mutation("b", backend.Public, noop, backend.Route("POST /a"), backend.Route("PUT /b")))
 	r := backend.NewRouter()
 	r.Mount("/api", logic.REST())
@@ -167,7 +169,7 @@ func TestAccessRules(t *testing.T) {
 		"function":   {never, 403, 403},
 	} {
 		for caller, status := range map[*backend.Caller]int{&nobody: test.nobody, &ann: test.ann} {
-			logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return *caller, nil }))
+			logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return *caller, nil }), backend.LogicConfig{})
 			logic.Add(backend.Query("q", test.rule, noop, backend.Route("GET /")))
 			require.Equal(t, status, call(logic, "GET", "/", nil).Code, "%s for %q", name, caller.ID)
 		}
@@ -189,7 +191,7 @@ func (f authenticatorFunc) Authenticate(context.Context, *http.Request) (backend
 // An authenticator that cannot tell is an error, never nobody.
 func TestAuthenticatorFails(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{}, backend.Errorf(backend.Unavailable, "Down.") }))
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{}, backend.Errorf(backend.Unavailable, "Down.") }), backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, noop, backend.Route("GET /")))
 	require.Equal(t, 503, call(logic, "GET", "/", nil).Code)
 }
@@ -199,7 +201,7 @@ func TestAllowAndOrder(t *testing.T) {
 	type input struct {
 		N int `json:"n" validate:"max=5"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("GET /"),
 		backend.Allow(func(_ context.Context, in input) error {
 			if in.N > 3 {
@@ -222,7 +224,7 @@ func TestAllowAndOrder(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	since, sunset := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("old", backend.Public, func(context.Context, backend.None) (int, error) { return 5, nil }, backend.Route("GET /old"), backend.Deprecated(since, sunset), backend.MaxAge(time.Minute)),
 		backend.Mutation("accepted", backend.Public, func(context.Context, backend.None) (int, error) { return 5, nil }, backend.Route("POST /accepted"), backend.Status(202)),
@@ -245,7 +247,7 @@ func TestOptions(t *testing.T) {
 // door stands alone.
 func TestLimitWithoutMiddleware(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Rate(1, time.Hour)),
 		backend.Mutation("change", backend.Public, noop, backend.Route("PUT /limited")),
@@ -274,7 +276,7 @@ func TestStats(t *testing.T) {
 		type input struct {
 			Fail bool `json:"fail"`
 		}
-		logic := backend.NewLogic(nil, nil)
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 		logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in input) (backend.None, error) {
 			time.Sleep(100 * time.Microsecond)
 			if in.Fail {
@@ -352,7 +354,7 @@ func TestOptAndID(t *testing.T) {
 func TestDenialsAreLogged(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: "ann"}, nil }))
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: "ann"}, nil }), backend.LogicConfig{})
 	logic.Add(backend.Query("secrets", backend.Role("admin"), noop, backend.Route("GET /")))
 	h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(logic.REST())
 	w := httptest.NewRecorder()
@@ -368,7 +370,7 @@ func TestDenialsOfAllowAreLogged(t *testing.T) {
 	type thing struct{}
 	name := "ann\nmsg=authz_fail account=\x1b[2Jbob\u2028"
 	var log strings.Builder
-	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: name}, nil }))
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: name}, nil }), backend.LogicConfig{})
 	logic.Add(
 		backend.Query("things", backend.Public, func(context.Context, backend.None) ([]thing, error) { return []thing{{}}, nil }, backend.Route("GET /things")),
 		backend.Query("secrets", backend.Public, noop, backend.Route("GET /secrets"),
@@ -395,7 +397,7 @@ func TestCall(t *testing.T) {
 	type input struct {
 		Name string `json:"name" validate:"required"`
 	}
-	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: "ann"}, nil }))
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: "ann"}, nil }), backend.LogicConfig{})
 	logic.Add(backend.Query("greet", backend.SignedIn, func(ctx context.Context, in input) (string, error) {
 		return in.Name + " from " + backend.CallerFrom(ctx).ID, nil
 	}))
@@ -421,7 +423,7 @@ func TestListsInHeaders(t *testing.T) {
 	type input struct {
 		Parts []int `json:"parts,omitempty" in:"header=X-Parts"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in input) ([]int, error) { return in.Parts, nil }, backend.Route("GET /")))
 	for want, lines := range map[string][]string{"[1,2,3]": {"1, 2", "3"}, "[1]": {"1"}, "null": nil} {
 		w := call(logic, "GET", "/", func(r *http.Request) { r.Header["X-Parts"] = lines })
@@ -444,7 +446,7 @@ func TestCursorsAreSignedInRulesToo(t *testing.T) {
 		var n int
 		return in.After.Read(ctx, &n)
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("list", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
 		backend.Route("GET /list"), backend.Allow(read)))
 	require.Equal(t, http.StatusBadRequest, call(logic, "GET", "/list?after="+string(forged), nil).Code)
@@ -454,7 +456,7 @@ func TestAuthenticateReturnsNobodyWithAnError(t *testing.T) {
 	t.Parallel()
 	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) {
 		return backend.Caller{ID: "ann"}, backend.Errorf(backend.Unauthenticated, "The token has expired.")
-	}))
+	}), backend.LogicConfig{})
 	ctx, err := logic.Authenticate(httptest.NewRequest("GET", "/", nil))
 	require.Error(t, err)
 	require.False(t, backend.CallerFrom(ctx).SignedIn())
@@ -467,7 +469,7 @@ func TestRulesOfOptsAreCheckedAtTheStart(t *testing.T) {
 		On backend.Opt[bool] `json:"on" validate:"omitempty,min=1"`
 	}
 	require.Contains(t, panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }))
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }))
 	}), "its validate tags")
 }
 
@@ -485,7 +487,7 @@ func TestListsWithoutAnEndAreReportedTogether(t *testing.T) {
 		Parts []part `json:"parts" validate:"max=5,dive"`
 	}
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(
 			backend.Mutation("first", backend.Public, func(context.Context, list) (backend.None, error) { return backend.None{}, nil }),
 			backend.Mutation("second", backend.Public, func(context.Context, parts) (backend.None, error) { return backend.None{}, nil }),
 		)
@@ -538,7 +540,7 @@ func TestErrorsOfValidate(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			var log strings.Builder
-			logic := backend.NewLogic(nil, nil)
+			logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 			logic.Add(backend.Query("check", backend.Public, func(context.Context, failing) (backend.None, error) { return backend.None{}, nil }, backend.Route("GET /")))
 			h := backend.AccessLog(slog.New(slog.NewJSONHandler(&log, nil)))(logic.REST())
 			w := httptest.NewRecorder()
@@ -558,7 +560,7 @@ func TestErrorsOfValidate(t *testing.T) {
 func TestValidateMethodsOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(
 			backend.Mutation("plain", backend.Public, func(context.Context, validatesPlainly) (backend.None, error) { return backend.None{}, nil }),
 			backend.Mutation("typed", backend.Public, func(context.Context, validatesTyped) (backend.None, error) { return backend.None{}, nil }),
 		)
@@ -586,7 +588,7 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 		} `json:"whens"`
 	}
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (output, error) { return output{}, nil }))
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (output, error) { return output{}, nil }))
 	})
 	require.Contains(t, text, `its input: backend_test.input.Count: the example "many" must be JSON of a int`)
 	require.Contains(t, text, `.At: the example "today" must be a time such as 2006-01-02T15:04:05Z`)
@@ -603,7 +605,7 @@ func TestRulesOfOptsAreThoseOfPointers(t *testing.T) {
 		List backend.Opt[[]int]   `json:"list,omitzero" validate:"omitempty,max=3,dive,min=1"`
 		Part backend.Opt[limited] `json:"part,omitzero"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("patch", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("PATCH /")))
 	door := logic.REST()
 	for body, want := range map[string][]string{
@@ -631,7 +633,7 @@ func TestRulesOfOptsAreThoseOfPointers(t *testing.T) {
 		require.Equal(t, want, fields, body)
 	}
 	require.Contains(t, panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, struct {
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Mutation("m", backend.Public, func(context.Context, struct {
 			A backend.Opt[string] `validate:"max=5"`
 		}) (backend.None, error) {
 			return backend.None{}, nil
@@ -652,7 +654,7 @@ func TestOptsThatCannotBe(t *testing.T) {
 		Note backend.Opt[string] `json:"note,omitempty"`
 	}
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (output, error) { return output{}, nil }))
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (output, error) { return output{}, nil }))
 	})
 	require.Contains(t, text, "backend_test.input.Twice: an Opt of a backend.Opt[int] is not supported; null has one meaning")
 	require.Contains(t, text, "backend_test.output.Note: omitempty does nothing for an Opt; use omitzero")
@@ -665,7 +667,7 @@ func TestCursorsOfOtherOperations(t *testing.T) {
 	type input struct {
 		After backend.Cursor `json:"after,omitempty"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	for _, name := range []string{"notes", "accounts"} {
 		logic.Add(backend.Query(name, backend.Public, func(ctx context.Context, in input) (backend.Cursor, error) {
 			n := 7

@@ -37,6 +37,14 @@ func RequestIDFrom(ctx context.Context) string {
 	return ""
 }
 
+// traceIDFrom returns the W3C trace id of the request, or "".
+func traceIDFrom(ctx context.Context) string {
+	if x := exchangeFrom(ctx); x != nil {
+		return x.trace
+	}
+	return ""
+}
+
 // ClientIP returns the address of the client that sent the request: the peer,
 // or behind trusted [TrustProxies] what they say. IPv4 is never mapped into IPv6. It
 // is the zero Addr if there is none, as on a unix socket, or if no middleware
@@ -117,11 +125,17 @@ type exchangeKey struct{}
 
 // Value makes the exchange findable in its own context.
 func (x *exchange) Value(key any) any {
-	if key == (exchangeKey{}) {
+	switch key.(type) {
+	case exchangeKey:
 		return x
+	case factsKey:
+		return describer(x)
 	}
 	return x.Context.Value(key)
 }
+
+// describe describes events of a request that calls no operation.
+func (x *exchange) describe(e *Event) { e.RequestID, e.TraceID = x.id, x.trace }
 
 // exchangeFrom returns the exchange in ctx, or nil.
 func exchangeFrom(ctx context.Context) *exchange {

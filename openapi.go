@@ -40,29 +40,21 @@ type OpenAPIConfig struct {
 	Cookie string
 }
 
-// OpenAPI returns a handler that serves the description of [Logic.REST] as OpenAPI
+// OpenAPI returns a handler that serves the description of the door as OpenAPI
 // 3.1.0 in JSON. Parameters, bodies and their constraints come from the types and
 // validate tags of the operations, texts from [Doc] and the tags doc and example.
-// It panics if the door was not made before.
 //
-//	r.Mount("/api", logic.REST())
-//	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
+//	rest := logic.REST()
+//	r.Mount("/api", rest)
+//	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //
 // The description is written at the first request, when the door knows where it
 // is mounted, and has an ETag. OpenAPI has no place for methods such as COPY, nor
 // for subtrees: "GET /files/{path...}" is described as if its path had one
 // segment, and not at all if there is "GET /files/{name}", too.
-func (l *Logic) OpenAPI(config OpenAPIConfig) http.Handler {
-	l.mu.Lock()
-	door := l.rest
-	l.mu.Unlock()
-	if door == nil {
-		panic("backend: Logic.OpenAPI: make the door with Logic.REST first")
-	}
-	// The door knows its prefix once it is mounted, which may be later.
+func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 	text := sync.OnceValues(func() ([]byte, error) {
-		document := door.describe(config)
-		return json.MarshalIndent(document, "", "  ")
+		return json.MarshalIndent(d.describe(config), "", "  ")
 	})
 	return Handler(func(w http.ResponseWriter, r *http.Request) error {
 		body, err := text()
@@ -82,11 +74,11 @@ func (l *Logic) OpenAPI(config OpenAPIConfig) http.Handler {
 }
 
 // describe returns the whole description.
-func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
+func (d *RESTDoor) describe(config OpenAPIConfig) *openapi.Document {
 	document := openapi.New(openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
 		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie, Codes: codeNames(),
-	}, d.logic.describeRelations(REST))
+	}, d.describeRelations())
 	ids := map[string]bool{}
 	for _, op := range d.logic.ops {
 		ids[op.name] = true
@@ -100,7 +92,7 @@ func (d *restDoor) describe(config OpenAPIConfig) *openapi.Document {
 }
 
 // servers returns where the door is: at each prefix where it is mounted.
-func (d *restDoor) servers(origin string) (urls []string) {
+func (d *RESTDoor) servers(origin string) (urls []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	prefixes := d.prefixes
@@ -113,14 +105,11 @@ func (d *restDoor) servers(origin string) (urls []string) {
 	return urls
 }
 
-// describeRelations returns what is to be said of the relations that a door has.
-func (l *Logic) describeRelations(door Door) map[reflect.Type][]openapi.Relation {
+// describeRelations returns what is to be said of the relations that the door has.
+func (d *RESTDoor) describeRelations() map[reflect.Type][]openapi.Relation {
 	all := map[reflect.Type][]openapi.Relation{}
-	for _, r := range l.relations {
-		if r.offeredBy(door) {
-			parent := r.in.Elem()
-			all[parent] = append(all[parent], openapi.Relation{Name: r.name, Doc: r.options.doc, Child: r.outPlan})
-		}
+	for _, r := range d.relations.all {
+		all[r.parent] = append(all[r.parent], openapi.Relation{Name: r.name, Doc: r.settings.doc, Child: r.childPlan})
 	}
 	return all
 }
@@ -131,13 +120,13 @@ var openAPIMethods = []string{"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD",
 // describe returns what OpenAPI wants to know of a route.
 func (r *restRoute) describe(id string) openapi.Operation {
 	op := r.op
-	summary, description, _ := strings.Cut(op.options.doc, "\n")
+	summary, description, _ := strings.Cut(op.settings.doc, "\n")
 	described := openapi.Operation{
 		ID: id, Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
 		Subtree: strings.HasSuffix(r.path, "...}") || strings.HasSuffix(r.path, "/"),
-		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.options.tags,
-		Deprecated: !op.options.since.IsZero(), Secured: !isOpen(op.access), Access: op.access.String(),
-		Status: r.status, Sunset: !op.options.sunset.IsZero(), Includes: r.includes,
+		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.settings.tags,
+		Deprecated: !op.settings.since.IsZero(), Secured: !isOpen(op.access), Access: op.access.String(),
+		Status: r.status, Sunset: !op.settings.sunset.IsZero(), Includes: r.includes,
 	}
 	if r.status != http.StatusNoContent {
 		_, isPage := reflect.Zero(op.out).Interface().(interface{ next() Cursor })
@@ -153,12 +142,12 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	case r.body != nil:
 		described.Body, described.BodyFields = op.inPlan, r.bodyFields
 	}
-	if op.options.key != keyIgnored {
-		described.Key, described.KeyRequired = true, op.options.key == keyRequired
+	if op.settings.key != keyIgnored {
+		described.Key, described.KeyRequired = true, op.settings.key == keyRequired
 	}
 	// A POST to a list could name the list's version, too, but nobody does.
-	if op.kind == isMutation && (r.current != nil && op.inTx && r.method != http.MethodPost || op.options.requireMatch) {
-		described.Match, described.MatchRequired = true, op.options.requireMatch
+	if op.kind == isMutation && (r.current != nil && op.inTx && r.method != http.MethodPost || op.settings.requireMatch) {
+		described.Match, described.MatchRequired = true, op.settings.requireMatch
 	}
 	described.Failures = r.failures(described)
 	return described
@@ -168,7 +157,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 // and codes. Those that only a broken client gets are left out.
 func (r *restRoute) failures(described openapi.Operation) (texts []string) {
 	for code, expected := range map[Code]bool{
-		Unauthenticated: described.Secured, Forbidden: described.Secured || len(r.op.options.allow) > 0, NotFound: len(r.names) > 0,
+		Unauthenticated: described.Secured, Forbidden: described.Secured || len(r.op.settings.allow) > 0, NotFound: len(r.names) > 0,
 		Conflict: r.op.kind == isMutation, PreconditionFailed: described.Match, PreconditionRequired: described.MatchRequired,
 		Invalid: len(r.op.inPlan.Fields) > 0, RateLimited: r.op.limiter != nil,
 	} {
@@ -211,7 +200,7 @@ func inWords(name string) string {
 // operationID is the operation's name; for its second and further routes it has
 // a number that makes it unlike the others.
 func (r *restRoute) operationID(taken map[string]bool) string {
-	n := slices.Index(r.op.options.routes, r.pattern)
+	n := slices.Index(r.op.settings.routes, r.pattern)
 	if n <= 0 {
 		return r.op.name
 	}

@@ -19,8 +19,9 @@ func description(t *testing.T) []byte {
 	t.Helper()
 	_, logic := newShop(t, backendtest.NewDB(t, backend.SQLite))
 	r := backend.NewRouter()
-	r.Mount("/api", logic.REST())
-	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Shop", License: "MIT", Bearer: true}))
+	rest := logic.REST()
+	r.Mount("/api", rest)
+	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Shop", License: "MIT", Bearer: true}))
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, httptest.NewRequest("GET", "/openapi.json", nil))
 	require.Equal(t, 200, w.Code, w.Body)
@@ -77,13 +78,12 @@ func TestOpenAPI(t *testing.T) {
 }
 
 // described returns the paths of the description of operations.
-func described(t *testing.T, config backend.OpenAPIConfig, operations ...*backend.Operation) (paths map[string]map[string]map[string]any, text string) {
+func described(t *testing.T, config backend.OpenAPIConfig, operations ...backend.Definition) (paths map[string]map[string]map[string]any, text string) {
 	t.Helper()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(operations...)
-	logic.REST()
 	w := httptest.NewRecorder()
-	logic.OpenAPI(config).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	logic.REST().OpenAPI(config).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	require.Equal(t, 200, w.Code, w.Body)
 	var document struct {
 		Paths map[string]map[string]map[string]any
@@ -148,7 +148,7 @@ func TestOpenAPISubtreesGiveWay(t *testing.T) {
 	}
 	routes := map[string]string{"file": "GET /files/{path}", "tree": "GET /files/{path...}", "index": "GET /index/{$}", "below": "GET /index/"}
 	for _, order := range [][]string{{"file", "tree", "index", "below"}, {"below", "index", "tree", "file"}} {
-		var operations []*backend.Operation
+		var operations []backend.Definition
 		for _, name := range order {
 			if strings.Contains(routes[name], "{path") {
 				operations = append(operations, backend.Query(name, backend.Public, named, backend.Route(routes[name])))
@@ -166,8 +166,8 @@ func TestOpenAPISubtreesGiveWay(t *testing.T) {
 func TestOpenAPISecurityAndTags(t *testing.T) {
 	t.Parallel()
 	tags := backend.Tags("b", "a")
-	operations := func() []*backend.Operation {
-		return []*backend.Operation{
+	operations := func() []backend.Definition {
+		return []backend.Definition{
 			backend.Query("open", backend.Public, describedNothing, backend.Route("GET /open"), tags, backend.Tags("a", "c")),
 			backend.Query("closed", backend.AllOf(backend.SignedIn, backend.Role("admin")), describedNothing, backend.Route("GET /closed"), backend.Doc("Closed")),
 		}
@@ -188,10 +188,8 @@ func TestOpenAPISecurityAndTags(t *testing.T) {
 
 func TestOpenAPIIsRevalidated(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
-	require.Contains(t, panicText(func() { logic.OpenAPI(backend.OpenAPIConfig{}) }), "make the door with Logic.REST first")
-	logic.REST()
-	c := backendtest.NewClient(t, logic.OpenAPI(backend.OpenAPIConfig{}))
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	c := backendtest.NewClient(t, logic.REST().OpenAPI(backend.OpenAPIConfig{}))
 	tag := c.Get("/").Expect(200).Header.Get("ETag")
 	require.NotEmpty(t, tag)
 	require.Empty(t, c.With("If-None-Match", tag).Get("/").Expect(304).Body)
@@ -225,7 +223,7 @@ func TestOpenAPIErrors(t *testing.T) {
 		ID backend.ID `json:"id"`
 	}
 	one := func(context.Context, id) (item, error) { return item{}, nil }
-	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("ping", backend.Public, describedNothing, backend.Route("GET /ping")),
 		backend.Query("one", backend.SignedIn, one, backend.Route("GET /items/{id}"), backend.Rate(5, time.Minute)),
@@ -248,7 +246,7 @@ func TestOpenAPIErrors(t *testing.T) {
 			}
 		}
 	}
-	backendtest.NewClient(t, logic.OpenAPI(backend.OpenAPIConfig{})).Get("/").Expect(200).JSON(&document)
+	backendtest.NewClient(t, logic.REST().OpenAPI(backend.OpenAPIConfig{})).Get("/").Expect(200).JSON(&document)
 	for at, want := range map[string]string{
 		"get /ping": "", "post /act": "An error (RFC 9457), such as 409 conflict.",
 		"get /items/{id}": "An error (RFC 9457), such as 401 unauthenticated, 403 forbidden, 404 not_found, 422 invalid, 429 rate_limited.",
@@ -278,14 +276,14 @@ func TestOpenAPIHeadersOfNoContent(t *testing.T) {
 	}) (backend.Page[item], error) {
 		return backend.Page[item]{}, nil
 	}
-	operations := []*backend.Operation{
+	operations := []backend.Definition{
 		backend.Query("one", backend.Public, one, backend.Route("GET /items/{id}")),
 		backend.Mutation("change", backend.Public, one, backend.Route("PATCH /items/{id}"), backend.Status(204)),
 		backend.Mutation("create", backend.Public, create, backend.Route("POST /items"), backend.Status(204)),
 		backend.Query("list", backend.Public, page, backend.Route("GET /items"), backend.Status(204)),
 	}
 	paths, _ := described(t, backend.OpenAPIConfig{}, operations...)
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(operations...)
 	c := backendtest.NewClient(t, logic.REST())
 	for _, request := range []struct{ method, path, at string }{{"PATCH", "/items/1", "/items/{id}"}, {"POST", "/items", "/items"}, {"GET", "/items", "/items"}} {
@@ -307,14 +305,14 @@ func TestOpenAPIHasIfMatchWhereItWorks(t *testing.T) {
 		return item{ID: 1}, nil
 	}
 	for works, mode := range map[bool]backend.Option{true: backend.Tx(backend.ReadWrite), false: backend.OutsideTx()} {
-		logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+		logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil, backend.LogicConfig{})
 		logic.Add(backend.Query("one", backend.Public, one, backend.Route("GET /items/{id}")),
 			backend.Mutation("change", backend.Public, one, backend.Route("PUT /items/{id}"), mode))
 		c := backendtest.NewClient(t, logic.REST())
 		tag := c.Get("/items/1").Expect(200).Header.Get("ETag")
 		c.With("If-Match", tag).Put("/items/1", nil).Expect(map[bool]int{true: 200, false: 412}[works])
 		w := httptest.NewRecorder()
-		logic.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		logic.REST().OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		require.Equal(t, works, strings.Contains(w.Body.String(), `"name": "If-Match"`))
 	}
 }
@@ -359,7 +357,7 @@ func TestOpenAPIListsInPaths(t *testing.T) {
 	require.Equal(t, []any{map[string]any{
 		"name": "ids", "in": "path", "required": true, "description": "Which.", "schema": map[string]any{"type": "integer", "format": "int32", "minimum": 3.0},
 	}}, paths["/items/{ids}"]["get"]["parameters"])
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(list)
 	c := backendtest.NewClient(t, logic.REST())
 	c.Get("/items/3").Expect(204)

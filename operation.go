@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/seed-215b9b7c/backend/internal/callsite"
+	"github.com/seed-215b9b7c/backend/internal/jsonin"
+	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -15,42 +19,97 @@ import (
 // This file makes operations of functions, and says what is wrong with them.
 // Their options are in options.go, and how they are called is in call.go.
 
-// Operation is one registered function: its name, who may call it, what it takes
-// and returns, and how it is called. It is made by [Query], [Mutation] and
-// [Relation], does nothing by itself, and is added to a [Logic]. An Operation
-// must not be changed and may be added to any number of them.
-type Operation struct {
-	name   string
-	kind   operationKind
-	place  string // where it was registered: file:line
-	access Access
+// Definition is what [Logic.Add] takes: an *[Operation], made by [Query] or
+// [Mutation], or a *[RelationField], made by [Relation]. It does nothing by itself,
+// must not be changed, and may be added to any number of Logics.
+type Definition interface{ defined() *definition }
 
-	in, out reflect.Type
+// Operation is one registered function: its name, who may call it, what it takes
+// and returns, and how it is called. It is made by [Query] and [Mutation].
+type Operation struct {
+	definition
+	access  Access
 	inPlan  *plan.Type
 	outPlan *plan.Type
 	newIn   func() any                                     // a *In
 	run     func(ctx context.Context, in any) (any, error) // from a *In to a *Out
+	whole   func() (*jsonin.Decoder, error)                // of the input as one object
+	written func() jsonout.Encoder                         // of the output
+}
 
-	options operationOptions
-	wrong   []error
-
+// definition is what operations and relations have in common.
+type definition struct {
+	name     string
+	kind     kind
+	place    string // where it was made: file:line
+	in, out  reflect.Type
+	settings settings
+	wrong    []error
 	mistyped bool // one of its types is wrong, as wrong says
 }
 
-type operationKind uint8
+type kind uint8
 
 const (
-	isQuery operationKind = iota
+	isQuery kind = iota
 	isMutation
 	isRelation
 )
 
-func (k operationKind) String() string {
+func (k kind) String() string {
 	return [...]string{"query", "mutation", "relation"}[k]
 }
 
-// Name returns the name it was registered with.
-func (o *Operation) Name() string { return o.name }
+// define returns the definition of a function that was registered at a place.
+func define[In, Out any](kind kind, name, place string, f func(context.Context, In) (Out, error), options []Option) definition {
+	d := definition{
+		name: name, kind: kind, place: place,
+		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), settings: defaultSettings(kind),
+	}
+	for _, option := range options {
+		if option == nil {
+			d.fault("an option is nil")
+			continue
+		}
+		option.applyTo(&d)
+	}
+	if f == nil {
+		d.fault("the function is nil")
+	}
+	return d
+}
+
+// fault notes what is wrong with the definition.
+func (d *definition) fault(format string, args ...any) {
+	d.wrong = append(d.wrong, fmt.Errorf(format, args...))
+}
+
+// checkName notes a name that protocols cannot have. others are characters that
+// it may have besides letters and digits.
+func (d *definition) checkName(others string) {
+	first := d.name != "" && d.name[0] >= 'a' && d.name[0] <= 'z'
+	odd := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(others, c)
+	}
+	if !first || strings.ContainsFunc(d.name, odd) {
+		d.fault("the name must begin with a lower-case letter and go on with letters and digits%s", strings.ReplaceAll(others, "_", ", or underscores"))
+	}
+}
+
+// report returns an error that says everything that is wrong, or nil. title is
+// what the definition is called.
+func (d *definition) report(title string, wrong []error) error {
+	if len(wrong) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, err := range wrong {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			lines = append(lines, "\n\t"+line)
+		}
+	}
+	return errors.New(fmt.Sprintf("%s %q, registered at %s:", d.kind, title, d.place) + strings.Join(lines, ""))
+}
 
 // Query registers a function that only reads. It runs outside of any
 // transaction unless [Tx] says otherwise, so its queries may each see another
@@ -120,60 +179,55 @@ func Query[In, Out any](name string, access Access, f func(ctx context.Context, 
 // or a client that goes away undoes everything it did.
 //
 // A transaction that lost against another one runs the function again from the
-// start, with the same input (see [DB.Tx]). So the function must not change what
-// its input refers to, the elements of slices and maps and what pointers point
-// to: the second run would see what the first one left there, although the
-// database has forgotten it. Changing fields of the input itself is safe, since
-// each run has a copy of its own; slices.Clone and maps.Clone copy the rest.
+// start (see [DB.Tx]), with an input that was decoded anew.
 //
 // Otherwise it is as [Query].
 func Mutation[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isMutation, name, access, f, options)
 }
 
-func newOperation[In, Out any](kind operationKind, name string, access Access, f func(context.Context, In) (Out, error), options []Option) *Operation {
+func newOperation[In, Out any](kind kind, name string, access Access, f func(context.Context, In) (Out, error), options []Option) *Operation {
 	o := &Operation{
-		name: name, kind: kind, place: callsite.Caller(2), access: access,
-		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
+		definition: define(kind, name, callsite.Caller(2), f, options), access: access,
 		newIn: func() any { return new(In) },
 		run: func(ctx context.Context, in any) (any, error) {
 			out, err := f(ctx, *in.(*In))
-			if page, ok := any(&out).(interface{ fill() }); ok {
-				page.fill()
-			} else if kind == isRelation {
-				fillEach(reflect.ValueOf(&out).Elem())
-			}
+			fillPage(&out)
 			return &out, err
 		},
 	}
-	o.options = defaultOptions(kind)
-	for _, option := range options {
-		if option == nil {
-			o.fault("an option is nil")
-			continue
-		}
-		option.applyTo(o)
-	}
-	if f == nil {
-		o.fault("the function is nil")
-	}
+	o.whole = sync.OnceValues(func() (*jsonin.Decoder, error) { return jsonin.Compile(o.inPlan, nil) })
+	o.written = sync.OnceValue(func() jsonout.Encoder { return jsonout.Compile(o.outPlan) })
 	o.check()
 	return o
 }
 
-// fault notes what is wrong with the registration.
-func (o *Operation) fault(format string, args ...any) {
-	o.wrong = append(o.wrong, fmt.Errorf(format, args...))
-}
+func (o *Operation) defined() *definition { return &o.definition }
+
+// Name returns the name that the operation was registered with.
+func (o *Operation) Name() string { return o.name }
+
+// Mutates reports whether the operation is a [Mutation], which may write.
+func (o *Operation) Mutates() bool { return o.kind == isMutation }
+
+// Access returns the rule that says who may call the operation.
+func (o *Operation) Access() Access { return o.access }
+
+// Doc returns what [Doc] said, or "".
+func (o *Operation) Doc() string { return o.settings.doc }
+
+// In returns the type of the input.
+func (o *Operation) In() reflect.Type { return o.in }
+
+// Out returns the type of the output.
+func (o *Operation) Out() reflect.Type { return o.out }
+
+// Settings returns what [ForDoor] attached for a door, in the order of the
+// options.
+func (o *Operation) Settings(door Door) []any { return slices.Clone(o.settings.forDoor[door]) }
 
 // check compiles the types and notes everything that makes no sense.
 func (o *Operation) check() {
-	if o.kind == isRelation {
-		o.checkName("_")
-		o.checkRelation()
-		o.options.checkDoors(o)
-		return
-	}
 	o.checkName("")
 	if o.access == nil {
 		o.fault("the access rule is nil; say who may call it, such as backend.SignedIn")
@@ -185,7 +239,10 @@ func (o *Operation) check() {
 	o.checkPlaces()
 	o.checkValidate()
 	o.outPlan = o.compile(plan.Out, o.out, "its output")
-	o.options.check(o)
+	if o.settings.key != keyIgnored {
+		checkReplay(o)
+	}
+	o.settings.check(&o.definition)
 }
 
 // compile describes the type of the input or the output.
@@ -219,30 +276,4 @@ func (o *Operation) checkValidate() {
 	if want := reflect.TypeFor[func(context.Context) error](); method.IsValid() && method.Type() != want {
 		o.fault("the method Validate of %s is a %s, which is never called; make it a %s", o.in, method.Type(), want)
 	}
-}
-
-// checkName notes a name that protocols cannot have. others are characters that
-// it may have besides letters and digits.
-func (o *Operation) checkName(others string) {
-	first := o.name != "" && o.name[0] >= 'a' && o.name[0] <= 'z'
-	odd := func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(others, c)
-	}
-	if !first || strings.ContainsFunc(o.name, odd) {
-		o.fault("the name must begin with a lower-case letter and go on with letters and digits%s", strings.ReplaceAll(others, "_", ", or underscores"))
-	}
-}
-
-// report returns an error that says everything that is wrong, or nil.
-func (o *Operation) report(wrong []error) error {
-	if len(wrong) == 0 {
-		return nil
-	}
-	var lines []string
-	for _, err := range wrong {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			lines = append(lines, "\n\t"+line)
-		}
-	}
-	return errors.New(fmt.Sprintf("%s %q, registered at %s:", o.kind, o.title(), o.place) + strings.Join(lines, ""))
 }

@@ -47,7 +47,7 @@ func TestTransactionsOfOperations(t *testing.T) {
 			"a mutation that only reads": {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.ReadOnly)), backend.Internal, 0},
 			"serializable":               {backend.Mutation("op", backend.Public, fail, backend.Tx(backend.Serializable)), backend.Gone, 0},
 		} {
-			logic := backend.NewLogic(db, nil)
+			logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 			logic.Add(test.operation)
 			_, err := backend.Call[backend.None](t.Context(), logic, "op", backend.None{})
 			require.Equal(t, test.code, backend.CodeOf(err), "%s: %v", name, err)
@@ -78,7 +78,7 @@ func TestSerializableOperations(t *testing.T) {
 			case <-ctx.Done():
 			}
 		}
-		logic := backend.NewLogic(db, nil)
+		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 		logic.Add(backend.Mutation("onlyOne", backend.Public, func(ctx context.Context, _ backend.None) (bool, error) {
 			n, err := backend.One[int](ctx, s.db, "SELECT COUNT(*) FROM items")
 			meet(ctx)
@@ -116,7 +116,7 @@ func TestLimitsOfOperations(t *testing.T) {
 		}) (backend.None, error) {
 			return backend.None{}, nil
 		}
-		logic := backend.NewLogic(nil, nil)
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("query", backend.Public, left, backend.Route("GET /left")),
 			backend.Mutation("mutation", backend.Public, left, backend.Route("PUT /left")),
@@ -150,7 +150,7 @@ func TestLimitsOfOperations(t *testing.T) {
 // not signed in.
 func TestLimitIsTheCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		logic := backend.NewLogic(nil, bearer{})
+		logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Rate(2, time.Minute)),
 			backend.Query("other", backend.Public, noop, backend.Route("GET /other"), backend.Rate(2, time.Minute)),
@@ -195,7 +195,7 @@ func TestLimitIsTheCallers(t *testing.T) {
 
 func TestDoorsOfOperations(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("usual", backend.Public, noop, backend.Route("GET /usual")),
 		backend.Query("only", backend.Public, noop, backend.Route("GET /only"), backend.Only(backend.REST)),
@@ -235,7 +235,7 @@ func TestPlacesOfInput(t *testing.T) {
 		Lang  backend.Opt[string] `json:"lang,omitzero" in:"header=Accept-Language"`
 		Body  payload             `json:"body" in:"body"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Mutation("put", backend.Public, func(_ context.Context, in input) (input, error) { return in, nil }, backend.Route("PUT /{id}")),
 		backend.Query("get", backend.Public, func(_ context.Context, in payload) (payload, error) { return in, nil }, backend.Route("GET /")),
@@ -278,7 +278,7 @@ func TestPlacesThatMeanNothing(t *testing.T) {
 		ID     string   `json:"id" in:"path=noteId"`
 	}
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(
 			backend.Mutation("nested", backend.Public, func(context.Context, input) (within, error) { return within{}, nil }),
 			backend.Mutation("named", backend.Public, func(context.Context, struct {
 				Note struct{} `json:"note" in:"body=note"`
@@ -303,7 +303,7 @@ func TestParametersGivenTwice(t *testing.T) {
 		Theme string `json:"theme,omitempty" in:"cookie=theme"`
 		N     string `json:"n,omitempty"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in input) (input, error) { return in, nil }, backend.Route("GET /")))
 	once := http.Header{"X-Token": {"a"}, "Cookie": {"theme=a; other=b"}}
 	require.Equal(t, `{"token":"a","theme":"a","n":"a"}`, call(logic, "GET", "/?n=a", func(r *http.Request) { r.Header = once }).Body.String())
@@ -329,7 +329,7 @@ func TestParametersGivenTwice(t *testing.T) {
 func TestHEADIsGETWithoutContent(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 5000)
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("text", backend.Public, func(_ context.Context, in struct {
 		OK bool `json:"ok"`
 	}) (string, error) {
@@ -355,7 +355,7 @@ func TestHEADIsGETWithoutContent(t *testing.T) {
 // RFC 9110, section 12.5.1.
 func TestAccept(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 1, nil }, backend.Route("GET /")))
 	for accept, status := range map[string]int{
 		"": 200, "*/*": 200, "application/json": 200, "Application/JSON": 200, "application/*": 200, "text/html, application/json;q=0.1": 200,
@@ -375,15 +375,15 @@ func TestAccept(t *testing.T) {
 func TestMaxAgeTakesSeconds(t *testing.T) {
 	t.Parallel()
 	require.Contains(t, panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, noop, backend.MaxAge(500*time.Millisecond)))
-	}), "MaxAge(500ms) takes a second or more")
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Query("q", backend.Public, noop, backend.MaxAge(500*time.Millisecond)))
+	}), "MaxAge(500ms) must be a second or more")
 }
 
 // Whoever calls what will be gone hears of it, whatever the answer.
 func TestDeprecationIsSaidWithErrors(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 1, 1, 0, 0, 0, time.FixedZone("", 3600))
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("old", backend.SignedIn, noop, backend.Route("GET /old"), backend.Deprecated(since, time.Time{})),
 		backend.Query("new", backend.SignedIn, noop, backend.Route("GET /new")),
@@ -440,7 +440,7 @@ func TestEveryDenialIsLogged(t *testing.T) {
 		"/thing/bob?include=part": {404, "thing.part"}, "/thing/bob?include=secret": {404, "thing"}, "/thing/ann?include=part,secret": {200, ""},
 	} {
 		var log bytes.Buffer
-		logic := backend.NewLogic(nil, bearer{})
+		logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
 		add(logic)
 		h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(logic.REST())
 		r := httptest.NewRequest("GET", path, nil)
@@ -461,7 +461,7 @@ func TestEveryDenialIsLogged(t *testing.T) {
 func TestDenialOfIfMatchIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	allow := func(context.Context, itemID) error { return backend.Errorf(backend.Forbidden, "No.") }
-	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), bearer{})
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), bearer{}, backend.LogicConfig{})
 	for path, rules := range map[string]struct {
 		access backend.Access
 		allow  []backend.Option
@@ -527,7 +527,7 @@ func TestRefusedInputCountsForTheLimit(t *testing.T) {
 	type input struct {
 		N int `json:"n" validate:"max=1"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
 		backend.Route("GET /"), backend.Rate(2, time.Hour)))
 	require.Equal(t, 422, call(logic, "GET", "/?n=x", nil).Code)
@@ -551,7 +551,7 @@ func TestTextsOfEveryKind(t *testing.T) {
 			ID hiddenText `json:"id" in:"query"`
 		}
 		seen := 0
-		logic := backend.NewLogic(s.db, nil)
+		logic := backend.NewLogic(s.db, nil, backend.LogicConfig{})
 		logic.Add(
 			backend.Mutation("store", backend.Public, func(ctx context.Context, in input) ([]string, error) {
 				seen++
@@ -619,7 +619,7 @@ func TestTextsOfEveryKind(t *testing.T) {
 // like one of them.
 func TestLimitOfAddresses(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("limited", backend.Public, noop, backend.Route("GET /limited"), backend.Rate(1, time.Hour)))
 	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), TrustedProxies: []string{"192.0.2.1/32"}})(logic.REST())
 	ask := func(client string) int {
@@ -647,7 +647,7 @@ func TestLimitOfAddresses(t *testing.T) {
 func TestDeadlineOfACallThatWaitsForAConnection(t *testing.T) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
-		logic := backend.NewLogic(db, nil)
+		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 		logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route("POST /m"), backend.Deadline(50*time.Millisecond)))
 		c := newRESTClient(t, logic)
 		require.NoError(t, db.Tx(t.Context(), func(context.Context) error {

@@ -81,7 +81,7 @@ func oddOperation[T any](body string) func(t *testing.T) (panicked, answer, want
 		Body T `json:"body" in:"body"`
 	}
 	return func(t *testing.T) (panicked, answer, want string) {
-		logic := backend.NewLogic(nil, nil)
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 		panicked = panicText(func() {
 			logic.Add(backend.Mutation("odd", backend.Public, func(_ context.Context, in input) (T, error) { return in.Body, nil }, backend.Route("PUT /")))
 		})
@@ -90,7 +90,7 @@ func oddOperation[T any](body string) func(t *testing.T) (panicked, answer, want
 		}
 		door := logic.REST()
 		w := httptest.NewRecorder()
-		logic.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		door.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		require.Equal(t, 200, w.Code)
 		require.True(t, json.Valid(w.Body.Bytes()))
 
@@ -221,7 +221,7 @@ func TestTextTypesSayWhatIsWrong(t *testing.T) {
 		Most   []amount `json:"most,omitempty" in:"header=Most"`
 		Prices []amount `json:"prices,omitempty" validate:"max=5"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("sum", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("POST /sum")))
 	r := httptest.NewRequest("POST", "/sum?max=12", strings.NewReader(`{"prices":["1.00","x","-1.00","1.xx"]}`))
 	r.Header.Set("Content-Type", "application/json")

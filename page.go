@@ -28,13 +28,20 @@ func (p *Page[T]) fill() {
 	}
 }
 
-// fillEach fills the pages that a relation returns.
+// fillPage fills a *Page, and leaves anything else as it is.
+func fillPage(out any) {
+	if page, ok := out.(interface{ fill() }); ok {
+		page.fill()
+	}
+}
+
+// fillEach fills the pages in a list that a relation returned.
 func fillEach(children reflect.Value) {
 	if !reflect.PointerTo(children.Type().Elem()).Implements(reflect.TypeFor[interface{ fill() }]()) {
 		return
 	}
 	for i := range children.Len() {
-		children.Index(i).Addr().Interface().(interface{ fill() }).fill()
+		fillPage(children.Index(i).Addr().Interface())
 	}
 }
 
@@ -94,7 +101,7 @@ func NewCursor(ctx context.Context, values ...any) (Cursor, error) {
 	if err != nil {
 		return "", fmt.Errorf("cursor: %w", err)
 	}
-	mac, err := cursorMAC(ctx, text)
+	mac, err := signCursor(ctx, text)
 	if err != nil {
 		return "", err
 	}
@@ -116,7 +123,7 @@ func (c Cursor) Read(ctx context.Context, into ...any) error {
 		return refused
 	}
 	text := data[cursorMACLength:]
-	mac, err := cursorMAC(ctx, text)
+	mac, err := signCursor(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -135,18 +142,23 @@ func (c Cursor) Read(ctx context.Context, into ...any) error {
 	return nil
 }
 
-// cursorMAC signs a cursor for the operation and the caller of ctx.
-func cursorMAC(ctx context.Context, text []byte) ([]byte, error) {
-	var key []byte
-	name, caller := "", ""
-	if c, ok := ctx.Value(callKey{}).(*callContext); ok {
-		var err error
-		if key, err = c.logic.secret.read(ctx, c.logic.db); err != nil {
-			return nil, err
-		}
-		name, caller = c.op.name, c.caller.ID
+// signerKey is the key in a context of a signer: the call of an operation.
+type signerKey struct{}
+
+type signer interface {
+	sign(ctx context.Context, text []byte) ([]byte, error)
+}
+
+// signCursor signs the text of a cursor for the operation and the caller of ctx.
+func signCursor(ctx context.Context, text []byte) ([]byte, error) {
+	if call, ok := ctx.Value(signerKey{}).(signer); ok {
+		return call.sign(ctx, text)
 	}
+	return cursorMAC(nil, "", "", text), nil
+}
+
+func cursorMAC(key []byte, operation, caller string, text []byte) []byte {
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "cursor %s %q %s", name, caller, text)
-	return mac.Sum(nil)[:cursorMACLength], nil
+	fmt.Fprintf(mac, "cursor %s %q %s", operation, caller, text)
+	return mac.Sum(nil)[:cursorMACLength]
 }

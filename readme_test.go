@@ -64,8 +64,8 @@ func (t *Tasks) Update(ctx context.Context, in UpdateTask) (Task, error) {
 	return backend.One[Task](ctx, t.db, "SELECT * FROM tasks WHERE id = ? AND owner = ?", in.ID, owner) // no row is a 404
 }
 
-func (t *Tasks) Operations() []*backend.Operation {
-	return []*backend.Operation{
+func (t *Tasks) Operations() []backend.Definition {
+	return []backend.Definition{
 		backend.Query("tasks", backend.SignedIn, t.List, backend.Route("GET /tasks")),
 		backend.Mutation("createTask", backend.SignedIn, t.Create, backend.Route("POST /tasks"), backend.Idempotent()),
 		backend.Mutation("updateTask", backend.SignedIn, t.Update, backend.Route("PATCH /tasks/{id}"), backend.Doc("Change a task")),
@@ -80,7 +80,7 @@ func TestWhatTheREADMESaysOfOperations(t *testing.T) {
 	t.Parallel()
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), tasksTable))
-	logic := backend.NewLogic(db, backendtest.Callers{})
+	logic := backend.NewLogic(db, backendtest.Callers{}, backend.LogicConfig{})
 	logic.Add((&Tasks{db}).Operations()...)
 	client := backendtest.NewClient(t, logic.REST())
 	client.Get("/tasks").Expect(401)

@@ -50,7 +50,7 @@ INSERT INTO books (title, author_id) VALUES ('Solaris', 1), ('The Dispossessed',
 			func(b Book) backend.ID { return b.AuthorID },
 			func(a Author) backend.ID { return a.ID }), err
 	}
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("books", backend.Public, books, backend.Route("GET /books")),
 		backend.Relation("author", authors, backend.Doc("who wrote it")),

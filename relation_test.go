@@ -62,13 +62,13 @@ func reviewers(_ context.Context, reviews []review) ([]person, error) {
 }
 
 // cinema has films in every kind of output.
-func cinema(t *testing.T, more ...*backend.Operation) (restClient, *backend.Logic) {
+func cinema(t *testing.T, more ...backend.Definition) (restClient, *backend.Logic) {
 	t.Helper()
 	films := []film{{ID: 1, Director: 1}, {ID: 2, Director: 2, Sequels: []film{{ID: 3, Director: 1}}}, {ID: 4}}
 	type filmID struct {
 		ID int `json:"id"`
 	}
-	logic := backend.NewLogic(nil, bearer{})
+	logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("films", backend.Public, func(context.Context, backend.None) ([]film, error) { return films, nil }, backend.Route("GET /films")),
 		backend.Query("film", backend.Public, func(_ context.Context, in filmID) (film, error) { return films[in.ID], nil }, backend.Route("GET /films/{id}")),
@@ -168,7 +168,7 @@ func TestRelationErrors(t *testing.T) {
 func TestRelationsAndVersions(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, _ restClient) {
 		director := "Ann"
-		logic := backend.NewLogic(s.db, bearer{})
+		logic := backend.NewLogic(s.db, bearer{}, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("item", backend.SignedIn, s.get, backend.Route("GET /items/{id}")),
 			backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items"), backend.Idempotent()),
@@ -206,7 +206,7 @@ func TestRelationsAndVersions(t *testing.T) {
 // A relation sees what the mutation has written, and an error of it undoes that.
 func TestRelationsAreInTheTransaction(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, _ restClient) {
-		logic := backend.NewLogic(s.db, bearer{})
+		logic := backend.NewLogic(s.db, bearer{}, backend.LogicConfig{})
 		logic.Add(
 			backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items")),
 			backend.Relation("siblings", func(ctx context.Context, items []item) ([]int, error) {
@@ -234,12 +234,12 @@ func TestRelationFaults(t *testing.T) {
 	}
 	nothing := func(context.Context, []film) ([]int, error) { return nil, nil }
 	text := panicText(func() {
-		backend.NewLogic(nil, nil).Add(
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(
 			backend.Relation("director", nothing),
 			backend.Relation("director", nothing),
 			backend.Relation("Director", nothing),
 			backend.Relation("id", nothing),
-			backend.Relation("sequels", nothing, backend.Route("GET /sequels")),
+			backend.Relation("sequels", nothing, backend.Route("GET /sequels"), backend.Deadline(10*time.Second), backend.Tx(backend.ReadWrite)),
 			backend.Relation("director", func(context.Context, []withField) ([]chan int, error) { return nil, nil }),
 			backend.Relation("director", func(context.Context, []*film) ([]int, error) { return nil, nil }),
 			backend.Relation("anonymous", func(context.Context, []struct{ A int }) ([]int, error) { return nil, nil }),
@@ -249,23 +249,24 @@ func TestRelationFaults(t *testing.T) {
 		)
 	})
 	for _, want := range []string{
-		`relation "film.director", registered at `, "its name is taken by the relation registered at",
+		`relation "film.director", registered at `, "relation_test.go:", "its name is taken by the relation registered at",
 		`relation "film.Director"`, "must begin with a lower-case letter and go on with letters and digits, or underscores",
-		"a backend_test.film has the field id already", "of the options it can have Allow, Doc, Only and Except",
+		"a backend_test.film has the field id already", "Route is for queries and mutations, and this is a relation",
+		"Deadline is for queries and mutations", "Tx is for queries and mutations",
 		"has the field Director already", "a chan int is not supported", "they must be structs of a type with a name, as operations return them, and not pointers",
 		"its parents are struct { A int }", "the function is nil", "Allow takes a function of a backend_test.film, and the operation takes a []backend_test.film", `there is no door "soup"`,
 	} {
 		require.Contains(t, text, want)
 	}
 
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Relation("director", nothing))
 	require.Contains(t, panicText(func() { logic.REST() }), "no operation returns a backend_test.film")
 
 	type input struct {
 		Include string `json:"include"`
 	}
-	logic = backend.NewLogic(nil, nil)
+	logic = backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Relation("director", nothing), backend.Query("q", backend.Public, func(context.Context, input) (film, error) { return film{}, nil }, backend.Route("GET /q")))
 	require.Contains(t, panicText(func() { logic.REST() }), "the parameter include asks for relations")
 }
@@ -277,7 +278,7 @@ func TestRelationsInCircles(t *testing.T) {
 		N int `json:"n"`
 	}
 	next := func(_ context.Context, nodes []node) ([]node, error) { return nodes, nil }
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("node", backend.Public, func(context.Context, backend.None) (node, error) { return node{}, nil }, backend.Route("GET /node")))
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
 		logic.Add(backend.Relation(name, next))
@@ -292,7 +293,7 @@ func TestRelationsInOpenAPI(t *testing.T) {
 	t.Parallel()
 	_, logic := cinema(t, backend.Relation("hidden", directors, backend.Except(backend.REST)))
 	w := httptest.NewRecorder()
-	logic.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	logic.REST().OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	var document struct {
 		Paths      map[string]map[string]map[string]any
 		Components struct{ Schemas map[string]map[string]any }
@@ -361,7 +362,7 @@ func TestRelationOfAClientThatLeaves(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, _ restClient) {
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
-		logic := backend.NewLogic(s.db, bearer{})
+		logic := backend.NewLogic(s.db, bearer{}, backend.LogicConfig{})
 		logic.Add(
 			backend.Mutation("createItem", backend.SignedIn, s.create, backend.Route("POST /items")),
 			backend.Relation("rest", func(ctx context.Context, items []item) ([]int, error) {
@@ -390,12 +391,12 @@ func TestRelationsHaveBounds(t *testing.T) {
 		N int `json:"n"`
 	}
 	next := func(_ context.Context, nodes []node) ([]node, error) { return nodes, nil }
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("nodes", backend.Public, func(_ context.Context, in node) ([]node, error) { return make([]node, in.N), nil }, backend.Route("GET /nodes")),
 		backend.Relation("a", next), backend.Relation("b", next), backend.Relation("c", next), backend.Relation("d", next),
 	)
-	deeper := backend.NewLogic(nil, nil)
+	deeper := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	type e struct{}
 	type d struct{}
 	type c struct{}

@@ -63,17 +63,24 @@ import (
 //
 // What cannot be served, such as a field of a query that has no form as text,
 // panics here, with everything that is wrong.
-func (l *Logic) REST() http.Handler {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	door := &restDoor{logic: l, router: NewRouter()}
-	l.rest = door
+//
+// At most one config may be given.
+func (l *Logic) REST(config ...RESTConfig) *RESTDoor {
+	name := REST
+	switch {
+	case len(config) > 1:
+		panic(fmt.Sprintf("backend: Logic.REST: %d configs were given; give one", len(config)))
+	case len(config) == 1 && config[0].Name != "":
+		name = config[0].Name
+	}
+	if !name.isOf(REST) || name.check() != nil {
+		panic(fmt.Sprintf("backend: Logic.REST: the name %q must be backend.REST, or begin with it: backend.REST + \"/v1\"", name))
+	}
+	ops, relations := l.seal(name)
+	door := &RESTDoor{logic: l, name: name, ops: ops, relations: newRelationSet(relations), router: NewRouter()}
 	wrong := l.checkParents()
-	for _, op := range l.ops {
-		if !op.offeredBy(REST) {
-			continue
-		}
-		for _, pattern := range op.options.routes {
+	for _, op := range ops {
+		for _, pattern := range op.settings.routes {
 			route, err := door.newRoute(op, pattern)
 			if err != nil {
 				wrong = append(wrong, fmt.Errorf("%s %q, registered at %s: Route(%q): %w", op.kind, op.name, op.place, pattern, err))
@@ -85,7 +92,7 @@ func (l *Logic) REST() http.Handler {
 	complete := len(wrong) == 0 // else a GET may only be missing because it is wrong itself
 	for _, route := range door.routes {
 		route.relate(door.routes)
-		if complete && route.op.options.requireMatch && (route.current == nil || !route.op.inTx) {
+		if complete && route.op.settings.requireMatch && (route.current == nil || !route.op.inTx) {
 			wrong = append(wrong, fmt.Errorf("%s %q, registered at %s: Route(%q): RequireIfMatch needs a GET of the same path, that takes nothing else, and a transaction", route.op.kind, route.op.name, route.op.place, route.pattern))
 		}
 		if err := door.router.add(route.pattern, route, nil, route.op.place); err != nil {
@@ -98,11 +105,24 @@ func (l *Logic) REST() http.Handler {
 	return door
 }
 
-// restDoor is the door; its router knows the routes.
-type restDoor struct {
-	logic  *Logic
-	router *Router
-	routes []*restRoute
+// RESTConfig says how a [RESTDoor] differs from the usual one.
+type RESTConfig struct {
+	// Name is what [Only] and [Except] call the door: backend.REST, or a name that
+	// begins with it, such as backend.REST + "/internal". Doors of other names have
+	// routes of their own, so that one program can serve a public and an internal
+	// API, or two versions of one. Defaults to backend.REST.
+	Name Door
+}
+
+// RESTDoor serves operations as JSON over HTTP. It is made by [Logic.REST], and is
+// safe for concurrent use.
+type RESTDoor struct {
+	logic     *Logic
+	name      Door
+	ops       []*registered
+	relations *relationSet
+	router    *Router
+	routes    []*restRoute
 
 	mu       sync.Mutex
 	prefixes []string // where it is mounted
@@ -110,10 +130,11 @@ type restDoor struct {
 	spare sync.Pool // of *buffers
 }
 
-func (d *restDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.router.ServeHTTP(w, r) }
+// ServeHTTP answers a request, by the routes of the operations.
+func (d *RESTDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.router.ServeHTTP(w, r) }
 
 // mountOn makes the routes part of a router.
-func (d *restDoor) mountOn(r *Router, prefix, place string) {
+func (d *RESTDoor) mountOn(r *Router, prefix, place string) {
 	d.mu.Lock()
 	d.prefixes = append(d.prefixes, r.fullPrefix()+prefix)
 	d.mu.Unlock()
@@ -123,8 +144,9 @@ func (d *restDoor) mountOn(r *Router, prefix, place string) {
 // restRoute is one route of an operation: where each field comes from, and where
 // the answer goes.
 type restRoute struct {
-	door    *restDoor
+	door    *RESTDoor
 	op      *registered
+	encode  jsonout.Encoder
 	pattern string
 	method  string
 	path    string
@@ -163,7 +185,7 @@ type restParam struct {
 }
 
 // newRoute works out where everything comes from.
-func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) {
+func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) {
 	method, path, found := strings.Cut(pattern, " ")
 	if !found || method == "" || !strings.HasPrefix(path, "/") {
 		return nil, errors.New(`a route is a method and a path: "GET /notes/{id}"`)
@@ -181,7 +203,7 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		// Browsers and protection against forgery take the first two for harmless.
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
-	r := &restRoute{door: d, op: op, pattern: pattern, method: method, path: path, names: pathNames(path), query: map[string]int{}, sentAs: map[string]string{}, status: op.options.status}
+	r := &restRoute{door: d, op: op, encode: op.written(), pattern: pattern, method: method, path: path, names: pathNames(path), query: map[string]int{}, sentAs: map[string]string{}, status: op.settings.status}
 	r.handler = r.serve
 	if r.status == 0 {
 		r.status = r.defaultStatus()
@@ -203,7 +225,7 @@ func (d *restDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	}
 	r.varies = r.variesBy()
 	if r.status != http.StatusNoContent {
-		r.includes = d.logic.includePaths(op.outPlan, REST)
+		r.includes = d.relations.paths(op.outPlan)
 	}
 	if _, taken := r.query[includeParam]; taken && len(r.includes) > 0 {
 		wrong = append(wrong, fmt.Errorf("the parameter %s asks for relations: give the field of the input another name", includeParam))

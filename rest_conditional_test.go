@@ -25,7 +25,7 @@ func TestIfMatchIsNoWayAroundTheGET(t *testing.T) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
 		var reads atomic.Int64
-		logic := backend.NewLogic(db, nil)
+		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("thing", backend.Public, func(_ context.Context, in lowerName) (string, error) { reads.Add(1); return in.Name, nil },
 				backend.Route("GET /things/{name}"), backend.Rate(2, time.Hour)),
@@ -49,7 +49,7 @@ func TestIfMatchCountsOnceInTheLimit(t *testing.T) {
 	t.Parallel()
 	db := backendtest.NewDB(t, backend.Postgres)
 	reads, runs := 0, 0
-	logic := backend.NewLogic(db, bearer{})
+	logic := backend.NewLogic(db, bearer{}, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("thing", backend.SignedIn, func(ctx context.Context, _ itemID) (string, error) {
 			reads++
@@ -81,7 +81,7 @@ func TestEntityTags(t *testing.T) {
 		Tag string `json:"tag"`
 	}
 	for _, pointer := range []bool{false, true} {
-		logic := backend.NewLogic(nil, nil)
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 		if pointer {
 			logic.Add(backend.Query("tag", backend.Public, func(_ context.Context, in tagInput) (*tagged, error) { return new(tagged(in.Tag)), nil }, backend.Route("GET /tag")))
 		} else {
@@ -123,7 +123,7 @@ func TestIfNoneMatchOnMutations(t *testing.T) {
 		type byName struct {
 			Name string `json:"name"`
 		}
-		logic := backend.NewLogic(s.db, bearer{})
+		logic := backend.NewLogic(s.db, bearer{}, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("thing", backend.SignedIn, func(ctx context.Context, in byName) (item, error) {
 				return backend.One[item](ctx, s.db, "SELECT * FROM items WHERE name = ?", in.Name)
@@ -178,7 +178,7 @@ func (panickyTag) ETag() string { panic("no version") }
 // written.
 func TestETagPanics(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, _ restClient) {
-		logic := backend.NewLogic(s.db, nil)
+		logic := backend.NewLogic(s.db, nil, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("thing", backend.Public, func(context.Context, itemID) (panickyTag, error) { return panickyTag{}, nil }, backend.Route("GET /things/{id}")),
 			backend.Mutation("patchThing", backend.Public, func(ctx context.Context, _ itemID) (panickyTag, error) {
@@ -205,7 +205,7 @@ func TestETagsOfCompressedAnswers(t *testing.T) {
 	db := backendtest.NewDB(t, backend.SQLite)
 	content := strings.Repeat("long ", 1000)
 	read := func(context.Context, itemID) (string, error) { return content, nil }
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("text", backend.Public, read, backend.Route("GET /texts/{id}")),
 		backend.Mutation("patchText", backend.Public, read, backend.Route("PATCH /texts/{id}")),
@@ -259,7 +259,7 @@ func TestConditionsOfHeaders(t *testing.T) {
 	}
 	things := map[string]string{}
 	key := func(in input) string { return fmt.Sprintf("%s/%d/%s", in.Tenant, in.Part, in.ID) }
-	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil)
+	logic := backend.NewLogic(backendtest.NewDB(t, backend.SQLite), nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("thing", backend.Public, func(_ context.Context, in input) (string, error) {
 			if thing, found := things[key(in)]; found {
@@ -301,7 +301,7 @@ func TestIfMatchOfTwoAtOnce(t *testing.T) {
 			case <-ctx.Done():
 			}
 		}
-		logic := backend.NewLogic(s.db, bearer{})
+		logic := backend.NewLogic(s.db, bearer{}, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("item", backend.SignedIn, s.get, backend.Route("GET /items/{id}")),
 			backend.Mutation("rename", backend.SignedIn, func(ctx context.Context, in patchItem) (item, error) {
@@ -329,7 +329,7 @@ func TestIfMatchOfTwoAtOnce(t *testing.T) {
 // A header does not make a call one that writes.
 func TestIfMatchInReadOnlyTransactions(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, _ restClient) {
-		logic := backend.NewLogic(s.db, bearer{})
+		logic := backend.NewLogic(s.db, bearer{}, backend.LogicConfig{})
 		logic.Add(
 			backend.Query("thing", backend.SignedIn, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /things/{id}")),
 			backend.Mutation("check", backend.SignedIn, func(ctx context.Context, in itemID) (itemID, error) {

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +14,15 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
 // This file fills the input of an operation from a request to the REST door.
 
-// decode fills the input from the request, and tree with the relations that are
-// asked for.
-func (c *restCall) decode(in any) error {
-	if err := c.precondition(); err != nil {
+// decode fills the input from the request, and finds the relations that are asked
+// for.
+func (c *restCall) decode(_ context.Context, in any) error {
+	if err := c.checkConditions(); err != nil {
 		return err
 	}
 	value := reflect.ValueOf(in).Elem()
@@ -62,8 +64,7 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 		}
 	}
 	if lists := query[includeParam]; len(lists) > 0 && len(r.includes) > 0 {
-		c.tree = included{}
-		r.decodeInclude(lists, c.tree, wrong)
+		c.selection = r.decodeInclude(lists, wrong)
 	}
 	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(r.sentPointer(a), r.sentPointer(b)) })
 	return nil
@@ -92,16 +93,18 @@ func parseQuery(text string) (url.Values, error) {
 }
 
 // decodeInclude reads lists of relations.
-func (r *restRoute) decodeInclude(lists []string, tree included, wrong *[]FieldError) {
+func (r *restRoute) decodeInclude(lists []string, wrong *[]FieldError) *render.Selection {
+	tree := included{}
 	for _, list := range lists {
 		for path := range strings.SplitSeq(list, ",") {
 			if _, known := slices.BinarySearch(r.includes, path); !known {
 				*wrong = append(*wrong, FieldError{Pointer: pointer(includeParam), Rule: "oneof", Message: "must be one of " + strings.Join(r.includes, ", ")})
-				return
+				return nil
 			}
 			tree.add(path)
 		}
 	}
+	return r.door.relations.selection(r.op.outPlan, tree)
 }
 
 // asSent returns an error whose pointers lead to fields of the input as one whose
@@ -204,7 +207,10 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 // readBody reads the body up to the operation's limit, which may be above that
 // of the stack.
 func (c *restCall) readBody() (err error) {
-	limit := c.op.options.maxBody
+	if c.read {
+		return nil
+	}
+	limit := c.route.op.settings.maxBody
 	if x := exchangeFrom(c.req.Context()); x != nil && responseOf(c.w) == x {
 		x.maxBody = limit
 	}
@@ -213,6 +219,7 @@ func (c *restCall) readBody() (err error) {
 		from = http.MaxBytesReader(c.w, c.req.Body, limit)
 	}
 	c.body, err = readAll(c.body[:0], from)
+	c.read = err == nil
 	if err != nil && CodeOf(err) == Internal { // such as broken chunks: the client's fault
 		err = (&Error{Code: Malformed, Message: "The body could not be read to its end."}).Wrap(err)
 	}

@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 		Parts []part     `json:"parts" validate:"max=3,dive"`
 	}
 	search := func(_ context.Context, in searchInput) (searchInput, error) { return in, nil }
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("search", backend.Public, search, backend.Route("GET /search")),
 		backend.Mutation("order", backend.Public, func(_ context.Context, in order) (order, error) { return in, nil }, backend.Route("PUT /orders/{id}")),
@@ -93,7 +93,7 @@ func TestDefaultsThatMakeNoSense(t *testing.T) {
 		Tags   []string            `json:"tags" default:"a" validate:"max=2"`
 		Number int64               `json:"number,string" default:"1"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	op := backend.Query("search", backend.Public, func(context.Context, wrong) (backend.None, error) { return backend.None{}, nil })
 	message := panicText(func() { logic.Add(op) })
 	const unfit = ": a default is for booleans, numbers, text and times that may be absent"

@@ -182,7 +182,7 @@ func TestRESTPages(t *testing.T) {
 // What cannot be written as JSON was not done either.
 func TestRESTRollsBackWhatItCannotWrite(t *testing.T) {
 	onShop(t, func(t *testing.T, s *shop, _ restClient) {
-		logic := backend.NewLogic(s.db, bearer{})
+		logic := backend.NewLogic(s.db, bearer{}, backend.LogicConfig{})
 		logic.Add(backend.Mutation("odd", backend.Public, func(ctx context.Context, _ backend.None) (float64, error) {
 			_, err := s.db.Exec(ctx, "INSERT INTO items (name, owner) VALUES ('lost', 'ann')")
 			return math.NaN(), err
@@ -216,7 +216,7 @@ func TestLocation(t *testing.T) {
 		ID string `json:"id"`
 	}
 	none := func(context.Context, idInput) (backend.None, error) { return backend.None{}, nil }
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	add := func(path string, post *backend.Operation, get string) {
 		logic.Add(post)
 		if get != "" {
@@ -242,7 +242,7 @@ func TestLocation(t *testing.T) {
 
 func TestLocationBelowAPrefixWithAParameter(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (itemID, error) { return itemID{7}, nil }, backend.Route("POST /items")),
 		backend.Query("get", backend.Public, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /items/{id}")),
@@ -256,7 +256,7 @@ func TestLocationBelowAPrefixWithAParameter(t *testing.T) {
 
 func TestDoorMountedTwice(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (itemID, error) { return itemID{7}, nil }, backend.Route("POST /items")),
 		backend.Query("get", backend.Public, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /items/{id}")),
@@ -270,7 +270,7 @@ func TestDoorMountedTwice(t *testing.T) {
 		require.Equal(t, prefix+"/items/7", w.Header().Get("Location"), w.Body.String())
 	}
 	w := httptest.NewRecorder()
-	logic.OpenAPI(backend.OpenAPIConfig{ServerURL: "https://a.example/"}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	door.OpenAPI(backend.OpenAPIConfig{ServerURL: "https://a.example/"}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	var document struct{ Servers []struct{ URL string } }
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &document))
 	require.Equal(t, []struct{ URL string }{{"https://a.example/api"}, {"https://a.example/v1"}}, document.Servers)
@@ -283,7 +283,7 @@ func TestCursorWithoutSecret(t *testing.T) {
 		require.NoError(t, db.Migrate(t.Context(), nil))
 		_, err := db.Exec(t.Context(), "DELETE FROM backend_secrets")
 		require.NoError(t, err)
-		logic := backend.NewLogic(db, nil)
+		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 		logic.Add(backend.Query("list", backend.Public, func(ctx context.Context, _ backend.None) (backend.Cursor, error) { return backend.NewCursor(ctx, 1) }, backend.Route("GET /list")))
 		require.Equal(t, http.StatusInternalServerError, newRESTClient(t, logic).do("GET", "/list", "").Code)
 	})
@@ -291,7 +291,7 @@ func TestCursorWithoutSecret(t *testing.T) {
 
 func TestKeptAnswersVary(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, bearer{})
+	logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
 		Tenant string `json:"tenant,omitempty" in:"header=x-tenant"`
 	}) (int, error) {
@@ -321,7 +321,7 @@ func TestKeptAnswersVary(t *testing.T) {
 // for the same headers: another language may be the same version.
 func TestAnswersToAskForVary(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, bearer{})
+	logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("q", backend.Public, func(context.Context, struct {
 			Lang string `json:"lang,omitempty" in:"header=Accept-Language"`
@@ -345,7 +345,7 @@ func TestAnswersToAskForVary(t *testing.T) {
 // Without anybody who signs in, answers depend on the input only.
 func TestKeptAnswersVaryByTheInput(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
 		Theme string `json:"theme,omitempty" in:"cookie=theme"`
 	}) (int, error) {
@@ -359,12 +359,12 @@ func TestKeptAnswersVaryByTheInput(t *testing.T) {
 func TestRoutesThatWouldBeHoles(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"OPTIONS", "TRACE", "post"} {
-		logic := backend.NewLogic(nil, nil)
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 		logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route(method+" /m")))
 		require.Contains(t, panicText(func() { logic.REST() }), "is not for operations")
 	}
 	logicOf := func(o *backend.Operation) *backend.Logic {
-		logic := backend.NewLogic(nil, nil)
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 		logic.Add(o)
 		return logic
 	}
@@ -376,9 +376,9 @@ func TestRoutesThatWouldBeHoles(t *testing.T) {
 		}, backend.Route("GET /q"))).REST()
 	}), "a cookie has one value, and the field is a list")
 	require.Contains(t, panicText(func() {
-		backend.NewLogic(nil, nil).Add(backend.Query("q", backend.Public, noop, backend.Except("REST")))
+		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Query("q", backend.Public, noop, backend.Except("REST")))
 	}), `there is no door "REST"`)
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route("DELETE /m"), backend.RequireIfMatch()))
 	require.Contains(t, panicText(func() { logic.REST() }), "RequireIfMatch needs a GET of the same path")
 }
@@ -386,7 +386,7 @@ func TestRoutesThatWouldBeHoles(t *testing.T) {
 // Everything that is wrong with the routes is said at once.
 func TestRoutesThatAreWrongTogether(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	for _, name := range []string{"a", "b", "c"} {
 		logic.Add(backend.Query(name, backend.Public, noop, backend.Route("GET /same")))
 	}
@@ -397,7 +397,7 @@ func TestRoutesThatAreWrongTogether(t *testing.T) {
 	require.Contains(t, text, "RequireIfMatch needs a GET of the same path")
 	require.Equal(t, 3, strings.Count(text, "\n")+1, text)
 
-	logic = backend.NewLogic(nil, nil)
+	logic = backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(mutation, backend.Query("e", backend.Public, noop, backend.Route("GET /d"), backend.Route("GET /d/{")))
 	text = panicText(func() { logic.REST() })
 	require.Contains(t, text, `Route("GET /d/{"): pattern "GET /d/{"`)
@@ -407,7 +407,7 @@ func TestRoutesThatAreWrongTogether(t *testing.T) {
 // One parameter is one field: which of two would be wrong, an error could not say.
 func TestParametersOfTwoFields(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
 		A string `json:"a" in:"query=x"`
 		B string `json:"x"`
@@ -435,7 +435,7 @@ func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("malformed ch
 
 func TestBrokenBody(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("m", backend.Public, noop, backend.Route("POST /m")))
 	w := httptest.NewRecorder()
 	logic.REST().ServeHTTP(w, httptest.NewRequest("POST", "/m", brokenBody{}))
@@ -447,7 +447,7 @@ func TestBrokenBody(t *testing.T) {
 // client is told to follow.
 func TestLinksBelowStripPrefix(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Mutation("make", backend.Public, func(context.Context, backend.None) (itemID, error) { return itemID{7}, nil }, backend.Route("POST /items")),
 		backend.Query("get", backend.Public, func(_ context.Context, in itemID) (itemID, error) { return in, nil }, backend.Route("GET /items/{id}")),
@@ -485,7 +485,7 @@ func TestBodyLimits(t *testing.T) {
 	type input struct {
 		Text string `json:"text"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Mutation("m", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil },
 		backend.Route("POST /m"), backend.MaxBody(1000)))
 	door := logic.REST()
@@ -531,7 +531,7 @@ func TestRESTNamesEverythingThatIsWrong(t *testing.T) {
 		Token string `json:"token,omitempty" in:"cookie=t" validate:"max=2"`
 		Body  []part `json:"parts" in:"body" validate:"max=3,dive"`
 	}
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Mutation("flat", backend.Public, func(context.Context, input) (backend.None, error) { return backend.None{}, nil }, backend.Route("POST /flat")),
 		backend.Mutation("list", backend.Public, func(context.Context, wrapped) (backend.None, error) { return backend.None{}, nil }, backend.Route("PUT /lists/{id}")),
@@ -561,7 +561,7 @@ func TestRESTNamesEverythingThatIsWrong(t *testing.T) {
 // A request can have more that is wrong with it than anybody wants to read.
 func TestRESTNamesFiftyFields(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, struct {
 		Name string `json:"name,omitempty" validate:"max=2"`
 	}) (backend.None, error) {
@@ -583,7 +583,7 @@ func (deafWriter) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 // That a client does not wait for its answer is no error of the program.
 func TestRESTLogsNoErrorOfClientsThatLeave(t *testing.T) {
 	t.Parallel()
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 1, nil }, backend.Route("GET /q")))
 	var log bytes.Buffer
 	h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(backend.Recover()(logic.REST()))
@@ -602,7 +602,7 @@ func TestRESTCachingByDefault(t *testing.T) {
 		require.Equal(t, "no-store", created.Header().Get("Cache-Control"))
 		require.Equal(t, "no-store", c.do("GET", "/items", "").Header().Get("Cache-Control"))
 	})
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 1, nil }, backend.Route("GET /q")),
 		backend.Mutation("m", backend.Public, noop, backend.Route("DELETE /q")),
@@ -648,7 +648,7 @@ func (s *sameRequest) Authenticate(_ context.Context, r *http.Request) (backend.
 func TestRESTIsMountedWithoutACopy(t *testing.T) {
 	t.Parallel()
 	var auth sameRequest
-	logic := backend.NewLogic(nil, &auth)
+	logic := backend.NewLogic(nil, &auth, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in struct {
 		ID string `json:"id"`
 	}) (string, error) {

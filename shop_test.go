@@ -194,7 +194,7 @@ func newShop(t *testing.T, db *backend.DB) (*shop, *backend.Logic) {
 	require.NoError(t, db.Migrate(t.Context(), fstest.MapFS{"1_items.sql": {Data: []byte("-- +goose Up\nCREATE TABLE items (id " + id +
 		", name VARCHAR(200) NOT NULL, price DOUBLE PRECISION, owner VARCHAR(50) NOT NULL, version INTEGER NOT NULL DEFAULT 1);")}}))
 	s := &shop{db: db}
-	logic := backend.NewLogic(db, bearer{})
+	logic := backend.NewLogic(db, bearer{}, backend.LogicConfig{})
 	logic.Add(
 		backend.Relation("seller", s.sellers, backend.Allow(noEve)),
 		backend.Relation("label", labels),

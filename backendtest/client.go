@@ -213,7 +213,7 @@ func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller,
 // As returns a client of the same handler, with the same cookies, whose requests
 // are made by caller, if the program under test authenticates with [Callers]:
 //
-//	logic := backend.NewLogic(db, backendtest.Callers{})
+//	logic := backend.NewLogic(db, backendtest.Callers{}, backend.LogicConfig{})
 //	…
 //	client.As(backend.Caller{ID: "ann"}).Get("/notes").Expect(http.StatusOK)
 func (c *Client) As(caller backend.Caller) *Client {

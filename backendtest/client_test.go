@@ -106,7 +106,7 @@ func TestAs(t *testing.T) {
 		Roles, Scopes []string
 		At            time.Time
 	}
-	logic := backend.NewLogic(nil, backendtest.Callers{})
+	logic := backend.NewLogic(nil, backendtest.Callers{}, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("me", backend.Public, func(ctx context.Context, _ backend.None) (seen, error) {
 			caller := backend.CallerFrom(ctx)

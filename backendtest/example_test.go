@@ -19,7 +19,7 @@ func ExampleNewClient() {
 	createNote := func(_ context.Context, in Note) (Note, error) { return in, nil }
 
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
-		logic := backend.NewLogic(db, backendtest.Callers{})
+		logic := backend.NewLogic(db, backendtest.Callers{}, backend.LogicConfig{})
 		logic.Add(backend.Mutation("createNote", backend.SignedIn, createNote, backend.Route("POST /notes")))
 		client := backendtest.NewClient(t, backend.Stack(backend.StackConfig{})(logic.REST()))
 		ann := client.As(backend.Caller{ID: "ann"})

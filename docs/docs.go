@@ -23,7 +23,7 @@ import (
 // New returns the handler of a page that shows the description at a path of the
 // same origin, to be mounted wherever the page should be:
 //
-//	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
+//	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //	r.Mount("/docs", docs.New("/openapi.json"))
 //
 // Elsewhere than on a [backend.Router] it works below [http.StripPrefix]: it

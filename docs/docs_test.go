@@ -242,10 +242,11 @@ func TestTheCopyOfSwaggerUIIsComplete(t *testing.T) {
 }
 
 func ExampleNew() {
-	logic := backend.NewLogic(nil, nil)
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	r := backend.NewRouter()
-	r.Mount("/api", logic.REST())
-	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
+	rest := logic.REST()
+	r.Mount("/api", rest)
+	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 	r.Mount("/docs", docs.New("/openapi.json"))
 
 	w := httptest.NewRecorder()

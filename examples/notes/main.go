@@ -53,7 +53,7 @@ func run(ctx context.Context) error {
 func operations(db *backend.DB) *backend.Logic {
 	app := &App{db}
 	tag := backend.Tags("notes")
-	logic := backend.NewLogic(db, nil)
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
 	logic.Add(
 		backend.Query("notes", backend.Public, app.Notes, backend.Route("GET /notes"), tag,
 			backend.Doc("List notes\nThe newest first, those whose title or text holds a text.")),
@@ -76,8 +76,9 @@ func routes(db *backend.DB, health *backend.Health) http.Handler {
 	logic := operations(db)
 	r := backend.NewRouter()
 	r.Use(backend.Stack(backend.StackConfig{}))
-	r.Mount("/api", logic.REST())
-	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{Title: "Notes", License: "MIT"}))
+	rest := logic.REST()
+	r.Mount("/api", rest)
+	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes", License: "MIT"}))
 	r.Mount("/docs", docs.New("/openapi.json"))
 	(&Pages{logic}).Add(r)
 

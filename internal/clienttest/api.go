@@ -20,12 +20,13 @@ const Token = "let-me-in"
 // that shows it at /docs, inside a stack as applications have it. What it keeps
 // is in memory; db is for idempotency keys and cursors.
 func Handler(db *backend.DB, logger *slog.Logger) http.Handler {
-	logic := backend.NewLogic(db, auth{})
+	logic := backend.NewLogic(db, auth{}, backend.LogicConfig{})
 	logic.Add((&api{}).operations()...)
 	r := backend.NewRouter()
 	r.Use(backend.Stack(backend.StackConfig{Logger: logger}))
-	r.Mount("/api", logic.REST())
-	r.Handle("GET /openapi.json", logic.OpenAPI(backend.OpenAPIConfig{
+	rest := logic.REST()
+	r.Mount("/api", rest)
+	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{
 		Title: "Things", Version: "1.2.3", Description: "Every kind of *thing*.", License: "MIT", Bearer: true, Cookie: "session",
 	}))
 	r.Mount("/docs", docs.New("/openapi.json"))
@@ -50,9 +51,9 @@ type api struct {
 	things []Thing
 }
 
-func (a *api) operations() []*backend.Operation {
+func (a *api) operations() []backend.Definition {
 	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	return []*backend.Operation{
+	return []backend.Definition{
 		backend.Mutation("createThing", backend.SignedIn, a.create, backend.Route("POST /things"), backend.Idempotent(),
 			backend.Tags("things", "writing"), backend.Doc("Create a thing\nA thing has *everything*.")),
 		backend.Query("thing", backend.Public, a.get, backend.Route("GET /things/{id}"), backend.Tags("things")),

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
 // Encoder writes values of one type. It is safe for concurrent use.
@@ -29,42 +30,10 @@ func (e Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	return e.write(dst, v, state{})
 }
 
-// AppendWithHoles is as Append, and notes where the objects that holes are
-// wanted of can have further members.
-func (e Encoder) AppendWithHoles(dst []byte, v reflect.Value, holes *Holes) ([]byte, error) {
-	return e.write(dst, v, state{holes: holes})
-}
-
-// Holes are the places where objects can have members that are not known yet.
-type Holes struct {
-	Of    map[reflect.Type]bool // the structs whose objects have holes
-	Found []Hole                // by At
-}
-
-// Hole is a place in the written text: before the closing brace of an object.
-type Hole struct {
-	At     int
-	Object reflect.Value // the struct
-	Empty  bool          // the object has no members, so that the next one needs no comma
-}
-
-// Fill returns text with members in its holes: members[i], each member with its
-// name and a comma between two, is put into holes[i].
-func Fill(text []byte, holes []Hole, members [][]byte) []byte {
-	length := len(text)
-	for _, m := range members {
-		length += len(m) + 1
-	}
-	filled, from := make([]byte, 0, length), 0
-	for i, hole := range holes {
-		filled = append(filled, text[from:hole.At]...)
-		from = hole.At
-		if len(members[i]) > 0 && !hole.Empty {
-			filled = append(filled, ',')
-		}
-		filled = append(filled, members[i]...)
-	}
-	return append(filled, text[from:]...)
+// AppendSelected is as Append, of what selection has of v, and appends a hole for
+// each relation to holes. It is a [render.Encode].
+func (e Encoder) AppendSelected(dst []byte, v reflect.Value, selection *render.Selection, holes *[]render.Hole) ([]byte, error) {
+	return e.write(dst, v, state{selection: selection, holes: holes})
 }
 
 // encode writes one value.
@@ -72,8 +41,9 @@ type encode func(dst []byte, v reflect.Value, s state) ([]byte, error)
 
 // state is what the encoders of one text hand on.
 type state struct {
-	depth int    // of pointers, slices and maps, to notice values that contain themselves
-	holes *Holes // nil: none are wanted
+	depth     int               // of pointers, slices and maps, to notice values that contain themselves
+	selection *render.Selection // nil: every field
+	holes     *[]render.Hole
 }
 
 // maxDepth is where encoding/json begins to look for cycles. Data that deep is
@@ -343,7 +313,14 @@ func (c *compiler) object(t *plan.Type) encode {
 			index: field.Index, write: c.compile(field.Type), omit: omission(field), quoted: field.Quoted,
 		}
 	}
+	byField := make(map[*plan.Field]*member, len(members))
+	for i, field := range t.Fields {
+		byField[field] = &members[i]
+	}
 	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
+		if s.selection != nil && s.selection.Members != nil {
+			return writeMembers(dst, v, byField, s)
+		}
 		dst = append(dst, '{')
 		first := true
 		var err error
@@ -357,21 +334,59 @@ func (c *compiler) object(t *plan.Type) encode {
 				dst = append(dst, ',')
 			}
 			first = false
-			dst = append(dst, m.label...)
-			if m.quoted {
-				dst, err = quotedValue(dst, value, m.write, s)
-			} else {
-				dst, err = m.write(dst, value, s)
-			}
-			if err != nil {
+			if dst, err = m.append(append(dst, m.label...), value, s); err != nil {
 				return nil, err
 			}
 		}
-		if s.holes != nil && s.holes.Of[t.Go] {
-			s.holes.Found = append(s.holes.Found, Hole{len(dst), v, first})
+		if s.selection != nil {
+			for i := range s.selection.Everywhere[t.Go] {
+				if !first {
+					dst = append(dst, ',')
+				}
+				first = false
+				dst = appendHole(dst, v, &s.selection.Everywhere[t.Go][i], s)
+			}
 		}
 		return append(dst, '}'), nil
 	}
+}
+
+func (m *member) append(dst []byte, v reflect.Value, s state) ([]byte, error) {
+	if m.quoted {
+		return quotedValue(dst, v, m.write, s)
+	}
+	return m.write(dst, v, s)
+}
+
+// writeMembers writes an object of what was selected. A field that was selected
+// by its name is there even where it would be left out otherwise.
+func writeMembers(dst []byte, v reflect.Value, byField map[*plan.Field]*member, s state) (_ []byte, err error) {
+	dst = append(dst, '{')
+	members, below := s.selection.Members, s
+	for i := range members {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		selected := &members[i]
+		if selected.Relation != nil {
+			dst = appendHole(dst, v, selected, s)
+			continue
+		}
+		m := byField[selected.Field]
+		below.selection = selected.Of
+		dst = append(AppendString(dst, selected.Key), ':')
+		if dst, err = m.append(dst, fieldOf(v, m.index), below); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// appendHole writes the name of a relation and notes where its value belongs.
+func appendHole(dst []byte, parent reflect.Value, m *render.Member, s state) []byte {
+	dst = append(AppendString(dst, m.Key), ':')
+	*s.holes = append(*s.holes, render.Hole{At: len(dst), Parent: parent, Member: m})
+	return dst
 }
 
 func fieldOf(v reflect.Value, index []int) reflect.Value {

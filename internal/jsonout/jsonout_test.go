@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
 type level int
@@ -399,28 +401,85 @@ func FuzzLikeEncodingJSON(f *testing.F) {
 	})
 }
 
-// Whatever an object has already, what is put into its hole is a member of it.
-func TestHoles(t *testing.T) {
-	t.Parallel()
-	type leaf struct {
-		A string `json:"a,omitempty"`
-	}
-	type tree struct {
-		Leaves []leaf          `json:"leaves"`
-		By     map[string]leaf `json:"by,omitempty"`
-	}
-	value := tree{[]leaf{{"x"}, {}, {"}"}}, map[string]leaf{"b": {"2"}, "a": {"1"}}}
-	holes := Holes{Of: map[reflect.Type]bool{reflect.TypeFor[leaf](): true}}
-	text, err := encoder(t, reflect.TypeFor[tree]()).AppendWithHoles(nil, reflect.ValueOf(value), &holes)
+type leaf struct {
+	A string `json:"a,omitempty"`
+	B int    `json:"b,string"`
+}
+
+type tree struct {
+	Leaves []leaf          `json:"leaves"`
+	By     map[string]leaf `json:"by,omitempty"`
+	One    *leaf           `json:"one,omitempty"`
+}
+
+// filled writes a value and puts what hole returns into its holes.
+func filled(t *testing.T, value any, selection *render.Selection, hole func(render.Hole) string) string {
+	t.Helper()
+	var holes []render.Hole
+	text, err := encoder(t, reflect.TypeOf(value)).AppendSelected([]byte("before"), reflect.ValueOf(value), selection, &holes)
 	require.NoError(t, err)
+	for _, h := range slices.Backward(holes) {
+		text = slices.Insert(text, h.At, []byte(hole(h))...)
+	}
+	written, ok := strings.CutPrefix(string(text), "before")
+	require.True(t, ok)
+	require.True(t, json.Valid([]byte(written)), written)
+	return written
+}
+
+// Wherever an object is, and whatever it has already, its relations are members
+// of it.
+func TestRelationsEverywhere(t *testing.T) {
+	t.Parallel()
+	value := tree{[]leaf{{"x", 1}, {"", 2}, {"}", 3}}, map[string]leaf{"b": {"2", 0}, "a": {"1", 0}}, &leaf{"p", 4}}
+	relation := func(key string) render.Member { return render.Member{Key: key, Relation: &render.Relation{}} }
+	selection := &render.Selection{Everywhere: map[reflect.Type][]render.Member{reflect.TypeFor[leaf](): {relation("n<"), relation("m")}}}
+	got := filled(t, value, selection, func(h render.Hole) string { return `"` + h.Member.Key[:1] + h.Parent.Field(0).String() + `"` })
+	require.Equal(t, `{"leaves":[{"a":"x","b":"1","n\u003c":"nx","m":"mx"},{"b":"2","n\u003c":"n","m":"m"},{"a":"}","b":"3","n\u003c":"n}","m":"m}"}],`+
+		`"by":{"a":{"a":"1","b":"0","n\u003c":"n1","m":"m1"},"b":{"a":"2","b":"0","n\u003c":"n2","m":"m2"}},"one":{"a":"p","b":"4","n\u003c":"np","m":"mp"}}`, got)
+
+	type empty struct{}
+	none := &render.Selection{Everywhere: map[reflect.Type][]render.Member{reflect.TypeFor[empty](): {relation("n")}}}
+	require.Equal(t, `{"n":1}`, filled(t, empty{}, none, func(render.Hole) string { return "1" }))
 	plain, err := json.Marshal(value)
 	require.NoError(t, err)
-	require.Equal(t, string(plain), string(text))
-	var members [][]byte
-	for _, hole := range holes.Found {
-		members = append(members, []byte(`"n":"`+hole.Object.Field(0).String()+`","m":1`))
+	require.Equal(t, string(plain), filled(t, value, none, nil), "a selection of nothing that is there changes nothing")
+	require.Equal(t, string(plain), filled(t, value, nil, nil))
+}
+
+// Members are written in the order and under the keys in which they were
+// selected, a relation among them, and nothing else is.
+func TestMembersAsSelected(t *testing.T) {
+	t.Parallel()
+	compiled, err := plan.NewCompiler(plan.Out).Compile(reflect.TypeFor[tree]())
+	require.NoError(t, err)
+	field := func(of *plan.Type, name string) *plan.Field {
+		for of.Elem != nil {
+			of = of.Elem
+		}
+		i := slices.IndexFunc(of.Fields, func(f *plan.Field) bool { return f.Name == name })
+		return of.Fields[i]
 	}
-	members[2] = nil
-	require.Equal(t, `{"leaves":[{"a":"x","n":"x","m":1},{"n":"","m":1},{"a":"}"}],"by":{"a":{"a":"1","n":"1","m":1},"b":{"a":"2","n":"2","m":1}}}`, string(Fill(text, holes.Found, members)))
-	require.Equal(t, string(plain), string(Fill(text, nil, nil)))
+	leaves, one := field(compiled, "leaves"), field(compiled, "one")
+	selection := &render.Selection{Members: []render.Member{
+		{Key: "first", Field: one, Of: &render.Selection{Members: []render.Member{{Key: "r", Relation: &render.Relation{}}, {Key: "a", Field: field(one.Type, "a")}}}},
+		{Key: "again", Field: one},
+		{Key: "all", Field: leaves, Of: &render.Selection{Members: []render.Member{
+			{Key: "b", Field: field(leaves.Type, "b")}, {Key: "s", Relation: &render.Relation{}}, {Key: "a", Field: field(leaves.Type, "a")},
+		}}},
+		{Key: "none", Field: leaves, Of: &render.Selection{Members: []render.Member{}}},
+	}}
+	var holes []render.Hole
+	value := tree{Leaves: []leaf{{"x", 1}, {"", 2}}, By: map[string]leaf{"a": {}}, One: &leaf{"p", 3}}
+	text, err := Compile(compiled).AppendSelected(nil, reflect.ValueOf(value), selection, &holes)
+	require.NoError(t, err)
+	require.Equal(t, `{"first":{"r":,"a":"p"},"again":{"a":"p","b":"3"},"all":[{"b":"1","s":,"a":"x"},{"b":"2","s":,"a":""}],"none":[{},{}]}`, string(text))
+	require.Len(t, holes, 3)
+	for _, hole := range holes {
+		require.Equal(t, ":", string(text[hole.At-1]))
+	}
+	value.One = nil
+	text, err = Compile(compiled).AppendSelected(nil, reflect.ValueOf(value), selection, &holes)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"first":null,"again":null`, "what was selected by its name is there, even if it is left out otherwise")
 }

@@ -70,7 +70,7 @@ type contestant struct {
 // contestants are this package and its peers.
 var contestants = []contestant{
 	{"backend", func() http.Handler {
-		logic := backend.NewLogic(nil, nil)
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 		logic.Add(backend.Mutation("createNote", backend.Public, func(_ context.Context, in newNote) (note, error) { return store(in), nil }, backend.Route("POST /notes")))
 		r := backend.NewRouter()
 		r.Mount("/", logic.REST())

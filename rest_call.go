@@ -11,28 +11,32 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
 // This file answers a request to the REST door: from its headers to a call, and
 // from what became of that to an answer. The input is in rest_decode.go.
 
-// restCall is one request to a route, and the door's side of the call.
+// restCall is one request to a route: a visit, and the transport of its one call.
 type restCall struct {
-	doorCall
+	visit
 	route *restRoute
 	w     http.ResponseWriter
 	req   *http.Request
+	how   callConfig
 
-	match, noneMatch []string // the headers that compare versions
-	currentIn        any      // the input of the GET that they are compared with, nil before
-	tree             included // the relations that are asked for
-	tag              string   // of the answer; "": it has none
+	match, noneMatch []string          // the headers that compare versions
+	compared         bool              // they were, with what a GET has
+	selection        *render.Selection // nil: every field
+	tag              string            // of the answer; "": it has none
 	*buffers
 }
 
 // buffers are what a request needs for its texts.
 type buffers struct {
 	body []byte // the request's
+	read bool   // all of the body is there
 	text []byte // the answer's
 }
 
@@ -42,16 +46,16 @@ const maxKept = 64 << 10
 // borrow returns buffers, empty ones but for what they have allocated. Nobody
 // may keep anything of them: decoders copy what they take, and so must whoever a
 // response is written to.
-func (d *restDoor) borrow() *buffers {
+func (d *RESTDoor) borrow() *buffers {
 	if b, ok := d.spare.Get().(*buffers); ok {
 		return b
 	}
 	return &buffers{}
 }
 
-func (d *restDoor) giveBack(b *buffers) {
+func (d *RESTDoor) giveBack(b *buffers) {
 	if cap(b.body) <= maxKept && cap(b.text) <= maxKept {
-		b.body, b.text = b.body[:0], b.text[:0]
+		b.body, b.text, b.read = b.body[:0], b.text[:0], false
 		d.spare.Put(b)
 	}
 }
@@ -64,20 +68,21 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 		return &Error{Code: NotAcceptable, Message: "This is available as application/json."}
 	}
 	r.deprecation(w.Header())
-	c := &restCall{doorCall: doorCall{op: r.op, request: req, mode: r.op.options.tx}, route: r, w: w, req: req, buffers: r.door.borrow()}
-	c.side = c
+	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, buffers: r.door.borrow()}
+	r.door.logic.visit(&c.visit, r.door.name, req)
 	err := r.asSent(c.serve())
 	r.door.giveBack(c.buffers) // not after a panic: who knows who has them then
 	return err
 }
 
 func (c *restCall) serve() (err error) {
-	if c.op.options.key != keyIgnored {
-		if c.key, err = idempotencyKey(c.req.Header); err != nil {
+	if c.route.op.settings.key != keyIgnored {
+		if c.how.key, err = idempotencyKey(c.req.Header); err != nil {
 			return err
 		}
 	}
-	result, err := c.route.door.logic.call(c.req.Context(), &c.doorCall)
+	c.readConditions()
+	result, err := c.call(c.req.Context(), c.route.op, c, c.how)
 	if err != nil {
 		return err
 	}
@@ -88,11 +93,10 @@ func (c *restCall) serve() (err error) {
 // a method ETag that panics undoes the call, too.
 func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	value := reflect.ValueOf(out).Elem()
-	if len(c.tree) == 0 {
-		c.text, err = c.op.encode.Append(c.text[:0], value)
+	if c.selection == nil {
+		c.text, err = c.route.encode.Append(c.text[:0], value)
 	} else {
-		i := inclusion{logic: c.route.door.logic, door: REST}
-		c.text, err = i.write(ctx, c.op.encode, c.op.outPlan, value, c.tree)
+		c.text, err = render.Append(ctx, c.text[:0], c.route.encode.AppendSelected, value, c.selection, c.spend)
 	}
 	if err == nil {
 		c.tag = c.version(out)
@@ -148,7 +152,7 @@ func idempotencyKey(head http.Header) (string, error) {
 }
 
 func (r *restRoute) deprecation(head http.Header) {
-	options := r.op.options
+	options := r.op.settings
 	if !options.since.IsZero() {
 		head.Set("Deprecation", "@"+strconv.FormatInt(options.since.Unix(), 10))
 	}
@@ -163,7 +167,7 @@ func (c *restCall) answer(result callResult) error {
 	if result.replayed {
 		head.Set("Idempotency-Replayed", "true")
 	}
-	r.caching(head, result.caller)
+	r.caching(head, c.caller)
 	if r.status == http.StatusNoContent {
 		c.w.WriteHeader(r.status)
 		return nil
@@ -204,7 +208,7 @@ func (c *restCall) links(head http.Header, out any) {
 
 // caching says how long an answer may be kept, and by whom.
 func (r *restRoute) caching(head http.Header, caller Caller) {
-	age := r.op.options.cache
+	age := r.op.settings.maxAge
 	if kept := age > 0 || r.op.kind == isQuery && !caller.SignedIn(); kept && len(r.varies) > 0 {
 		head["Vary"] = append(slices.Clip(head["Vary"]), r.varies...)
 	}

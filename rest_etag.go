@@ -12,32 +12,38 @@ import (
 // This file is about the versions of what the REST door answers: their entity
 // tags, and requests that depend on them (RFC 9110, section 13).
 
-// precondition prepares the comparison of If-Match and If-None-Match for a
-// mutation.
-func (c *restCall) precondition() error {
-	r := c.route
-	if r.op.kind == isQuery {
-		return nil
+// readConditions reads If-Match and If-None-Match of a mutation. With one of them
+// the transaction is serializable, or two calls could find the same version and
+// both change it; but a header does not make it one that writes.
+func (c *restCall) readConditions() {
+	if c.route.op.kind == isQuery {
+		return
 	}
 	c.match, c.noneMatch = c.req.Header["If-Match"], c.req.Header["If-None-Match"]
-	if len(c.match) == 0 && r.op.options.requireMatch {
+	if c.conditional() && c.how.mode != ReadOnly {
+		c.how.mode = Serializable
+	}
+}
+
+// conditional reports whether the mutation depends on a version.
+func (c *restCall) conditional() bool { return len(c.match) > 0 || len(c.noneMatch) > 0 }
+
+// checkConditions returns an error if the route cannot have the request's
+// conditions, or needs one that is not there.
+func (c *restCall) checkConditions() error {
+	r := c.route
+	switch {
+	case len(c.match) == 0 && r.op.settings.requireMatch:
 		return &Error{Code: PreconditionRequired}
-	}
-	if len(c.match) == 0 && len(c.noneMatch) == 0 {
-		return nil
-	}
-	if r.current == nil || !r.op.inTx {
+	case c.conditional() && (r.current == nil || !r.op.inTx):
 		return &Error{Code: PreconditionFailed, Message: "If-Match and If-None-Match are not supported here: there is no GET to compare with."}
-	}
-	if c.mode != ReadOnly { // a header must not make it one that writes
-		c.mode = Serializable // or two could find the same version and both change it
 	}
 	return nil
 }
 
 // before compares what the headers want with what a GET has.
 func (c *restCall) before(ctx context.Context) error {
-	if len(c.match) == 0 && len(c.noneMatch) == 0 {
+	if !c.conditional() {
 		return nil
 	}
 	tag, err := c.currentTag(ctx)
@@ -60,45 +66,30 @@ func compare(tag string, err error, match, noneMatch []string) error {
 }
 
 // currentTag returns the ETag that a GET of the request's path has, with the
-// request's headers and cookies. That GET is admitted as any other call is, for
-// the same caller: a header must not become a way to a function around its
-// validation, rules or rate limit. It is admitted once, however often the
-// transaction runs.
-func (c *restCall) currentTag(ctx context.Context) (_ string, err error) {
-	r := c.route.current
-	of := newCallContext(ctx, r.door.logic, r.op, c.req)
-	defer of.End()
-	of.caller = CallerFrom(ctx)
-	if around, ok := ctx.Value(callKey{}).(*callContext); ok { // whose denial it is, too
-		defer func() { around.denied = around.denied || of.denied }()
-	}
-	if c.currentIn == nil {
-		if c.currentIn, err = r.door.logic.admit(of, nil, withoutQuery{r, c.req}); err != nil {
-			return "", r.asSent(err)
-		}
-	}
-	out, err := r.op.run(of, c.currentIn)
-	if err != nil {
-		return "", err
-	}
-	text, err := r.op.encode.Append(nil, reflect.ValueOf(out).Elem())
-	if err != nil {
-		return "", err
-	}
-	return etag(out, text), nil
+// request's headers and cookies. That GET is a call of the same visit, like any
+// other: a header must not become a way to a function around its validation, rules
+// or rate limit. It counts once, however often the transaction runs.
+func (c *restCall) currentTag(ctx context.Context) (string, error) {
+	get := &currentCall{route: c.route.current, req: c.req}
+	again := c.compared
+	c.compared = true
+	_, err := c.call(ctx, get.route.op, get, callConfig{outside: true, again: again})
+	return get.tag, get.route.asSent(err)
 }
 
-// withoutQuery decodes the fields that come from the path, headers and cookies,
-// and leaves out those of the query: that of the request is another operation's.
-type withoutQuery struct {
+// currentCall is the transport of the GET that a mutation is compared with. It
+// decodes the fields that come from the path, headers and cookies, and leaves out
+// those of the query: that of the request is another operation's.
+type currentCall struct {
 	route *restRoute
 	req   *http.Request
+	tag   string
 }
 
-func (p withoutQuery) decode(in any) error {
+func (c *currentCall) decode(_ context.Context, in any) error {
 	var wrong []FieldError
-	for _, param := range p.route.params {
-		if values := param.values(p.req, nil); len(values) > 0 {
+	for _, param := range c.route.params {
+		if values := param.values(c.req, nil); len(values) > 0 {
 			param.fill(reflect.ValueOf(in).Elem(), values, &wrong)
 		}
 	}
@@ -108,12 +99,23 @@ func (p withoutQuery) decode(in any) error {
 	return nil
 }
 
+func (*currentCall) before(context.Context) error { return nil }
+
+// encode finds the tag that the answer of the GET has.
+func (c *currentCall) encode(_ context.Context, out any) error {
+	text, err := c.route.encode.Append(nil, reflect.ValueOf(out).Elem())
+	if err == nil {
+		c.tag = etag(out, text)
+	}
+	return err
+}
+
 // version returns the ETag of an answer, or "" if it has none. A mutation's is
 // the one that a GET would have now, so that a client need not ask for it before
 // the next change. PUT has none, since it would say that what was sent is what
 // was stored (RFC 9110, section 9.3.4).
 func (c *restCall) version(out any) string {
-	r, related := c.route, len(c.tree) > 0
+	r, related := c.route, c.selection != nil
 	switch {
 	case !r.tagged || related && r.op.kind == isMutation:
 		return ""
@@ -135,7 +137,7 @@ func (c *restCall) known() bool {
 		x.versioned = true
 	}
 	tag, known := c.tag, false
-	if lists := c.req.Header["If-None-Match"]; len(lists) > 0 && c.op.kind == isQuery {
+	if lists := c.req.Header["If-None-Match"]; len(lists) > 0 && c.route.op.kind == isQuery {
 		weights := codingWeights(c.req.Header["Accept-Encoding"])
 		tag, known = find(lists, c.tag, false, func(by coding) bool { return weights[by] > 0 })
 	}

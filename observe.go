@@ -1,0 +1,198 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// This file has the one hook for metrics, traces and audits, and counts calls by
+// the same means.
+
+// Observer is told when a call of an operation, the load of a relation, or an SQL
+// statement begins and ends. [LogicConfig.Observer] gets calls and relations,
+// [DBConfig.Observer] gets statements; the same Observer may be in both. Without
+// one, nothing is spent on it.
+//
+// The methods are called by the goroutine that does the work, at once from many
+// goroutines. They must be fast, must not panic, and must not keep e.
+type Observer interface {
+	// Begin is called before the work. It returns the context that the work runs
+	// with, which is ctx or derived from it: what begins within, such as the
+	// statements of a call, gets that context.
+	Begin(ctx context.Context, e *Event) context.Context
+	// End is called after the work, also if it panics, with the context and the
+	// event of Begin. The event then has its outcome.
+	End(ctx context.Context, e *Event)
+}
+
+// EventKind says what kind of work an [Event] is about.
+type EventKind uint8
+
+const (
+	// CallEvent is one call of an operation, from authentication to the end of its
+	// transaction.
+	CallEvent EventKind = iota + 1
+	// RelationEvent is one load of a relation, for all parents at once.
+	RelationEvent
+	// StatementEvent is one SQL statement, with reading its rows. A statement that
+	// is sent again, because its connection was dead, is one event.
+	StatementEvent
+)
+
+// String returns "call", "relation" or "statement".
+func (k EventKind) String() string {
+	switch k {
+	case CallEvent:
+		return "call"
+	case RelationEvent:
+		return "relation"
+	case StatementEvent:
+		return "statement"
+	}
+	return "unknown"
+}
+
+// Event describes work that an [Observer] is told of.
+type Event struct {
+	Kind EventKind
+	// Operation is the operation's name, and for a relation the name of its
+	// parent's type and its field: "Note.author". For a statement it is the
+	// operation or the relation that runs it, and empty outside of both.
+	Operation string
+	// Door is the door that the call came through; empty for [Call].
+	Door Door
+	// Caller is who calls. It is the zero Caller until the call has authenticated,
+	// which is after Begin for the first call of a request.
+	Caller Caller
+	// Query is the text of a statement, without its arguments.
+	Query string
+	// RequestID and TraceID are those of the request, see [RequestID]; empty if
+	// there is none.
+	RequestID, TraceID string
+	// Start is when the work began.
+	Start time.Time
+
+	// Duration is how long the work took. It is set for End, as Err is.
+	Duration time.Duration
+	// Err is the error that the work ended with, or nil; see [CodeOf]. Work that
+	// panicked has an error that is [Internal].
+	Err error
+}
+
+// errPanicked is Event.Err of work that panicked, or ended its goroutine.
+var errPanicked = errors.New("panicked")
+
+// factsKey is the key in a context of what events are to say about it: of a
+// describer.
+type factsKey struct{}
+
+type describer interface{ describe(e *Event) }
+
+// observation is work that has begun. It counts, observes, or both.
+type observation struct {
+	counts   *operationCounts // nil: it is not counted
+	observer Observer         // nil: nobody observes
+	ctx      context.Context  // of Begin
+	event    *Event           // nil without observer
+	start    time.Time
+	returned bool // it did not panic
+}
+
+// beginWork begins work that counts, or is not counted with nil. It must be ended.
+func beginWork(counts *operationCounts) observation {
+	if counts != nil {
+		counts.running.Add(1)
+	}
+	return observation{counts: counts, start: time.Now()}
+}
+
+// observe tells the observer, which is not nil, that the work begins, and returns
+// the context to go on with.
+func (o *observation) observe(ctx context.Context, observer Observer, e Event) context.Context {
+	e.Start = o.start
+	o.observer, o.event = observer, &e
+	o.ctx = observer.Begin(ctx, o.event)
+	return o.ctx
+}
+
+// end ends the work, with its error.
+func (o *observation) end(err *error) {
+	took := time.Since(o.start)
+	outcome := *err
+	if !o.returned {
+		outcome = errPanicked
+	}
+	if o.counts != nil {
+		o.counts.add(took, outcome)
+	}
+	if o.observer != nil {
+		o.event.Duration, o.event.Err = took, outcome
+		o.observer.End(o.ctx, o.event)
+	}
+}
+
+// OperationStats is what has happened to an operation since the program started.
+type OperationStats struct {
+	// Name is the operation's name. For a relation it is the name of its parent's
+	// type and its field: "Note.author". A relation is called once for all values
+	// of an answer.
+	Name string
+	// Calls is the number of calls that have ended, Running of those that have not.
+	Calls, Running int64
+	// Failed is the number of calls that ended in an error, by its code.
+	Failed map[Code]int64
+	// Time is how long the calls took in all.
+	Time time.Duration
+	// Latency is the number of calls by how long they took, in 20 buckets:
+	// Latency[i] took less than LatencyBound(i), and at least LatencyBound(i-1).
+	Latency [latencyBuckets]int64
+}
+
+const latencyBuckets = 20
+
+// LatencyBound returns the upper bound of a bucket of OperationStats.Latency: 64
+// µs for the first bucket, and twice the bound before for each other. The bound of
+// the last bucket is the largest duration.
+func LatencyBound(bucket int) time.Duration {
+	if bucket >= latencyBuckets-1 {
+		return 1<<63 - 1
+	}
+	return 64 * time.Microsecond << bucket
+}
+
+// operationCounts counts without locks.
+type operationCounts struct {
+	calls, running, nanoseconds atomic.Int64
+	failed                      [codeCount]atomic.Int64
+	latency                     [latencyBuckets]atomic.Int64
+}
+
+// add counts work that has ended.
+func (s *operationCounts) add(took time.Duration, err error) {
+	s.running.Add(-1)
+	s.calls.Add(1)
+	s.nanoseconds.Add(int64(took))
+	s.latency[min(bits.Len64(uint64(took/(64*time.Microsecond))), latencyBuckets-1)].Add(1)
+	if err != nil {
+		s.failed[CodeOf(err)].Add(1)
+	}
+}
+
+func (s *operationCounts) read(name string) OperationStats {
+	stats := OperationStats{
+		Name: name, Calls: s.calls.Load(), Running: s.running.Load(),
+		Time: time.Duration(s.nanoseconds.Load()), Failed: map[Code]int64{},
+	}
+	for code := range s.failed {
+		if n := s.failed[code].Load(); n > 0 {
+			stats.Failed[Code(code)] = n
+		}
+	}
+	for i := range s.latency {
+		stats.Latency[i] = s.latency[i].Load()
+	}
+	return stats
+}

@@ -1,0 +1,103 @@
+package backend
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/jsonout"
+	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/render"
+)
+
+// This file has the query parameter include of the REST door: which relations a
+// client can ask for, and what is written of an answer then.
+
+const (
+	// maxIncludeDepth and maxIncludePaths bound what clients can ask for.
+	maxIncludeDepth = 4
+	maxIncludePaths = 100
+)
+
+// relationSet is the relations that a door offers.
+type relationSet struct {
+	all     []*related
+	written map[*related]*render.Relation // as the door writes them
+}
+
+func newRelationSet(relations []*related) *relationSet {
+	s := &relationSet{relations, map[*related]*render.Relation{}}
+	for _, r := range relations {
+		s.written[r] = &render.Relation{Load: r.load, Parents: r.in, Encode: jsonout.Compile(r.childPlan).AppendSelected}
+	}
+	return s
+}
+
+// of returns the relations that values of a type have where they are reached
+// without passing through another relation, in a stable order.
+func (s *relationSet) of(t *plan.Type) (relations []*related) {
+	parents := map[reflect.Type]bool{}
+	t.Walk(func(t *plan.Type) { parents[t.Go] = true })
+	for _, r := range s.all {
+		if parents[r.parent] {
+			relations = append(relations, r)
+		}
+	}
+	return relations
+}
+
+// paths returns what a client can ask for of a type: names of relations and, after
+// dots, of their children's. No path has a relation twice, so that their number is
+// finite.
+func (s *relationSet) paths(t *plan.Type) (paths []string) {
+	for depth := maxIncludeDepth; depth > 0; depth-- {
+		paths = s.pathsFrom(t, "", depth, nil)
+		slices.Sort(paths)
+		if paths = slices.Compact(paths); len(paths) <= maxIncludePaths {
+			break
+		}
+	}
+	return paths
+}
+
+func (s *relationSet) pathsFrom(t *plan.Type, prefix string, depth int, passed []*related) (paths []string) {
+	if depth == 0 {
+		return nil
+	}
+	for _, r := range s.of(t) {
+		if slices.Contains(passed, r) {
+			continue
+		}
+		paths = append(paths, prefix+r.name)
+		paths = append(paths, s.pathsFrom(r.childPlan, prefix+r.name+".", depth-1, append(slices.Clone(passed), r))...)
+	}
+	return paths
+}
+
+// included is a tree of relations by their names: what a client asks for.
+type included map[string]included
+
+// add adds a path such as "comments.author".
+func (tree included) add(path string) {
+	for name := range strings.SplitSeq(path, ".") {
+		if tree[name] == nil {
+			tree[name] = included{}
+		}
+		tree = tree[name]
+	}
+}
+
+// selection returns every field of a type, and the relations of the tree wherever
+// there are values of their parents' types. It is nil for an empty tree.
+func (s *relationSet) selection(t *plan.Type, tree included) *render.Selection {
+	if len(tree) == 0 {
+		return nil
+	}
+	everywhere := map[reflect.Type][]render.Member{}
+	for _, r := range s.of(t) {
+		if below, asked := tree[r.name]; asked {
+			everywhere[r.parent] = append(everywhere[r.parent], render.Member{Key: r.name, Relation: s.written[r], Of: s.selection(r.childPlan, below)})
+		}
+	}
+	return &render.Selection{Everywhere: everywhere}
+}
