@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/dberr"
+	"github.com/seed-215b9b7c/backend/internal/fingerprint"
 )
 
 // This file makes mutations that can be sent twice, as
@@ -120,7 +121,7 @@ func (v *visit) runOnce(c *callContext, how callConfig, a *attempts) (replayed b
 
 // keyed returns a call under a key.
 func (v *visit) keyed(op *registered, key string, in any) (*keyed, error) {
-	text, err := appendInput(nil, op.inPlan, reflect.ValueOf(in).Elem())
+	text, err := fingerprint.Append(nil, op.inPlan, reflect.ValueOf(in).Elem())
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/fingerprint"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -19,11 +20,9 @@ import (
 // checkReplay notes types with which inputs cannot be compared, or answers not
 // be read again.
 func checkReplay(o *Operation) {
-	o.inPlan.Walk(func(t *plan.Type) {
-		if p := reflect.PointerTo(t.Go); t.Kind == plan.Text && !p.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
-			o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t.Go)
-		}
-	})
+	for _, t := range fingerprint.Incomparable(o.inPlan) {
+		o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t)
+	}
 	o.outPlan.Walk(func(t *plan.Type) {
 		if !readable(t) {
 			o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t.Go)
