@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/fingerprint"
+	"github.com/seed-215b9b7c/backend/internal/replay"
 )
 
 // This file makes mutations that can be sent twice, as
@@ -52,6 +53,27 @@ func RequireIdempotencyKey() Option {
 	return option{"RequireIdempotencyKey", forMutations, func(d *definition) { d.settings.key = keyRequired }}
 }
 
+// checkReplay notes types with which inputs cannot be compared, or answers not
+// be read again.
+func checkReplay(o *Operation) {
+	for _, t := range fingerprint.Incomparable(o.inPlan) {
+		o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t)
+	}
+	for _, t := range replay.Unreadable(o.outPlan) {
+		o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t)
+	}
+}
+
+// storedFormat returns how the answers of an operation are stored. All relations
+// must have been added.
+func (l *Logic) storedFormat(op *registered) *replay.Format {
+	var related []reflect.Type
+	for _, r := range l.relations {
+		related = append(related, r.parent)
+	}
+	return replay.New(op.outPlan, op.written(), related)
+}
+
 const (
 	keyLifetime  = 24 * time.Hour
 	maxKeyLength = 255
@@ -85,7 +107,6 @@ type keyed struct {
 	id     string // of caller, operation and key
 	input  string // hash of the input
 	logger *slog.Logger
-	unseen unseen
 	fresh  bool
 	answer []byte
 }
@@ -125,7 +146,7 @@ func (v *visit) keyed(op *registered, key string, in any) (*keyed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keyed{db: v.logic.db, op: op, logger: v.log(), unseen: op.unseen(), id: hash(v.caller.ID, op.name, key), input: hash(string(text))}, nil
+	return &keyed{db: v.logic.db, op: op, logger: v.log(), id: hash(v.caller.ID, op.name, key), input: hash(string(text))}, nil
 }
 
 // once runs the function and stores what it returned, or finds what was stored.
@@ -134,13 +155,25 @@ func (k *keyed) once(ctx context.Context, a *attempts) (err error) {
 		return err
 	}
 	if !k.fresh {
-		a.out, err = k.replay()
-		return err
+		if a.out, err = k.op.stored().Read(k.answer); err != nil {
+			return fmt.Errorf("the stored answer of %s cannot be read: %w", k.op.name, err)
+		}
+		return nil
 	}
 	if err := a.run(ctx); err != nil {
 		return err
 	}
 	return k.store(ctx, a.out)
+}
+
+// store keeps the answer in the transaction of ctx.
+func (k *keyed) store(ctx context.Context, out any) error {
+	text, err := k.op.stored().Append(nil, reflect.ValueOf(out).Elem())
+	if err != nil {
+		return err
+	}
+	_, err = k.db.Exec(ctx, "UPDATE backend_idempotency_keys SET output = ? WHERE id = ?", text, k.id)
+	return err
 }
 
 // claim takes the key in the transaction of ctx, or finds what was stored under

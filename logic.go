@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/gcra"
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/replay"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
@@ -69,8 +70,8 @@ type registered struct {
 	validator *validation.Validator
 	limiter   *gcra.Limiter // nil: no limit
 	inTx      bool
-	refers    bool          // the input refers to memory that copies share
-	unseen    func() unseen // of answers that are kept for a key
+	refers    bool                  // the input refers to memory that copies share
+	stored    func() *replay.Format // of answers that are kept for a key
 	counts    operationCounts
 }
 
@@ -115,7 +116,7 @@ func (l *Logic) addOperation(o *Operation) error {
 		return errors.New("an operation is nil")
 	}
 	r := &registered{Operation: o}
-	r.unseen = sync.OnceValue(func() unseen { return l.unseenIn(r) }) // once all relations are known
+	r.stored = sync.OnceValue(func() *replay.Format { return l.storedFormat(r) }) // once all relations are known
 	wrong := slices.Clone(o.wrong)
 	if other := l.byName[o.name]; other != nil {
 		wrong = append(wrong, fmt.Errorf("its name is taken by the %s registered at %s", other.kind, other.place))

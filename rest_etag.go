@@ -156,12 +156,6 @@ func etag(out any, text []byte) string {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
 
-// hasTag reports whether values of a type, or pointers to them, have a method
-// ETag.
-func hasTag(t reflect.Type) bool {
-	return reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ ETag() string }]())
-}
-
 func ownTag(out any) (string, bool) {
 	if out == nil {
 		return "", false
