@@ -15,11 +15,13 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/drain"
 )
 
 // This file serves a handler until it is told to stop, and stops without
 // cutting a request off. Where it listens is in listen.go, what it knows about
-// its connections in server_conns.go.
+// its connections in internal/drain.
 
 // ServerConfig holds the knobs of [Serve]. The zero value serves plain HTTP on
 // 127.0.0.1:8080 with limits that no honest client meets. A value that makes no
@@ -124,8 +126,8 @@ type server struct {
 	config   ServerConfig
 	handler  http.Handler
 	http     *http.Server
-	listener *listener
-	conns    *connections
+	listener *drain.Listener
+	conns    *drain.Connections
 
 	base     context.Context // of all requests
 	cutOff   context.CancelFunc
@@ -155,8 +157,8 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 	if err != nil {
 		return nil, err
 	}
-	s := &server{config: full, handler: handler, conns: newConnections(full.ReadHeaderTimeout)}
-	s.listener = newListener(plain)
+	s := &server{config: full, handler: handler, conns: drain.NewConnections(full.ReadHeaderTimeout)}
+	s.listener = drain.NewListener(plain)
 	s.base, s.cutOff = context.WithCancel(context.WithoutCancel(ctx))
 	s.http = &http.Server{
 		Handler:                      s,
@@ -169,7 +171,7 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 		DisableGeneralOptionsHandler: true, // OPTIONS * goes to the handler, which sets our headers
 		ErrorLog:                     slog.NewLogLogger(full.Logger.Handler(), slog.LevelWarn),
 		BaseContext:                  func(net.Listener) context.Context { return s.base },
-		ConnState:                    s.conns.follow,
+		ConnState:                    s.conns.Follow,
 	}
 	return s, nil
 }
@@ -233,9 +235,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Add(-1)
 	if ambiguous(r) || s.stopping.Load() && r.Header["Upgrade"] == nil {
-		last := lastResponse{w}
+		last := drain.LastResponse{ResponseWriter: w}
 		s.handler.ServeHTTP(last, r)
-		last.announce()
+		last.Announce()
 		return
 	}
 	s.handler.ServeHTTP(w, r)
@@ -266,7 +268,7 @@ func (s *server) run(ctx context.Context) error {
 	s.log(ctx, "stopping")
 	s.announce()
 	s.drain(orders.hurry)
-	s.listener.stop(accepting)
+	s.listener.Stop(accepting)
 	err := s.finish(orders.give)
 	if err == nil {
 		s.log(ctx, "stopped")
@@ -378,7 +380,7 @@ func (s *server) finish(patience context.Context) error {
 		return nil
 	}
 	unanswered := s.unanswered()
-	s.conns.closeAll()
+	s.conns.CloseAll()
 	s.http.Close()
 	if unanswered == 0 { // only clients that never finished asking
 		return nil
@@ -389,14 +391,14 @@ func (s *server) finish(patience context.Context) error {
 // settle waits until every request is answered and every connection closed, and
 // reports whether ctx let it.
 func (s *server) settle(ctx context.Context) bool {
-	return poll(ctx, func() bool { return s.conns.dismiss(time.Now()) == 0 }) &&
+	return poll(ctx, func() bool { return s.conns.Dismiss(time.Now()) == 0 }) &&
 		s.http.Shutdown(ctx) == nil && // HTTP/2, which knows how to say goodbye
 		poll(ctx, func() bool { return s.running.Load() == 0 })
 }
 
 // unanswered returns how many requests have not got all of their answer.
 func (s *server) unanswered() int {
-	return max(s.conns.active(), int(s.running.Load()))
+	return max(s.conns.Active(), int(s.running.Load()))
 }
 
 // poll asks done a hundred times a second, and reports whether it was before ctx

@@ -1,4 +1,12 @@
-package backend
+// Package drain lets an [http.Server] stop without losing a request. It knows the
+// server's listener and connections, below TLS.
+//
+// [http.Server.Shutdown] alone loses requests: it closes connections on which the
+// next request is just arriving, throws away requests that it reads after it was
+// called, resets the connections that the system has queued, and waits five
+// seconds for a connection on which no request has come. Here it is only called
+// for HTTP/2, which announces the end on the connection (GOAWAY).
+package drain
 
 import (
 	"bufio"
@@ -12,41 +20,35 @@ import (
 	"time"
 )
 
-// This file knows the connections of a server, so that stopping loses no
-// request. [http.Server.Shutdown] alone would: it closes connections that the
-// next request is just arriving on, throws away requests that it reads after it
-// was called, resets those that the system has queued, and waits five seconds for
-// a connection on which nobody asks anything. It is left to HTTP/2, which
-// announces the end on the connection (GOAWAY).
-
 const (
-	// quietTime is how long nothing must have come on a connection before it
-	// counts as unused: longer than a round trip around the world.
+	// quietTime is how long no byte must have come on a connection before it
+	// counts as unused. It is longer than a round trip around the world.
 	quietTime = 500 * time.Millisecond
 	// backlogPause is how long no connection must have come before the system's
-	// queue counts as empty, and backlogTime how long we wait for that.
+	// queue counts as empty. backlogTime bounds the wait for that.
 	backlogPause = 5 * time.Millisecond
 	backlogTime  = 250 * time.Millisecond
-	// lastLook is how long a connection is looked at before it is closed.
+	// lastLook is how long a connection is read a last time before it is closed.
 	lastLook = time.Millisecond
 )
 
-// listener makes connections known, and stops without losing those that are
-// queued.
-type listener struct {
+// Listener tracks the connections that it accepts, and stops without losing those
+// that the system has queued.
+type Listener struct {
 	net.Listener
 	stopping chan struct{}
 }
 
-func newListener(plain net.Listener) *listener {
-	return &listener{plain, make(chan struct{})}
+// NewListener returns a Listener that accepts from plain.
+func NewListener(plain net.Listener) *Listener {
+	return &Listener{plain, make(chan struct{})}
 }
 
 var errStopped = errors.New("the server is stopping")
 
-// Accept returns the next connection. Once the listener is stopping it returns
-// errStopped when none is left.
-func (l *listener) Accept() (net.Conn, error) {
+// Accept returns the next connection. Once Stop was called, it returns the
+// connections that are queued, and then an error.
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		var until time.Time
 		if l.isStopping() {
@@ -65,7 +67,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *listener) isStopping() bool {
+func (l *Listener) isStopping() bool {
 	select {
 	case <-l.stopping:
 		return true
@@ -74,17 +76,18 @@ func (l *listener) isStopping() bool {
 	}
 }
 
-// wake makes Accept return at that time, or closes a listener that cannot do
-// that.
-func (l *listener) wake(at time.Time) {
+// wake makes Accept return at that time. It closes a listener that has no
+// deadlines.
+func (l *Listener) wake(at time.Time) {
 	if timed, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); !ok || timed.SetDeadline(at) != nil {
 		l.Close()
 	}
 }
 
-// stop accepts what is queued and closes the listener. accepting gets a value
-// when the loop that calls Accept has ended.
-func (l *listener) stop(accepting <-chan error) {
+// Stop lets Accept return the connections that are queued, for a quarter of a
+// second at most, and returns when the loop that calls Accept has ended.
+// accepting must get a value then.
+func (l *Listener) Stop(accepting <-chan error) {
 	close(l.stopping)
 	l.wake(time.Now())
 	enough := time.NewTimer(backlogTime)
@@ -97,20 +100,23 @@ func (l *listener) stop(accepting <-chan error) {
 	}
 }
 
-// connections are those that are open and not hijacked.
-type connections struct {
+// Connections are the tracked connections of a server that are open and not
+// hijacked. They are safe for concurrent use.
+type Connections struct {
 	headerTime time.Duration // bounds a header that has begun
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
 }
 
-func newConnections(headerTime time.Duration) *connections {
-	return &connections{headerTime: headerTime, open: map[*connection]struct{}{}}
+// NewConnections returns an empty set of connections. A request whose header has
+// begun to arrive has headerTime to end it.
+func NewConnections(headerTime time.Duration) *Connections {
+	return &Connections{headerTime: headerTime, open: map[*connection]struct{}{}}
 }
 
-// follow is an [http.Server]'s ConnState hook.
-func (c *connections) follow(nc net.Conn, state http.ConnState) {
+// Follow is an [http.Server]'s ConnState hook.
+func (c *Connections) Follow(nc net.Conn, state http.ConnState) {
 	conn := tracked(nc)
 	if conn == nil {
 		return
@@ -129,9 +135,10 @@ func (c *connections) follow(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// dismiss closes HTTP/1 connections that nobody uses, and returns how many there
-// are, used or not.
-func (c *connections) dismiss(now time.Time) (open int) {
+// Dismiss closes the HTTP/1 connections that are unused, and returns how many
+// HTTP/1 connections are open, used or not. Those that it has just closed are
+// counted until the server notices.
+func (c *Connections) Dismiss(now time.Time) (open int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
@@ -142,8 +149,9 @@ func (c *connections) dismiss(now time.Time) (open int) {
 	return open
 }
 
-// active returns on how many HTTP/1 connections a request is being answered.
-func (c *connections) active() (n int) {
+// Active returns the number of HTTP/1 connections on which a request is being
+// answered.
+func (c *Connections) Active() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
@@ -154,10 +162,10 @@ func (c *connections) active() (n int) {
 	return n
 }
 
-// closeAll closes the connections without a word. [http.Server.Close] says
-// goodbye on those with TLS, one after the other, and waits up to five seconds
-// for a client that does not read it.
-func (c *connections) closeAll() {
+// CloseAll closes the connections at once. [http.Server.Close] sends a closing
+// alert on those with TLS, one after the other, and waits up to five seconds for
+// a client that does not read it.
+func (c *Connections) CloseAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
@@ -165,9 +173,9 @@ func (c *connections) closeAll() {
 	}
 }
 
-// connection is a connection as the listener made it, below TLS, that knows when
-// something came. net/http calls a connection idle until it has read the whole
-// header of the next request; we must know when that has begun.
+// connection is a connection as the listener made it, below TLS. It notes when
+// bytes come: net/http calls a connection idle until it has read the whole header
+// of the next request, and one whose header has begun must not be closed.
 type connection struct {
 	net.Conn
 
@@ -181,8 +189,8 @@ type connection struct {
 	dismissed bool      // reading was interrupted in order to close
 }
 
-// track returns conn as a *connection. net/http must see a *tls.Conn as such, so
-// one that a listener made itself is not tracked.
+// track returns conn as a *connection. It does not track a *tls.Conn that the
+// listener made itself, since net/http must see its type.
 func track(conn net.Conn) net.Conn {
 	if _, ok := conn.(*tls.Conn); ok {
 		return conn
@@ -218,10 +226,10 @@ func (c *connection) isActive() bool {
 	return c.state == http.StateActive && !c.http2
 }
 
-// dismiss has the connection closed if it is unused: by interrupting whoever
-// waits for a request on it, who then closes it. It reports whether the
-// connection is one to wait for. A request that has begun to arrive gets the
-// time that it always has.
+// dismiss closes the connection if it is unused. It does so by interrupting the
+// server's read for the next request; the server closes the connection then. A
+// request that has begun to arrive has headerTime, as always. dismiss reports
+// whether the connection is one to wait for.
 func (c *connection) dismiss(now time.Time, headerTime time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -239,8 +247,8 @@ func (c *connection) dismiss(now time.Time, headerTime time.Duration) bool {
 	return true
 }
 
-// Read reads. One that was interrupted looks a last time before it gives up, and
-// if a request has come after all, the connection is in use again.
+// Read reads. If dismiss interrupts it, it reads a last time for a moment. If a
+// request has come after all, the connection is in use again.
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.isDismissed() {
@@ -270,8 +278,8 @@ func (c *connection) received() {
 	}
 }
 
-// Write writes an answer. What comes after its last part is a new request; it may
-// come before net/http calls the connection idle.
+// Write writes a part of a response. Bytes that come after its last part are a new
+// request. They may come before net/http calls the connection idle.
 func (c *connection) Write(p []byte) (int, error) {
 	c.settle()
 	return c.Conn.Write(p)
@@ -313,7 +321,7 @@ func (c *connection) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// CloseWrite tells the peer that nothing more will come.
+// CloseWrite closes the writing side of the connection.
 func (c *connection) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -321,40 +329,51 @@ func (c *connection) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// lastResponse is the last response on its connection, even if the handler sets
-// another Connection header, as handlers of event streams do.
-type lastResponse struct{ http.ResponseWriter }
+// LastResponse makes a response the last one on its connection, even if the
+// handler sets another Connection header, as handlers of event streams do. A
+// response with status 101 (Switching Protocols) is left alone.
+type LastResponse struct{ http.ResponseWriter }
 
-// announce sets the header that makes net/http close the connection: after the
-// response in HTTP/1, with GOAWAY in HTTP/2, where the header is not sent.
-func (w lastResponse) announce() { w.Header()["Connection"] = connectionClose }
+var connectionClose = []string{"close"}
 
-func (w lastResponse) WriteHeader(status int) {
+// Announce sets the header that makes net/http close the connection: after the
+// response in HTTP/1, with GOAWAY in HTTP/2, where the header is not sent. Call it
+// after the handler, which may have written nothing.
+func (w LastResponse) Announce() { w.Header()["Connection"] = connectionClose }
+
+// WriteHeader sends the status and the header.
+func (w LastResponse) WriteHeader(status int) {
 	if status != http.StatusSwitchingProtocols {
-		w.announce()
+		w.Announce()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w lastResponse) Write(p []byte) (int, error) {
-	w.announce()
+// Write writes a part of the body.
+func (w LastResponse) Write(p []byte) (int, error) {
+	w.Announce()
 	return w.ResponseWriter.Write(p)
 }
 
-func (w lastResponse) ReadFrom(r io.Reader) (int64, error) {
-	w.announce()
+// ReadFrom copies r to the body.
+func (w LastResponse) ReadFrom(r io.Reader) (int64, error) {
+	w.Announce()
 	return io.Copy(w.ResponseWriter, r)
 }
 
-func (w lastResponse) Flush() { w.FlushError() }
+// Flush sends what was written.
+func (w LastResponse) Flush() { w.FlushError() }
 
-func (w lastResponse) FlushError() error {
-	w.announce()
+// FlushError sends what was written.
+func (w LastResponse) FlushError() error {
+	w.Announce()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-func (w lastResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+// Hijack takes the connection over from the server.
+func (w LastResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
-func (w lastResponse) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// Unwrap returns the response writer for [http.ResponseController].
+func (w LastResponse) Unwrap() http.ResponseWriter { return w.ResponseWriter }
