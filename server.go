@@ -17,11 +17,12 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/drain"
+	"github.com/seed-215b9b7c/backend/internal/listen"
 )
 
 // This file serves a handler until it is told to stop, and stops without
-// cutting a request off. Where it listens is in listen.go, what it knows about
-// its connections in internal/drain.
+// cutting a request off. What it listens on is
+// in internal/listen, what it knows about its connections in internal/drain.
 
 // ServerConfig holds the knobs of [Serve]. The zero value serves plain HTTP on
 // 127.0.0.1:8080 with limits that no honest client meets. A value that makes no
@@ -149,13 +150,17 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 	if err != nil {
 		return nil, err
 	}
-	tlsConfig, err := full.tlsConfig()
-	if err != nil {
-		return nil, err
+	var tlsConfig *tls.Config // nil: plain HTTP
+	if full.TLS != nil || full.CertFile != "" {
+		if tlsConfig, err = listen.TLS(full.TLS, full.CertFile, full.KeyFile, full.Logger); err != nil {
+			return nil, err
+		}
 	}
-	plain, err := full.listen(ctx)
-	if err != nil {
-		return nil, err
+	plain := full.Listener
+	if plain == nil {
+		if plain, err = listen.Open(ctx, full.Addr); err != nil {
+			return nil, err
+		}
 	}
 	s := &server{config: full, handler: handler, conns: drain.NewConnections(full.ReadHeaderTimeout)}
 	s.listener = drain.NewListener(plain)
@@ -223,7 +228,8 @@ func (c ServerConfig) check() error {
 			add(limit.version != 0 && limit.version < tls.VersionTLS12,
 				"ServerConfig.TLS.%s is %s; TLS 1.2 is the least", limit.name, tls.VersionName(limit.version))
 		}
-		add(c.CertFile != "" && hasCertificate(c.TLS), "ServerConfig.CertFile and TLS both have a certificate; set one")
+		add(c.CertFile != "" && listen.HasCertificate(c.TLS), "ServerConfig.CertFile and TLS both have a certificate; set one")
+		add(c.CertFile == "" && !listen.HasCertificate(c.TLS), "ServerConfig.TLS has no certificate; set CertFile and KeyFile, or TLS.Certificates")
 	}
 	return errors.Join(wrong...)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package backend
+package listen
 
 import (
 	"errors"
@@ -12,15 +12,13 @@ import (
 	"syscall"
 )
 
-// This file takes sockets that systemd opened, as described in
-// sd_listen_fds(3).
-
 // systemdFirst is the file descriptor of the first socket that systemd passes:
 // SD_LISTEN_FDS_START in sd_listen_fds(3).
 const systemdFirst = 3
 
-// listenSystemd takes the socket with a name, or the only one.
-func listenSystemd(name string) (net.Listener, error) {
+// openSystemd takes the socket with a name, or the only one, from systemd, as
+// sd_listen_fds(3) describes it.
+func openSystemd(name string) (net.Listener, error) {
 	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	if err != nil || count < 1 || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil, errors.New("systemd passed no socket to this process; start it from a .socket unit")
@@ -45,7 +43,7 @@ func listenSystemd(name string) (net.Listener, error) {
 }
 
 // dupCloseOnExec duplicates a descriptor. Programs that this one starts inherit
-// neither.
+// neither of the two.
 func dupCloseOnExec(fd int) (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -57,8 +55,8 @@ func dupCloseOnExec(fd int) (int, error) {
 	return duplicate, err
 }
 
-// systemdSocket returns which of count sockets has the name; an empty name is
-// the only one's.
+// systemdSocket returns the index of the socket with a name among count sockets.
+// An empty name stands for the only one.
 func systemdSocket(name string, count int, names []string) (int, error) {
 	if name == "" {
 		if count > 1 {
