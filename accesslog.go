@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
 // This file answers and records every request, whatever happens in it: Recover,
@@ -60,9 +62,6 @@ func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) 
 	x.record(r)
 }
 
-// maxRequestID is the longest request id taken from a client.
-const maxRequestID = 64
-
 // RequestID returns middleware that names each request. The id is in the
 // X-Request-Id response header, in error responses, in the access log and at
 // [RequestIDFrom].
@@ -78,7 +77,7 @@ func RequestID() Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if x.id == "" {
 			x.id = requestID(r.Header["X-Request-Id"])
-			x.trace = traceID(r.Header["Traceparent"])
+			x.trace = header.TraceID(r.Header["Traceparent"])
 		}
 		x.idHeader[0] = x.id
 		w.Header()["X-Request-Id"] = x.idHeader[:]
@@ -88,7 +87,7 @@ func RequestID() Middleware {
 
 // requestID returns the client's id if it is fit for use, else a new one.
 func requestID(sent []string) string {
-	if len(sent) == 1 && validRequestID(sent[0]) {
+	if len(sent) == 1 && header.ValidRequestID(sent[0]) {
 		return sent[0]
 	}
 	var id [16]byte
@@ -97,61 +96,6 @@ func requestID(sent []string) string {
 	var text [32]byte
 	hex.Encode(text[:], id[:])
 	return string(text[:])
-}
-
-func validRequestID(id string) bool {
-	if id == "" || len(id) > maxRequestID {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return true
-}
-
-// traceID returns the trace id of a traceparent header, or "" if it is not
-// there exactly once or not valid by W3C Trace Context section 3.2: version,
-// trace id, parent id and flags in lower-case hex, neither id all zeros, and
-// nothing after them in version 00. Later versions may go on after a dash.
-func traceID(sent []string) string {
-	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	if len(sent) != 1 || len(sent[0]) < length {
-		return ""
-	}
-	s := sent[0]
-	version, trace, parent, flags := s[:2], s[3:35], s[36:52], s[53:55]
-	switch {
-	case s[2] != '-' || s[35] != '-' || s[52] != '-':
-		return ""
-	case !lowerHex(version) || !lowerHex(trace) || !lowerHex(parent) || !lowerHex(flags):
-		return ""
-	case version == "ff" || zeros(trace) || zeros(parent):
-		return ""
-	case len(s) > length && (version == "00" || s[length] != '-'):
-		return ""
-	}
-	return trace
-}
-
-func lowerHex(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-func zeros(s string) bool {
-	for i := range len(s) {
-		if s[i] != '0' {
-			return false
-		}
-	}
-	return true
 }
 
 // AccessLog returns middleware that writes exactly one record per request to

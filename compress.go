@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
 // This file compresses responses. It does not decompress requests: a small
@@ -251,12 +252,12 @@ func (x *exchange) encode(head http.Header, long bool) {
 		long = err == nil && n >= minCompress
 	}
 	if x.status == http.StatusNotModified { // has the Vary of the response it stands for
-		addVary(head, varyEncoding)
+		header.AddVary(head, varyEncoding)
 	}
 	if !long || !bodyAllowed(x.status) || !compressible(head, x.ranged) {
 		return
 	}
-	addVary(head, varyEncoding)
+	header.AddVary(head, varyEncoding)
 	by := acceptedCoding(x.accept)
 	if by == identity || x.head {
 		return
@@ -293,10 +294,8 @@ func compressible(head http.Header, ranged bool) bool {
 	if ranged || head["Content-Encoding"] != nil || head["Content-Range"] != nil || head["Content-Digest"] != nil || head["Trailer"] != nil {
 		return false
 	}
-	for _, line := range head["Cache-Control"] {
-		if strings.Contains(strings.ToLower(line), "no-transform") {
-			return false
-		}
+	if header.Contains(head["Cache-Control"], "no-transform") {
+		return false
 	}
 	types := head["Content-Type"]
 	return len(types) == 1 && compressibleType(types[0])
@@ -341,22 +340,17 @@ func codingWeights(lines []string) (weights [codingCount]int) {
 	const unsaid = -1
 	weights[gzipped], weights[zstandard] = unsaid, unsaid
 	others := 0
-	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			name, weight, ok := parseCoding(item)
-			if !ok {
-				continue
-			}
-			switch {
-			case name == "*":
-				others = weight
-			case strings.EqualFold(name, "gzip"), strings.EqualFold(name, "x-gzip"):
-				weights[gzipped] = weight
-			case strings.EqualFold(name, "zstd"):
-				weights[zstandard] = weight
-			case strings.EqualFold(name, "identity"):
-				weights[identity] = weight
-			}
+	for c := header.Choices(lines); c.Next(); {
+		switch {
+		case c.Params: // codings have none
+		case c.Value == "*":
+			others = c.Weight
+		case strings.EqualFold(c.Value, "gzip"), strings.EqualFold(c.Value, "x-gzip"):
+			weights[gzipped] = c.Weight
+		case strings.EqualFold(c.Value, "zstd"):
+			weights[zstandard] = c.Weight
+		case strings.EqualFold(c.Value, "identity"):
+			weights[identity] = c.Weight
 		}
 	}
 	for c, weight := range weights {
@@ -367,59 +361,4 @@ func codingWeights(lines []string) (weights [codingCount]int) {
 	return weights
 }
 
-// parseCoding reads one item of an Accept-Encoding list: a name and its weight
-// in thousandths.
-func parseCoding(item string) (name string, weight int, ok bool) {
-	name, params, hasParams := strings.Cut(item, ";")
-	name = strings.Trim(name, " \t")
-	if name == "" {
-		return "", 0, false
-	}
-	if !hasParams {
-		return name, 1000, true
-	}
-	params = strings.Trim(params, " \t")
-	if len(params) < 2 || params[0]|0x20 != 'q' || params[1] != '=' {
-		return "", 0, false
-	}
-	weight, ok = parseWeight(params[2:])
-	return name, weight, ok
-}
-
-// parseWeight reads a qvalue of RFC 9110 section 12.4.2, in thousandths.
-func parseWeight(s string) (int, bool) {
-	if s == "" || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
-		return 0, false
-	}
-	weight, unit := int(s[0]-'0')*1000, 100
-	for i := 2; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		weight += int(s[i]-'0') * unit
-		unit /= 10
-	}
-	return weight, weight <= 1000
-}
-
-// addVary adds a field name to Vary, without a copy where it is the only one.
-func addVary(head http.Header, name []string) {
-	old := head["Vary"]
-	if old == nil {
-		head["Vary"] = name
-		return
-	}
-	for _, line := range old {
-		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.TrimSpace(item); item == "*" || strings.EqualFold(item, name[0]) {
-				return
-			}
-		}
-	}
-	head["Vary"] = append(slices.Clip(old), name[0])
-}
-
-var (
-	varyEncoding = []string{"Accept-Encoding"}
-	varyOrigin   = []string{"Origin"}
-)
+var varyEncoding = []string{"Accept-Encoding"}

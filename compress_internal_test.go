@@ -88,32 +88,6 @@ func FuzzAcceptEncoding(f *testing.F) {
 	})
 }
 
-func TestAddVary(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name      string
-		old, want []string
-	}{
-		{"none", nil, []string{"Accept-Encoding"}},
-		{"others", []string{"Cookie"}, []string{"Cookie", "Accept-Encoding"}},
-		{"there already", []string{"Cookie, accept-encoding"}, []string{"Cookie, accept-encoding"}},
-		{"anything", []string{"*"}, []string{"*"}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			head := http.Header{"Vary": test.old}
-			if test.old == nil {
-				head = http.Header{}
-			}
-			addVary(head, varyEncoding)
-			require.Equal(t, test.want, head["Vary"])
-		})
-	}
-	head := http.Header{"Vary": varyOrigin}
-	addVary(head, varyEncoding)
-	require.Equal(t, []string{"Origin"}, varyOrigin, "shared values stay as they are")
-}
-
 // Slow readers cannot make the server keep a compressor for each of them.
 func TestCompressorsInUseAreBounded(t *testing.T) {
 	t.Parallel()

@@ -165,7 +165,10 @@ func TestWriteErrorForPeople(t *testing.T) {
 		"application/json;q=0.5, text/html":  true,
 		"text/html;q=0":                      false,
 		"text/html;q=x":                      false,
-		"text/html;;;, ,":                    false,
+		"text/html;;;, ,":                    true, // RFC 9110, section 5.6.6: parameters may be empty
+		"text/html;q=1.5":                    false,
+		`text/html;a="b,c";q=0.5`:            true,
+		`application/json;a="text/html,"`:    false,
 		"application/xhtml+xml":              true,
 		"application/problem+json,text/html": false,
 	} {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
 // This file sets the response headers that make browsers careful, and the
@@ -192,9 +194,8 @@ func (s *headerSet) amend(x *exchange, head http.Header) {
 	if len(types) != 1 {
 		return
 	}
-	mediaType, params, _ := strings.Cut(types[0], ";")
-	mediaType = strings.TrimSpace(mediaType)
-	if isText(mediaType) && !hasCharset(params) {
+	mediaType, params := header.CutParams(types[0])
+	if isText(mediaType) && !header.HasParam(params, "charset") {
 		head["Content-Type"] = withCharset(types[0])
 	}
 	if !strings.EqualFold(mediaType, "text/html") && !strings.EqualFold(mediaType, "application/xhtml+xml") {
@@ -226,16 +227,6 @@ func setDefault(head http.Header, name string, value []string) {
 func isText(mediaType string) bool {
 	return len(mediaType) > 5 && strings.EqualFold(mediaType[:5], "text/") ||
 		len(mediaType) >= 4 && (strings.EqualFold(mediaType[len(mediaType)-4:], "/xml") || strings.EqualFold(mediaType[len(mediaType)-4:], "+xml"))
-}
-
-func hasCharset(params string) bool {
-	for param := range strings.SplitSeq(params, ";") {
-		name, _, _ := strings.Cut(strings.TrimSpace(param), "=")
-		if strings.EqualFold(name, "charset") {
-			return true
-		}
-	}
-	return false
 }
 
 func withCharset(contentType string) []string {

@@ -2,32 +2,13 @@ package backend
 
 import (
 	"net/netip"
-	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-// Whatever splitHost accepts, net/url reads the same way as the host of a link.
-func FuzzSplitHost(f *testing.F) {
-	for _, s := range []string{"example.com", "example.com:80", "[::1]:80", "a..b", "a:b", "example.com.", "[::1", "%41", "a@b"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		host, port, ok := splitHost(s)
-		if !ok {
-			return
-		}
-		u, err := url.Parse("http://" + s + "/path")
-		require.NoError(t, err)
-		require.Equal(t, s, u.Host)
-		require.Equal(t, port, u.Port())
-		require.Equal(t, strings.Trim(host, "[]"), strings.TrimSuffix(u.Hostname(), "."))
-		require.Nil(t, u.User)
-		require.Equal(t, "/path", u.Path)
-	})
-}
+	"github.com/seed-215b9b7c/backend/internal/header"
+)
 
 // The walk never ends on an address from left of the rightmost untrusted one.
 func FuzzForwardedFor(f *testing.F) {
@@ -42,7 +23,7 @@ func FuzzForwardedFor(f *testing.F) {
 		want := peer
 		items := strings.Split(s, ",")
 		for i := len(items) - 1; i >= 0; i-- {
-			addr, ok := forwardedAddr(strings.Trim(items[i], " \t"))
+			addr, ok := header.ParseForwarded(strings.Trim(items[i], " \t"))
 			if !ok {
 				break
 			}

@@ -360,7 +360,9 @@ func TestAccept(t *testing.T) {
 	for accept, status := range map[string]int{
 		"": 200, "*/*": 200, "application/json": 200, "Application/JSON": 200, "application/*": 200, "text/html, application/json;q=0.1": 200,
 		"text/html,*/*;q=0.8": 200, "application/json;charset=utf-8": 200, "*/*;q=0, application/json": 200,
-		"text/html": 406, "application/json;q=0": 406, "*/*;q=0": 406, "application/json;q=0, */*": 406, "*/*, application/json;q=0": 406, "application/*;q=0, */*": 406, "application/jsonx": 406, "text/*": 406,
+		"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2": 200, // Java's HttpURLConnection
+		`application/json;profile="a,b";q=0.5`:                 200,
+		"text/html":                                            406, "application/json;q=0": 406, "*/*;q=0": 406, "application/json;q=0, */*": 406, "*/*, application/json;q=0": 406, "application/*;q=0, */*": 406, "application/jsonx": 406, "text/*": 406,
 	} {
 		w := call(logic, "GET", "/", func(r *http.Request) {
 			if accept != "" {

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
 // This file is about other origins: whose scripts may read responses (CORS), and
@@ -79,7 +80,7 @@ func newCORS(config CORSConfig) (*cors, error) {
 			c.any = []string{"*"}
 			continue
 		}
-		errs = append(errs, checkOrigin(origin))
+		errs = append(errs, header.CheckOrigin(origin))
 		c.origins[origin] = []string{origin}
 	}
 	if config.Credentials {
@@ -115,27 +116,17 @@ func headerList(names []string, otherwise string) []string {
 func checkTokens(what string, names []string) error {
 	var errs []error
 	for _, name := range names {
-		if !isToken(name) || name == "*" {
+		if !header.IsToken(name) || name == "*" {
 			errs = append(errs, fmt.Errorf("CORS %s %q is not a name", what, name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
-			return false
-		}
-	}
-	return s != ""
-}
-
 func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	head := w.Header()
 	x.cors = true // says it again when the header is sent: handlers set Vary, too
-	addVary(head, varyOrigin)
+	header.AddVary(head, varyOrigin)
 	origin := r.Header.Get("Origin")
 	preflight := r.Method == http.MethodOptions && origin != "" && r.Header["Access-Control-Request-Method"] != nil
 	if allowed := c.allowOrigin(origin); allowed != nil {
@@ -157,7 +148,7 @@ func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next h
 	}
 	next.ServeHTTP(w, r)
 	if !x.began() { // a handler that wrote nothing, not even a header
-		addVary(head, varyOrigin)
+		header.AddVary(head, varyOrigin)
 	}
 }
 
@@ -208,7 +199,7 @@ func newCrossOrigin(trusted []string, allowed *cors) (*crossOrigin, error) {
 	c := &crossOrigin{cors: allowed}
 	var errs []error
 	for _, origin := range trusted {
-		err := checkOrigin(origin)
+		err := header.CheckOrigin(origin)
 		if err == nil {
 			err = c.protection.AddTrustedOrigin(origin)
 		}
@@ -277,36 +268,7 @@ func bearer(head http.Header) bool {
 
 // opensStream reports whether a GET asks for a WebSocket or an event stream.
 func opensStream(head http.Header) bool {
-	return listed(head["Upgrade"], "websocket") || listed(head["Accept"], "text/event-stream")
+	return header.Contains(head["Upgrade"], "websocket") || header.Contains(head["Accept"], "text/event-stream")
 }
 
-// listed reports whether a list header has an item with the name, parameters
-// aside.
-func listed(lines []string, name string) bool {
-	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			item, _, _ = strings.Cut(item, ";")
-			if strings.EqualFold(strings.Trim(item, " \t"), name) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// checkOrigin refuses what browsers never send as Origin (RFC 6454 section 6.2)
-// and would thus never match.
-func checkOrigin(origin string) error {
-	u, err := url.Parse(origin)
-	switch {
-	case err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || u.Scheme+"://"+u.Host != origin:
-		return fmt.Errorf("origin %q is not of the form https://example.com, without a path or slash at the end", origin)
-	case origin != strings.ToLower(origin):
-		return fmt.Errorf("origin %q never matches: browsers send it in lower case", origin)
-	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
-		return fmt.Errorf("origin %q never matches: browsers leave the default port out", origin)
-	case strings.Contains(origin, "*"):
-		return fmt.Errorf("origin %q has a wildcard; list each origin", origin)
-	}
-	return nil
-}
+var varyOrigin = []string{"Origin"}

@@ -6,13 +6,13 @@ import (
 	"html"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
 )
 
@@ -256,26 +256,14 @@ func writeErrorPage(w http.ResponseWriter, e *Error, id string) {
 // prefersHTML reports whether an Accept header ranks HTML above JSON, as
 // browsers' do and API clients' do not. A wildcard says nothing about either.
 func prefersHTML(accept []string) bool {
-	var htmlQ, jsonQ float64
-	for _, line := range accept {
-		for item := range strings.SplitSeq(line, ",") {
-			mediaType, params, err := mime.ParseMediaType(item)
-			if err != nil {
-				continue
-			}
-			q := 1.0
-			if text, ok := params["q"]; ok {
-				if q, err = strconv.ParseFloat(text, 64); err != nil {
-					continue
-				}
-			}
-			switch mediaType {
-			case "text/html", "application/xhtml+xml":
-				htmlQ = max(htmlQ, q)
-			case "application/json", "application/problem+json":
-				jsonQ = max(jsonQ, q)
-			}
+	html, json := 0, 0
+	for c := header.Choices(accept); c.Next(); {
+		switch {
+		case strings.EqualFold(c.Value, "text/html"), strings.EqualFold(c.Value, "application/xhtml+xml"):
+			html = max(html, c.Weight)
+		case strings.EqualFold(c.Value, "application/json"), strings.EqualFold(c.Value, "application/problem+json"):
+			json = max(json, c.Weight)
 		}
 	}
-	return htmlQ > jsonQ
+	return html > json
 }

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
 // This file is about who asks whom: the client's address and scheme behind
@@ -77,14 +78,14 @@ func (p *proxies) serve(x *exchange, w http.ResponseWriter, r *http.Request, nex
 		return
 	}
 	x.client = p.client(peer, r.Header["X-Forwarded-For"])
-	switch proto := lastItem(r.Header["X-Forwarded-Proto"]); {
+	switch proto := lastElement(r.Header["X-Forwarded-Proto"]); {
 	case strings.EqualFold(proto, "https"):
 		x.https = true
 	case strings.EqualFold(proto, "http"):
 		x.https = false
 	}
-	if host := lastItem(r.Header["X-Forwarded-Host"]); host != "" {
-		if _, _, ok := splitHost(host); ok {
+	if host := lastElement(r.Header["X-Forwarded-Host"]); host != "" {
+		if _, _, ok := header.SplitHost(host); ok {
 			r.Host = host // r is the exchange's own copy or one made after it
 		}
 	}
@@ -110,54 +111,24 @@ func (p *proxies) trusts(addr netip.Addr) bool {
 // proxy that wrote it is the last one known.
 func (p *proxies) client(peer netip.Addr, lines []string) netip.Addr {
 	client := peer
-	for i := len(lines) - 1; i >= 0; i-- {
-		for rest, more := lines[i], true; more; {
-			var item string
-			rest, item, more = cutLast(rest)
-			addr, ok := forwardedAddr(item)
-			if !ok {
-				return client
-			}
-			client = addr
-			if !p.trusts(addr) {
-				return client
-			}
+	for b := header.Backwards(lines); b.Next(); {
+		addr, ok := header.ParseForwarded(b.Element)
+		if !ok {
+			return client
+		}
+		client = addr
+		if !p.trusts(addr) {
+			return client
 		}
 	}
 	return client
 }
 
-// cutLast returns the last item of a comma-separated list and what is before.
-func cutLast(list string) (rest, item string, more bool) {
-	if comma := strings.LastIndexByte(list, ','); comma >= 0 {
-		rest, item, more = list[:comma], list[comma+1:], true
-	} else {
-		item = list
-	}
-	return rest, strings.Trim(item, " \t"), more
-}
-
-// forwardedAddr parses an item of X-Forwarded-For: an address, some proxies add
-// the port and then put IPv6 in brackets.
-func forwardedAddr(s string) (netip.Addr, bool) {
-	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
-	if err != nil {
-		at, err := netip.ParseAddrPort(s)
-		if err != nil {
-			return netip.Addr{}, false
-		}
-		addr = at.Addr()
-	}
-	return addr.Unmap().WithZone(""), true
-}
-
-// lastItem returns the last item of a list header.
-func lastItem(lines []string) string {
-	if len(lines) == 0 {
-		return ""
-	}
-	_, item, _ := cutLast(lines[len(lines)-1])
-	return item
+// lastElement returns the last element of a list field, or "".
+func lastElement(lines []string) string {
+	b := header.Backwards(lines)
+	b.Next()
+	return b.Element
 }
 
 // Hosts returns middleware that answers only requests for the given hosts. The
@@ -198,7 +169,7 @@ func newHosts(names []string) (*hosts, error) {
 				bare = "" // "*" and "*example.com" are not names
 			}
 		}
-		host, port, ok := splitHost(bare)
+		host, port, ok := header.SplitHost(bare)
 		if !ok {
 			errs = append(errs, fmt.Errorf("host %q is neither a name nor an address, such as example.com, *.example.com, localhost:8080 or [::1]", name))
 			continue
@@ -216,7 +187,7 @@ func newHosts(names []string) (*hosts, error) {
 }
 
 func (h *hosts) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	host, port, ok := splitHost(r.Host)
+	host, port, ok := header.SplitHost(r.Host)
 	if !ok {
 		WriteError(w, r, &Error{Code: Malformed, Message: "The Host header is missing or malformed."})
 		return
@@ -241,61 +212,4 @@ func (h *hosts) serves(host, port string) bool {
 func (h *hosts) lists(host string) bool {
 	dot := strings.IndexByte(host, '.')
 	return h.names[host] || dot > 0 && h.wildcards[host[dot:]]
-}
-
-// splitHost parses a Host header: a name or an IP address, with or without a
-// port. A trailing dot of the name is dropped.
-func splitHost(s string) (host, port string, ok bool) {
-	host = s
-	if strings.HasPrefix(s, "[") {
-		end := strings.IndexByte(s, ']')
-		if end < 0 {
-			return "", "", false
-		}
-		addr, err := netip.ParseAddr(s[1:end])
-		if err != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", "", false
-		}
-		host, port, ok = s[:end+1], strings.TrimPrefix(s[end+1:], ":"), len(s) == end+1 || s[end+1] == ':'
-		return host, port, ok && validPort(port)
-	}
-	if colon := strings.IndexByte(s, ':'); colon >= 0 {
-		host, port = s[:colon], s[colon+1:]
-	}
-	host = strings.TrimSuffix(host, ".")
-	return host, port, validName(host) && validPort(port)
-}
-
-// validPort reports whether s is a port or empty, which RFC 3986 allows.
-func validPort(s string) bool {
-	if s == "" {
-		return true
-	}
-	_, err := strconv.ParseUint(s, 10, 16)
-	return err == nil
-}
-
-// validName reports whether s is a domain name: labels of letters, digits, '-'
-// and '_', as DNS holds them. IPv4 addresses are such names.
-func validName(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	label := 0
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c == '.' && label > 0:
-			label = 0
-			continue
-		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-			label++
-		default:
-			return false
-		}
-		if label > 63 {
-			return false
-		}
-	}
-	return label > 0
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
 // This file is the one response wrapper of the package. All middleware of a
@@ -251,7 +253,7 @@ func (x *exchange) commit(long bool) {
 		x.headers.amend(x, head)
 	}
 	if x.cors {
-		addVary(head, varyOrigin)
+		header.AddVary(head, varyOrigin)
 	}
 	if x.coding != nil {
 		x.encode(head, long)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -12,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
@@ -110,23 +110,16 @@ func acceptsJSON(accept []string) bool {
 	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "" || accept[0] == "*/*" || accept[0] == "application/json") {
 		return true
 	}
-	best, bestRank := 0.0, -1
-	for _, line := range accept {
-		for item := range strings.SplitSeq(line, ",") {
-			mediaType, params, err := mime.ParseMediaType(item)
-			rank := slices.Index([]string{"*/*", "application/*", "application/json"}, mediaType)
-			if err != nil || rank < 0 {
-				continue
+	best, bestRank := 0, -1
+	for c := header.Choices(accept); c.Next(); {
+		rank := -1
+		for i, mediaRange := range [...]string{"*/*", "application/*", "application/json"} {
+			if strings.EqualFold(c.Value, mediaRange) {
+				rank = i
 			}
-			q := 1.0
-			if text, ok := params["q"]; ok {
-				if q, err = strconv.ParseFloat(text, 64); err != nil {
-					continue
-				}
-			}
-			if rank > bestRank { // the most specific one counts
-				best, bestRank = q, rank
-			}
+		}
+		if rank > bestRank { // the most specific one counts
+			best, bestRank = c.Weight, rank
 		}
 	}
 	return best > 0

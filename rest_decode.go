@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/render"
@@ -170,12 +171,8 @@ func (p restParam) sent(req *http.Request, query url.Values) []string {
 // listItems returns the items of a header that is a list, whose lines mean the
 // same as one line with commas (RFC 9110, section 5.3).
 func listItems(lines []string) (items []string) {
-	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.TrimSpace(item); item != "" {
-				items = append(items, item)
-			}
-		}
+	for l := header.Elements(lines); l.Next(); {
+		items = append(items, l.Element)
 	}
 	return items
 }
