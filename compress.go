@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/seed-215b9b7c/backend/internal/etag"
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
@@ -273,19 +274,13 @@ func (x *exchange) encode(head http.Header, long bool) {
 	head["Content-Encoding"] = contentEncoding[by]
 	delete(head, "Content-Length")
 	delete(head, "Accept-Ranges")
-	if tag := head["Etag"]; len(tag) == 1 && strings.HasPrefix(tag[0], `"`) {
+	if tag := head["Etag"]; len(tag) == 1 && etag.IsStrong(tag[0]) {
 		if x.versioned {
-			head["Etag"] = []string{codedTag(tag[0], by)}
+			head["Etag"] = []string{etag.Coded(tag[0], contentEncoding[by][0])}
 		} else {
-			head["Etag"] = []string{"W/" + tag[0]}
+			head["Etag"] = []string{etag.Weak(tag[0])}
 		}
 	}
-}
-
-// codedTag returns the strong ETag of the compressed form of what has tag, a
-// strong one: another one, as RFC 9110 section 8.8.3.3 wants it.
-func codedTag(tag string, by coding) string {
-	return strings.TrimSuffix(tag, `"`) + "+" + contentEncoding[by][0] + `"`
 }
 
 // compressible reports whether the rules of Compress, apart from the length,
@@ -332,6 +327,20 @@ func acceptedCoding(lines []string) coding {
 		}
 	}
 	return best
+}
+
+// contentCodings are the names of all codings but identity.
+var contentCodings = []string{contentEncoding[gzipped][0], contentEncoding[zstandard][0]}
+
+// acceptableCodings returns those of contentCodings that Accept-Encoding lines
+// allow.
+func acceptableCodings(lines []string) (names []string) {
+	for c, weight := range codingWeights(lines) {
+		if coding(c) != identity && weight > 0 {
+			names = append(names, contentEncoding[c][0])
+		}
+	}
+	return names
 }
 
 // codingWeights returns what Accept-Encoding lines say of each coding, in

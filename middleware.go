@@ -104,7 +104,7 @@ type exchange struct {
 	ranged    bool         // the request asks for a range
 	compress  *compressor  // while this response is compressed or held back
 	encoded   bool         // the body is compressed
-	versioned bool         // whoever set the ETag knows it again as codedTag has it
+	versioned bool         // whoever set the ETag knows it again as etag.Coded has it
 	nonceOnce sync.Once
 	nonce     string
 

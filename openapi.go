@@ -11,6 +11,7 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/seed-215b9b7c/backend/internal/etag"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 )
 
@@ -61,9 +62,9 @@ func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 		if err != nil {
 			return err
 		}
-		tag := etag(nil, body)
+		tag := etag.Of(body)
 		w.Header().Set("ETag", tag)
-		if matches(r.Header.Values("If-None-Match"), tag, false) {
+		if _, known := etag.Find(r.Header.Values("If-None-Match"), tag, etag.Loose, contentCodings...); known {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}

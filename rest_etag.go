@@ -2,11 +2,10 @@ package backend
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"net/http"
 	"reflect"
-	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/etag"
 )
 
 // This file is about the versions of what the REST door answers: their entity
@@ -59,7 +58,9 @@ func compare(tag string, err error, match, noneMatch []string) error {
 		}
 		return err
 	}
-	if len(match) > 0 && !matches(match, tag, true) || matches(noneMatch, tag, false) {
+	_, matches := etag.Find(match, tag, etag.Strong, contentCodings...)
+	_, unwanted := etag.Find(noneMatch, tag, etag.Loose, contentCodings...)
+	if len(match) > 0 && !matches || unwanted {
 		return &Error{Code: PreconditionFailed}
 	}
 	return nil
@@ -105,7 +106,7 @@ func (*currentCall) before(context.Context) error { return nil }
 func (c *currentCall) encode(_ context.Context, out any) error {
 	text, err := c.route.encode.Append(nil, reflect.ValueOf(out).Elem())
 	if err == nil {
-		c.tag = etag(out, text)
+		c.tag = etagOf(out, text)
 	}
 	return err
 }
@@ -120,9 +121,9 @@ func (c *restCall) version(out any) string {
 	case !r.tagged || related && r.op.kind == isMutation:
 		return ""
 	case related:
-		return "W/" + etag(nil, c.text)
+		return etag.Weak(etag.Of(c.text))
 	}
-	return etag(out, c.text)
+	return etagOf(out, c.text)
 }
 
 // known sets the ETag of an answer, and reports whether it is what If-None-Match
@@ -138,22 +139,22 @@ func (c *restCall) known() bool {
 	}
 	tag, known := c.tag, false
 	if lists := c.req.Header["If-None-Match"]; len(lists) > 0 && c.route.op.kind == isQuery {
-		weights := codingWeights(c.req.Header["Accept-Encoding"])
-		tag, known = find(lists, c.tag, false, func(by coding) bool { return weights[by] > 0 })
+		tag, known = etag.Find(lists, c.tag, etag.Loose, acceptableCodings(c.req.Header["Accept-Encoding"])...)
 	}
 	c.w.Header()["Etag"] = []string{tag}
 	return known
 }
 
-// etag returns the entity tag of an output, a *Out or nil: its own, or one of its
-// content (RFC 9110, section 8.8.3). Own ones that cannot stand in a header are
+// etagOf returns the entity tag of an output, a *Out or nil, whose JSON is text: the
+// output's own, or else one of the text. An own tag that a header cannot carry is
 // not used.
-func etag(out any, text []byte) string {
-	if tag, ok := ownTag(out); ok {
-		return `"` + tag + `"`
+func etagOf(out any, text []byte) string {
+	if own, ok := ownTag(out); ok {
+		if tag, ok := etag.Quote(own); ok {
+			return tag
+		}
 	}
-	sum := sha256.Sum256(text)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	return etag.Of(text)
 }
 
 func ownTag(out any) (string, bool) {
@@ -168,48 +169,5 @@ func ownTag(out any) (string, bool) {
 	if !ok || value.Elem().Kind() == reflect.Pointer {
 		return "", false
 	}
-	tag := own.ETag()
-	return tag, !strings.ContainsFunc(tag, func(c rune) bool { return c <= ' ' || c == '"' || c > '~' })
-}
-
-// matches reports whether a tag is in the lists of If-Match or If-None-Match,
-// compared strongly or weakly (RFC 9110, section 8.8.3.2).
-func matches(lists []string, tag string, strong bool) bool {
-	_, found := find(lists, tag, strong, func(coding) bool { return true })
-	return found
-}
-
-// find is matches that says as what the tag was found: as it is, or as that of a
-// compressed form, of those that count.
-func find(lists []string, tag string, strong bool, counts func(coding) bool) (as string, found bool) {
-	opaque, weakTag := strings.CutPrefix(tag, "W/")
-	list := strings.TrimSpace(strings.Join(lists, ","))
-	if list == "*" { // which stands alone
-		return tag, true
-	}
-	for list != "" {
-		list = strings.TrimLeft(list, ", \t")
-		item, weak := strings.CutPrefix(list, "W/")
-		if !strings.HasPrefix(item, `"`) {
-			break // no list of tags
-		}
-		end := strings.IndexByte(item[1:], '"') + 2 // tags may have commas
-		if end < 2 {
-			break
-		}
-		switch one := item[:end]; {
-		case strong && (weak || weakTag):
-		case one == opaque:
-			return tag, true
-		case !weakTag && isCoded(one, tag, counts):
-			return one, true
-		}
-		list = item[end:]
-	}
-	return tag, false
-}
-
-// isCoded reports whether one is the tag of a compressed form of what has tag.
-func isCoded(one, tag string, counts func(coding) bool) bool {
-	return counts(gzipped) && one == codedTag(tag, gzipped) || counts(zstandard) && one == codedTag(tag, zstandard)
+	return own.ETag(), true
 }
