@@ -9,12 +9,12 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
+	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
 // This file opens databases. What is done with them is in query.go, tx.go and
@@ -133,8 +133,7 @@ type DB struct {
 	// sent again.
 	doubtful bool
 
-	mu      sync.RWMutex
-	queries map[query]*compiled
+	statements *statement.Set
 }
 
 // Open opens the database at a URL and makes sure that it answers.
@@ -174,7 +173,7 @@ func openSource(ctx context.Context, source *dbSource, configs []DBConfig) (*DB,
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{engine: source.engine, config: config, queries: map[query]*compiled{}}
+	db := &DB{engine: source.engine, config: config, statements: statement.New(source.engine.dialect())}
 	if err := source.connect(db); err != nil {
 		return nil, err
 	}
@@ -248,7 +247,7 @@ func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return &DB{
-		engine: engine, config: c, write: pool, read: pool, queries: map[query]*compiled{},
+		engine: engine, config: c, write: pool, read: pool, statements: statement.New(engine.dialect()),
 		doubtful: engine == Postgres,
 	}, nil
 }

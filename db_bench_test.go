@@ -24,7 +24,7 @@ type benchRow struct {
 func benchDB(tb testing.TB, engine backend.Engine) *backend.DB {
 	db := backendtest.NewDB(tb, engine)
 	kind := map[backend.Engine]string{backend.SQLite: "TIMESTAMP", backend.Postgres: "TIMESTAMPTZ", backend.MySQL: "DATETIME(6)"}[engine]
-	_, err := db.Exec(tb.Context(), backend.UnsafeSQL("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(50) NOT NULL, body TEXT NOT NULL, live BOOLEAN NOT NULL, since "+kind+" NOT NULL)"))
+	_, err := db.Exec(tb.Context(), "?", backend.UnsafeSQL("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(50) NOT NULL, body TEXT NOT NULL, live BOOLEAN NOT NULL, since "+kind+" NOT NULL)"))
 	require.NoError(tb, err)
 	require.NoError(tb, db.Tx(tb.Context(), func(ctx context.Context) error {
 		for i := range 50 {
@@ -147,6 +147,15 @@ func TestDBAllocations(t *testing.T) { // not parallel: it counts allocations
 			defer cancel()
 			require.LessOrEqual(t, testing.AllocsPerRun(100, func() { one(t, ctx, db) }), bound.one, "one row")
 			require.LessOrEqual(t, testing.AllocsPerRun(100, func() { all(t, ctx, db) }), bound.all, "50 rows")
+
+			plain := testing.AllocsPerRun(100, func() { one(t, ctx, db) })
+			built := testing.AllocsPerRun(100, func() {
+				where := backend.SQL("id = ?", 7)
+				if row, err := backend.One[benchRow](ctx, db, "SELECT * FROM t WHERE ?", where); err != nil || row.ID != 7 {
+					t.Error(row, err)
+				}
+			})
+			require.LessOrEqual(t, built, plain+3, "the Fragment, its arguments, and those of the query")
 		})
 	}
 }

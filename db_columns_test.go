@@ -33,7 +33,7 @@ func TestColumnsForGoTypes(t *testing.T) {
 		Tags   []string   `db:"tags"`
 	}
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
-		_, err := db.Exec(t.Context(), backend.UnsafeSQL(tables[db.Engine()]))
+		_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL(tables[db.Engine()]))
 		require.NoError(t, err)
 		want := values{1, 1<<63 - 1, 0.1, true, "äö", "2026-01-02", time.Date(2026, 1, 2, 3, 4, 5, 123456000, time.UTC), []byte{0, 255}, []string{"a"}}
 		got, err := backend.One[values](t.Context(), db,

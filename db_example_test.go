@@ -82,26 +82,54 @@ func ExampleEach() {
 	// 2 Rent
 }
 
-func ExampleSQL() {
+func ExampleFragment() {
 	ctx := context.Background()
 	db := exampleDB(ctx)
 	defer db.Close()
 
-	find := func(search string) []string {
-		q := backend.SQL("SELECT title FROM notes")
-		var args []any
+	tagged := func(tag string) backend.Fragment {
+		return backend.SQL("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", tag)
+	}
+	find := func(search string, tags ...string) []string {
+		where := backend.SQL("title <> ?", "Secret")
 		if search != "" {
-			q += " WHERE title LIKE ?"
-			args = append(args, "%"+search+"%")
+			where = where.And("title LIKE ?", "%"+search+"%")
 		}
-		titles, err := backend.All[string](ctx, db, q+" ORDER BY title", args...)
+		var any backend.Fragment // empty, and then as long as the list
+		for _, tag := range tags {
+			any = any.Or("?", tagged(tag))
+		}
+		if len(tags) > 0 {
+			where = where.And("?", any)
+		}
+		titles, err := backend.All[string](ctx, db, "SELECT title FROM notes WHERE ? ORDER BY title LIMIT ?", where, 20)
 		if err != nil {
 			log.Fatal(err)
 		}
 		return titles
 	}
-	fmt.Println(find(""), find("en"))
-	// Output: [Milk Rent] [Rent]
+	fmt.Println(find(""), find("en"), find("", "shop", "phone"), find("en", "shop"))
+	// Output: [Milk Rent] [Rent] [Milk] []
+}
+
+func ExampleJoinSQL() {
+	ctx := context.Background()
+	db := exampleDB(ctx)
+	defer db.Close()
+
+	var rows []backend.Fragment
+	for _, title := range []string{"Eggs", "Tea"} {
+		rows = append(rows, backend.SQL("(?, ?)", title, []string{"shop"}))
+	}
+	_, err := db.Exec(ctx, "INSERT INTO notes (title, tags) VALUES ?", backend.JoinSQL(", ", rows...))
+	fmt.Println(err)
+
+	orders := map[string]backend.Fragment{"title": backend.SQL("title"), "newest": backend.SQL("id DESC")}
+	titles, err := backend.All[string](ctx, db, "SELECT title FROM notes ORDER BY ?", orders["newest"])
+	fmt.Println(titles, err)
+	// Output:
+	// <nil>
+	// [Tea Eggs Rent Milk] <nil>
 }
 
 func ExampleDB_Tx() {

@@ -46,7 +46,7 @@ func TestEachWithoutAnotherConnection(t *testing.T) {
 				require.NoError(t, insert(t.Context(), db, i))
 			}
 			for _, q := range []string{"SELECT id FROM t WHERE id < 3", "DELETE FROM t WHERE id < 3 RETURNING id"} {
-				for id, err := range backend.Each[int](t.Context(), db, backend.UnsafeSQL(q)) {
+				for id, err := range backend.Each[int](t.Context(), db, "?", backend.UnsafeSQL(q)) {
 					require.NoError(t, err)
 					_, err := backend.All[int](t.Context(), db, "SELECT id FROM t WHERE id = ?", id)
 					require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestContextThatEndsBetweenRows(t *testing.T) {
 func TestLongQueriesAreNotShownAsAWhole(t *testing.T) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
-		_, err := db.Exec(t.Context(), backend.UnsafeSQL("SELECT nothing, '"+strings.Repeat("é", 1<<20)+"'"))
+		_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL("SELECT nothing, '"+strings.Repeat("é", 1<<20)+"'"))
 		require.Less(t, len(err.Error()), 2000)
 	})
 }

@@ -63,11 +63,11 @@ func TestSQLIsReadAsTheEnginesDo(t *testing.T) {
 				if strings.Contains(q, "<@?") {
 					arg = "{7}"
 				}
-				got, err := backend.One[int](t.Context(), db, backend.UnsafeSQL(q), arg)
+				got, err := backend.One[int](t.Context(), db, "?", backend.UnsafeSQL(q, arg))
 				require.NoError(t, err, q)
 				require.Equal(t, 7, got, q)
 				if compact := strings.ToUpper(q); strings.Contains(compact, " IN") && strings.Contains(compact, "ID FROM T") && !strings.Contains(q, ", 1") && !strings.Contains(q, "ANY") {
-					got, err = backend.One[int](t.Context(), db, backend.UnsafeSQL(q), []int{5, 7})
+					got, err = backend.One[int](t.Context(), db, "?", backend.UnsafeSQL(q, []int{5, 7}))
 					require.NoError(t, err, q)
 					require.Equal(t, 7, got, q)
 				}
@@ -97,10 +97,10 @@ func TestTransactionsByHandAreRefused(t *testing.T) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
 		for _, q := range []string{"BEGIN", "start transaction", "COMMIT", "ROLLBACK", "SAVEPOINT a"} {
-			_, err := db.Exec(t.Context(), backend.UnsafeSQL(q))
+			_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL(q))
 			require.ErrorContains(t, err, "use DB.Tx")
 			require.ErrorContains(t, db.Tx(t.Context(), func(ctx context.Context) error {
-				_, err := db.Exec(ctx, backend.UnsafeSQL(q))
+				_, err := db.Exec(ctx, "?", backend.UnsafeSQL(q))
 				return err
 			}), "use DB.Tx")
 		}
@@ -117,7 +117,7 @@ func TestPostgresLists(t *testing.T) {
 		"CREATE TABLE t (u UUID, at TIMESTAMPTZ, plain TIMESTAMP, d DATE, m mood, b BYTEA, n NUMERIC, j JSONB, s TEXT, f DOUBLE PRECISION, l BOOLEAN, a INET)",
 		`INSERT INTO t VALUES ('00000000-0000-0000-0000-00000000000a', '2026-01-02 03:04:05.000006+00', '2026-01-02 03:04:05.000006', '2026-01-02', 'a "b", {c}\d', '\x00ff5c22', 1.50, '{"k": "\""}', '', 'Infinity', true, '::1')`,
 	} {
-		_, err := db.Exec(t.Context(), backend.UnsafeSQL(statement))
+		_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL(statement))
 		require.NoError(t, err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
@@ -127,7 +127,7 @@ func TestPostgresLists(t *testing.T) {
 		"s": []string{"NULL", "null", " ", "", "{}", `\`, `"`}, "f": []float64{1e300, math.Inf(1)}, "l": []bool{true}, "a": []netip.Addr{netip.IPv6Loopback()},
 	} {
 		for negated, want := range map[string]int{"": 1, "NOT ": 0} {
-			n, err := backend.One[int](t.Context(), db, backend.UnsafeSQL("SELECT COUNT(*) FROM t WHERE "+column+" "+negated+"IN (?)"), list)
+			n, err := backend.One[int](t.Context(), db, "?", backend.UnsafeSQL("SELECT COUNT(*) FROM t WHERE "+column+" "+negated+"IN (?)", list))
 			require.NoError(t, err, column)
 			require.Equal(t, want, n, "%s %s", column, negated)
 		}

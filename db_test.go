@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,11 +32,15 @@ func TestQueriesFromInputDoNotCompile(t *testing.T) {
 	require.Error(t, err)
 	source, readErr := os.ReadFile("testdata/input/main.go")
 	require.NoError(t, readErr)
+	cases := 0
 	for i, line := range strings.Split(string(source), "\n") {
-		if _, number, marked := strings.Cut(line, "// "); marked && len(number) == 1 {
+		if _, number, marked := strings.Cut(line, "// "); marked && len(number) <= 2 {
+			cases++
+			require.Equal(t, strconv.Itoa(cases), number)
 			require.Contains(t, string(out), fmt.Sprintf("main.go:%d:", i+1), "case %s compiled", number)
 		}
 	}
+	require.Equal(t, 23, cases)
 }
 
 func TestOpenErrors(t *testing.T) {
@@ -116,12 +121,12 @@ func TestStrangeAccounts(t *testing.T) {
 			db, err := backend.Open(t.Context(), target)
 			require.NoError(t, err)
 			defer db.Close()
-			db.Exec(t.Context(), backend.UnsafeSQL(statements[2])) // of a run that was killed
+			db.Exec(t.Context(), "?", backend.UnsafeSQL(statements[2])) // of a run that was killed
 			for _, statement := range statements[:2] {
-				_, err := db.Exec(t.Context(), backend.UnsafeSQL(statement))
+				_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL(statement))
 				require.NoError(t, err)
 			}
-			defer db.Exec(t.Context(), backend.UnsafeSQL(statements[2]))
+			defer db.Exec(t.Context(), "?", backend.UnsafeSQL(statements[2]))
 			u, err := url.Parse(target)
 			require.NoError(t, err)
 			u.User = url.UserPassword(name, password)
@@ -255,7 +260,7 @@ func TestSQLiteSettings(t *testing.T) {
 		db := backendtest.NewDB(t, backend.SQLite, backend.DBConfig{Durable: durable})
 		require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error { // on the writer
 			for pragma, want := range map[string]int{"synchronous": synchronous, "foreign_keys": 1} {
-				got, err := backend.One[int](ctx, db, backend.UnsafeSQL("PRAGMA "+pragma))
+				got, err := backend.One[int](ctx, db, "?", backend.UnsafeSQL("PRAGMA "+pragma))
 				require.NoError(t, err)
 				require.Equal(t, want, got, pragma)
 			}
@@ -404,7 +409,7 @@ func TestRunawayQuery(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			run := func(ctx context.Context) error {
-				_, err := backend.One[int](ctx, db, backend.UnsafeSQL(endless))
+				_, err := backend.One[int](ctx, db, "?", backend.UnsafeSQL(endless))
 				return err
 			}
 			start := time.Now()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
 // DBError is the cause of every *[Error] that comes from a database. Find it
@@ -47,7 +48,7 @@ func (e *DBError) Error() string {
 	if e.Query == "" {
 		return fmt.Sprintf("%s: %v", e.Engine, e.err)
 	}
-	return fmt.Sprintf("%s: %v: %s", e.Engine, e.err, clip(query(e.Query)))
+	return fmt.Sprintf("%s: %v: %s", e.Engine, e.err, sqltext.Clip(e.Query))
 }
 
 // Unwrap returns the driver's error.
@@ -76,7 +77,7 @@ var dbCodes = map[dberr.Kind]Error{
 
 // failure returns the *Error for an error of the database; nil for nil. The
 // end of ctx explains whatever error it caused.
-func (db *DB) failure(ctx context.Context, q query, err error) error {
+func (db *DB) failure(ctx context.Context, query string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -87,7 +88,7 @@ func (db *DB) failure(ctx context.Context, q query, err error) error {
 	info := classify(err)
 	cause := &DBError{
 		Engine: db.engine, Constraint: info.Constraint, Table: info.Table, Column: info.Column,
-		Query: string(q), err: err, kind: info.Kind, known: info.Answered,
+		Query: query, err: err, kind: info.Kind, known: info.Answered,
 	}
 	if ended := contextEnd(ctx, err, info); ended != nil {
 		if !errors.Is(err, ended) {

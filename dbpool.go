@@ -134,11 +134,11 @@ func fromProgram(err error) bool {
 }
 
 // result turns what f returned into what users get.
-func (db *DB) result(ctx context.Context, q query, err error) error {
+func (db *DB) result(ctx context.Context, query string, err error) error {
 	if program, ok := errors.AsType[notFromDatabase](err); ok {
 		return program.error
 	}
-	return db.failure(ctx, q, err)
+	return db.failure(ctx, query, err)
 }
 
 // TxMode says what a transaction may do.

@@ -71,6 +71,26 @@
 //		}
 //	}
 //
+// # Fragments
+//
+// A [Fragment] is a piece of SQL with its arguments. Where it is an argument of a
+// query, or of another Fragment, its text replaces the ?, and its arguments take
+// the place of the one. The engine prepares each distinct text once.
+//
+//   - A Fragment stands wherever a ? does: a condition, a list of columns or
+//     orders, rows of VALUES, a subquery in IN (?). Which ? is a parameter is
+//     decided in each text by itself. On PostgreSQL a ? after a name or a value is
+//     an operator, so write "FROM notes WHERE ?" and not "FROM notes ?".
+//   - Beside AND, OR or NOT a Fragment is put in parentheses: "a = ? AND ?" with
+//     SQL("b OR c") is a = ? AND (b OR c). Elsewhere its text stands as it is.
+//   - A Fragment consists of whole words and operators. A space keeps them apart
+//     from the text around it, and a comment ends with the Fragment.
+//   - A slice in IN (?) works inside of Fragments as it does in queries.
+//   - The query "?" runs a whole Fragment, so that helpers can return queries.
+//   - A *Fragment is what it points to. A nil one, an empty Fragment, a []Fragment,
+//     and a Fragment whose arguments are too few or too many are errors.
+//   - Fragments nest up to 100 levels deep.
+//
 // The parts:
 //
 //   - [Serve] serves any http.Handler with secure limits and stops without

@@ -316,7 +316,7 @@ func (k *keyed) clean(ctx context.Context, now time.Time) error {
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	q := SQL("DELETE FROM backend_idempotency_keys WHERE id IN (?) AND expires_at < ?")
+	var q query = "DELETE FROM backend_idempotency_keys WHERE id IN (?) AND expires_at < ?"
 	if k.db.engine == MySQL {
 		q = "DELETE k FROM backend_idempotency_keys k FORCE INDEX (PRIMARY) WHERE id IN (?) AND expires_at < ?"
 	}

@@ -340,7 +340,7 @@ func (m *migrator) exec(ctx context.Context, statement string) error {
 		_, err := conn.ExecContext(ctx, statement, nil)
 		return err
 	})
-	return m.db.result(ctx, query(statement), err)
+	return m.db.result(ctx, statement, err)
 }
 
 // tx runs f in a transaction on the migrator's connection.
@@ -379,17 +379,15 @@ func (m *migrator) load(ctx context.Context) error {
 	return m.verify()
 }
 
+// hasMigrations counts the tables that [migrationTable] makes.
+var hasMigrations = map[Engine]query{
+	SQLite:   "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'backend_migrations'",
+	Postgres: "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'backend_migrations' AND table_schema = current_schema()",
+	MySQL:    "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'backend_migrations' AND table_schema = DATABASE()",
+}
+
 func (m *migrator) hasTable(ctx context.Context) (bool, error) {
-	q := SQL("SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'backend_migrations' AND table_schema = ")
-	switch m.db.engine {
-	case SQLite:
-		q = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'backend_migrations'"
-	case Postgres:
-		q += "current_schema()"
-	case MySQL:
-		q += "DATABASE()"
-	}
-	n, err := One[int](ctx, m.db, q)
+	n, err := One[int](ctx, m.db, hasMigrations[m.db.engine])
 	return n > 0, err
 }
 

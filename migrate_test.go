@@ -239,7 +239,7 @@ func TestMigrateWithoutRights(t *testing.T) {
 			defer admin.Close()
 			run := func(statements []string) {
 				for _, statement := range statements {
-					_, err := admin.Exec(context.WithoutCancel(t.Context()), backend.UnsafeSQL(statement))
+					_, err := admin.Exec(context.WithoutCancel(t.Context()), "?", backend.UnsafeSQL(statement))
 					require.NoError(t, err)
 				}
 			}
@@ -275,7 +275,7 @@ func TestMigrateDownThatFailsInTheMiddle(t *testing.T) {
 	require.ErrorContains(t, err, "statement 2 of 2")
 	_, repair, found := strings.Cut(err.Error(), "by hand, and then\n")
 	require.True(t, found, err)
-	_, err = db.Exec(t.Context(), backend.UnsafeSQL(repair))
+	_, err = db.Exec(t.Context(), "?", backend.UnsafeSQL(repair))
 	require.NoError(t, err)
 	require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", down)))
 	require.Equal(t, []int{1}, numbers(t, db))
@@ -300,7 +300,7 @@ func TestMigratePerEngine(t *testing.T) {
 			pairs = append(pairs, "migrations/"+string(engine)+"/1_a.sql", "-- +goose Up\nCREATE TABLE for_"+string(engine)+" (n INTEGER);")
 		}
 		require.NoError(t, db.Migrate(t.Context(), files(pairs...)))
-		_, err := backend.All[int](t.Context(), db, backend.UnsafeSQL("SELECT n FROM for_"+string(db.Engine())))
+		_, err := backend.All[int](t.Context(), db, "?", backend.UnsafeSQL("SELECT n FROM for_"+string(db.Engine())))
 		require.NoError(t, err)
 	})
 }
@@ -414,7 +414,7 @@ func TestMigrateKilledOutsideATransaction(t *testing.T) {
 				require.ErrorContains(t, err, slow)
 				advice := regexp.MustCompile(want).FindStringSubmatch(err.Error())
 				require.NotNil(t, advice, err.Error())
-				_, err = db.Exec(t.Context(), backend.UnsafeSQL(advice[1]))
+				_, err = db.Exec(t.Context(), "?", backend.UnsafeSQL(advice[1]))
 				require.NoError(t, err)
 				_, err = db.Exec(t.Context(), "DROP TABLE IF EXISTS b")
 				require.NoError(t, err)
@@ -472,7 +472,7 @@ func indexOfExpiry(t *testing.T, db *backend.DB) string {
 		backend.MySQL: "SELECT index_name FROM information_schema.statistics WHERE table_schema = DATABASE()" +
 			" AND table_name = 'backend_idempotency_keys' AND column_name = 'expires_at'",
 	}[db.Engine()]
-	name, err := backend.One[string](t.Context(), db, backend.UnsafeSQL(q))
+	name, err := backend.One[string](t.Context(), db, "?", backend.UnsafeSQL(q))
 	require.NoError(t, err)
 	return name
 }

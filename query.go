@@ -4,14 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
 	"reflect"
 
+	"github.com/seed-215b9b7c/backend/internal/bind"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/scan"
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
 // This file makes queries: what users call, and the one way all of them take
@@ -83,9 +87,9 @@ func Maybe[T any](ctx context.Context, db *DB, q query, args ...any) (*T, error)
 }
 
 func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, found bool, err error) {
-	err = db.rows(ctx, q, args, reflect.TypeFor[T](), func(plan *scan.Plan, row []driver.Value) error {
+	err = db.rows(ctx, q, args, reflect.TypeFor[T](), func(s *statement.Statement, plan *scan.Plan, row []driver.Value) error {
 		if found {
-			return fmt.Errorf("more than one row: %s", clip(q))
+			return fmt.Errorf("more than one row: %s", sqltext.Clip(s.Query()))
 		}
 		found = true
 		return plan.Row(reflect.ValueOf(&value).Elem(), row)
@@ -101,7 +105,7 @@ func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, fo
 // an empty slice that is not nil, so that it is [] in JSON.
 func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) {
 	values := []T{}
-	err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(plan *scan.Plan, row []driver.Value) error {
+	err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []driver.Value) error {
 		var zero T
 		values = append(values, zero)
 		return plan.Row(reflect.ValueOf(&values[len(values)-1]).Elem(), row)
@@ -129,7 +133,7 @@ func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) 
 func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
-		if db.buffers(ctx, q) {
+		if db.buffers(ctx, q, args) {
 			values, err := All[T](ctx, db, q, args...)
 			for _, value := range values {
 				if !yield(value, nil) {
@@ -142,7 +146,7 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 			return
 		}
 		stopped := false
-		err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(plan *scan.Plan, row []driver.Value) error {
+		err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []driver.Value) error {
 			var value T
 			if err := plan.Row(reflect.ValueOf(&value).Elem(), row); err != nil {
 				return err
@@ -167,8 +171,8 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 // UPDATE … RETURNING: update, then select.
 func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
 	var result driver.Result
-	err := db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement) (err error) {
-		result, err = conn.ExecContext(ctx, s.text, s.args)
+	err := db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement.Statement) (err error) {
+		result, err = conn.ExecContext(ctx, s.Text, s.Args)
 		return err
 	})
 	if err != nil {
@@ -178,28 +182,28 @@ func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error
 }
 
 // rows runs a query and calls each for every row.
-func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, each func(*scan.Plan, []driver.Value) error) error {
-	return db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement) error {
-		rows, err := conn.QueryContext(ctx, s.text, s.args)
+func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, each func(*statement.Statement, *scan.Plan, []driver.Value) error) error {
+	return db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement.Statement) error {
+		rows, err := conn.QueryContext(ctx, s.Text, s.Args)
 		if err != nil {
 			return err
 		}
-		plan, err := s.planFor(t, rows.Columns())
+		plan, err := s.PlanFor(t, rows.Columns())
 		if err != nil {
 			rows.Close()
-			return notFromDatabase{fmt.Errorf("%w: %s", err, clip(q))}
+			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
 		}
 		failed, err := dbconn.ReadAll(rows, func(row []driver.Value) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return each(plan, row)
+			return each(s, plan, row)
 		})
 		if failed != nil {
-			return db.failure(ctx, q, failed)
+			return db.failure(ctx, s.Query(), failed)
 		}
 		if err != nil && err == ctx.Err() {
-			return db.failure(ctx, q, err)
+			return db.failure(ctx, s.Query(), err)
 		}
 		if err != nil {
 			return notFromDatabase{err}
@@ -212,14 +216,14 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 // transaction's if ctx is in one, else one from a pool. f may be called again
 // if the connection turns out to have been dead before it began, or if the
 // statement lost against another transaction.
-func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Context, dbconn.Conn, *statement) error) error {
+func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Context, dbconn.Conn, *statement.Statement) error) error {
 	s, err := db.statement(q, args)
 	if err != nil {
 		return err
 	}
 	if s.Transaction() {
 		// On a connection of the pool it would swallow other callers' statements.
-		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", clip(q))
+		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", sqltext.Clip(s.Query()))
 	}
 	if scope := db.scope(ctx); scope != nil {
 		return scope.run(ctx, s, f)
@@ -228,7 +232,7 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 	defer cancel()
 	for try := 1; ; try++ {
 		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return f(ctx, conn, s) })
-		err := db.result(ctx, q, failed)
+		err := db.result(ctx, s.Query(), failed)
 		// It is its own transaction, and may run again as that of DB.Tx may:
 		// unless it has returned rows, whose error is made already.
 		if err == nil || err == failed || !retryable(err) || try == txTries || !pause(ctx, try) {
@@ -237,15 +241,26 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 	}
 }
 
+// statement returns a query with its arguments in the engine's form.
+func (db *DB) statement(q query, args []any) (*statement.Statement, error) {
+	s, err := db.statements.Statement(string(q), pieces(args))
+	if errors.Is(err, bind.ErrText) {
+		return nil, (&Error{Code: Invalid, Message: "Text must be valid UTF-8 without NUL bytes."}).Wrap(err)
+	}
+	if errors.Is(err, bind.ErrRange) {
+		return nil, (&Error{Code: Invalid, Message: "A number or time is out of range."}).Wrap(err)
+	}
+	return s, err
+}
+
 // buffers reports whether the rows of q are to be read before the first is
 // handed out: because reading them would keep ctx from making other queries,
 // or because q writes, of which the end tells whether it took effect.
-func (db *DB) buffers(ctx context.Context, q query) bool {
+func (db *DB) buffers(ctx context.Context, q query, args []any) bool {
 	if db.scope(ctx) != nil || db.anchor != nil || db.read.Stats().MaxOpenConnections == 1 {
 		return true
 	}
-	c, err := db.compile(q)
-	return err == nil && !c.Reads()
+	return !db.statements.Reads(string(q), pieces(args))
 }
 
 // Ping makes sure that the database answers, within ctx's deadline or

@@ -48,7 +48,7 @@ func (e Engine) timeType() string {
 // createSecrets makes the table of what the processes of a program share and
 // nobody else may know, and the key that cursors are signed with.
 func createSecrets(ctx context.Context, db *DB) error {
-	_, err := db.Exec(ctx, UnsafeSQL(fmt.Sprintf(
+	_, err := db.Exec(ctx, "?", UnsafeSQL(fmt.Sprintf(
 		"CREATE TABLE IF NOT EXISTS backend_secrets (name VARCHAR(50) PRIMARY KEY, secret %s NOT NULL)", db.engine.binaryType())))
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func createSecrets(ctx context.Context, db *DB) error {
 
 // createIdempotencyKeys makes the table of [Idempotent].
 func createIdempotencyKeys(ctx context.Context, db *DB) error {
-	_, err := db.Exec(ctx, UnsafeSQL(fmt.Sprintf(`CREATE TABLE IF NOT EXISTS backend_idempotency_keys (
+	_, err := db.Exec(ctx, "?", UnsafeSQL(fmt.Sprintf(`CREATE TABLE IF NOT EXISTS backend_idempotency_keys (
 	id VARCHAR(64) PRIMARY KEY,
 	input VARCHAR(64) NOT NULL,
 	output %s,

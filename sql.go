@@ -1,20 +1,13 @@
 package backend
 
 import (
-	"database/sql/driver"
 	"errors"
-	"fmt"
-	"reflect"
-	"strings"
-	"sync/atomic"
 
-	"github.com/seed-215b9b7c/backend/internal/bind"
-	"github.com/seed-215b9b7c/backend/internal/scan"
-	"github.com/seed-215b9b7c/backend/internal/sqltext"
+	"github.com/seed-215b9b7c/backend/internal/fragment"
 )
 
-// This file has the type of queries, which input cannot be made, and what is kept
-// of each: its text in the engine's form, and how its rows are read.
+// This file has the types of SQL, which cannot be made from input: the query, and
+// the Fragment that queries are built of.
 
 // query is the type of every query parameter. Only constants convert to it by
 // themselves, so a query that input was pasted into does not compile:
@@ -23,98 +16,104 @@ import (
 //	backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = "+id)    // does not
 type query string
 
-// SQL returns a constant as a query that constants can be added to:
+// Fragment is a piece of SQL with its arguments: a condition, an order, a list
+// of columns, or a whole query. [SQL] makes one of a constant. Helper functions
+// can return Fragments and take them, and text and arguments never part:
 //
-//	q := backend.SQL("SELECT * FROM notes WHERE owner_id = ?")
-//	if tag != "" {
-//		q += " AND tag = ?"
-//		args = append(args, tag)
+//	where := backend.SQL("owner_id = ?", me)
+//	if in.Tag != "" {
+//		where = where.And("tag = ?", in.Tag)
 //	}
-func SQL(constant query) query { return constant }
+//	notes, err := backend.All[Note](ctx, db, "SELECT * FROM notes WHERE ? ORDER BY id LIMIT ?", where, 20)
+//
+// A Fragment among the arguments of a query, or of another Fragment, replaces
+// its ?. The section Fragments of the package documentation has the rules.
+//
+// The zero Fragment is empty. And and Or of it are their condition alone. It is
+// an error where it would replace a ?, so that a condition that nobody added
+// never means all rows; write SQL("TRUE") for all rows.
+//
+// A Fragment is immutable and safe for concurrent use. Its arguments are not
+// copied: do not change what they point to until the query has run.
+type Fragment struct{ node *fragment.Node }
 
-// UnsafeSQL makes a query of a string that is not a constant. Nothing checks
-// it: whoever can influence the string can read and change everything in the
-// database. Values belong into arguments; this is for names of tables and
-// columns that the program itself chose.
-func UnsafeSQL(text string) query { return query(text) }
+// SQL returns a constant text with an argument for each ? in it.
+func SQL(text query, args ...any) Fragment { return newFragment(text, args) }
 
-// compiled is a query that was read once for this database.
-type compiled struct {
-	*sqltext.Query
-	plan atomic.Pointer[scan.Plan] // the one last used; most queries have only one
+// UnsafeSQL returns a text that is not a constant, with an argument for each ? in
+// it. Nothing checks the text: whoever can influence it can read and change
+// everything in the database. Use it for names of tables and columns that the
+// program itself chose, and pass values as arguments.
+func UnsafeSQL(text string, args ...any) Fragment { return newFragment(query(text), args) }
+
+// And returns the Fragment that is true where both f and the condition are. Each
+// of them is in parentheses. And of an empty f is the condition alone.
+func (f Fragment) And(condition query, args ...any) Fragment {
+	return Fragment{f.node.Combine(fragment.And, newFragment(condition, args).node)}
 }
 
-// maxQueries bounds the queries that a DB remembers. A program that builds
-// more different ones than that reads some of them again.
-const maxQueries = 4096
-
-func (db *DB) compile(q query) (*compiled, error) {
-	db.mu.RLock()
-	known := db.queries[q]
-	db.mu.RUnlock()
-	if known != nil {
-		return known, nil
-	}
-	read, err := sqltext.Parse(db.engine.dialect(), string(q))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, clip(q))
-	}
-	known = &compiled{Query: read}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if len(db.queries) >= maxQueries {
-		clear(db.queries)
-	}
-	db.queries[q] = known
-	return known, nil
+// Or returns the Fragment that is true where f or the condition is. Each of them
+// is in parentheses. Or of an empty f is the condition alone.
+func (f Fragment) Or(condition query, args ...any) Fragment {
+	return Fragment{f.node.Combine(fragment.Or, newFragment(condition, args).node)}
 }
 
-// planFor returns the plan for rows with these columns into values of type t.
-func (c *compiled) planFor(t reflect.Type, columns []string) (*scan.Plan, error) {
-	if plan := c.plan.Load(); plan != nil && plan.Fits(t, columns) {
-		return plan, nil
+// JoinSQL returns the fragments with the separator between them, for lists such
+// as columns, orders and rows of VALUES:
+//
+//	rows = append(rows, backend.SQL("(?, ?)", tag.NoteID, tag.Name))
+//	…
+//	_, err := db.Exec(ctx, "INSERT INTO tags (note_id, name) VALUES ?", backend.JoinSQL(", ", rows...))
+//
+// A separator that is AND or OR puts each fragment in parentheses. No fragments
+// are an empty Fragment.
+func JoinSQL(separator query, fragments ...Fragment) Fragment {
+	parts := make([]*fragment.Node, len(fragments))
+	for i, f := range fragments {
+		parts[i] = f.node
 	}
-	plan, err := scan.NewPlan(t, columns)
-	if err != nil {
-		return nil, err
-	}
-	c.plan.Store(plan)
-	return plan, nil
+	return Fragment{fragment.Join(string(separator), parts)}
 }
 
-// statement is a query with its arguments, in the engine's form.
-type statement struct {
-	*compiled
-	query query
-	text  string
-	args  []driver.NamedValue
+func newFragment(text query, args []any) Fragment {
+	return Fragment{fragment.Text(string(text), copied(args))} // the caller may change its own slice
 }
 
-func (db *DB) statement(q query, args []any) (*statement, error) {
-	c, err := db.compile(q)
-	if err != nil {
-		return nil, err
+// pieces returns args with the node of each Fragment in its place, and args
+// itself if none of them is one.
+func pieces(args []any) []any {
+	for _, arg := range args {
+		switch arg.(type) {
+		case Fragment, *Fragment, []Fragment:
+			return copied(args)
+		}
 	}
-	text, values, err := bind.Args(c.Query, args)
-	if errors.Is(err, bind.ErrText) {
-		return nil, (&Error{Code: Invalid, Message: "Text must be valid UTF-8 without NUL bytes."}).Wrap(err)
-	}
-	if errors.Is(err, bind.ErrRange) {
-		return nil, (&Error{Code: Invalid, Message: "A number or time is out of range."}).Wrap(err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, clip(q))
-	}
-	return &statement{c, q, text, values}, nil
+	return args
 }
 
-// shownQuery is how many bytes of a query errors show: a migration may have
-// megabytes.
-const shownQuery = 1000
-
-func clip(q query) query {
-	if len(q) <= shownQuery {
-		return q
+func copied(args []any) []any {
+	if len(args) == 0 {
+		return nil
 	}
-	return query(strings.ToValidUTF8(string(q[:shownQuery]), "")) + "…"
+	copied := make([]any, len(args))
+	for i, arg := range args {
+		copied[i] = piece(arg)
+	}
+	return copied
+}
+
+// piece returns the node of a Fragment, and any other argument as it is.
+func piece(arg any) any {
+	switch f := arg.(type) {
+	case Fragment:
+		return f.node
+	case *Fragment:
+		if f == nil {
+			return fragment.Invalid(errors.New("a nil *Fragment is no text; pass a Fragment"))
+		}
+		return f.node
+	case []Fragment:
+		return fragment.Invalid(errors.New("a []Fragment is no text; join the Fragments with JoinSQL"))
+	}
+	return arg
 }

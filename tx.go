@@ -8,6 +8,8 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
 // Tx runs f in a transaction: committed if f returns nil, rolled back if it
@@ -250,16 +252,16 @@ func (s *txScope) usable() error {
 }
 
 // run runs a statement as part of the transaction.
-func (s *txScope) run(ctx context.Context, stmt *statement, f func(context.Context, dbconn.Conn, *statement) error) error {
+func (s *txScope) run(ctx context.Context, stmt *statement.Statement, f func(context.Context, dbconn.Conn, *statement.Statement) error) error {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
 	if err := s.usable(); err != nil {
 		return err
 	}
 	if s.tx.mode == ReadOnly && s.tx.db.engine == SQLite && !stmt.Reads() {
-		return fmt.Errorf("the transaction is read-only: %s", clip(stmt.query))
+		return fmt.Errorf("the transaction is read-only: %s", sqltext.Clip(stmt.Query()))
 	}
-	err := s.tx.db.result(ctx, stmt.query, s.tx.lease.do(func(conn dbconn.Conn) error { return f(ctx, conn, stmt) }))
+	err := s.tx.db.result(ctx, stmt.Query(), s.tx.lease.do(func(conn dbconn.Conn) error { return f(ctx, conn, stmt) }))
 	if failed, ok := errors.AsType[*DBError](err); ok && failed.kind == dberr.ReadOnly && s.tx.mode == ReadOnly {
 		err = (&Error{Code: Internal}).Wrap(failed) // the program's own doing
 	}
@@ -351,7 +353,7 @@ func (s *txScope) exec(ctx context.Context, text string) error {
 		_, err := conn.ExecContext(ctx, text, nil)
 		return err
 	})
-	err = s.tx.db.result(ctx, query(text), err)
+	err = s.tx.db.result(ctx, text, err)
 	s.note(err)
 	return err
 }

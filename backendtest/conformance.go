@@ -34,6 +34,8 @@ func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string)
 		{"null", (*suite).null},
 		{"text", (*suite).text},
 		{"lists", (*suite).lists},
+		{"fragments", (*suite).fragments},
+		{"what is no fragment", (*suite).noFragments},
 		{"json", (*suite).json},
 		{"rows", (*suite).rows},
 		{"joined rows", (*suite).joined},
@@ -78,7 +80,7 @@ func (s *suite) exec(statements ...string) {
 		if s.db.Engine() == backend.Postgres {
 			statement = strings.NewReplacer("BLOB", "BYTEA", "DOUBLE", "DOUBLE PRECISION", " JSON", " JSONB").Replace(statement)
 		}
-		if _, err := s.db.Exec(s.Context(), backend.UnsafeSQL(statement)); err != nil {
+		if _, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL(statement)); err != nil {
 			s.Fatal(err)
 		}
 	}
@@ -172,7 +174,7 @@ func (s *suite) null() {
 		Name *string             `db:"name"`
 		At   sql.Null[time.Time] `db:"at"`
 	}
-	insert := backend.SQL("INSERT INTO t (id, name, at) VALUES (?, ?, ?) RETURNING name, at")
+	const insert = "INSERT INTO t (id, name, at) VALUES (?, ?, ?) RETURNING name, at"
 	got, err := backend.One[nullable](s.Context(), s.db, insert, 1, (*string)(nil), sql.Null[time.Time]{})
 	s.succeeds(err)
 	s.equal(nullable{}, got)
@@ -210,7 +212,7 @@ func (s *suite) lists() {
 		"INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'it''s \"c\"'), (4, '{d,\\\\}')")
 	find := func(q string, args ...any) []int {
 		s.Helper()
-		ids, err := backend.All[int](s.Context(), s.db, backend.UnsafeSQL("SELECT id FROM t WHERE "+q+" ORDER BY id"), args...)
+		ids, err := backend.All[int](s.Context(), s.db, "?", backend.UnsafeSQL("SELECT id FROM t WHERE "+q+" ORDER BY id", args...))
 		s.succeeds(err)
 		return ids
 	}
@@ -231,6 +233,139 @@ func (s *suite) lists() {
 	s.equal([]int{1, 2, 3, 4}, find("id IN (?)", many))
 	type name string
 	s.equal([]int{1}, find("name IN (?)", []name{"a"}))
+}
+
+// fragments builds queries of pieces, which mean on every engine what the same
+// texts mean when they are written at once.
+func (s *suite) fragments() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL)")
+	rows := []backend.Fragment{}
+	for i, name := range []string{"a", "b", "c", "?"} {
+		rows = append(rows, backend.SQL("(?, ?)", i+1, name))
+	}
+	result, err := s.db.Exec(s.Context(), "INSERT INTO t (id, name) VALUES ?", backend.JoinSQL(", ", rows...))
+	s.succeeds(err)
+	n, err := result.RowsAffected()
+	s.succeeds(err)
+	s.equal(int64(4), n)
+
+	find := func(where backend.Fragment) []int {
+		s.Helper()
+		ids, err := backend.All[int](s.Context(), s.db, "SELECT id FROM t WHERE id < ? AND ? ORDER BY id LIMIT ?", 4, where, 10)
+		s.succeeds(err)
+		return ids
+	}
+	id := func(id int) backend.Fragment { return backend.SQL("id = ?", id) }
+	var none backend.Fragment
+	s.equal([]int{1, 2, 3}, find(backend.SQL("TRUE")))
+	s.equal([]int{2}, find(id(2)))
+	s.equal([]int{2}, find(none.And("id = ?", 2)))
+	s.equal([]int{1, 2}, find(id(1).Or("id = ?", 2)))
+	s.equal([]int{2}, find(backend.SQL("id = ? OR id = ?", 1, 2).And("name = ?", "b")))
+	s.equal([]int{1, 2, 3}, find(backend.SQL("id = ? OR 1 = 1", 4))) // id < 4 holds for all of it
+	s.equal([]int{3}, find(backend.SQL("NOT ?", id(1).Or("?", id(2)))))
+	s.equal([]int{1, 3}, find(backend.JoinSQL(" OR ", id(3), id(1))))
+	s.equal([]int{1, 3}, find(backend.SQL("id IN (?)", []int{1, 3})))
+	s.equal([]int{1, 3}, find(backend.SQL("id IN (?)", backend.SQL("SELECT id FROM t WHERE name IN (?)", []string{"a", "c", "x"}))))
+	s.equal([]int{}, find(backend.SQL("id IN (?)", []int{})))
+	s.equal([]int{2}, find(backend.SQL("name <> '?' AND name = ? -- why?", "b")))
+	pointed := id(3)
+	s.equal([]int{3}, find(backend.SQL("?", &pointed)))
+
+	// Both begin with the same condition, and do not share what follows.
+	base := id(1).Or("id = ?", 2).Or("id = ?", 3)
+	left, right := base.Or("id = ?", 4), base.Or("id = ?", 5)
+	s.equal([]int{1, 2, 3}, find(left))
+	s.equal([]int{1, 2, 3}, find(right))
+	s.equal([]int{1, 2, 3}, find(base))
+
+	type named struct {
+		ID   int    `db:"id"`
+		Name string `db:"name"`
+	}
+	columns := backend.JoinSQL(", ", backend.SQL("id"), backend.UnsafeSQL("name"))
+	order := backend.JoinSQL(", ", backend.SQL("CASE WHEN id = ? THEN 0 ELSE 1 END", 2), backend.SQL("id DESC"))
+	all, err := backend.All[named](s.Context(), s.db, "SELECT ? FROM t WHERE name <> ? ORDER BY ?", columns, "?", order)
+	s.succeeds(err)
+	s.equal([]named{{2, "b"}, {3, "c"}, {1, "a"}}, all)
+
+	whole := backend.SQL("SELECT ? FROM t WHERE ? LIMIT ?", columns, id(2), 1)
+	got, err := backend.One[named](s.Context(), s.db, "?", whole)
+	s.succeeds(err)
+	s.equal(named{2, "b"}, got)
+	for got, err := range backend.Each[named](s.Context(), s.db, "?", whole) {
+		s.succeeds(err)
+		s.equal(named{2, "b"}, got)
+	}
+	maybe, err := backend.Maybe[named](s.Context(), s.db, "SELECT ? FROM t WHERE ?", columns, id(9))
+	s.succeeds(err)
+	if maybe != nil {
+		s.Fatalf("there is no row 9, and it is %v", *maybe)
+	}
+	_, err = s.db.Exec(s.Context(), "UPDATE t SET ? WHERE ?", backend.JoinSQL(", ", backend.SQL("name = ?", "z")), id(1))
+	s.succeeds(err)
+	_, err = s.db.Exec(s.Context(), "?", backend.UnsafeSQL("DELETE FROM t WHERE name = ?", "z"))
+	s.succeeds(err)
+	s.equal([]int{2, 3, 4}, s.ids(s.Context()))
+
+	_, err = s.db.Exec(s.Context(), "SELECT * FROM nothing WHERE ? AND ?", id(1), backend.SQL("name = ?", "secret"))
+	var failed *backend.DBError
+	if !errors.As(err, &failed) {
+		s.Fatalf("the cause is no *DBError: %v", err)
+	}
+	s.equal("SELECT * FROM nothing WHERE (id = ?) AND (name = ?)", failed.Query)
+}
+
+// noFragments gives what is no piece of a query: an error that says so, never all
+// rows, and never a statement that the engine has to guess at.
+func (s *suite) noFragments() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+	id := backend.SQL("id = ?", 1)
+	for _, test := range []struct {
+		want string
+		arg  any
+	}{
+		{"argument 1: an empty Fragment", backend.Fragment{}},
+		{"argument 1: an empty Fragment", backend.SQL("")},
+		{"argument 1: an empty Fragment", backend.SQL(" -- nothing")},
+		{"argument 1: an empty Fragment", backend.JoinSQL(" AND ")},
+		{"argument 1: an empty Fragment", backend.JoinSQL(" AND ", id, backend.Fragment{})},
+		{"argument 1: an empty Fragment", id.And("?", backend.Fragment{})},
+		{"argument 1: an empty Fragment", new(backend.Fragment)},
+		{"a nil *Fragment", (*backend.Fragment)(nil)},
+		{"JoinSQL", []backend.Fragment{id}},
+		{"a Fragment has 1 parameters (?) and was given 2 arguments: id = ?", backend.SQL("id = ?", 1, 2).And("id = ?")},
+		{"a Fragment has 2 parameters (?) and was given 1 arguments: id = ? OR id = ?", id.Or("id = ? OR id = ?", 1)},
+		{"does not end", backend.SQL("name = 'a")},
+	} {
+		for _, q := range []backend.Fragment{backend.SQL("DELETE FROM t WHERE ?", test.arg), backend.SQL("UPDATE t SET name = 'z' WHERE ?", test.arg)} {
+			_, err := s.db.Exec(s.Context(), "?", q)
+			s.fails(backend.Internal, err)
+		}
+		_, err := s.db.Exec(s.Context(), "DELETE FROM t WHERE ?", test.arg)
+		s.fails(backend.Internal, err)
+		if !strings.Contains(err.Error(), test.want) {
+			s.Fatalf("want an error that contains %q, got %v", test.want, err)
+		}
+	}
+	_, err := s.db.Exec(s.Context(), "DELETE FROM t WHERE name = ?", backend.SQL("?", "\xff"))
+	s.fails(backend.Invalid, err)
+	s.equal([]int{1, 2}, s.ids(s.Context()))
+
+	// All of the text counts: words of transactions are refused, and what writes
+	// does not run beside SQLite's writer.
+	_, err = s.db.Exec(s.Context(), "?", backend.SQL("COMMIT"))
+	if err == nil || !strings.Contains(err.Error(), "use DB.Tx") {
+		s.Fatalf("want the error that names DB.Tx, got %v", err)
+	}
+	_, err = s.db.Exec(s.Context(), "?", backend.SQL("INSERT INTO t VALUES (?, 'c')", 3))
+	s.succeeds(err)
+	err = s.db.Tx(s.Context(), func(ctx context.Context) error {
+		_, err := s.db.Exec(ctx, "?", backend.SQL("DELETE FROM t WHERE ?", id))
+		return err
+	}, backend.ReadOnly)
+	s.fails(backend.Internal, err)
+	s.equal([]int{1, 2, 3}, s.ids(s.Context()))
 }
 
 func (s *suite) json() {
@@ -338,7 +473,7 @@ func (s *suite) affected() {
 		{"UPDATE t SET n = 7 WHERE id > 9", 0},
 		{"DELETE FROM t WHERE n = 5", 2},
 	} {
-		result, err := s.db.Exec(s.Context(), backend.UnsafeSQL(test.q))
+		result, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL(test.q))
 		s.succeeds(err)
 		n, err := result.RowsAffected()
 		s.succeeds(err)
@@ -400,7 +535,7 @@ func (s *suite) codes() {
 		{"syntax", "SELEC", backend.Internal, "", "", ""},
 		{"no table", "SELECT * FROM nothing", backend.Internal, "", "", ""},
 	} {
-		_, err := s.db.Exec(s.Context(), backend.UnsafeSQL(test.q))
+		_, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL(test.q))
 		s.fails(test.code, err)
 		var failed *backend.DBError
 		if !errors.As(err, &failed) {
@@ -433,7 +568,7 @@ func (s *suite) badInput() {
 	s.exec(rowTable)
 	for _, input := range []any{"a\x00b", "\xff\xfe", strings.Repeat("x", 35_000), "'; DROP TABLE t; --", "\\", strings.Repeat("é", 40_000)} {
 		for _, column := range []string{"id", "name", "ratio", "live", "at"} {
-			_, err := s.db.Exec(s.Context(), backend.UnsafeSQL("UPDATE t SET "+column+" = ? WHERE "+column+" = ?"), input, input)
+			_, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL("UPDATE t SET "+column+" = ? WHERE "+column+" = ?", input, input))
 			if err != nil && !slices.Contains([]backend.Code{backend.Invalid, backend.TooLarge}, backend.CodeOf(err)) {
 				s.Fatalf("%.20q in column %s: %v", input, column, err)
 			}

@@ -117,7 +117,7 @@ func execute(t testing.TB, server, statement string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec(ctx, backend.UnsafeSQL(statement)); err != nil {
+	if _, err := db.Exec(ctx, "?", backend.UnsafeSQL(statement)); err != nil {
 		t.Fatal(err)
 	}
 }

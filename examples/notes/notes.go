@@ -35,11 +35,10 @@ const pageSize = 100
 
 // Notes returns the newest notes whose title or text holds a text.
 func (a *App) Notes(ctx context.Context, in ListNotes) (backend.Page[Note], error) {
-	q, args := backend.SQL("SELECT * FROM notes WHERE 1 = 1"), []any{}
+	where := backend.SQL("TRUE")
 	if in.Search != "" {
 		pattern := "%" + likeEscaper.Replace(strings.ToLower(in.Search)) + "%"
-		q += " AND (LOWER(title) LIKE ? ESCAPE '!' OR LOWER(text) LIKE ? ESCAPE '!')"
-		args = append(args, pattern, pattern)
+		where = where.And("LOWER(title) LIKE ? ESCAPE '!' OR LOWER(text) LIKE ? ESCAPE '!'", pattern, pattern)
 	}
 	if in.After != "" {
 		var created time.Time
@@ -47,11 +46,9 @@ func (a *App) Notes(ctx context.Context, in ListNotes) (backend.Page[Note], erro
 		if err := in.After.Read(ctx, &created, &id); err != nil {
 			return backend.Page[Note]{}, err
 		}
-		q += " AND (created_at < ? OR created_at = ? AND id > ?)"
-		args = append(args, created, created, id)
+		where = where.And("created_at < ? OR created_at = ? AND id > ?", created, created, id)
 	}
-	q += " ORDER BY created_at DESC, id LIMIT ?"
-	notes, err := backend.All[Note](ctx, a.db, q, append(args, pageSize)...)
+	notes, err := backend.All[Note](ctx, a.db, "SELECT * FROM notes WHERE ? ORDER BY created_at DESC, id LIMIT ?", where, pageSize)
 	if err != nil {
 		return backend.Page[Note]{}, err
 	}
@@ -105,16 +102,14 @@ func (in UpdateNote) Validate(context.Context) error {
 
 // UpdateNote changes a note and returns it as it is then.
 func (a *App) UpdateNote(ctx context.Context, in UpdateNote) (Note, error) {
-	q, args := backend.SQL("UPDATE notes SET updated_at = ?"), []any{time.Now()}
+	changes := []backend.Fragment{backend.SQL("updated_at = ?", time.Now())}
 	if in.Title.Present {
-		q += ", title = ?"
-		args = append(args, in.Title.V)
+		changes = append(changes, backend.SQL("title = ?", in.Title.V))
 	}
 	if in.Text.Present {
-		q += ", text = ?"
-		args = append(args, in.Text.V)
+		changes = append(changes, backend.SQL("text = ?", in.Text.V))
 	}
-	if _, err := a.db.Exec(ctx, q+" WHERE id = ?", append(args, in.ID)...); err != nil {
+	if _, err := a.db.Exec(ctx, "UPDATE notes SET ? WHERE id = ?", backend.JoinSQL(", ", changes...), in.ID); err != nil {
 		return Note{}, err
 	}
 	return a.Note(ctx, NoteID{in.ID})

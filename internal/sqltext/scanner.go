@@ -25,6 +25,7 @@ type scanner struct {
 	writes bool // a keyword that changes data was seen
 	more   bool // a second statement follows
 	ended  bool // a semicolon was seen
+	tail   Tail // how the text ends
 }
 
 // token is a token as far as list recognition needs it.
@@ -34,6 +35,21 @@ type token struct {
 	slot  bool   // a parameter
 	start int
 }
+
+// binds reports whether the token joins or negates conditions, so that what
+// stands beside it may need parentheses. MySQL also writes AND, OR and NOT as
+// &&, || and !.
+func (t token) binds() bool {
+	switch t.word {
+	case "AND", "OR", "NOT", "XOR":
+		return true
+	}
+	return t.char == '&' || t.char == '|' || t.char == '!'
+}
+
+// takesList has the words before a parameter that is no condition but a list or
+// a subquery. Another pair of parentheses would make one value of it.
+var takesList = map[string]bool{"IN": true, "ANY": true, "ALL": true, "SOME": true}
 
 func (s *scanner) run() error {
 	for s.pos < len(s.src) {
@@ -101,6 +117,9 @@ func (s *scanner) peek(ahead int) byte {
 
 func (s *scanner) push(t token, operand bool) {
 	s.tokens++
+	if s.recent[0].slot && t.binds() && !takesList[s.recent[1].word] {
+		s.slots[len(s.slots)-1].bound = true
+	}
 	copy(s.recent[1:], s.recent[:])
 	s.recent[0] = t
 	s.operand = operand
@@ -122,7 +141,7 @@ func (s *scanner) lineComment() bool {
 func (s *scanner) skipLine() {
 	end := strings.IndexByte(s.src[s.pos:], '\n')
 	if end < 0 {
-		s.pos = len(s.src)
+		s.pos, s.tail = len(s.src), TailLine
 		return
 	}
 	s.pos += end + 1
@@ -155,7 +174,7 @@ func (s *scanner) blockComment() error {
 		switch {
 		case s.pos+1 >= len(s.src):
 			if s.dialect == SQLite { // SQLite lets the end of input end it
-				s.pos = len(s.src)
+				s.pos, s.tail = len(s.src), TailOpen
 				return nil
 			}
 			return unterminated("the comment", s.src, start)
@@ -233,7 +252,7 @@ func (s *scanner) question() {
 	case s.dialect == Postgres && (s.operand || s.afterAt(start)):
 		s.push(token{char: '?', start: start}, false)
 	default:
-		s.slots = append(s.slots, slot{at: start})
+		s.slots = append(s.slots, slot{at: start, bound: s.recent[0].binds()})
 		s.push(token{slot: true, start: start}, true)
 	}
 }

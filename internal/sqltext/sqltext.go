@@ -32,6 +32,8 @@ type Query struct {
 	plain   string
 	reads   bool
 	ends    bool
+	tokens  int
+	tail    Tail
 }
 
 // slot is one parameter.
@@ -42,7 +44,17 @@ type slot struct {
 	// closing parenthesis; both are 0 elsewhere.
 	listStart, listEnd int
 	negated            bool
+	bound              bool // AND, OR or NOT stands beside it
 }
+
+// Tail says what a text does to text that is written after it.
+type Tail uint8
+
+const (
+	TailClosed Tail = iota // nothing
+	TailLine               // it ends in a comment, which goes on to the end of the line
+	TailOpen               // it ends in a comment that nothing closed, as SQLite allows
+)
 
 // One stands for a parameter with one value in the lengths given to
 // [Query.Text].
@@ -55,13 +67,30 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.transaction()}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.transaction(), tokens: s.tokens, tail: s.tail}
 	q.plain = q.write(nil)
 	return q, nil
 }
 
 // Params returns the number of parameters.
 func (q *Query) Params() int { return len(q.slots) }
+
+// Source returns the text that was read.
+func (q *Query) Source() string { return q.source }
+
+// At returns the offset of the question mark of parameter i in the source.
+func (q *Query) At(i int) int { return q.slots[i].at }
+
+// Bound reports whether AND, OR or NOT stands beside parameter i, so that a
+// condition in its place needs parentheses.
+func (q *Query) Bound(i int) bool { return q.slots[i].bound }
+
+// Tokens returns the number of words, values, parameters and other characters
+// of the source, without its comments and white space.
+func (q *Query) Tokens() int { return q.tokens }
+
+// Tail says what the source does to text that is written after it.
+func (q *Query) Tail() Tail { return q.tail }
 
 // Reads reports whether the query certainly only reads, judged by its
 // keywords: SELECT and VALUES do, WITH does if nothing in it writes.
@@ -245,4 +274,16 @@ func OnlyRows(statement string) bool {
 // end.
 func unterminated(what string, source string, offset int) error {
 	return fmt.Errorf("%s that starts at line %d of the query does not end", what, 1+strings.Count(source[:offset], "\n"))
+}
+
+// shown is how many bytes of a text [Clip] leaves: a migration may have
+// megabytes.
+const shown = 1000
+
+// Clip returns the beginning of a text, for errors.
+func Clip(text string) string {
+	if len(text) <= shown {
+		return text
+	}
+	return strings.ToValidUTF8(text[:shown], "") + "…"
 }

@@ -96,6 +96,58 @@ func TestReads(t *testing.T) {
 	}
 }
 
+// What stands beside a parameter decides whether a condition in its place needs
+// parentheses.
+func TestBound(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string][]bool{
+		"WHERE ?": {false}, "WHERE a and ?": {true}, "WHERE ? AND a": {true}, "WHERE ? /* x */ OR -- y\n ?": {true, true}, "NOT ?": {true},
+		"(?) AND (?)": {false, false}, "a = ? AND b IN ? AND c": {true, false}, "a = ANY ? OR x": {false}, "SELECT t.and, ?": {false}, "? XOR ?": {true, true},
+		"? || ?": {true, true}, "? && ?": {true, true}, "! ?": {true}, "'AND' ?": {false},
+	} {
+		q, err := Parse(MySQL, source)
+		require.NoError(t, err, source)
+		var got []bool
+		for i := range q.Params() {
+			got = append(got, q.Bound(i))
+			require.Equal(t, byte('?'), q.Source()[q.At(i)], source)
+		}
+		require.Equal(t, want, got, source)
+	}
+}
+
+func TestTailAndTokens(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		dialect Dialect
+		source  string
+		tail    Tail
+		tokens  int
+	}{
+		{SQLite, "", TailClosed, 0},
+		{SQLite, "a.b = ?", TailClosed, 5},
+		{SQLite, "a -- b", TailLine, 1},
+		{SQLite, "a -- b\n", TailClosed, 1},
+		{SQLite, " /* a */ ", TailClosed, 0},
+		{SQLite, "'--' /* a", TailOpen, 1},
+		{SQLite, "a # b", TailClosed, 3},
+		{MySQL, "a # b", TailLine, 1},
+		{MySQL, "/*! a */", TailClosed, 1},
+		{Postgres, "$$--$$", TailClosed, 1},
+	} {
+		q, err := Parse(test.dialect, test.source)
+		require.NoError(t, err, test.source)
+		require.Equal(t, test.tail, q.Tail(), test.source)
+		require.Equal(t, test.tokens, q.Tokens(), test.source)
+	}
+}
+
+func TestClip(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "SELECT 1", Clip("SELECT 1"))
+	require.Equal(t, "a"+strings.Repeat("é", 499)+"…", Clip("a"+strings.Repeat("é", 600)))
+}
+
 func TestTransaction(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]bool{
