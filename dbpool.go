@@ -13,6 +13,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
+	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
 // This file takes connections from the pools, and begins and commits transactions
@@ -114,6 +115,16 @@ func (db *DB) tryConn(ctx context.Context, write bool, f func(dbconn.Conn) error
 	}
 	defer lease.release()
 	return lease.do(f)
+}
+
+// work executes a statement on a connection, and reads its rows.
+type work func(context.Context, dbconn.Conn, *statement.Statement) error
+
+// perform does work with a statement on a connection. Every statement of the
+// program goes through here, inside a transaction or outside, and again each
+// time it is retried. The error is the driver's own.
+func (db *DB) perform(ctx context.Context, conn dbconn.Conn, s *statement.Statement, work work) error {
+	return work(ctx, conn, s)
 }
 
 // bound returns ctx with a deadline.

@@ -212,11 +212,11 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 	})
 }
 
-// run gives a statement to f on the connection it belongs to: the
-// transaction's if ctx is in one, else one from a pool. f may be called again
-// if the connection turns out to have been dead before it began, or if the
-// statement lost against another transaction.
-func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Context, dbconn.Conn, *statement.Statement) error) error {
+// run performs work with a statement on the connection it belongs to: that of
+// the transaction if ctx is in one, else one from a pool. It performs it again
+// if the connection was dead before the statement was sent, or if the statement
+// lost against another transaction.
+func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 	s, err := db.statement(q, args)
 	if err != nil {
 		return err
@@ -226,12 +226,12 @@ func (db *DB) run(ctx context.Context, q query, args []any, f func(context.Conte
 		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", sqltext.Clip(s.Query()))
 	}
 	if scope := db.scope(ctx); scope != nil {
-		return scope.run(ctx, s, f)
+		return scope.run(ctx, s, work)
 	}
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
-		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return f(ctx, conn, s) })
+		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return db.perform(ctx, conn, s, work) })
 		err := db.result(ctx, s.Query(), failed)
 		// It is its own transaction, and may run again as that of DB.Tx may:
 		// unless it has returned rows, whose error is made already.

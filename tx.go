@@ -252,7 +252,7 @@ func (s *txScope) usable() error {
 }
 
 // run runs a statement as part of the transaction.
-func (s *txScope) run(ctx context.Context, stmt *statement.Statement, f func(context.Context, dbconn.Conn, *statement.Statement) error) error {
+func (s *txScope) run(ctx context.Context, stmt *statement.Statement, work work) error {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
 	if err := s.usable(); err != nil {
@@ -261,7 +261,7 @@ func (s *txScope) run(ctx context.Context, stmt *statement.Statement, f func(con
 	if s.tx.mode == ReadOnly && s.tx.db.engine == SQLite && !stmt.Reads() {
 		return fmt.Errorf("the transaction is read-only: %s", sqltext.Clip(stmt.Query()))
 	}
-	err := s.tx.db.result(ctx, stmt.Query(), s.tx.lease.do(func(conn dbconn.Conn) error { return f(ctx, conn, stmt) }))
+	err := s.tx.db.result(ctx, stmt.Query(), s.tx.lease.do(func(conn dbconn.Conn) error { return s.tx.db.perform(ctx, conn, stmt, work) }))
 	if failed, ok := errors.AsType[*DBError](err); ok && failed.kind == dberr.ReadOnly && s.tx.mode == ReadOnly {
 		err = (&Error{Code: Internal}).Wrap(failed) // the program's own doing
 	}
