@@ -13,7 +13,6 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/fingerprint"
-	"github.com/seed-215b9b7c/backend/internal/replay"
 )
 
 // This file makes mutations that can be sent twice, as
@@ -51,27 +50,6 @@ func Idempotent() Option {
 // [Malformed]. Only [Call] needs none.
 func RequireIdempotencyKey() Option {
 	return option{"RequireIdempotencyKey", forMutations, func(d *definition) { d.settings.key = keyRequired }}
-}
-
-// checkReplay notes types with which inputs cannot be compared, or answers not
-// be read again.
-func checkReplay(o *Operation) {
-	for _, t := range fingerprint.Incomparable(o.inPlan) {
-		o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t)
-	}
-	for _, t := range replay.Unreadable(o.outPlan) {
-		o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t)
-	}
-}
-
-// storedFormat returns how the answers of an operation are stored. All relations
-// must have been added.
-func (l *Logic) storedFormat(op *registered) *replay.Format {
-	var related []reflect.Type
-	for _, r := range l.relations {
-		related = append(related, r.parent)
-	}
-	return replay.New(op.outPlan, op.written(), related)
 }
 
 const (

@@ -219,3 +219,13 @@ func (l *Logic) Stats() []OperationStats {
 	}
 	return all
 }
+
+// storedFormat returns how the answers of an operation are stored. All relations
+// must have been added.
+func (l *Logic) storedFormat(op *registered) *replay.Format {
+	var related []reflect.Type
+	for _, r := range l.relations {
+		related = append(related, r.parent)
+	}
+	return replay.New(op.outPlan, op.written(), related)
+}

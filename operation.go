@@ -10,10 +10,12 @@ import (
 	"sync"
 
 	"github.com/seed-215b9b7c/backend/internal/callsite"
+	"github.com/seed-215b9b7c/backend/internal/fingerprint"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/replay"
 )
 
 // This file makes operations of functions, and says what is wrong with them.
@@ -275,5 +277,16 @@ func (o *Operation) checkValidate() {
 	method := reflect.New(o.in).MethodByName("Validate")
 	if want := reflect.TypeFor[func(context.Context) error](); method.IsValid() && method.Type() != want {
 		o.fault("the method Validate of %s is a %s, which is never called; make it a %s", o.in, method.Type(), want)
+	}
+}
+
+// checkReplay notes types with which inputs cannot be compared, or answers not
+// be read again.
+func checkReplay(o *Operation) {
+	for _, t := range fingerprint.Incomparable(o.inPlan) {
+		o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t)
+	}
+	for _, t := range replay.Unreadable(o.outPlan) {
+		o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t)
 	}
 }
