@@ -2,13 +2,11 @@ package backend
 
 import (
 	"cmp"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -17,8 +15,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
-// This file opens databases. What is done with them is in query.go, tx.go and
-// migrate.go; how their errors are told apart in dberrors.go.
+// This file has the type of databases and their configuration. They are opened in
+// dbopen.go and used in query.go, tx.go and migrate.go.
 
 // Engine names the kind of a database.
 type Engine string
@@ -121,12 +119,11 @@ func (c DBConfig) withDefaults(engine Engine) (DBConfig, error) {
 type DB struct {
 	engine Engine
 	config DBConfig
-	write  *sql.DB
-	read   *sql.DB       // the same as write except for SQLite files
-	writer chan struct{} // SQLite: the queue for the one writer; else nil
-	anchor *sql.Conn     // SQLite in memory: keeps the database alive
-	path   string        // SQLite's file
-	file   os.FileInfo   // what it was when it was opened; else nil
+	pools
+
+	anchor *sql.Conn   // SQLite in memory: keeps the database alive
+	path   string      // SQLite's file
+	file   os.FileInfo // what it was when it was opened; else nil
 
 	// doubtful says that the driver reports a bad connection even when it has
 	// sent the statement, as lib/pq does by itself, so that it must not be
@@ -136,142 +133,11 @@ type DB struct {
 	statements *statement.Set
 }
 
-// Open opens the database at a URL and makes sure that it answers.
-//
-//	sqlite:notes.db                       a file, made if it is not there
-//	sqlite::memory:                       a database that goes with the DB
-//	postgres://user:password@host/name    PostgreSQL; also postgresql://
-//	mysql://user:password@host/name       MySQL and MariaDB; also mariadb://
-//
-// Special characters in user and password are percent-encoded, as in all URLs.
-// A unix socket is host=/folder for PostgreSQL and socket=/file for MySQL, in
-// the parameters of a URL without a host.
-//
-// For SQLite and MySQL the program imports the driver: modernc.org/sqlite or
-// github.com/go-sql-driver/mysql, which logs lost connections by itself, to where
-// its SetLogger says. No error shows the URL's password.
-//
-// At most one config may be given.
-//
-// PostgreSQL is spoken to with TLS unless the host is this machine or the URL
-// has an sslmode; MySQL likewise with the parameter tls. SQLite runs in WAL
-// mode with foreign keys on; see [DBConfig.Durable].
-func Open(ctx context.Context, url string, config ...DBConfig) (*DB, error) {
-	source, err := parseDatabaseURL(url)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	db, err := openSource(ctx, source, config)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", source.name, err)
-	}
-	return db, nil
-}
-
-func openSource(ctx context.Context, source *dbSource, configs []DBConfig) (*DB, error) {
-	config, err := oneConfig(configs, source.engine)
-	if err != nil {
-		return nil, err
-	}
-	db := &DB{engine: source.engine, config: config, statements: statement.New(source.engine.dialect())}
-	if err := source.connect(db); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
-	defer cancel()
-	if err := db.start(ctx, source); err != nil {
-		db.Close()
-		return nil, err
-	}
-	return db, nil
-}
-
-// start makes the first connections: the one that keeps a database in memory,
-// and one to every pool.
-func (db *DB) start(ctx context.Context, source *dbSource) (err error) {
-	switch {
-	case source.memory:
-		db.anchor, err = db.write.Conn(ctx)
-	case source.file != "":
-		db.path = source.file
-		db.file, err = createFile(source.file)
-	}
-	if err != nil {
-		return err
-	}
-	return db.Ping(ctx)
-}
-
-// createFile makes SQLite's file if it is not there; an empty one is an empty
-// database. Connections do not make it, or one that is made after the file was
-// moved would begin another database.
-func createFile(path string) (os.FileInfo, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return file.Stat()
-}
-
-// OpenDB makes a DB of a connection pool that was made elsewhere, with its
-// limits as they are set there. [Open] is better wherever it can be used: what
-// it does inside the connection is missing here, namely deadlines that hold
-// when PostgreSQL stalls, prepared statements that are kept, trying again
-// where PostgreSQL has closed an idle connection, SQLite's queue for writers,
-// and settings that make the engines alike. A pool for MySQL must be set to
-// parseTime=true, loc=UTC and clientFoundRows=true.
-//
-// The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, since
-// errors are told apart by theirs. The engine is found by the driver's type;
-// where the driver is wrapped, DBConfig.Engine must say it. Of the config only
-// Engine and Timeout may be set. [DB.Close] closes the pool.
-func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
-	if pool == nil {
-		return nil, errors.New("open database: the *sql.DB is nil")
-	}
-	engine := driverEngine(pool)
-	if len(config) == 1 && config[0].Engine != "" {
-		engine = config[0].Engine
-	}
-	if !slices.Contains([]Engine{Postgres, SQLite, MySQL}, engine) {
-		return nil, fmt.Errorf("open database: the driver %T is not known; set DBConfig.Engine to Postgres, SQLite or MySQL", pool.Driver())
-	}
-	for _, c := range config {
-		if c.Engine, c.Timeout = "", 0; c != (DBConfig{}) {
-			return nil, errors.New("open database: of DBConfig only Engine and Timeout count for a pool that was made elsewhere; set the rest there")
-		}
-	}
-	c, err := oneConfig(config, engine)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	return &DB{
-		engine: engine, config: c, write: pool, read: pool, statements: statement.New(engine.dialect()),
-		doubtful: engine == Postgres,
-	}, nil
-}
-
-func oneConfig(configs []DBConfig, engine Engine) (DBConfig, error) {
-	switch len(configs) {
-	case 0:
-		return DBConfig{}.withDefaults(engine)
-	case 1:
-		return configs[0].withDefaults(engine)
-	}
-	return DBConfig{}, fmt.Errorf("%d configs were given; give one", len(configs))
-}
-
-func driverEngine(pool *sql.DB) Engine {
-	switch fmt.Sprintf("%T", pool.Driver()) {
-	case "*pq.Driver", "pq.Driver":
-		return Postgres
-	case "*sqlite.Driver":
-		return SQLite
-	case "*mysql.MySQLDriver", "mysql.MySQLDriver":
-		return MySQL
-	}
-	return ""
+// pools are the connections of a database.
+type pools struct {
+	write  *sql.DB
+	read   *sql.DB       // the same as write except for SQLite files
+	writer chan struct{} // SQLite: the queue for the one writer; else nil
 }
 
 // Engine returns the kind of the database.

@@ -11,26 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/migration"
 )
 
-// This file decides which migrations are to be run. Their files are read by
-// internal/migration, each of them is run in migrate_steps.go.
-
-// Migration is a step of the schema that is written in Go, for what SQL cannot
-// do. It takes its place among the files by its version.
-type Migration struct {
-	// Version is the number that a file would have in its name.
-	Version int64
-	// Name is what errors and [MigrationStatus] call it.
-	Name string
-	// Up does the step, with ctx in a transaction. It is required. On MySQL,
-	// whose changes of tables commit at once, it should change rows only.
-	Up func(ctx context.Context, db *DB) error
-	// Down undoes the step. Nil means that it cannot be undone.
-	Down func(ctx context.Context, db *DB) error
-}
+// This file decides which migrations run. internal/migration reads their files,
+// migrate_steps.go runs each of them.
 
 // MigrationStatus is where one migration stands.
 type MigrationStatus struct {
@@ -48,7 +33,7 @@ type MigrationStatus struct {
 }
 
 // Lines separate the migrations of programs from those that this package brings
-// for tables of its own (migrate_own.go), so that their versions never clash.
+// for tables of its own (schema.go), so that their versions never clash.
 const (
 	programLine = "app"
 	packageLine = "backend"
@@ -169,23 +154,6 @@ func (db *DB) MigrationStatus(ctx context.Context, fsys fs.FS, code ...Migration
 	return status, nil
 }
 
-// The states of a migration in the table.
-const (
-	migrationApplied = "applied"
-	migrationRunning = "running" // a statement outside a transaction runs, or was cut off
-	migrationStopped = "stopped" // a statement outside a transaction failed
-)
-
-// migrationRow is a row of the table that remembers what was run.
-type migrationRow struct {
-	Version  int64     `db:"version"`
-	Name     string    `db:"name"`
-	Checksum string    `db:"checksum"` // of the file, or of the statements done
-	State    string    `db:"state"`
-	Done     int       `db:"done"` // statements that took effect
-	At       time.Time `db:"at"`
-}
-
 const migrationTable = `CREATE TABLE IF NOT EXISTS backend_migrations (
 	line VARCHAR(20) NOT NULL,
 	version BIGINT NOT NULL,
@@ -196,26 +164,6 @@ const migrationTable = `CREATE TABLE IF NOT EXISTS backend_migrations (
 	at TIMESTAMP(6) NOT NULL,
 	PRIMARY KEY (line, version)
 )`
-
-// step is one migration, from a file or in Go.
-type step struct {
-	version  int64
-	name     string
-	checksum string
-	up, down []string
-	hasDown  bool
-	noTx     bool
-	code     *Migration
-}
-
-// migrator runs steps on one connection, which holds the lock.
-type migrator struct {
-	db    *DB
-	line  string
-	steps []*step
-	rows  map[int64]*migrationRow
-	lease *lease
-}
 
 func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 	if db.config.Pooler {
@@ -331,31 +279,6 @@ func (m *migrator) unlock() {
 	if m.db.engine != SQLite {
 		m.lease.discard()
 	}
-}
-
-// exec runs a statement on the migrator's connection as it stands, outside any
-// transaction.
-func (m *migrator) exec(ctx context.Context, statement string) error {
-	err := m.lease.do(func(conn dbconn.Conn) error {
-		_, err := conn.ExecContext(ctx, statement, nil)
-		return err
-	})
-	return m.db.result(ctx, statement, err)
-}
-
-// tx runs f in a transaction on the migrator's connection.
-func (m *migrator) tx(ctx context.Context, f func(ctx context.Context) error) error {
-	return m.txMode(ctx, ReadWrite, f)
-}
-
-func (m *migrator) txMode(ctx context.Context, mode TxMode, f func(ctx context.Context) error) error {
-	tx, err := m.db.beginOn(ctx, m.lease, mode)
-	if err != nil {
-		return m.db.result(ctx, "", err)
-	}
-	hooks, err := tx.do(ctx, f)
-	callHooks(ctx, hooks)
-	return err
 }
 
 // load reads the table and compares it with the steps.

@@ -8,12 +8,64 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/migration"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
-// This file runs the steps of migrations and remembers how far they came. What
-// they are, and which are to be run, is in migrate.go.
+// This file runs the steps of migrations and records how far they came. migrate.go
+// decides which steps run.
+
+// Migration is a step of the schema that is written in Go, for what SQL cannot
+// do. It takes its place among the files by its version.
+type Migration struct {
+	// Version is the number that a file would have in its name.
+	Version int64
+	// Name is what errors and [MigrationStatus] call it.
+	Name string
+	// Up does the step, with ctx in a transaction. It is required. On MySQL,
+	// whose changes of tables commit at once, it should change rows only.
+	Up func(ctx context.Context, db *DB) error
+	// Down undoes the step. Nil means that it cannot be undone.
+	Down func(ctx context.Context, db *DB) error
+}
+
+// step is one migration, from a file or in Go.
+type step struct {
+	version  int64
+	name     string
+	checksum string
+	up, down []string
+	hasDown  bool
+	noTx     bool
+	code     *Migration
+}
+
+// migrationRow is a row of the table that remembers what was run.
+type migrationRow struct {
+	Version  int64     `db:"version"`
+	Name     string    `db:"name"`
+	Checksum string    `db:"checksum"` // of the file, or of the statements done
+	State    string    `db:"state"`
+	Done     int       `db:"done"` // statements that took effect
+	At       time.Time `db:"at"`
+}
+
+// migrator runs steps on one connection, which holds the lock.
+type migrator struct {
+	db    *DB
+	line  string
+	steps []*step
+	rows  map[int64]*migrationRow
+	lease *lease
+}
+
+// The states of a migration in the table.
+const (
+	migrationApplied = "applied"
+	migrationRunning = "running" // a statement outside a transaction runs, or was cut off
+	migrationStopped = "stopped" // a statement outside a transaction failed
+)
 
 // up runs a step unless it was run.
 func (m *migrator) up(ctx context.Context, s *step) error {
@@ -197,4 +249,29 @@ func (m *migrator) downInPieces(ctx context.Context, s *step, forget func(contex
 		}
 	}
 	return m.tx(ctx, forget)
+}
+
+// exec runs a statement on the migrator's connection as it stands, outside any
+// transaction.
+func (m *migrator) exec(ctx context.Context, statement string) error {
+	err := m.lease.do(func(conn dbconn.Conn) error {
+		_, err := conn.ExecContext(ctx, statement, nil)
+		return err
+	})
+	return m.db.result(ctx, statement, err)
+}
+
+// tx runs f in a transaction on the migrator's connection.
+func (m *migrator) tx(ctx context.Context, f func(ctx context.Context) error) error {
+	return m.txMode(ctx, ReadWrite, f)
+}
+
+func (m *migrator) txMode(ctx context.Context, mode TxMode, f func(ctx context.Context) error) error {
+	tx, err := m.db.beginOn(ctx, m.lease, mode)
+	if err != nil {
+		return m.db.result(ctx, "", err)
+	}
+	hooks, err := tx.do(ctx, f)
+	callHooks(ctx, hooks)
+	return err
 }

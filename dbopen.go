@@ -1,0 +1,263 @@
+package backend
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/dbconn"
+	"github.com/seed-215b9b7c/backend/internal/dberr"
+	"github.com/seed-215b9b7c/backend/internal/dburl"
+	"github.com/seed-215b9b7c/backend/internal/pgconn"
+	"github.com/seed-215b9b7c/backend/internal/statement"
+)
+
+// This file opens databases: it makes their pools and the first connections.
+// Their URLs are read by internal/dburl.
+
+// statementsKept is how many prepared statements each connection keeps. More
+// than any program has on its hot paths, and little memory.
+const statementsKept = 256
+
+// sqliteBusyWait is how long SQLite itself waits for another process's lock.
+// Short, since the driver does not look at deadlines while it waits: we wait
+// around it.
+const sqliteBusyWait = 100 * time.Millisecond
+
+// Open opens the database at a URL and makes sure that it answers.
+//
+//	sqlite:notes.db                       a file, made if it is not there
+//	sqlite::memory:                       a database that goes with the DB
+//	postgres://user:password@host/name    PostgreSQL; also postgresql://
+//	mysql://user:password@host/name       MySQL and MariaDB; also mariadb://
+//
+// Special characters in user and password are percent-encoded, as in all URLs.
+// A unix socket is host=/folder for PostgreSQL and socket=/file for MySQL, in
+// the parameters of a URL without a host.
+//
+// For SQLite and MySQL the program imports the driver: modernc.org/sqlite or
+// github.com/go-sql-driver/mysql, which logs lost connections by itself, to where
+// its SetLogger says. No error shows the URL's password.
+//
+// At most one config may be given.
+//
+// PostgreSQL is spoken to with TLS unless the host is this machine or the URL
+// has an sslmode; MySQL likewise with the parameter tls. SQLite runs in WAL
+// mode with foreign keys on; see [DBConfig.Durable].
+func Open(ctx context.Context, url string, config ...DBConfig) (*DB, error) {
+	source, err := dburl.Parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db, err := openSource(ctx, source, config)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", source.Name, err)
+	}
+	return db, nil
+}
+
+func openSource(ctx context.Context, source *dburl.Source, configs []DBConfig) (*DB, error) {
+	engine := Engine(source.Engine)
+	config, err := oneConfig(configs, engine)
+	if err != nil {
+		return nil, err
+	}
+	pools, err := newPools(source, config)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{engine: engine, config: config, pools: pools, statements: statement.New(engine.dialect())}
+	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
+	defer cancel()
+	if err := db.start(ctx, source); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// start makes the first connections: the one that keeps a database in memory,
+// and one to every pool.
+func (db *DB) start(ctx context.Context, source *dburl.Source) (err error) {
+	switch {
+	case source.Memory:
+		db.anchor, err = db.write.Conn(ctx)
+	case source.File != "":
+		db.path = source.File
+		db.file, err = createFile(source.File)
+	}
+	if err != nil {
+		return err
+	}
+	return db.Ping(ctx)
+}
+
+// createFile makes SQLite's file if it is not there; an empty one is an empty
+// database. Connections do not make it, or one that is made after the file was
+// moved would begin another database.
+func createFile(path string) (os.FileInfo, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return file.Stat()
+}
+
+// OpenDB makes a DB of a connection pool that was made elsewhere, with its
+// limits as they are set there. [Open] is better wherever it can be used: what
+// it does inside the connection is missing here, namely deadlines that hold
+// when PostgreSQL stalls, prepared statements that are kept, trying again
+// where PostgreSQL has closed an idle connection, SQLite's queue for writers,
+// and settings that make the engines alike. A pool for MySQL must be set to
+// parseTime=true, loc=UTC and clientFoundRows=true.
+//
+// The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, since
+// errors are told apart by theirs. The engine is found by the driver's type;
+// where the driver is wrapped, DBConfig.Engine must say it. Of the config only
+// Engine and Timeout may be set. [DB.Close] closes the pool.
+func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
+	if pool == nil {
+		return nil, errors.New("open database: the *sql.DB is nil")
+	}
+	engine := driverEngine(pool)
+	if len(config) == 1 && config[0].Engine != "" {
+		engine = config[0].Engine
+	}
+	if !slices.Contains([]Engine{Postgres, SQLite, MySQL}, engine) {
+		return nil, fmt.Errorf("open database: the driver %T is not known; set DBConfig.Engine to Postgres, SQLite or MySQL", pool.Driver())
+	}
+	for _, c := range config {
+		if c.Engine, c.Timeout = "", 0; c != (DBConfig{}) {
+			return nil, errors.New("open database: of DBConfig only Engine and Timeout count for a pool that was made elsewhere; set the rest there")
+		}
+	}
+	c, err := oneConfig(config, engine)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return &DB{
+		engine: engine, config: c, pools: pools{write: pool, read: pool}, statements: statement.New(engine.dialect()),
+		doubtful: engine == Postgres,
+	}, nil
+}
+
+func oneConfig(configs []DBConfig, engine Engine) (DBConfig, error) {
+	switch len(configs) {
+	case 0:
+		return DBConfig{}.withDefaults(engine)
+	case 1:
+		return configs[0].withDefaults(engine)
+	}
+	return DBConfig{}, fmt.Errorf("%d configs were given; give one", len(configs))
+}
+
+func driverEngine(pool *sql.DB) Engine {
+	switch fmt.Sprintf("%T", pool.Driver()) {
+	case "*pq.Driver", "pq.Driver":
+		return Postgres
+	case "*sqlite.Driver":
+		return SQLite
+	case "*mysql.MySQLDriver", "mysql.MySQLDriver":
+		return MySQL
+	}
+	return ""
+}
+
+// newPools makes the pools for a database. They dial nothing yet.
+func newPools(source *dburl.Source, config DBConfig) (pools, error) {
+	switch config.Engine {
+	case Postgres:
+		connector, err := pgconn.NewConnector(source.DSN, pgconn.Config{
+			StatementCache: statementsKept, Pooler: config.Pooler, DialTimeout: config.ConnectTimeout,
+		})
+		if err != nil {
+			return pools{}, err
+		}
+		pool := newPool(connector, config.MaxConns, config)
+		return pools{write: pool, read: pool}, nil
+	case MySQL:
+		connector, err := driverConnector("mysql", "github.com/go-sql-driver/mysql", source.DSN+"&timeout="+config.ConnectTimeout.String(),
+			dbconn.Options{
+				ID:       "SELECT ID, HOST FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()",
+				Check:    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = %d AND HOST = '%s'",
+				Kill:     "KILL CONNECTION %d",
+				Outdated: func(err error) bool { return dberr.MySQLNumber(err) == 1615 }, // ER_NEED_REPREPARE
+				Full:     func(err error) bool { return dberr.MySQLNumber(err) == 1461 }, // ER_MAX_PREPARED_STMT_COUNT_REACHED
+			})
+		if err != nil {
+			return pools{}, err
+		}
+		pool := newPool(connector, config.MaxConns, config)
+		return pools{write: pool, read: pool}, nil
+	}
+	return newSQLitePools(source, config)
+}
+
+// newSQLitePools makes a pool of one connection that writes, and one of several
+// that cannot. A database in memory has one connection for both: without a WAL,
+// readers cannot work beside the writer.
+func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
+	synchronous := "NORMAL"
+	if config.Durable {
+		synchronous = "FULL"
+	}
+	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=synchronous(%s)"+
+		"&_time_format=sqlite&_timezone=UTC&_dqs=0&_defensive=1", sqliteBusyWait.Milliseconds(), synchronous)
+	if !source.Memory {
+		common += "&_pragma=journal_mode(WAL)"
+	}
+	embedded := dbconn.Options{Embedded: true, Busy: isBusy}
+	writer, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_txlock=immediate", embedded)
+	if err != nil {
+		return pools{}, err
+	}
+	queue := make(chan struct{}, 1)
+	if source.Memory {
+		pool := newPool(writer, 2, config) // one is the anchor
+		return pools{write: pool, read: pool, writer: queue}, nil
+	}
+	reader, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_pragma=query_only(1)", embedded)
+	if err != nil {
+		return pools{}, err
+	}
+	return pools{write: newPool(writer, 1, config), read: newPool(reader, config.MaxConns, config), writer: queue}, nil
+}
+
+// driverConnector returns a connector of a driver that the program has to
+// import.
+func driverConnector(name, module, dsn string, options dbconn.Options) (driver.Connector, error) {
+	if !slices.Contains(sql.Drivers(), name) {
+		return nil, fmt.Errorf("the driver is missing; add to the program: import _ %q", module)
+	}
+	pool, err := sql.Open(name, dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	connector, err := dbconn.DriverConnector(pool.Driver(), dsn)
+	if err != nil {
+		return nil, err
+	}
+	options.Statements = statementsKept
+	return dbconn.NewConnector(connector, options), nil
+}
+
+func isBusy(err error) bool {
+	info := dberr.Classify(err)
+	return info.Answered && info.Kind == dberr.Serialization
+}
+
+func newPool(connector driver.Connector, size int, config DBConfig) *sql.DB {
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	pool.SetConnMaxLifetime(config.MaxConnLifetime)
+	pool.SetConnMaxIdleTime(config.MaxConnIdleTime)
+	return pool
+}
