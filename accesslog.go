@@ -28,7 +28,7 @@ import (
 // goroutines that a handler started cannot be recovered by anybody else.
 func Recover() Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		x.recovers = true
+		x.log.recovers = true
 		done := false
 		defer func() {
 			if !done {
@@ -43,23 +43,21 @@ func Recover() Middleware {
 // recovered ends a request whose handler did not return. value is nil if the
 // handler's goroutine is exiting ([runtime.Goexit]).
 func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) {
-	x.recovers = false
-	if value == nil {
-		x.record(r)
-		return
-	}
-	if value == http.ErrAbortHandler {
-		x.record(r)
-		panic(value)
-	}
-	fault := (&Error{Code: Internal}).Wrap(&panicError{value, debug.Stack()})
-	if x.began() {
+	x.log.recovers = false
+	answered := x.response.Failure() != nil // with the error of a hook: there is nothing of the handler's to cut short
+	if value != nil && value != http.ErrAbortHandler {
+		fault := (&Error{Code: Internal}).Wrap(&panicError{value, debug.Stack()})
+		if !x.response.Begun() {
+			WriteError(w, r, fault)
+			x.record(r)
+			return
+		}
 		x.report(r, Internal, fault)
-		x.record(r)
+	}
+	x.record(r)
+	if value != nil && !answered {
 		panic(http.ErrAbortHandler)
 	}
-	WriteError(w, r, fault)
-	x.record(r)
 }
 
 // RequestID returns middleware that names each request. The id is in the
@@ -75,12 +73,12 @@ func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) 
 // The trace id of a valid W3C traceparent header goes to the access log.
 func RequestID() Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if x.id == "" {
-			x.id = requestID(r.Header["X-Request-Id"])
-			x.trace = header.TraceID(r.Header["Traceparent"])
+		if x.name.id == "" {
+			x.name.id = requestID(r.Header["X-Request-Id"])
+			x.name.trace = header.TraceID(r.Header["Traceparent"])
 		}
-		x.idHeader[0] = x.id
-		w.Header()["X-Request-Id"] = x.idHeader[:]
+		x.name.header[0] = x.name.id
+		w.Header()["X-Request-Id"] = x.name.header[:]
 		next.ServeHTTP(w, r)
 	})
 }
@@ -118,35 +116,36 @@ func requestID(sent []string) string {
 // as those of log/slog do.
 func AccessLog(logger *slog.Logger) Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if x.logs { // logged outside already: one record per request
+		if x.log.pending { // logged outside already: one record per request
 			next.ServeHTTP(w, r)
 			return
 		}
-		x.logs, x.logger, x.start = true, logger, time.Now()
+		x.log.pending, x.log.logger, x.log.start = true, logger, time.Now()
 		done := false
 		defer func() {
-			x.aborted = !done
-			if done || !x.recovers { // else Recover writes it, after the answer
+			x.log.aborted = !done
+			if done || !x.log.recovers { // else Recover writes it, after the answer
 				x.record(r)
 			}
 		}()
 		next.ServeHTTP(w, r)
+		x.response.End() // before the record: a hook may fail
 		done = true
 	})
 }
 
 // record writes the request's record, if there is an access log.
 func (x *exchange) record(r *http.Request) {
-	if !x.logs {
+	if !x.log.pending {
 		return
 	}
-	x.logs = false
+	x.log.pending = false
 	status := x.loggedStatus()
 	level := slog.LevelInfo
 	if status >= 500 && status != http.StatusNotImplemented || x.failed() { // a 501 is the client's doing
 		level = slog.LevelError
 	}
-	logger := x.logger
+	logger := x.log.logger
 	if logger == nil {
 		logger = slog.Default()
 	}
@@ -157,30 +156,30 @@ func (x *exchange) record(r *http.Request) {
 	now := time.Now()
 	record := slog.NewRecord(now, level, "request", 0)
 	var space [11]slog.Attr
-	record.AddAttrs(x.attrs(space[:0], r, status, now.Sub(x.start))...)
+	record.AddAttrs(x.attrs(space[:0], r, status, now.Sub(x.log.start))...)
 	logger.Handler().Handle(ctx, record) // as slog does: a log that fails has nowhere to say so
 }
 
 func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took time.Duration) []slog.Attr {
-	route := x.pattern
+	route := x.log.pattern
 	if route == "" {
 		route = r.Pattern
 	}
 	attrs = append(attrs,
 		slog.String("method", cut(r.Method, 32)), slog.String("route", route), slog.String("path", logPath(r.URL)),
-		slog.Int("status", status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took))
-	if x.client.IsValid() {
-		attrs = append(attrs, slog.String("client_ip", x.client.String()))
+		slog.Int("status", status), slog.Int64("bytes", x.response.Bytes()), slog.Duration("duration", took))
+	if x.client.addr.IsValid() {
+		attrs = append(attrs, slog.String("client_ip", x.client.addr.String()))
 	}
-	if x.id != "" {
-		attrs = append(attrs, slog.String("request_id", x.id))
+	if x.name.id != "" {
+		attrs = append(attrs, slog.String("request_id", x.name.id))
 	}
-	if x.trace != "" {
-		attrs = append(attrs, slog.String("trace_id", x.trace))
+	if x.name.trace != "" {
+		attrs = append(attrs, slog.String("trace_id", x.name.trace))
 	}
-	if x.err != nil {
-		attrs = append(attrs, slog.Any("error", x.err))
-		attrs = appendStack(attrs, x.err)
+	if x.log.err != nil {
+		attrs = append(attrs, slog.Any("error", x.log.err))
+		attrs = appendStack(attrs, x.log.err)
 	}
 	return attrs
 }
@@ -188,26 +187,26 @@ func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took ti
 // failed reports whether the error is one of the program: a fault, or anything
 // that made a handler cut an answer short, other than that nobody wants it.
 func (x *exchange) failed() bool {
-	if x.err == nil {
+	if x.log.err == nil {
 		return false
 	}
-	code := CodeOf(x.err)
-	return code == Internal || x.aborted && code != Canceled
+	code := CodeOf(x.log.err)
+	return code == Internal || x.log.aborted && code != Canceled
 }
 
 // loggedStatus returns the status to log.
 func (x *exchange) loggedStatus() int {
 	switch {
-	case x.hijacked:
+	case x.response.Hijacked():
 		return http.StatusSwitchingProtocols
-	case x.committed:
-		return x.status
-	case errors.Is(x.arrived.Err(), context.Canceled):
+	case x.response.Sent():
+		return x.response.Status()
+	case errors.Is(x.request.Context().Err(), context.Canceled):
 		return Canceled.Status()
-	case x.aborted:
+	case x.log.aborted:
 		return 0
-	case x.status != 0:
-		return x.status
+	case x.response.Status() != 0:
+		return x.response.Status()
 	}
 	return http.StatusOK // net/http sends it for a handler that writes nothing
 }

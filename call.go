@@ -41,25 +41,17 @@ type visit struct {
 
 // visit begins a visit by a request. Its caller is not known yet.
 func (l *Logic) visit(v *visit, door Door, r *http.Request) {
-	*v = visit{logic: l, door: door, request: r, logger: l.config.Logger}
-	x := exchangeFrom(r.Context())
-	switch {
-	case x == nil: // no middleware has looked at the request
-		v.client = peerAddr(r.RemoteAddr)
-		return
-	case v.logger == nil:
-		v.logger = x.logger
+	client, logger, ok := seen(r.Context())
+	if !ok {
+		client = peerAddr(r.RemoteAddr)
 	}
-	v.client = x.client
+	*v = visit{logic: l, door: door, request: r, client: client, logger: cmp.Or(l.config.Logger, logger)}
 }
 
 // visitAs begins a visit whose caller is known.
 func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller) {
-	*v = visit{logic: l, door: door, caller: caller, known: true, logger: l.config.Logger}
-	if x := exchangeFrom(ctx); x != nil {
-		v.client = x.client
-		v.logger = cmp.Or(v.logger, x.logger)
-	}
+	client, logger, _ := seen(ctx)
+	*v = visit{logic: l, door: door, caller: caller, known: true, client: client, logger: cmp.Or(l.config.Logger, logger)}
 }
 
 // identify asks the authenticator who calls, once. What it cannot find out is an

@@ -79,19 +79,19 @@ func SecureHeaders(config HeadersConfig) Middleware {
 // for concurrent use.
 func Nonce(ctx context.Context) string {
 	x := exchangeFrom(ctx)
-	if x == nil || x.headers == nil {
+	if x == nil || x.page.csp == nil {
 		return ""
 	}
 	return x.cspNonce()
 }
 
 func (x *exchange) cspNonce() string {
-	x.nonceOnce.Do(func() {
+	x.page.nonceOnce.Do(func() {
 		var b [16]byte
 		rand.Read(b[:])
-		x.nonce = base64.StdEncoding.EncodeToString(b[:])
+		x.page.nonce = base64.StdEncoding.EncodeToString(b[:])
 	})
-	return x.nonce
+	return x.page.nonce
 }
 
 // headerSet is a HeadersConfig made ready: values are slices shared by all
@@ -169,10 +169,14 @@ func checkValue(what, value string) error {
 }
 
 func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	x.headers = s
+	if x.page.csp == nil {
+		x.response.DetectType()
+		x.response.Before(pageHeaders{x})
+	}
+	x.page.csp, x.page.permissions = s.policy, s.permissions
 	s.begin(x, w.Header())
 	next.ServeHTTP(w, r)
-	x.finish()
+	x.response.Finish()
 }
 
 // begin sets what every response has; for the response of a handler that
@@ -182,33 +186,36 @@ func (s *headerSet) begin(x *exchange, head http.Header) {
 	head["Content-Security-Policy"] = closedPolicy
 	head["Referrer-Policy"] = apiReferrer
 	head["Cross-Origin-Resource-Policy"] = corpSameOrigin
-	if x.https {
+	if x.client.https {
 		head["Strict-Transport-Security"] = s.hsts
 	}
 }
 
-// amend adds what depends on the content type, before the header is sent. What
-// begin set is known by its slice; anything else is the handler's.
-func (s *headerSet) amend(x *exchange, head http.Header) {
-	types := head["Content-Type"]
+// pageHeaders is the hook that sets what depends on the content type. It recognizes
+// a value that begin has set by its slice; any other one is the handler's.
+type pageHeaders struct{ x *exchange }
+
+func (p pageHeaders) BeforeHeader(head http.Header) error {
+	x, types := p.x, head["Content-Type"]
 	if len(types) != 1 {
-		return
+		return nil
 	}
 	mediaType, params := header.CutParams(types[0])
 	if isText(mediaType) && !header.HasParam(params, "charset") {
 		head["Content-Type"] = withCharset(types[0])
 	}
 	if !strings.EqualFold(mediaType, "text/html") && !strings.EqualFold(mediaType, "application/xhtml+xml") {
-		return
+		return nil
 	}
 	if same(head["Content-Security-Policy"], closedPolicy) {
-		head["Content-Security-Policy"] = []string{strings.Join(s.policy, x.cspNonce())}
+		head["Content-Security-Policy"] = []string{strings.Join(x.page.csp, x.cspNonce())}
 	}
 	if same(head["Referrer-Policy"], apiReferrer) {
 		head["Referrer-Policy"] = htmlReferrer
 	}
 	setDefault(head, "Cross-Origin-Opener-Policy", coopSameOrigin)
-	setDefault(head, "Permissions-Policy", s.permissions)
+	setDefault(head, "Permissions-Policy", x.page.permissions)
+	return nil
 }
 
 // same reports whether two header values are one and the same slice.

@@ -37,10 +37,10 @@ import (
 func BodyLimit(limit int64) Middleware {
 	must("BodyLimit", checkBody(limit))
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		x.maxBody = limit
-		if x.body == nil && r.Body != nil && r.Body != http.NoBody {
-			x.body = r.Body
-			r.Body = requestBody{x} // r is the exchange's own copy or one made after it
+		x.body.SetLimit(limit)
+		if x.body.Begin(r, bodyError) {
+			x.response.Before(closesAfterTooMuch{x})
+			r.Body = &x.body // r is the exchange's own copy or one made after it
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -53,39 +53,26 @@ func checkBody(limit int64) error {
 	return nil
 }
 
-// requestBody is the exchange seen as the request's body.
-type requestBody struct{ x *exchange }
-
-func (b requestBody) Read(p []byte) (int, error) {
-	x := b.x
-	left := x.maxBody - x.bodyRead
-	switch {
-	case x.bodyErr != nil:
-		return 0, x.bodyErr
-	case len(p) == 0:
-		return 0, nil
-	case x.declared > x.maxBody || left < 0:
-		return 0, b.overLimit()
+// limitBody sets the limit of the request's body anew, as a BodyLimit inside all
+// others does. Without a BodyLimit around it does nothing.
+func limitBody(w http.ResponseWriter, r *http.Request, limit int64) {
+	if x := exchangeOf(r.Context(), w); x != nil {
+		x.body.SetLimit(limit)
 	}
-	if int64(len(p))-1 > left { // one byte more tells that there is more
-		p = p[:left+1]
-	}
-	n, err := x.body.Read(p)
-	x.bodyRead += int64(n)
-	if int64(n) > left {
-		return int(left), b.overLimit()
-	}
-	x.bodyErr = bodyError(err)
-	return n, x.bodyErr
 }
 
-func (b requestBody) Close() error { return b.x.body.Close() }
+// closesAfterTooMuch is the hook that closes the connection of a request whose body
+// is over the limit, since the rest of the body is not read.
+type closesAfterTooMuch struct{ x *exchange }
 
-func (b requestBody) overLimit() error {
-	b.x.tooLarge.Store(true)
-	b.x.bodyErr = &http.MaxBytesError{Limit: b.x.maxBody}
-	return b.x.bodyErr
+func (c closesAfterTooMuch) BeforeHeader(head http.Header) error {
+	if c.x.body.TooLong() && c.x.client.http1 {
+		head["Connection"] = connectionClose
+	}
+	return nil
 }
+
+var connectionClose = []string{"close"}
 
 // bodyError says whose fault it is that a body cannot be read: the client's, or
 // of time.
@@ -127,12 +114,12 @@ func TimeLimit(d time.Duration) Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		ctx, cancel := x.limit(r.Context(), d)
 		defer cancel()
-		outer, outside := x.limited, x.unlimited
-		x.limited = ctx
+		outer, outside := x.time.limited, x.time.unlimited
+		x.time.limited = ctx
 		if outside == nil {
-			x.unlimited = r.Context()
+			x.time.unlimited = r.Context()
 		}
-		defer func() { x.limited, x.unlimited = outer, outside }()
+		defer func() { x.time.limited, x.time.unlimited = outer, outside }()
 		serveWithin(d, w, r.WithContext(ctx), next)
 	})
 }
@@ -147,11 +134,11 @@ func checkTime(what string, d time.Duration) error {
 // limit returns ctx with the limit d in place of an outer TimeLimit's, or on top
 // of whatever else limits it.
 func (x *exchange) limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if x.limited == nil || ctx.Done() != x.limited.Done() {
+	if x.time.limited == nil || ctx.Done() != x.time.limited.Done() {
 		return context.WithTimeout(ctx, d)
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
-	stop := context.AfterFunc(x.unlimited, cancel)
+	stop := context.AfterFunc(x.time.unlimited, cancel)
 	return limited, func() { stop(); cancel() }
 }
 
@@ -165,7 +152,7 @@ func serveWithin(d time.Duration, w http.ResponseWriter, r *http.Request, next h
 	moveDeadlines(d, w, r)
 	next.ServeHTTP(w, r)
 	x := exchangeFrom(r.Context())
-	if x.status == 0 && !x.began() && errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+	if x.response.Status() == 0 && !x.response.Begun() && errors.Is(r.Context().Err(), context.DeadlineExceeded) {
 		WriteError(w, r, context.DeadlineExceeded)
 	}
 }
@@ -301,7 +288,7 @@ func RateLimit(requests int, period time.Duration) Middleware {
 	must("RateLimit", checkRate(requests, period))
 	limiter := gcra.New(period/time.Duration(requests), requests)
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		key := rateKey(x.client)
+		key := rateKey(x.client.addr)
 		if wait, ok := limiter.Allow(key[:], time.Now()); !ok {
 			WriteError(w, r, &Error{Code: RateLimited, RetryAfter: wait})
 			return

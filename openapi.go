@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/etag"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
+	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
 // This file describes the REST door in OpenAPI. The schemas are made by
@@ -64,7 +65,7 @@ func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 		}
 		tag := etag.Of(body)
 		w.Header().Set("ETag", tag)
-		if _, known := etag.Find(r.Header.Values("If-None-Match"), tag, etag.Loose, contentCodings...); known {
+		if _, known := etag.Find(r.Header.Values("If-None-Match"), tag, etag.Loose, response.Codings...); known {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}

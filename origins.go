@@ -125,7 +125,7 @@ func checkTokens(what string, names []string) error {
 
 func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	head := w.Header()
-	x.cors = true // says it again when the header is sent: handlers set Vary, too
+	x.response.Before(variesByOrigin{})
 	header.AddVary(head, varyOrigin)
 	origin := r.Header.Get("Origin")
 	preflight := r.Method == http.MethodOptions && origin != "" && r.Header["Access-Control-Request-Method"] != nil
@@ -147,9 +147,14 @@ func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next h
 		return
 	}
 	next.ServeHTTP(w, r)
-	if !x.began() { // a handler that wrote nothing, not even a header
-		header.AddVary(head, varyOrigin)
-	}
+}
+
+// variesByOrigin is the hook that adds Vary: Origin again: handlers set Vary, too.
+type variesByOrigin struct{}
+
+func (variesByOrigin) BeforeHeader(head http.Header) error {
+	header.AddVary(head, varyOrigin)
+	return nil
 }
 
 // allowOrigin returns the Access-Control-Allow-Origin for an origin, or nil.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
+	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
 // This file has the response that an error becomes over HTTP, and handlers that
@@ -37,7 +38,19 @@ import (
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	id := reportError(w, r, e.Code.known(), err)
+	writeAnswer(w, r, e, id)
+}
 
+// AnswerError implements [response.Owner]: it answers with the error of a hook as
+// WriteError does.
+func (x *exchange) AnswerError(w http.ResponseWriter, err error) {
+	e := asError(err)
+	id := x.report(x.request, e.Code.known(), err)
+	writeAnswer(w, x.request, e, id)
+}
+
+// writeAnswer writes the response that an error becomes.
+func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, id string) {
 	head := w.Header()
 	for _, name := range bodyHeaders {
 		delete(head, name)
@@ -92,34 +105,21 @@ func (f Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	if responseBegun(w) {
+	switch rw := response.Of(w); {
+	case rw != nil && rw.Failure() != nil: // answered already, with what made the handler fail
+	case rw != nil && rw.Begun():
 		reportError(w, r, Internal, err) // Internal: logged even without an access log
 		panic(http.ErrAbortHandler)
+	default:
+		WriteError(w, r, err)
 	}
-	WriteError(w, r, err)
-}
-
-// responseBegun reports whether some wrapper of the response knows that its
-// header has been sent.
-func responseBegun(w http.ResponseWriter) bool {
-	for w != nil {
-		if known, ok := w.(interface{ wroteHeader() bool }); ok && known.wroteHeader() {
-			return true
-		}
-		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return false
-		}
-		w = wrapper.Unwrap()
-	}
-	return false
 }
 
 // reportError hands err to whoever logs this request and returns its id. An
 // answer of which nothing was sent yet makes way for the error's.
 func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) string {
-	if x := exchangeFrom(r.Context()); x != nil && responseOf(w) == x {
-		x.drop()
+	if x := exchangeOf(r.Context(), w); x != nil {
+		x.response.Drop()
 		return x.report(r, code, err)
 	}
 	if code == Internal {
@@ -131,15 +131,19 @@ func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) s
 // report keeps err for the access log, and logs it itself if there is none and
 // nobody else would say what happened. It returns the request id.
 func (x *exchange) report(r *http.Request, code Code, err error) string {
-	x.err = err
-	if !x.logs && code == Internal {
+	if first := x.log.err; first != nil && x.response.Failure() != nil {
+		x.log.err = errors.Join(first, err) // the first is what the client sees
+	} else {
+		x.log.err = err
+	}
+	if !x.log.pending && code == Internal {
 		attrs := []slog.Attr{slog.String("method", r.Method), slog.String("path", logPath(r.URL)), slog.Any("error", err)}
-		if x.id != "" {
-			attrs = append(attrs, slog.String("request_id", x.id))
+		if x.name.id != "" {
+			attrs = append(attrs, slog.String("request_id", x.name.id))
 		}
 		slog.LogAttrs(r.Context(), slog.LevelError, "request failed", appendStack(attrs, err)...)
 	}
-	return x.id
+	return x.name.id
 }
 
 // panicError is a recovered panic, as the log shows it.

@@ -77,12 +77,12 @@ func (p *proxies) serve(x *exchange, w http.ResponseWriter, r *http.Request, nex
 		next.ServeHTTP(w, r)
 		return
 	}
-	x.client = p.client(peer, r.Header["X-Forwarded-For"])
+	x.client.addr = p.client(peer, r.Header["X-Forwarded-For"])
 	switch proto := lastElement(r.Header["X-Forwarded-Proto"]); {
 	case strings.EqualFold(proto, "https"):
-		x.https = true
+		x.client.https = true
 	case strings.EqualFold(proto, "http"):
-		x.https = false
+		x.client.https = false
 	}
 	if host := lastElement(r.Header["X-Forwarded-Host"]); host != "" {
 		if _, _, ok := header.SplitHost(host); ok {

@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
 func TestWroteHeaderTellsWhatTheClientMayHaveSeen(t *testing.T) {
 	t.Parallel()
-	wrote := func(w http.ResponseWriter) bool { return w.(interface{ wroteHeader() bool }).wroteHeader() }
+	wrote := func(w http.ResponseWriter) bool { return response.Of(w).Begun() }
 	h := SecureHeaders(HeadersConfig{})(Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		require.False(t, wrote(w))
 		w.Header().Set("Content-Type", "text/plain")
@@ -62,7 +64,7 @@ func TestExchangeBelongsToOneResponse(t *testing.T) {
 	outer := RequestID()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		part = httptest.NewRecorder()
 		inner.ServeHTTP(part, r)
-		require.False(t, exchangeFrom(r.Context()).began())
+		require.False(t, exchangeFrom(r.Context()).response.Begun())
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	w := httptest.NewRecorder()
@@ -81,7 +83,7 @@ func TestEnterSharesTheExchange(t *testing.T) {
 	w := httptest.NewRecorder()
 	x, view, r, made := enter(w, httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
 	require.True(t, made)
-	require.Same(t, x, responseOf(view))
+	require.Same(t, &x.response, response.Of(view))
 	require.Same(t, x, exchangeFrom(r.Context()))
 	again, sameView, sameRequest, made := enter(view, r)
 	require.False(t, made)

@@ -208,9 +208,7 @@ func (c *restCall) readBody() (err error) {
 		return nil
 	}
 	limit := c.route.op.settings.maxBody
-	if x := exchangeFrom(c.req.Context()); x != nil && responseOf(c.w) == x {
-		x.maxBody = limit
-	}
+	limitBody(c.w, c.req, limit)
 	from := io.Reader(c.req.Body)
 	if n := c.req.ContentLength; n < 0 || n > limit { // net/http sees to it that there is no more than it says
 		from = http.MaxBytesReader(c.w, c.req.Body, limit)

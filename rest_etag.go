@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/seed-215b9b7c/backend/internal/etag"
+	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
 // This file is about the versions of what the REST door answers: their entity
@@ -58,8 +59,8 @@ func compare(tag string, err error, match, noneMatch []string) error {
 		}
 		return err
 	}
-	_, matches := etag.Find(match, tag, etag.Strong, contentCodings...)
-	_, unwanted := etag.Find(noneMatch, tag, etag.Loose, contentCodings...)
+	_, matches := etag.Find(match, tag, etag.Strong, response.Codings...)
+	_, unwanted := etag.Find(noneMatch, tag, etag.Loose, response.Codings...)
 	if len(match) > 0 && !matches || unwanted {
 		return &Error{Code: PreconditionFailed}
 	}
@@ -134,12 +135,12 @@ func (c *restCall) known() bool {
 	if c.tag == "" {
 		return false
 	}
-	if x := exchangeFrom(c.req.Context()); x != nil && responseOf(c.w) == x {
-		x.versioned = true
+	if rw := response.Of(c.w); rw != nil {
+		rw.KeepStrongTags()
 	}
 	tag, known := c.tag, false
 	if lists := c.req.Header["If-None-Match"]; len(lists) > 0 && c.route.op.kind == isQuery {
-		tag, known = etag.Find(lists, c.tag, etag.Loose, acceptableCodings(c.req.Header["Accept-Encoding"])...)
+		tag, known = etag.Find(lists, c.tag, etag.Loose, response.AcceptableCodings(c.req.Header["Accept-Encoding"])...)
 	}
 	c.w.Header()["Etag"] = []string{tag}
 	return known

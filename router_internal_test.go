@@ -20,23 +20,10 @@ func TestRouterTellsTheExchangeItsPattern(t *testing.T) {
 	r.HandleFunc("GET /tree/", func(http.ResponseWriter, *http.Request) {})
 	for path, want := range map[string]string{"/a/1": "GET /a/{x}", "/tree": "GET /tree/", "/no": "", "/a%00": ""} {
 		x, w, req, _ := enter(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
-		x.pattern = "before"
+		x.log.pattern = "before"
 		r.ServeHTTP(w, req)
-		require.Equal(t, want, x.pattern, path)
+		require.Equal(t, want, x.log.pattern, path)
 	}
-}
-
-// begun is a response wrapper that knows whether the header was sent.
-type begun struct {
-	http.ResponseWriter
-	sent bool
-}
-
-func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
-func (b *begun) wroteHeader() bool           { return b.sent }
-func (b *begun) Write(p []byte) (int, error) {
-	b.sent = true
-	return b.ResponseWriter.Write(p)
 }
 
 // plain is a wrapper of somebody else.
@@ -57,13 +44,13 @@ func TestHandlerFuncAbortsAResponseThatHasBegun(t *testing.T) {
 		defer func() { panicked = recover() }()
 		w = httptest.NewRecorder()
 		x, view, req, _ := enter(w, httptest.NewRequest("GET", path, nil))
-		f.ServeHTTP(plain{&begun{ResponseWriter: plain{view}}}, req)
+		f.ServeHTTP(plain{plain{view}}, req)
 		return
 	}
 	x, w, panicked := serve("/begun")
 	require.Equal(t, http.ErrAbortHandler, panicked)
 	require.Equal(t, "half", w.Body.String())
-	require.Equal(t, failure, x.err, "reported")
+	require.Equal(t, failure, x.log.err, "reported")
 
 	_, w, panicked = serve("/not-begun")
 	require.Nil(t, panicked)

@@ -141,8 +141,8 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 // pattern serves the request. The log may hold another copy of the request.
 func setPattern(w http.ResponseWriter, req *http.Request, pattern string) {
 	req.Pattern = pattern
-	if x := exchangeFrom(req.Context()); x != nil && responseOf(w) == x {
-		x.pattern = pattern
+	if x := exchangeOf(req.Context(), w); x != nil {
+		x.log.pattern = pattern
 	}
 }
 

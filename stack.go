@@ -78,9 +78,12 @@ func Stack(config StackConfig) Middleware {
 			x, w, r, made := enter(w, r)
 			if made {
 				timeout.start(x)
-				defer x.timeout.End()
+				defer x.time.stack.End()
 			}
 			next.ServeHTTP(w, r)
+			if made {
+				x.response.End()
+			}
 		})
 	}
 }
@@ -150,10 +153,11 @@ type stackTimeout struct{ d time.Duration }
 // start gives a new exchange's context the limit. Nobody may have seen the
 // exchange yet.
 func (s *stackTimeout) start(x *exchange) {
-	x.limitedBy = s
-	x.timeout.Begin(x.arrived, time.Now().Add(s.d))
-	x.Context = &x.timeout
-	x.limited, x.unlimited = x, x.arrived
+	outside := x.request.Context()
+	x.time.setBy = &s.d
+	x.time.stack.Begin(outside, time.Now().Add(s.d))
+	x.Context = &x.time.stack
+	x.time.limited, x.time.unlimited = x, outside
 }
 
 // middleware is TimeLimit at its place in the stack. Where the exchange is older
@@ -161,7 +165,7 @@ func (s *stackTimeout) start(x *exchange) {
 func (s *stackTimeout) middleware(next http.Handler) http.Handler {
 	otherwise := TimeLimit(s.d)(next)
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if x.limitedBy != s {
+		if x.time.setBy != &s.d {
 			otherwise.ServeHTTP(w, r)
 			return
 		}

@@ -1,8 +1,7 @@
-package backend
+package response
 
 import (
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -91,7 +90,7 @@ func FuzzAcceptEncoding(f *testing.F) {
 // Slow readers cannot make the server keep a compressor for each of them.
 func TestCompressorsInUseAreBounded(t *testing.T) {
 	t.Parallel()
-	c := newCompression()
+	c := NewCompression()
 	c.most = 2
 	first, second := c.take(gzipped), c.take(zstandard)
 	require.NotNil(t, first)
@@ -102,12 +101,13 @@ func TestCompressorsInUseAreBounded(t *testing.T) {
 		body := strings.Repeat("x", size)
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", "/", nil)
-		layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-			x.coding, x.accept = c, []string{"gzip"}
-			w.Header().Set("Content-Type", "text/plain")
-			io.WriteString(w, body)
-			x.finish()
-		})(nil).ServeHTTP(w, r)
+		r.Header.Set("Accept-Encoding", "gzip")
+		var writer Writer
+		view := writer.Begin(w, r, nil)
+		require.True(t, writer.Compress(c, r))
+		view.Header().Set("Content-Type", "text/plain")
+		io.WriteString(view, body)
+		writer.Finish()
 		return w, body
 	}
 	for _, size := range []int{10, 5000} {

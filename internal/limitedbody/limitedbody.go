@@ -1,0 +1,74 @@
+// Package limitedbody limits the length of request bodies.
+package limitedbody
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+)
+
+// Body is a request body under a limit. It is meant to be a field of what is
+// allocated for the request anyway. [Body.Begin] comes before Read and Close.
+// [Body.TooLong] is safe for concurrent use with them, nothing else is.
+type Body struct {
+	from     io.ReadCloser
+	declared int64 // Content-Length, -1 if unknown
+	explain  func(error) error
+
+	limit   int64
+	read    int64
+	err     error
+	tooLong atomic.Bool
+}
+
+// Begin makes b the body of r under a limit that [Body.SetLimit] has set or will
+// set. Errors of reading pass through explain, io.EOF included. If the body was
+// begun before, or if r has none, Begin changes nothing and reports false.
+func (b *Body) Begin(r *http.Request, explain func(error) error) bool {
+	if b.from != nil || r.Body == nil || r.Body == http.NoBody {
+		return false
+	}
+	b.from, b.declared, b.explain = r.Body, r.ContentLength, explain
+	return true
+}
+
+// SetLimit sets the limit in bytes. What was read before counts.
+func (b *Body) SetLimit(limit int64) { b.limit = limit }
+
+// TooLong reports whether reading has met the limit.
+func (b *Body) TooLong() bool { return b.tooLong.Load() }
+
+// Read reads up to the limit. Beyond it, it returns an *[http.MaxBytesError]. If the
+// declared length is over the limit, it reads nothing and returns that error.
+func (b *Body) Read(p []byte) (int, error) {
+	left := b.limit - b.read
+	switch {
+	case b.err != nil:
+		return 0, b.err
+	case len(p) == 0:
+		return 0, nil
+	case b.declared > b.limit || left < 0:
+		return 0, b.overLimit()
+	}
+	if int64(len(p))-1 > left { // one byte more tells that there is more
+		p = p[:left+1]
+	}
+	n, err := b.from.Read(p)
+	b.read += int64(n)
+	if int64(n) > left {
+		return int(left), b.overLimit()
+	}
+	if err != nil {
+		b.err = b.explain(err)
+	}
+	return n, b.err
+}
+
+// Close closes the body beneath.
+func (b *Body) Close() error { return b.from.Close() }
+
+func (b *Body) overLimit() error {
+	b.tooLong.Store(true)
+	b.err = &http.MaxBytesError{Limit: b.limit}
+	return b.err
+}
