@@ -48,6 +48,7 @@ func TestContextIsAsWithDeadline(t *testing.T) {
 			require.Equal(t, "value", ended.Value(key{}))
 
 			time.Sleep(time.Hour)
+			synctest.Wait() // the timer of the deadline and that of Sleep fire at the same time
 			require.Equal(t, context.DeadlineExceeded, at.Err())
 			<-at.Done()
 
