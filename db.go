@@ -74,6 +74,11 @@ type DBConfig struct {
 	// before PostgreSQL. Statements are then not prepared by name, which costs
 	// a round trip less caching, and which such a pooler mixes up otherwise.
 	Pooler bool
+	// Observer is told of each SQL statement of the program, see [StatementEvent].
+	// What begins and ends transactions, and the files of migrations, are not
+	// observed.
+	// Defaults to none.
+	Observer Observer
 	// Engine is for [OpenDB] only, where the driver does not tell.
 	Engine Engine
 }

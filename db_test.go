@@ -164,7 +164,7 @@ func TestOpenDB(t *testing.T) {
 	pool, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
 	require.NoError(t, err)
 	_, err = backend.OpenDB(pool, backend.DBConfig{Durable: true})
-	require.ErrorContains(t, err, "only Engine and Timeout")
+	require.ErrorContains(t, err, "only Engine, Timeout and Observer")
 	db, err := backend.OpenDB(pool)
 	require.NoError(t, err)
 	require.Equal(t, backend.SQLite, db.Engine())

@@ -120,7 +120,7 @@ func createFile(path string) (os.FileInfo, error) {
 // The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, since
 // errors are told apart by theirs. The engine is found by the driver's type;
 // where the driver is wrapped, DBConfig.Engine must say it. Of the config only
-// Engine and Timeout may be set. [DB.Close] closes the pool.
+// Engine, Timeout and Observer may be set. [DB.Close] closes the pool.
 func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 	if pool == nil {
 		return nil, errors.New("open database: the *sql.DB is nil")
@@ -133,8 +133,8 @@ func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 		return nil, fmt.Errorf("open database: the driver %T is not known; set DBConfig.Engine to Postgres, SQLite or MySQL", pool.Driver())
 	}
 	for _, c := range config {
-		if c.Engine, c.Timeout = "", 0; c != (DBConfig{}) {
-			return nil, errors.New("open database: of DBConfig only Engine and Timeout count for a pool that was made elsewhere; set the rest there")
+		if c.Engine, c.Timeout, c.Observer = "", 0, nil; c != (DBConfig{}) {
+			return nil, errors.New("open database: of DBConfig only Engine, Timeout and Observer count for a pool that was made elsewhere; set the rest there")
 		}
 	}
 	c, err := oneConfig(config, engine)

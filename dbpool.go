@@ -120,13 +120,6 @@ func (db *DB) tryConn(ctx context.Context, write bool, f func(dbconn.Conn) error
 // work executes a statement on a connection, and reads its rows.
 type work func(context.Context, dbconn.Conn, *statement.Statement) error
 
-// perform does work with a statement on a connection. Every statement of the
-// program goes through here, inside a transaction or outside, and again each
-// time it is retried. The error is the driver's own.
-func (db *DB) perform(ctx context.Context, conn dbconn.Conn, s *statement.Statement, work work) error {
-	return work(ctx, conn, s)
-}
-
 // bound returns ctx with a deadline.
 func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {

@@ -61,7 +61,8 @@ type LogicConfig struct {
 // asks for a transaction panics when it is added. auth says who calls; with nil
 // every caller is anonymous.
 func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
-	return &Logic{db: db, auth: auth, config: config, byName: map[string]*registered{}, inFlight: map[string]bool{}}
+	observed := config.Observer != nil || db != nil && db.config.Observer != nil
+	return &Logic{db: db, auth: auth, config: config, observed: observed, byName: map[string]*registered{}, inFlight: map[string]bool{}}
 }
 
 // registered is an operation with what this Logic has compiled for it.

@@ -37,8 +37,9 @@ const (
 	CallEvent EventKind = iota + 1
 	// RelationEvent is one load of a relation, for all parents at once.
 	RelationEvent
-	// StatementEvent is one SQL statement, with reading its rows. A statement that
-	// is sent again, because its connection was dead, is one event.
+	// StatementEvent is one SQL statement: waiting for a connection, sending the
+	// statement, and reading its rows, which for [Each] is the whole loop. A
+	// statement that is sent again, because its connection was dead, is one event.
 	StatementEvent
 )
 

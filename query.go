@@ -212,10 +212,7 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 	})
 }
 
-// run performs work with a statement on the connection it belongs to: that of
-// the transaction if ctx is in one, else one from a pool. It performs it again
-// if the connection was dead before the statement was sent, or if the statement
-// lost against another transaction.
+// run performs work with a statement. It is one event for the Observer.
 func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 	s, err := db.statement(q, args)
 	if err != nil {
@@ -225,13 +222,37 @@ func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 		// On a connection of the pool it would swallow other callers' statements.
 		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", sqltext.Clip(s.Query()))
 	}
+	if db.config.Observer != nil {
+		return db.runObserved(ctx, s, work)
+	}
+	return db.runStatement(ctx, s, work)
+}
+
+func (db *DB) runObserved(ctx context.Context, s *statement.Statement, work work) (err error) {
+	e := Event{Kind: StatementEvent, Query: s.Query()}
+	if facts, ok := ctx.Value(factsKey{}).(describer); ok {
+		facts.describe(&e)
+	}
+	begun := beginWork(nil)
+	defer begun.end(&err)
+	ctx = begun.observe(ctx, db.config.Observer, e)
+	err = db.runStatement(ctx, s, work)
+	begun.returned = true
+	return err
+}
+
+// runStatement performs work on the connection that the statement belongs to: that
+// of the transaction if ctx is in one, else one from a pool. It performs it again
+// if the connection was dead before the statement was sent, or if the statement
+// lost against another transaction.
+func (db *DB) runStatement(ctx context.Context, s *statement.Statement, work work) error {
 	if scope := db.scope(ctx); scope != nil {
 		return scope.run(ctx, s, work)
 	}
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
-		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return db.perform(ctx, conn, s, work) })
+		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return work(ctx, conn, s) })
 		err := db.result(ctx, s.Query(), failed)
 		// It is its own transaction, and may run again as that of DB.Tx may:
 		// unless it has returned rows, whose error is made already.

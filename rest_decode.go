@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/header"
-	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
@@ -256,35 +255,4 @@ func (r *restRoute) isJSON(declared string) bool {
 		return false
 	}
 	return mediaType == "application/json" || mediaType == "application/merge-patch+json" && r.method == http.MethodPatch
-}
-
-// decodeJSON decodes a body into what a pointer leads to in the input; what is
-// wrong with fields is added to wrong.
-func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at string, wrong *[]FieldError) error {
-	err := decoder.Decode(text, into)
-	if err == nil {
-		return nil
-	}
-	if fields, ok := errors.AsType[*jsonin.FieldsError](err); ok {
-		for i, field := range fields.Fields {
-			field.Pointer = at + field.Pointer
-			*wrong = append(*wrong, FieldError(field).saidBy(fields.Causes[i]))
-		}
-		return nil
-	}
-	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
-}
-
-// saidBy returns the error of a field whose type has read its text itself, with
-// what that has said, if it was to be shown.
-func (f FieldError) saidBy(cause error) FieldError {
-	said, ok := errors.AsType[*Error](cause)
-	switch {
-	case !ok || said.Code != Invalid && said.Code != Malformed:
-	case len(said.Fields) > 0:
-		f.Rule, f.Message = said.Fields[0].Rule, said.Fields[0].Message
-	case said.Message != "":
-		f.Message = said.Message
-	}
-	return f
 }

@@ -1,0 +1,188 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+
+	"github.com/seed-215b9b7c/backend/internal/jsonin"
+)
+
+// This file has what packages outside of this one make doors of their own with.
+
+// CustomDoor calls operations for a protocol that this package does not know. It
+// is made by [Logic.Door], and is safe for concurrent use.
+//
+// Such a door reads a message, finds out which operation it is for, and hands over
+// how to decode its input and encode its output. Everything else is done as for
+// every door: authentication, rate limit, access, validation, idempotency,
+// transaction.
+type CustomDoor struct {
+	logic  *Logic
+	name   Door
+	ops    []*Operation
+	byName map[string]*registered
+}
+
+// Door returns the door of a protocol. Its name begins with a domain, such as
+// "example.com/toy", and is what [Only], [Except] and [ForDoor] call it. An invalid
+// name panics. All operations are added before.
+func (l *Logic) Door(name Door) *CustomDoor {
+	if err := name.check(); err != nil || name.isOf(REST) {
+		panic("backend: Logic.Door: the name of a door begins with a domain, as in \"example.com/toy\", and this is \"" + string(name) + "\"")
+	}
+	offered, _ := l.seal(name)
+	d := &CustomDoor{logic: l, name: name, byName: map[string]*registered{}}
+	for _, op := range offered {
+		d.ops = append(d.ops, op.Operation)
+		d.byName[op.name] = op
+	}
+	return d
+}
+
+// Operations returns the operations that the door offers, in the order in which
+// they were added.
+func (d *CustomDoor) Operations() []*Operation { return append([]*Operation(nil), d.ops...) }
+
+// Operations returns all operations, in the order in which they were added. A door
+// offers those of [CustomDoor.Operations].
+func (l *Logic) Operations() []*Operation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []*Operation
+	for _, op := range l.ops {
+		all = append(all, op.Operation)
+	}
+	return all
+}
+
+// Visit is one arrival at a [CustomDoor]: a request or a message. It is
+// authenticated once, at its first call, however many operations it calls. It is
+// safe for concurrent use.
+type Visit struct {
+	visit visit
+	door  *CustomDoor
+}
+
+// Visit begins a visit by an HTTP request, whose caller the [Authenticator] finds
+// out.
+func (d *CustomDoor) Visit(r *http.Request) *Visit {
+	v := &Visit{door: d}
+	d.logic.visit(&v.visit, d.name, r)
+	return v
+}
+
+// VisitAs begins a visit that is no HTTP request, such as a message from a queue.
+// The door says who calls, and answers for it.
+func (d *CustomDoor) VisitAs(ctx context.Context, caller Caller) *Visit {
+	v := &Visit{door: d}
+	d.logic.visitAs(ctx, &v.visit, d.name, caller)
+	return v
+}
+
+// Caller returns who calls. The error is that of the Authenticator.
+func (v *Visit) Caller(ctx context.Context) (Caller, error) {
+	if err := v.visit.identify(ctx); err != nil {
+		return Caller{}, err
+	}
+	return v.visit.caller, nil
+}
+
+// Transport is what a door does within one call of an operation.
+type Transport interface {
+	// Decode fills the input that in points to; see [Operation.DecodeJSON]. It is
+	// called only for callers who may call, and again with a new input if the
+	// transaction runs again.
+	Decode(ctx context.Context, in any) error
+	// Encode writes the output that out points to; see [Operation.AppendJSON]. It is
+	// called in the transaction, so that an error undoes the call, and again if the
+	// transaction runs again. The door must not send anything before Call has
+	// returned.
+	Encode(ctx context.Context, out any) error
+}
+
+// CallConfig says how a [Visit] calls an operation.
+type CallConfig struct {
+	// Key is the idempotency key, of at most 255 bytes. An operation with
+	// [Idempotent] gives the answer again that it gave under the key before. Empty
+	// means none, which [RequireIdempotencyKey] refuses.
+	Key string
+}
+
+// Call calls an operation that the door offers, by its name. It reports whether
+// the answer is one that was given before, under the same idempotency key. The
+// error has a [Code] for the door to translate, and says what a client may see as
+// [Error] does. An operation that the door does not offer is [NotFound].
+func (v *Visit) Call(ctx context.Context, operation string, t Transport, config CallConfig) (replayed bool, err error) {
+	op := v.door.byName[operation]
+	if op == nil {
+		return false, &Error{Code: NotFound, Message: "There is no such operation."}
+	}
+	result, err := v.visit.call(ctx, op, customTransport{t}, callConfig{mode: op.settings.tx, key: config.Key, needsKey: true})
+	return result.replayed, err
+}
+
+// customTransport is a Transport as a transport.
+type customTransport struct{ Transport }
+
+func (t customTransport) decode(ctx context.Context, in any) error  { return t.Decode(ctx, in) }
+func (t customTransport) before(context.Context) error              { return nil }
+func (t customTransport) encode(ctx context.Context, out any) error { return t.Encode(ctx, out) }
+
+// DecodeJSON decodes the whole input from one JSON object into in, which points to
+// an input of the operation. It is as strict as [Logic.REST] about a body: unknown,
+// duplicate and missing members, other types and trailing data are errors, all of
+// them in one. Members have the names of the json tags. The tag in means nothing
+// here: a field that REST takes from the path, a header or a cookie is a member as
+// others are.
+func (o *Operation) DecodeJSON(text []byte, in any) error {
+	decoder, err := o.whole()
+	if err != nil {
+		return err
+	}
+	var wrong []FieldError
+	if err := decodeJSON(decoder, text, reflect.ValueOf(in).Elem(), "", &wrong); err != nil {
+		return err
+	}
+	if len(wrong) > 0 {
+		return &Error{Code: Invalid, Fields: wrong}
+	}
+	return nil
+}
+
+// AppendJSON appends the JSON of the output that out points to.
+func (o *Operation) AppendJSON(dst []byte, out any) ([]byte, error) {
+	return o.written().Append(dst, reflect.ValueOf(out).Elem())
+}
+
+// decodeJSON decodes a text into a value. What is wrong with fields, whose pointers
+// begin with at, is added to wrong.
+func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at string, wrong *[]FieldError) error {
+	err := decoder.Decode(text, into)
+	if err == nil {
+		return nil
+	}
+	if fields, ok := errors.AsType[*jsonin.FieldsError](err); ok {
+		for i, field := range fields.Fields {
+			field.Pointer = at + field.Pointer
+			*wrong = append(*wrong, FieldError(field).saidBy(fields.Causes[i]))
+		}
+		return nil
+	}
+	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
+}
+
+// saidBy returns the error of a field whose type has read its text itself, with
+// what that has said, if it was to be shown.
+func (f FieldError) saidBy(cause error) FieldError {
+	said, ok := errors.AsType[*Error](cause)
+	switch {
+	case !ok || said.Code != Invalid && said.Code != Malformed:
+	case len(said.Fields) > 0:
+		f.Rule, f.Message = said.Fields[0].Rule, said.Fields[0].Message
+	case said.Message != "":
+		f.Message = said.Message
+	}
+	return f
+}
