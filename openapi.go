@@ -12,12 +12,13 @@ import (
 	"unicode"
 
 	"github.com/seed-215b9b7c/backend/internal/etag"
+	"github.com/seed-215b9b7c/backend/internal/jsonschema"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
 // This file describes the REST door in OpenAPI. The schemas are made by
-// internal/openapi.
+// internal/jsonschema.
 
 // OpenAPIConfig says what operations do not say about themselves.
 type OpenAPIConfig struct {
@@ -80,7 +81,7 @@ func (d *RESTDoor) describe(config OpenAPIConfig) *openapi.Document {
 	document := openapi.New(openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
 		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie, Codes: codeNames(),
-	}, d.describeRelations())
+	}, jsonschema.NewNames(openapi.Problem), d.describeRelations())
 	ids := map[string]bool{}
 	for _, op := range d.logic.ops {
 		ids[op.name] = true
@@ -108,10 +109,10 @@ func (d *RESTDoor) servers(origin string) (urls []string) {
 }
 
 // describeRelations returns what is to be said of the relations that the door has.
-func (d *RESTDoor) describeRelations() map[reflect.Type][]openapi.Relation {
-	all := map[reflect.Type][]openapi.Relation{}
+func (d *RESTDoor) describeRelations() map[reflect.Type][]jsonschema.Relation {
+	all := map[reflect.Type][]jsonschema.Relation{}
 	for _, r := range d.relations.all {
-		all[r.parent] = append(all[r.parent], openapi.Relation{Name: r.name, Doc: r.settings.doc, Child: r.childPlan})
+		all[r.parent] = append(all[r.parent], jsonschema.Relation{Name: r.name, Doc: r.settings.doc, Child: r.childPlan})
 	}
 	return all
 }

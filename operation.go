@@ -13,9 +13,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/fingerprint"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
-	"github.com/seed-215b9b7c/backend/internal/openapi"
+	"github.com/seed-215b9b7c/backend/internal/jsonschema"
 	"github.com/seed-215b9b7c/backend/internal/plan"
-	"github.com/seed-215b9b7c/backend/internal/replay"
 )
 
 // This file makes operations of functions, and says what is wrong with them.
@@ -251,7 +250,7 @@ func (o *Operation) check() {
 func (o *Operation) compile(direction plan.Direction, t reflect.Type, what string) *plan.Type {
 	compiled, err := plan.NewCompiler(direction).Compile(t)
 	if o.mistyped = o.mistyped || err != nil; err == nil {
-		err = openapi.CheckExamples(compiled, direction == plan.In)
+		err = jsonschema.CheckExamples(compiled, direction)
 	}
 	if err != nil {
 		o.fault("%s: %w", what, err)
@@ -286,7 +285,7 @@ func checkReplay(o *Operation) {
 	for _, t := range fingerprint.Incomparable(o.inPlan) {
 		o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t)
 	}
-	for _, t := range replay.Unreadable(o.outPlan) {
+	for _, t := range o.outPlan.Unreadable() {
 		o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/jsonschema"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
@@ -54,41 +55,26 @@ type Param struct {
 	Field       *plan.Field
 }
 
-// Relation is a property that objects of a type may have if they are asked for
-// it.
-type Relation struct {
-	Name, Doc string
-	Child     *plan.Type
-}
-
-// object is a JSON object; its keys are written in alphabetical order.
-type object = map[string]any
+type object = jsonschema.Object
 
 // Document is a description to which operations are added. It is written by
 // encoding/json.
 type Document struct {
-	info      Info
-	relations map[reflect.Type][]Relation // of structs
-	paths     object
-	schemas   object
-	names     map[schemaKey]string // of the schemas
-	taken     map[string]bool
-	tags      []string
-	shapes    map[string]string // of paths without their parameters' names → path
+	info    Info
+	paths   object
+	schemas *jsonschema.Schemas
+	tags    []string
+	shapes  map[string]string // of paths without their parameters' names → path
 }
 
-// schemaKey tells schemas apart: a type may look different as input and as
-// output.
-type schemaKey struct {
-	of reflect.Type
-	in bool
-	at string // operation, if only some fields are meant
-}
+// Problem is the name of the schema of errors. The names of types must be others.
+const Problem = "Problem"
 
-// New returns a description without operations. relations are those of structs,
-// wherever they are part of an output.
-func New(info Info, relations map[reflect.Type][]Relation) *Document {
-	return &Document{info: info, relations: relations, paths: object{}, schemas: object{}, names: map[schemaKey]string{}, taken: map[string]bool{"Problem": true}, shapes: map[string]string{}}
+// New returns a description without operations. names are those of types; other
+// documents may share them. relations are those of structs, wherever they are part
+// of an output.
+func New(info Info, names *jsonschema.Names, relations map[reflect.Type][]jsonschema.Relation) *Document {
+	return &Document{info: info, paths: object{}, schemas: jsonschema.New(names, "#/components/schemas/", relations), shapes: map[string]string{}}
 }
 
 // MarshalJSON writes the description.
@@ -100,12 +86,13 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 	if d.info.License != "" {
 		info["license"] = object{"name": d.info.License, "identifier": d.info.License}
 	}
-	d.schemas["Problem"] = problemSchema(d.info.Codes)
+	schemas := d.schemas.All()
+	schemas[Problem] = problemSchema(d.info.Codes)
 	components := object{
-		"schemas": d.schemas,
+		"schemas": schemas,
 		"responses": object{"Problem": object{
 			"description": "An error (RFC 9457).",
-			"content":     object{"application/problem+json": object{"schema": ref("Problem")}},
+			"content":     object{"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/" + Problem}}},
 			"headers":     heads(map[string]bool{"Retry-After": true, "WWW-Authenticate": true}),
 		}},
 		"headers": headerObjects(),
@@ -295,26 +282,16 @@ func includeParam(paths []string) object {
 	}
 }
 
-// param returns one parameter. As text it is never null, and a slice is
-// repeated, which is how OpenAPI takes it to be; in a path it has one element.
+// param returns one parameter. OpenAPI takes a slice to be repeated, as it is; in
+// a path it has one element.
 func (d *Document) param(p Param) object {
-	field := *p.Field
-	for field.Type.Kind == plan.Pointer || field.Type.Kind == plan.Opt {
-		field.Type = field.Type.Elem
-	}
-	field.Quoted = false
-	schema := d.ruledField(&field, validation.ConstraintsOf(p.Field)) // "" is not null, which required refuses of a pointer
+	schema := d.schemas.OfText(p.Field)
 	if items, ok := schema["items"].(object); ok && p.Place == "path" {
-		put(items, "description", field.Doc)
+		put(items, "description", p.Field.Doc)
 		schema = items
 	}
-	for _, part := range []any{schema, schema["items"]} {
-		if part, ok := part.(object); ok && part["contentEncoding"] != nil {
-			part["contentEncoding"] = "base64url"
-		}
-	}
 	param := object{"name": p.Name, "in": p.Place, "schema": schema}
-	if p.Field.Required && field.Type.Kind != plan.Slice || !p.Field.HasDefault && validation.Demands(p.Field) || p.Place == "path" {
+	if p.Field.Required && p.Field.Type.Base().Kind != plan.Slice || !p.Field.HasDefault && validation.Demands(p.Field) || p.Place == "path" {
 		param["required"] = true
 	}
 	if text, ok := schema["description"]; ok {
@@ -324,18 +301,12 @@ func (d *Document) param(p Param) object {
 	return param
 }
 
-// body returns the schema of a body, which may be some fields of a type only.
+// body returns the schema of a body, which may have only some fields of a type.
 func (d *Document) body(op Operation) object {
 	if op.BodyFields == nil || len(op.BodyFields) == len(op.Body.Fields) {
-		return d.schema(op.Body, true)
+		return d.schemas.Of(op.Body, plan.In)
 	}
-	key := schemaKey{op.Body.Go, true, op.ID}
-	name, known := d.names[key]
-	if !known {
-		name = d.name(key, op.Body.Name)
-		d.schemas[name] = d.structure(op.BodyFields, true)
-	}
-	return ref(name)
+	return d.schemas.OfFields(op.Body, op.BodyFields, op.ID)
 }
 
 // headers are those that answers may have, by name.
@@ -364,7 +335,7 @@ func heads(wanted map[string]bool) object {
 func (d *Document) responses(op Operation) object {
 	success := object{"description": "Success."}
 	if op.Out != nil {
-		success["content"] = object{"application/json": object{"schema": d.schema(op.Out, false)}}
+		success["content"] = object{"application/json": object{"schema": d.schemas.Of(op.Out, plan.Out)}}
 	}
 	headers := heads(map[string]bool{
 		"Deprecation": op.Deprecated, "ETag": op.Tagged, "Idempotency-Replayed": op.Key, "Link": op.Paged, "Location": op.Located, "Sunset": op.Sunset,
@@ -389,8 +360,6 @@ func problem(failures []string) object {
 	}
 	return reference
 }
-
-func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
 
 // problemSchema describes what WriteError writes.
 func problemSchema(codes []string) object {

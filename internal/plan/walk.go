@@ -1,5 +1,7 @@
 package plan
 
+import "reflect"
+
 // Base returns the type without pointers and Opts.
 func (t *Type) Base() *Type {
 	for t.Kind == Pointer || t.Kind == Opt {
@@ -22,4 +24,16 @@ func (t *Type) walk(seen map[*Type]bool, f func(*Type)) {
 	for _, field := range t.Fields {
 		field.Type.walk(seen, f)
 	}
+}
+
+// Unreadable returns the types within an output that write text or JSON by
+// themselves and cannot read it.
+func (t *Type) Unreadable() (types []reflect.Type) {
+	t.Walk(func(t *Type) {
+		p := reflect.PointerTo(t.Go)
+		if t.Kind == Text && !p.Implements(textUnmarshaler) || t.Kind == Custom && !p.Implements(jsonUnmarshaler) {
+			types = append(types, t.Go)
+		}
+	})
+	return types
 }

@@ -1,6 +1,8 @@
 package plan_test
 
 import (
+	"encoding/json"
+	"net/netip"
 	"reflect"
 	"testing"
 
@@ -36,6 +38,31 @@ func TestBase(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, reflect.TypeFor[int](), compiled.Base().Go, of)
 	}
+}
+
+type writesOnly struct{}
+
+func (writesOnly) MarshalText() ([]byte, error) { return []byte("?"), nil }
+
+type writesOnlyJSON struct{}
+
+func (writesOnlyJSON) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	type within struct {
+		List  []struct{ V *writesOnly }
+		Map   map[string]backend.Opt[writesOnlyJSON]
+		Addr  netip.Addr
+		Big   json.RawMessage
+		Twice writesOnly
+	}
+	out, err := plan.NewCompiler(plan.Out).Compile(reflect.TypeFor[within]())
+	require.NoError(t, err)
+	require.Equal(t, []reflect.Type{reflect.TypeFor[writesOnly](), reflect.TypeFor[writesOnlyJSON]()}, out.Unreadable())
+	fine, err := plan.NewCompiler(plan.Out).Compile(reflect.TypeFor[[]branch]())
+	require.NoError(t, err)
+	require.Empty(t, fine.Unreadable())
 }
 
 // The types of the root package are known without its path.

@@ -5,7 +5,6 @@ package replay
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -15,19 +14,6 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
-
-// Unreadable returns the types within t that write text or JSON and do not read
-// it, so that answers with them cannot be read again.
-func Unreadable(t *plan.Type) (types []reflect.Type) {
-	t.Walk(func(t *plan.Type) {
-		p := reflect.PointerTo(t.Go)
-		if t.Kind == plan.Text && !p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) ||
-			t.Kind == plan.Custom && !p.Implements(reflect.TypeFor[json.Unmarshaler]()) {
-			types = append(types, t.Go)
-		}
-	})
-	return types
-}
 
 // Format says how the answers of one operation are stored. It is safe for
 // concurrent use.
@@ -119,7 +105,7 @@ func hiddenFields(t reflect.Type) (fields [][]int) {
 		if !f.IsExported() || f.Tag.Get("json") != "-" || throughPointer(t, f.Index) {
 			continue
 		}
-		if compiled, err := plan.NewCompiler(plan.Out).Compile(f.Type); err == nil && len(Unreadable(compiled)) == 0 {
+		if compiled, err := plan.NewCompiler(plan.Out).Compile(f.Type); err == nil && len(compiled.Unreadable()) == 0 {
 			fields = append(fields, f.Index)
 		}
 	}

@@ -38,27 +38,6 @@ type writesOnly struct{}
 
 func (writesOnly) MarshalText() ([]byte, error) { return []byte("?"), nil }
 
-type writesOnlyJSON struct{}
-
-func (writesOnlyJSON) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
-
-func TestUnreadable(t *testing.T) {
-	t.Parallel()
-	type within struct {
-		List  []struct{ V *writesOnly }
-		Map   map[string]backend.Opt[writesOnlyJSON]
-		Addr  netip.Addr
-		Big   json.RawMessage
-		Twice writesOnly
-	}
-	out, err := plan.NewCompiler(plan.Out).Compile(reflect.TypeFor[within]())
-	require.NoError(t, err)
-	require.Equal(t, []reflect.Type{reflect.TypeFor[writesOnly](), reflect.TypeFor[writesOnlyJSON]()}, replay.Unreadable(out))
-	fine, err := plan.NewCompiler(plan.Out).Compile(reflect.TypeFor[note]())
-	require.NoError(t, err)
-	require.Empty(t, replay.Unreadable(fine))
-}
-
 type (
 	Stamp struct {
 		Version int `json:"-"`

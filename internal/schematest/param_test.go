@@ -60,7 +60,7 @@ func newParameters(t *testing.T, r *rand.Rand, of reflect.Type) *parameters {
 func requiredParams(t *testing.T, op openapi.Operation) (all []bool) {
 	t.Helper()
 	op.ID, op.Method, op.Path = "op", "post", "/op"
-	document := openapi.New(openapi.Info{}, nil)
+	document := openapi.New(openapi.Info{}, typeNames(), nil)
 	document.Add(op)
 	text, err := json.Marshal(document)
 	require.NoError(t, err)

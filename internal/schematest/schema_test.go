@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
+	ours "github.com/seed-215b9b7c/backend/internal/jsonschema"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/validation"
@@ -43,11 +44,27 @@ func random(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed(), 0))
 }
 
+func typeNames() *ours.Names { return ours.NewNames(openapi.Problem) }
+
+// schemaAlone returns the schema of a type as a document of its own.
+func schemaAlone(t *testing.T, of *plan.Type, direction plan.Direction) *jsonschema.Schema {
+	t.Helper()
+	text, err := ours.Document(of, direction)
+	require.NoError(t, err)
+	read, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	require.NoError(t, err)
+	c := jsonschema.NewCompiler()
+	require.NoError(t, c.AddResource("test:schema.json", read))
+	schema, err := c.Compile("test:schema.json")
+	require.NoError(t, err, "%s", text)
+	return schema
+}
+
 // schemaAt returns the schema that stands somewhere in a description.
 func schemaAt(t *testing.T, op openapi.Operation, at string) (*jsonschema.Schema, []byte) {
 	t.Helper()
 	op.ID, op.Method, op.Path, op.Status = "op", "post", "/op", 200
-	document := openapi.New(openapi.Info{}, nil)
+	document := openapi.New(openapi.Info{}, typeNames(), nil)
 	document.Add(op)
 	text, err := json.Marshal(document)
 	require.NoError(t, err)
@@ -81,7 +98,8 @@ type input struct {
 	validator *validation.Validator
 	encoder   jsonout.Encoder
 	schema    *jsonschema.Schema
-	text      []byte // of the description's schemas
+	alone     *jsonschema.Schema // the same, outside of a description
+	text      []byte             // of the description's schemas
 	said      map[string]bool
 }
 
@@ -100,6 +118,7 @@ func newInput(t *testing.T, of reflect.Type) *input {
 	in.decoder, err = jsonin.Compile(described, nil)
 	require.NoError(t, err)
 	in.schema, in.text = schemaAt(t, openapi.Operation{Body: described}, "requestBody/content/application~1json/schema")
+	in.alone = schemaAlone(t, described, plan.In)
 	return in
 }
 
@@ -129,6 +148,7 @@ func (in *input) check(t *testing.T, document []byte) (taken bool) {
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 	require.NoError(t, err)
 	said, refused := in.schema.Validate(instance), in.refusals(document)
+	require.Equal(t, said == nil, in.alone.Validate(instance) == nil, "%s: the schema by itself says something else of %s", in.of.Go, document)
 	switch {
 	case said == nil:
 		for _, reason := range refused {
@@ -275,6 +295,7 @@ func TestOutputs(t *testing.T) {
 		}
 		encoder := jsonout.Compile(described)
 		schema, description := schemaAt(t, openapi.Operation{Out: described}, "responses/200/content/application~1json/schema")
+		alone := schemaAlone(t, described, plan.Out)
 		for range values {
 			value := reflect.New(of)
 			fill(r, value.Elem(), 0)
@@ -288,6 +309,7 @@ func TestOutputs(t *testing.T) {
 			if err := schema.Validate(instance); err != nil {
 				t.Errorf("%s: the schema refuses what is written: %v\n%s\n%s", of, err, written, description)
 			}
+			require.NoError(t, alone.Validate(instance), "%s: the schema by itself refuses what is written: %s", of, written)
 		}
 	}
 	for _, of := range handwritten {

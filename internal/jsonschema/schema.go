@@ -1,72 +1,104 @@
-package openapi
+// Package jsonschema describes types and their rules in JSON Schema 2020-12
+// (https://json-schema.org/draft/2020-12/json-schema-validation).
+package jsonschema
 
 import (
 	"encoding/json"
 	"math"
 	"net/netip"
-	"path"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
-// This file writes types as JSON Schema 2020-12
-// (https://json-schema.org/draft/2020-12/json-schema-validation).
+// Object is a JSON object. encoding/json writes its keys in alphabetical order.
+type Object = map[string]any
 
-// goName returns a type's package and name. Types in functions may share it.
-func goName(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }
+type object = Object
 
-// name returns a name for a schema that none has: the type's, or what tells it
-// from those that have that. Types without a name are called by their operation.
-func (d *Document) name(key schemaKey, of string) string {
-	direction := "Output"
-	if key.in {
-		direction = "Input"
+// Relation is a property that objects of a type may have if they are asked for
+// it.
+type Relation struct {
+	Name, Doc string
+	Child     *plan.Type
+}
+
+// Schemas are the schemas of one document. Structs with a name, and types that
+// hold themselves, are components of it: they are described once, and referred to
+// elsewhere. Schemas are not safe for concurrent use.
+type Schemas struct {
+	names     *Names
+	prefix    string                      // of references
+	relations map[reflect.Type][]Relation // of structs
+	all       object                      // by name
+	root      *plan.Type                  // what "#" refers to; nil: nothing
+}
+
+// New returns no schemas yet. prefix is where the document has its components,
+// such as "#/$defs/". relations are those of structs, wherever they are part of
+// an output.
+func New(names *Names, prefix string, relations map[reflect.Type][]Relation) *Schemas {
+	return &Schemas{names: names, prefix: prefix, relations: relations, all: object{}}
+}
+
+// Document returns the schema of a type by itself, with the components in $defs.
+// The root is the type's own schema, not a reference to a component.
+func Document(t *plan.Type, direction plan.Direction) ([]byte, error) {
+	s := New(NewNames(), "#/$defs/", nil)
+	var root object
+	if isComponent(t) {
+		s.root = t
+		root = s.whole(t, direction == plan.In)
+	} else {
+		root = s.schema(t, direction == plan.In)
 	}
-	if of == "" {
-		of, direction = capital(key.at)+direction, ""
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	if len(s.all) > 0 {
+		root["$defs"] = s.all
 	}
-	from, at := capital(path.Base(key.of.PkgPath())), capital(key.at)
-	candidates := []string{of, of + direction, from + of, from + of + direction, at + of}
-	if !key.in {
-		candidates = []string{of, from + of, of + direction}
-	}
-	for i := 2; ; i++ {
-		for _, name := range candidates {
-			if !d.taken[name] {
-				d.names[key], d.taken[name] = name, true
-				return name
-			}
+	return json.Marshal(root)
+}
+
+// All returns the components that the schemas so far refer to, by name. It is
+// nobody else's: what is added to it is part of the document.
+func (s *Schemas) All() Object { return s.all }
+
+// Of returns the schema of a type.
+func (s *Schemas) Of(t *plan.Type, direction plan.Direction) Object {
+	return s.schema(t, direction == plan.In)
+}
+
+// OfFields returns the schema of an input that has only some fields of a struct,
+// as a component. at is what has these fields of it, such as the name of an
+// operation.
+func (s *Schemas) OfFields(t *plan.Type, fields []*plan.Field, at string) Object {
+	return s.component(s.names.of(t, true, at), func() object { return s.structure(fields, true) })
+}
+
+// OfText returns the schema of a field of an input that comes as text, such as a
+// parameter. Text is never null, and is in no quotes.
+func (s *Schemas) OfText(field *plan.Field) Object {
+	text := *field
+	text.Type, text.Quoted = field.Type.Base(), false
+	schema := s.ruledField(&text, validation.ConstraintsOf(field)) // "" is not null, which required refuses of a pointer
+	for _, part := range []any{schema, schema["items"]} {
+		if part, ok := part.(object); ok && part["contentEncoding"] != nil {
+			part["contentEncoding"] = "base64url"
 		}
-		candidates = []string{of + strconv.Itoa(i)}
 	}
+	return schema
 }
 
-// capital returns a name as part of another: without what schema names cannot
-// have, and beginning with a capital.
-func capital(name string) string {
-	name = plain(name)
-	if name == "" {
-		return ""
+// schema returns the schema of a type: a reference if it is a component.
+func (s *Schemas) schema(t *plan.Type, in bool) object {
+	if t == s.root {
+		return object{"$ref": "#"}
 	}
-	return strings.ToUpper(name[:1]) + name[1:]
-}
-
-// plain leaves out what the names of components cannot have.
-func plain(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return -1
-	}, name)
-}
-
-// schema returns the schema of a type, a reference for those with a component.
-func (d *Document) schema(t *plan.Type, in bool) object {
+	if isComponent(t) {
+		return s.component(s.names.of(t, in, ""), func() object { return s.whole(t, in) })
+	}
 	switch t.Kind {
 	case plan.Bool:
 		return object{"type": "boolean"}
@@ -85,23 +117,17 @@ func (d *Document) schema(t *plan.Type, in bool) object {
 	case plan.Duration:
 		return object{"type": "integer", "format": "int64", "description": "In nanoseconds."}
 	case plan.Slice, plan.Array, plan.Map:
-		if t.Name != "" && holds(t.Elem, t, map[*plan.Type]bool{}) {
-			return d.component(t, in, d.collection)
-		}
-		return d.collection(t, in)
+		return s.collection(t, in)
 	case plan.Pointer, plan.Opt:
-		return nullable(d.schema(t.Elem, in))
+		return nullable(s.schema(t.Elem, in))
 	case plan.Struct:
-		if t.Name == "" {
-			return d.whole(t, in)
-		}
-		return d.component(t, in, d.whole)
+		return s.fields(t, in)
 	}
 	return object{} // Raw and Custom: anything
 }
 
-// integer returns the schema of an integer. Its format is one that generators
-// know and that all its values fit in; there is none that is usual for uint64.
+// integer returns the schema of an integer. Its format is one that generators of
+// clients know and that all its values fit in. No format is usual for uint64.
 func integer(t *plan.Type) object {
 	schema := object{"type": "integer", "format": "int64"}
 	bits := float64(t.Bits)
@@ -119,7 +145,7 @@ func integer(t *plan.Type) object {
 	return schema
 }
 
-// text returns the schema of a type that is text by its own doing.
+// text returns the schema of a type that writes and reads text by itself.
 func text(t *plan.Type) object {
 	switch {
 	case plan.IsID(t.Go):
@@ -131,8 +157,8 @@ func text(t *plan.Type) object {
 }
 
 // collection returns the schema of a slice, an array or a map.
-func (d *Document) collection(t *plan.Type, in bool) object {
-	elem := d.schema(t.Elem, in)
+func (s *Schemas) collection(t *plan.Type, in bool) object {
+	elem := s.schema(t.Elem, in)
 	switch t.Kind {
 	case plan.Array:
 		return object{"type": "array", "items": elem, "minItems": int64(t.Len), "maxItems": int64(t.Len)}
@@ -142,8 +168,8 @@ func (d *Document) collection(t *plan.Type, in bool) object {
 	return nullableIf(!in, object{"type": "array", "items": elem})
 }
 
-// holds reports whether a type has another as a part, other than through a
-// struct with a name: such a type would have no end if it was written out.
+// holds reports whether a type has another as a part, other than through a struct
+// with a name. A type that holds itself has no end if it is written out.
 func holds(t, part *plan.Type, seen map[*plan.Type]bool) bool {
 	if t == part {
 		return true
@@ -163,25 +189,43 @@ func holds(t, part *plan.Type, seen map[*plan.Type]bool) bool {
 	return false
 }
 
-// component returns a reference to the schema that write writes, which is
-// written once.
-func (d *Document) component(t *plan.Type, in bool, write func(*plan.Type, bool) object) object {
-	key := schemaKey{t.Go, in, ""}
-	name, known := d.names[key]
-	if !known {
-		name = d.name(key, plain(t.Name)) // before its parts, which may be it again
-		d.schemas[name] = write(t, in)
+// isComponent reports whether a type has a schema of its own, which others refer
+// to.
+func isComponent(t *plan.Type) bool {
+	switch t.Kind {
+	case plan.Struct:
+		return t.Name != ""
+	case plan.Slice, plan.Array, plan.Map:
+		return t.Name != "" && holds(t.Elem, t, map[*plan.Type]bool{})
 	}
-	return ref(name)
+	return false
 }
 
-// whole returns the schema of all fields of a struct, and of its relations,
+// component returns a reference to the component with a name, which write writes
+// if there is none yet.
+func (s *Schemas) component(name string, write func() object) object {
+	if _, known := s.all[name]; !known {
+		s.all[name] = nil // before its parts, which may be it again
+		s.all[name] = write()
+	}
+	return object{"$ref": s.prefix + name}
+}
+
+// whole returns the schema of a type that others refer to.
+func (s *Schemas) whole(t *plan.Type, in bool) object {
+	if t.Kind == plan.Struct {
+		return s.fields(t, in)
+	}
+	return s.collection(t, in)
+}
+
+// fields returns the schema of all fields of a struct, and of its relations,
 // which no answer needs to have.
-func (d *Document) whole(t *plan.Type, in bool) object {
-	schema := d.structure(t.Fields, in)
-	if relations := d.relations[t.Go]; !in {
+func (s *Schemas) fields(t *plan.Type, in bool) object {
+	schema := s.structure(t.Fields, in)
+	if relations := s.relations[t.Go]; !in {
 		for _, r := range relations {
-			schema["properties"].(object)[r.Name] = d.relation(r)
+			schema["properties"].(object)[r.Name] = s.relation(r)
 		}
 	}
 	if plan.IsPage(t.Go) { // its list is never null
@@ -191,18 +235,18 @@ func (d *Document) whole(t *plan.Type, in bool) object {
 	return schema
 }
 
-func (d *Document) relation(r Relation) object {
-	schema := d.schema(r.Child, false)
+func (s *Schemas) relation(r Relation) object {
+	schema := s.schema(r.Child, false)
 	schema["description"] = strings.TrimSpace(r.Doc + " (only if include asks for it)")
 	return schema
 }
 
 // structure returns the schema of an object with these fields.
-func (d *Document) structure(fields []*plan.Field, in bool) object {
+func (s *Schemas) structure(fields []*plan.Field, in bool) object {
 	properties := object{}
 	var required []string
 	for _, field := range fields {
-		properties[field.Name] = d.field(field, in)
+		properties[field.Name] = s.field(field, in)
 		if in && isRequired(field) || !in && !field.OmitEmpty && !field.OmitZero {
 			required = append(required, field.Name)
 		}
@@ -224,11 +268,11 @@ func isRequired(field *plan.Field) bool {
 }
 
 // field returns the schema of a field, with what its tags say.
-func (d *Document) field(field *plan.Field, in bool) object {
+func (s *Schemas) field(field *plan.Field, in bool) object {
 	if in {
-		return d.ruledField(field, constraintsOf(field))
+		return s.ruledField(field, constraintsOf(field))
 	}
-	schema := d.bareField(field, false)
+	schema := s.bareField(field, false)
 	if omitsNull(field) {
 		schema = notNull(schema)
 	}
@@ -237,13 +281,13 @@ func (d *Document) field(field *plan.Field, in bool) object {
 
 // ruledField returns the schema of a field of an input, with rules that may be
 // others than its own.
-func (d *Document) ruledField(field *plan.Field, rules *validation.Constraints) object {
-	return annotate(constrain(d.bareField(field, true), rules), field)
+func (s *Schemas) ruledField(field *plan.Field, rules *validation.Constraints) object {
+	return annotate(constrain(s.bareField(field, true), rules), field)
 }
 
 // bareField returns the schema of a field as its type and its json tag say.
-func (d *Document) bareField(field *plan.Field, in bool) object {
-	schema := d.schema(field.Type, in)
+func (s *Schemas) bareField(field *plan.Field, in bool) object {
+	schema := s.schema(field.Type, in)
 	if field.Quoted {
 		schema = nullableIf(field.Type.Kind == plan.Pointer, object{"type": "string"})
 	}
@@ -275,7 +319,7 @@ func constraintsOf(field *plan.Field) *validation.Constraints {
 		return c
 	}
 	quoted := &validation.Constraints{Required: c.Required}
-	if bare(field.Type).Kind != plan.String {
+	if field.Type.Base().Kind != plan.String {
 		quoted.Enum = c.Enum
 	}
 	return quoted
@@ -350,8 +394,12 @@ func constrain(schema object, c *validation.Constraints) object {
 	case "string":
 		atLeast(schema, "minLength", c.MinLength)
 		atMost(schema, "maxLength", c.MaxLength)
-		put(schema, "format", c.Format)
-		put(schema, "pattern", c.Pattern)
+		if c.Format != "" {
+			schema["format"] = c.Format
+		}
+		if c.Pattern != "" {
+			schema["pattern"] = c.Pattern
+		}
 	case "integer", "number":
 		atLeast(schema, "minimum", c.Minimum)
 		atMost(schema, "maximum", c.Maximum)

@@ -1,8 +1,7 @@
-package openapi
+package jsonschema
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,14 +19,13 @@ import (
 // This file reads the tags example and default: as they stand for what is a
 // string on the wire, and as JSON otherwise.
 
-// CheckExamples returns an error for every example and default in a type, and in
-// all that it holds, that is none of its field: one that a request could not have
-// (in), or an answer; and for every one that a request could not have because of
-// the rules of its field, as far as they are described. What only writes itself,
-// by MarshalJSON or MarshalText alone, has no form that could be checked; of the
-// former any JSON will do.
-func CheckExamples(t *plan.Type, in bool) error {
-	return checkExamples(t, in, map[*plan.Type]bool{})
+// CheckExamples returns an error for each example and default in a type, and in
+// all that it holds, that is no value of its field. Those of inputs must also obey
+// the rules of their fields, as far as the schema has them. For a type that has
+// MarshalJSON and no UnmarshalJSON, any JSON is an example; for one that has only
+// MarshalText, any text.
+func CheckExamples(t *plan.Type, direction plan.Direction) error {
+	return checkExamples(t, direction == plan.In, map[*plan.Type]bool{})
 }
 
 func checkExamples(t *plan.Type, in bool, seen map[*plan.Type]bool) error {
@@ -61,7 +59,7 @@ func checkValue(t *plan.Type, field *plan.Field, tag, text string, in bool) erro
 
 // wanted says what a value of a field is in a tag.
 func wanted(field *plan.Field) string {
-	switch t := bare(field.Type); {
+	switch t := field.Type.Base(); {
 	case field.Quoted:
 		return fmt.Sprintf("what stands in the quotes, JSON of a %s", t.Go)
 	case t.Kind == plan.Time:
@@ -96,7 +94,7 @@ func brokenRule(field *plan.Field, text string) string {
 	if !ok {
 		return ""
 	}
-	return violation(New(Info{}, nil).field(field, true), value)
+	return violation(New(NewNames(), "", nil).field(field, true), value)
 }
 
 // violation returns the constraint of a schema that a value of its type breaks, or
@@ -204,7 +202,7 @@ func fitsInput(s *plan.Type, field *plan.Field, value []byte) error {
 
 // fitsOutput reads the value into the field's type, if it can be read at all.
 func fitsOutput(field *plan.Field, value []byte) error {
-	if !readable(field.Type, map[*plan.Type]bool{}) {
+	if len(field.Type.Unreadable()) > 0 {
 		return nil
 	}
 	tag := reflect.StructTag(`json:"value"`)
@@ -217,37 +215,9 @@ func fitsOutput(field *plan.Field, value []byte) error {
 	return decoder.Decode(into.Interface())
 }
 
-// readable reports whether all of a type that goes out can be read again.
-func readable(t *plan.Type, seen map[*plan.Type]bool) bool {
-	if t == nil || seen[t] {
-		return true
-	}
-	seen[t] = true
-	pointer := reflect.PointerTo(t.Go)
-	switch {
-	case t.Kind == plan.Custom && !pointer.Implements(reflect.TypeFor[json.Unmarshaler]()),
-		t.Kind == plan.Text && !pointer.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
-		return false
-	}
-	for _, field := range t.Fields {
-		if !readable(field.Type, seen) {
-			return false
-		}
-	}
-	return readable(t.Elem, seen)
-}
-
-// bare returns the type without pointers and Opts.
-func bare(t *plan.Type) *plan.Type {
-	for t.Kind == plan.Pointer || t.Kind == plan.Opt {
-		t = t.Elem
-	}
-	return t
-}
-
 // isText reports whether a field is a string on the wire.
 func isText(field *plan.Field) bool {
-	switch bare(field.Type).Kind {
+	switch field.Type.Base().Kind {
 	case plan.String, plan.Text, plan.Time, plan.Bytes:
 		return true
 	}

@@ -1,4 +1,4 @@
-package openapi_test
+package jsonschema_test
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend"
-	"github.com/seed-215b9b7c/backend/internal/openapi"
+	"github.com/seed-215b9b7c/backend/internal/jsonschema"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -39,11 +39,10 @@ type goodExamples struct {
 
 func TestExamplesThatFit(t *testing.T) {
 	t.Parallel()
-	for direction, in := range map[plan.Direction]bool{plan.In: true, plan.Out: false} {
-		require.NoError(t, openapi.CheckExamples(compile[goodExamples](t, direction), in))
+	for _, direction := range []plan.Direction{plan.In, plan.Out} {
+		require.NoError(t, jsonschema.CheckExamples(compile[goodExamples](t, direction), direction))
 	}
-	d := describe(t, openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 204, Body: compile[goodExamples](t, plan.In)})
-	properties := d.Components.Schemas["goodExamples"].(map[string]any)["properties"].(map[string]any)
+	properties := components(t, compile[goodExamples](t, plan.In), nil)["goodExamples"].(map[string]any)["properties"].(map[string]any)
 	for _, field := range compile[goodExamples](t, plan.In).Fields {
 		require.Contains(t, properties[field.Name], "examples", field.Name)
 	}
@@ -59,10 +58,8 @@ func TestExamplesAreWrittenAsTheyStand(t *testing.T) {
 		List  []int64 `json:"list" example:"[-9007199254740993]"`
 	}
 	body := compile[input](t, plan.In)
-	require.NoError(t, openapi.CheckExamples(body, true))
-	d := openapi.New(openapi.Info{}, nil)
-	d.Add(openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 204, Body: body})
-	text, err := json.Marshal(d)
+	require.NoError(t, jsonschema.CheckExamples(body, plan.In))
+	text, err := jsonschema.Document(body, plan.In)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"examples":[9007199254740993]`)
 	require.Contains(t, string(text), `"examples":[1000000]`)
@@ -91,8 +88,8 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 		Quoted int                  `json:"quoted,string" example:"six"`
 		Inner  map[string][]*inner  `json:"inner"`
 	}
-	for direction, in := range map[plan.Direction]bool{plan.In: true, plan.Out: false} {
-		err := openapi.CheckExamples(compile[bad](t, direction), in)
+	for _, direction := range []plan.Direction{plan.In, plan.Out} {
+		err := jsonschema.CheckExamples(compile[bad](t, direction), direction)
 		for _, want := range []string{
 			`.Int: the example "128" must be JSON of a int8: `,
 			`.Whole: the example "1.5" must be JSON of a int: `,
@@ -105,7 +102,7 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 			`.Any: the example "{" must be JSON of a json.RawMessage: `,
 			`.List: the example "a,b" must be JSON of a []string: `,
 			`.Twice: the example "[1,\"b\"]" must be JSON of a []int: `,
-			`.Leaf: the example "{\"b\":true}" must be JSON of a openapi_test.leaf: `,
+			`.Leaf: the example "{\"b\":true}" must be JSON of a jsonschema_test.leaf: `,
 			`.Quoted: the example "six" must be what stands in the quotes, JSON of a int: `,
 			`inner.Count: the example "many" must be JSON of a int: `,
 		} {
@@ -133,7 +130,7 @@ func TestExamplesKeepTheRules(t *testing.T) {
 		Mail   string              `json:"mail" example:"anything" validate:"email"`
 		Same   string              `json:"same" example:"x" validate:"eqfield=Short"`
 	}
-	require.NoError(t, openapi.CheckExamples(compile[good](t, plan.In), true))
+	require.NoError(t, jsonschema.CheckExamples(compile[good](t, plan.In), plan.In))
 	type bad struct {
 		Short  string              `json:"short" example:"Milk" validate:"max=3"`
 		Long   string              `json:"long" example:"ä" validate:"min=2"`
@@ -149,8 +146,8 @@ func TestExamplesKeepTheRules(t *testing.T) {
 		By     map[string]int      `json:"by" example:"{\"a\":0}" validate:"max=1,dive,min=1"`
 		Word   backend.Opt[string] `json:"word,omitzero" example:"a1" validate:"omitempty,alpha"`
 	}
-	require.NoError(t, openapi.CheckExamples(compile[bad](t, plan.Out), false))
-	err := openapi.CheckExamples(compile[bad](t, plan.In), true)
+	require.NoError(t, jsonschema.CheckExamples(compile[bad](t, plan.Out), plan.Out))
+	err := jsonschema.CheckExamples(compile[bad](t, plan.In), plan.In)
 	require.Error(t, err)
 	for _, want := range []string{
 		"Short: the example \"Milk\" breaks a rule of the field: maxLength 3", "Long: the example \"ä\" breaks a rule of the field: minLength 2",
@@ -180,14 +177,14 @@ func TestExamplesOfWhatOnlyWritesItself(t *testing.T) {
 		Own  []writesItself `json:"own" example:"[1]"`
 		Text writesText     `json:"text" example:"a"`
 	}
-	require.NoError(t, openapi.CheckExamples(compile[good](t, plan.Out), false))
+	require.NoError(t, jsonschema.CheckExamples(compile[good](t, plan.Out), plan.Out))
 	type bad struct {
 		Own writesItself `json:"own" example:"a"`
 	}
-	require.ErrorContains(t, openapi.CheckExamples(compile[bad](t, plan.Out), false), ".Own: the example \"a\" must be JSON of a openapi_test.writesItself")
+	require.ErrorContains(t, jsonschema.CheckExamples(compile[bad](t, plan.Out), plan.Out), ".Own: the example \"a\" must be JSON of a jsonschema_test.writesItself")
 	recursive, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[node]())
 	require.NoError(t, err)
-	require.NoError(t, openapi.CheckExamples(recursive, true))
+	require.NoError(t, jsonschema.CheckExamples(recursive, plan.In))
 }
 
 type node struct {
