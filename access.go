@@ -41,28 +41,28 @@ func (d Door) check() error {
 	return fmt.Errorf("there is no door %q; there is backend.REST, and the door of another package has a name that begins with a domain, such as \"example.com/toy\"", d)
 }
 
-// Caller is who makes a call. The zero value is nobody: a call without
-// credentials.
+// Caller is who makes a call. The zero value is the anonymous caller: a call
+// without credentials.
 type Caller struct {
-	// ID is the account's, as a string whatever it is in the database. Empty
-	// means that nobody is signed in.
+	// ID is the id of the account, as a string. It is empty for the anonymous caller.
 	ID string
-	// Roles and Scopes are what the rules [Role] and [Scope] ask for. Scopes are
-	// those of a token. A session has none, and so passes no Scope: AnyOf(Role("x"),
-	// Scope("y")) lets both call.
+	// Roles and Scopes are what the rules [Role] and [Scope] look for. Scopes belong
+	// to a token. A caller with a session has no scopes, and no Scope lets it call:
+	// AnyOf(Role("x"), Scope("y")) lets both call.
 	Roles, Scopes []string
 	// Method is how the caller authenticated, such as "session" or "token".
 	Method string
-	// At is when, which [Fresh] looks at. It is not renewed by requests.
+	// At is when the caller authenticated, for [Fresh]. Requests do not renew it.
 	At time.Time
 }
 
-// SignedIn reports whether the caller is somebody.
+// SignedIn reports whether the caller has an account.
 func (c Caller) SignedIn() bool { return c.ID != "" }
 
 type callerKey struct{}
 
-// CallerFrom returns the caller of the operation that ctx belongs to, or nobody.
+// CallerFrom returns the caller of the operation that ctx belongs to. It returns
+// the anonymous caller outside of operations.
 func CallerFrom(ctx context.Context) Caller {
 	if caller, ok := ctx.Value(callerKey{}).(*Caller); ok {
 		return *caller
@@ -70,28 +70,27 @@ func CallerFrom(ctx context.Context) Caller {
 	return Caller{}
 }
 
-// WithCaller returns a context in which caller calls: for tests of functions
-// that ask [CallerFrom], and for work on somebody's behalf. It proves nothing;
-// through a door only the [Authenticator] says who calls.
+// WithCaller returns a context whose caller is caller. It is for tests of functions
+// that use [CallerFrom], and for [Call] on behalf of an account. Doors do not look at
+// it: through a door the [Authenticator] says who calls.
 func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, &caller)
 }
 
-// Authenticator finds out who makes a request. It returns nobody, the zero
-// Caller, for a request without credentials, and an error, usually with the code
-// [Unauthenticated], for one whose credentials are wrong: wrong credentials are
-// never taken for none. It is called for every operation, at once from many
-// goroutines, before anything of the input is read.
+// Authenticator finds out who makes a request. It is called once for each request,
+// before anything of the input is read, at once from many goroutines.
 type Authenticator interface {
-	// Authenticate returns the caller of a request. ctx has the deadline of the
-	// call.
+	// Authenticate returns the caller of a request: the zero Caller for a request
+	// without credentials, and an error, usually with the code [Unauthenticated], for
+	// wrong credentials. Wrong credentials must not be taken for none. ctx has the
+	// deadline of the call.
 	Authenticate(ctx context.Context, r *http.Request) (Caller, error)
 }
 
-// Access is the rule that says who may call an operation. There are [Public],
-// [SignedIn], [Role], [Scope], [Fresh], [AnyOf], [AllOf] and [AccessFunc]. Whom they
-// do not let is [Unauthenticated] if nobody is signed in, and else [Forbidden].
-// Denials are logged as warnings with the message authz_fail.
+// Access is the rule that says who may call an operation. The rules are [Public],
+// [SignedIn], [Role], [Scope], [Fresh], [AnyOf], [AllOf] and [AccessFunc]. A call that
+// a rule refuses is [Unauthenticated] for an anonymous caller, and [Forbidden] for
+// any other. It is logged as a warning with the message authz_fail.
 type Access interface {
 	check(ctx context.Context, caller Caller) error
 	// String describes the rule for documentation.
@@ -103,7 +102,7 @@ type Access interface {
 type fixedAccess uint8
 
 const (
-	// Public lets everybody call, signed in or not.
+	// Public lets every caller call, the anonymous one too.
 	Public fixedAccess = iota + 1
 	// SignedIn lets every account call.
 	SignedIn
@@ -123,8 +122,8 @@ func (a fixedAccess) String() string {
 	return "signed in"
 }
 
-// denied is the error for a caller who may not call: signing in may help nobody,
-// but not somebody.
+// denied is the error for a caller who may not call. An anonymous caller can sign
+// in, for another caller that does not help.
 func denied(caller Caller) error {
 	if !caller.SignedIn() {
 		return &Error{Code: Unauthenticated}
@@ -142,9 +141,9 @@ type accessFunc struct {
 func (a accessFunc) check(ctx context.Context, caller Caller) error { return a.f(ctx, caller) }
 func (a accessFunc) String() string                                 { return a.name }
 
-// AccessFunc makes a rule of a function that returns nil for callers who may
-// call, and otherwise an error with the code [Unauthenticated] or [Forbidden].
-// name describes the rule in documentation. A panic says that one is missing.
+// AccessFunc makes a rule of a function. The function returns nil for a caller who
+// may call, and otherwise an error with the code [Unauthenticated] or [Forbidden].
+// name describes the rule in documentation. An empty name or a nil function panics.
 func AccessFunc(name string, f func(ctx context.Context, caller Caller) error) Access {
 	if name == "" || f == nil {
 		panic("backend: AccessFunc needs a name and a function")
@@ -174,9 +173,9 @@ func holding(kind, name string, of func(Caller) []string) Access {
 	})
 }
 
-// Fresh lets accounts call that have authenticated within d, for what should
-// not be done by whoever finds a screen unlocked. Others are asked to sign in
-// again, with the code [Unauthenticated]. A d that is not positive panics.
+// Fresh lets an account call that has authenticated within d. It protects what a
+// person who finds an unlocked screen must not do. Other callers are
+// [Unauthenticated] and asked to sign in again. A d that is not positive panics.
 func Fresh(d time.Duration) Access {
 	if d <= 0 {
 		panic(fmt.Sprintf("backend: Fresh(%v): the duration must be positive", d))
@@ -189,9 +188,9 @@ func Fresh(d time.Duration) Access {
 	})
 }
 
-// AnyOf lets callers call whom at least one rule lets. If none does, a rule that
-// could not tell decides about the error, and then one that asks to sign in
-// again. Without rules it panics.
+// AnyOf lets a caller call if at least one rule does. If none does, the error is
+// that of a rule which failed for another reason, or else of a rule that asks to
+// sign in, or else Forbidden. AnyOf without rules panics.
 func AnyOf(rules ...Access) Access {
 	rules = slices.Clone(rules) // which the caller may change afterwards
 	return combined("AnyOf", " or ", rules, slices.ContainsFunc(rules, isOpen), func(ctx context.Context, caller Caller) error {
@@ -209,9 +208,8 @@ func AnyOf(rules ...Access) Access {
 	})
 }
 
-// weight says which of several errors of rules matters: one that is no refusal
-// more than others, and one that the caller can do something about more than
-// one that is final.
+// weight orders the errors of several rules: an error that is no refusal weighs
+// most, then a refusal that signing in may change, then a final one.
 func weight(err error) int {
 	switch CodeOf(err) {
 	case Forbidden, NotFound:
@@ -222,7 +220,8 @@ func weight(err error) int {
 	return 2
 }
 
-// AllOf lets callers call whom every rule lets. Without rules it panics.
+// AllOf lets a caller call if every rule does. The error is that of the first rule
+// that refuses. AllOf without rules panics.
 func AllOf(rules ...Access) Access {
 	rules = slices.Clone(rules)
 	open := !slices.ContainsFunc(rules, func(rule Access) bool { return !isOpen(rule) })
@@ -236,7 +235,7 @@ func AllOf(rules ...Access) Access {
 	})
 }
 
-// isOpen reports whether a rule is known to let everybody call.
+// isOpen reports whether a rule is known to let every caller call.
 func isOpen(rule Access) bool {
 	f, _ := rule.(accessFunc)
 	return rule == Access(Public) || f.open
@@ -253,10 +252,10 @@ func combined(name, word string, rules []Access, open bool, f func(context.Conte
 	return accessFunc{"(" + strings.Join(parts, word) + ")", f, open}
 }
 
-// Owned returns nil if ownerID is the caller's, and otherwise [NotFound]: a
-// record of somebody else must look as if it was not there, so that nobody
-// learns which records there are. The log has it as a denial if the operation
-// returns that error.
+// Owned returns nil if ownerID is the id of the caller, and otherwise a [NotFound]
+// error: a record of another account looks as if it did not exist, so that nobody
+// learns which records exist. If the operation returns that error, it is logged as a
+// denial.
 //
 //	note, err := backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = ?", in.ID)
 //	if err == nil {
@@ -269,5 +268,5 @@ func Owned(ctx context.Context, ownerID string) error {
 	return (&Error{Code: NotFound}).Wrap(errNotOwned)
 }
 
-// errNotOwned is the cause of what Owned returns, for the log.
+// errNotOwned is the cause of the error of Owned, for the log.
 var errNotOwned = errors.New("it is not the caller's own")

@@ -91,6 +91,110 @@
 //     and a Fragment whose arguments are too few or too many are errors.
 //   - Fragments nest up to 100 levels deep.
 //
+// # Inputs
+//
+// The input of an operation is a struct. Its fields have the names of their json
+// tags. Where a field comes from:
+//
+//   - A field that the route names comes from the path.
+//   - Any other field of a query comes from the query string, and of a mutation
+//     from the JSON body.
+//   - The tags in:"header=Name", in:"cookie=name", in:"query" and in:"body" say
+//     otherwise. A field with in:"body" is the whole body.
+//   - A door that has no paths, headers and cookies takes all fields from one
+//     object.
+//
+// Whether a field must be there:
+//
+//   - A field is required, unless its json tag has omitempty or omitzero, it has the
+//     tag default, or it is a pointer or an [Opt]. Zero, false and "" are values like
+//     others.
+//   - Pointers and Opts may be null, other fields may not.
+//   - The tag default is the value of a boolean, number, text or time that is absent
+//     from an object that is there: default:"20". It is written as an example is.
+//     [Call] does not fill it in.
+//
+// What a field may hold:
+//
+//   - The tag validate has the rules of github.com/go-playground/validator. If it has
+//     rules for the elements of a list or a map, it must also bound their number:
+//     validate:"max=10,dive,max=30". The rules of a pointer or an Opt begin with
+//     omitempty or with required. Rules that compare two fields are for numbers and
+//     times; eqfield and nefield are for text, too.
+//   - A method Validate(ctx) error of the input has the rules that need more. It is
+//     called once no tag is broken. Methods Validate of types within the input are
+//     not called. To tell the client what is wrong it returns an [*Error], such as
+//     that of [InvalidField], or several joined by [errors.Join]. Any other error is
+//     [Internal], and only logged.
+//
+// The tags doc and example are for documentation. An example is text as it stands
+// for text, times, bytes in base64 and an [ID], and JSON for everything else. It
+// must keep the field's rules.
+//
+// # Types
+//
+// Fields of inputs and outputs may be of these types:
+//
+//   - booleans, numbers, strings, and types made of them;
+//   - an [ID], and other types with MarshalText and UnmarshalText, which are strings.
+//     UnmarshalText may return an *Error for the client to read, such as
+//     Errorf(Invalid, "must be an amount such as 12.50");
+//   - [time.Time], as a string by RFC 3339. A day is a string with the rule
+//     validate:"datetime=2006-01-02";
+//   - [time.Duration], as a whole number of nanoseconds;
+//   - []byte, as base64; in paths, query strings, headers and cookies as base64url
+//     without padding;
+//   - slices, arrays, maps with string keys, structs, pointers to these, and types
+//     that refer to themselves. The fields of an embedded struct are fields of the
+//     outer struct; a pointer to a struct cannot be embedded;
+//   - [json.RawMessage], for any JSON.
+//
+// A type of an input must not read JSON by itself, with UnmarshalJSON. Paths, query
+// strings, headers and cookies hold scalars and slices of scalars: a query parameter
+// is repeated, and commas separate the elements of a header.
+//
+// # REST requests
+//
+// This is what a [RESTDoor] takes:
+//
+//   - A parameter that no field is for, a parameter that is there twice for a field
+//     that is no slice, and a member of the body whose field comes from elsewhere are
+//     errors.
+//   - A body is application/json, and for PATCH also application/merge-patch+json,
+//     which is what Opt fields mean (RFC 7396). Other types, and compressed bodies,
+//     are [Unsupported].
+//   - Broken JSON is [Malformed]. Fields that are unknown, missing, of another type,
+//     or against a rule are [Invalid]. One answer lists them all, each with a JSON
+//     pointer; parameters, headers and cookies by their names.
+//   - include=author,comments.author asks for fields that [Relation] has registered,
+//     wherever the output has values of their parents' types, and for fields of their
+//     children. It may be given more than once, and with every method.
+//   - If-Match on a mutation is compared with the ETag that a GET of the same path,
+//     with the same headers, has in the mutation's transaction, which is
+//     [Serializable] then. It is [PreconditionFailed] if it differs. [RequireIfMatch]
+//     refuses requests without it. With If-None-Match: * a mutation happens only if
+//     that GET finds nothing.
+//   - Idempotency-Key, for operations with [Idempotent].
+//
+// # REST responses
+//
+// This is what a RESTDoor answers:
+//
+//   - 200 with the output as JSON, as encoding/json writes it. 201 for a POST, with a
+//     Location if a GET route continues the POST's by one parameter that the output
+//     has as a field. 204 for None. [Status] says otherwise.
+//   - An ETag for GET: of the content, or of the output's method ETag() string, which
+//     returns the value without quotes. If-None-Match is answered 304. With include
+//     the ETag is a weak one of the content, which no If-Match matches. A PATCH, and a
+//     POST with a Location, that return what the GET returns have its ETag, too. A
+//     response that [Compress] has compressed has an ETag of its own, which stands for
+//     the same version.
+//   - Cache-Control: no-store for a caller who is signed in, and no-cache (ask each
+//     time) for the queries of an anonymous caller, unless [MaxAge] says otherwise.
+//     Vary has the headers that a response which may be kept depends on: those that
+//     are input, Authorization and Cookie.
+//   - Errors as [WriteError] writes them.
+//
 // The parts:
 //
 //   - [Serve] serves any http.Handler with secure limits and stops without
@@ -98,10 +202,11 @@
 //   - [Router] routes as http.ServeMux does, without its conflicts.
 //   - [Stack] is the default middleware in its order; each of its steps is a
 //     [Middleware] of its own, such as [Recover], [AccessLog] and [CrossOrigin].
-//   - [Query] and [Mutation] make operations of functions, [Relation] says what
-//     belongs to what they return, [Logic] is their registry, [Logic.REST] and
-//     [RESTDoor.OpenAPI] serve and describe them, and [Call] calls them from inside
-//     the program. [Access] rules say who may.
+//   - [Query] and [Mutation] make operations of functions, and [Relation] says what
+//     belongs to what they return. [Logic] is their registry. [Logic.REST] serves
+//     them, [RESTDoor.OpenAPI] describes them, and [Call] calls them from inside the
+//     program. [Access] rules say who may call. [Logic.Door] is for protocols that
+//     this package does not know.
 //   - [Error] is the one error type that reaches clients, [WriteError] and
 //     [Handler] its way to them.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All],

@@ -15,39 +15,38 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/fingerprint"
 )
 
-// This file makes mutations that can be sent twice, as
-// draft-ietf-httpapi-idempotency-key-header describes: a client that heard no
-// answer sends the call again under the same key, and gets the answer of the
-// first one.
+// This file has mutations that can be sent twice, as
+// draft-ietf-httpapi-idempotency-key-header describes: a client that got no answer
+// sends the call again under the same key, and gets the answer of the first call.
 
-// Idempotent makes a mutation remember the keys of its calls (over REST the
-// header Idempotency-Key, in quotes or not) for 24 hours, in the transaction of
-// the mutation, for each caller. A call with a key that is known gets the answer
-// that was stored, with the header Idempotency-Replayed: true, or [Invalid] if
-// its input is another one. A call that failed is not remembered.
+// Idempotent makes a mutation remember the keys of its calls for 24 hours, for each
+// caller, in the mutation's transaction. Over REST the key is the header
+// Idempotency-Key, with or without quotes. A call under a key that was used before
+// gets the stored answer, with the header Idempotency-Replayed: true. If its input
+// is another one, it is [Invalid]. Calls that fail are not remembered, and calls
+// without a key run as usual.
 //
-// What is stored is the output as JSON, and of the fields with json:"-" those
-// that a [Relation] or a method ETag may look at. Fields that are not exported
-// are lost to them. An answer that a later release of the program cannot read,
-// because its types are others, is [Internal] until the key expires.
+// The stored answer is the output as JSON, with those fields tagged json:"-" that a
+// [Relation] or a method ETag may read; unexported fields are not stored. An answer
+// that a later release of the program cannot read, because its types have changed,
+// is [Internal] until the key expires.
 //
-// While the first call is running, others are [Conflict], in whichever process
-// they arrive, and may be sent again after a second. Two engines differ where the
-// first call runs in another process: SQLite, which has one writer, lets the
-// others wait for it, and then gives them its answer; MySQL, unlike MariaDB,
-// needs a second to refuse them.
+// While the first call runs, other calls under the key are [Conflict] in every
+// process, and may be sent again after a second. Two engines differ if the first
+// call runs in another process: on SQLite, which has one writer, the other calls
+// wait and then get its answer; MySQL, unlike MariaDB, refuses them after a second.
 //
-// Keys that have expired are deleted after about one in 256 calls, up to 1000 of
-// them; that this fails is logged, and no error of the call.
+// About one in 256 calls deletes up to 1000 expired keys. An error of that is logged,
+// and the call succeeds.
 //
-// Callers who are not signed in share their keys: such an operation should take
-// keys that cannot be guessed. The table is made by [DB.Migrate].
+// All anonymous callers share their keys: such an operation needs keys that cannot
+// be guessed. [DB.Migrate] makes the table.
 func Idempotent() Option {
 	return option{"Idempotent", forMutations, func(d *definition) { d.settings.key = max(d.settings.key, keyAccepted) }}
 }
 
-// RequireIdempotencyKey is [Idempotent] that refuses calls without a key, as
-// [Malformed]. Only [Call] needs none.
+// RequireIdempotencyKey is [Idempotent] and refuses calls without a key, as
+// [Malformed]. [Call] needs no key.
 func RequireIdempotencyKey() Option {
 	return option{"RequireIdempotencyKey", forMutations, func(d *definition) { d.settings.key = keyRequired }}
 }

@@ -10,8 +10,8 @@ import (
 
 // This file has the keys that the package signs with.
 
-// secret is the key that a Logic signs with: the database's, so that all
-// processes have the same, or one of its own if it has no database.
+// secret is the key that a Logic signs with. All processes of a program read it from
+// the database. A Logic without a database makes its own, which ends with it.
 type secret struct {
 	mu  sync.Mutex
 	key []byte
@@ -21,8 +21,8 @@ func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
 	if key := s.known(db); key != nil {
 		return key, nil
 	}
-	// Without the lock: a call that has to wait for a connection must not hold up
-	// those that have one.
+	// The lock is not held: a call that waits for a connection must not block calls
+	// that have one.
 	key, err := One[[]byte](ctx, db, "SELECT secret FROM backend_secrets WHERE name = 'cursor'")
 	if errors.Is(err, sql.ErrNoRows) || err != nil && (CodeOf(err) == Internal || CodeOf(err) == NotFound) {
 		return nil, (&Error{Code: Internal, Message: "the database has no secret to sign cursors with; call DB.Migrate before serving"}).Wrap(err)
@@ -36,7 +36,7 @@ func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
 	return key, nil
 }
 
-// known returns the key if it was read, or needs no reading.
+// known returns the key if it was read before, or is not in a database.
 func (s *secret) known(db *DB) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -112,77 +112,33 @@ func (d *definition) report(title string, wrong []error) error {
 	return errors.New(fmt.Sprintf("%s %q, registered at %s:", d.kind, title, d.place) + strings.Join(lines, ""))
 }
 
-// Query registers a function that only reads. It runs outside of any
-// transaction unless [Tx] says otherwise, so its queries may each see another
+// Query makes an operation of a function that only reads. It runs outside of any
+// transaction unless [Tx] says otherwise, so its statements may each see another
 // state of the database.
 //
-// name is what it is called in documentation and by protocols that call by
-// name: a Go identifier beginning with a lower-case letter. access says who may
-// call it. In is a struct, or [None]; its fields are the input, by their json
-// tags:
+// name is what protocols and documentation call the operation: letters and digits,
+// beginning with a lower-case letter. access says who may call it. In is a struct,
+// or [None]; its fields are the input. Out is a struct, a pointer to a struct, a
+// slice, a map with string keys, a scalar, or None. A list that goes on is a
+// [Page]. The sections Inputs and Types of the package documentation say where the
+// fields of an input come from, which rules their tags have, and which types they
+// may be of.
 //
-//   - A field that the route names comes from the path; the others come from
-//     the query string, or for a mutation from the JSON body. The tags
-//     in:"header=Name", in:"cookie=name", in:"query" and in:"body" say otherwise.
-//   - A field without omitempty, omitzero or a default is required; zero, false
-//     and "" are values like others. Pointers and [Opt] are not required, and may
-//     be null.
-//   - The tag validate has the rules of github.com/go-playground/validator. Where
-//     it has rules for the elements of a list or a map, it must also say how many
-//     there may be: validate:"max=10,dive,max=30". The rules of a pointer or an
-//     [Opt] begin with omitempty, which lets it be absent or null, or with
-//     required. Rules that compare two fields are for numbers and times, and
-//     eqfield and nefield for text, too.
-//   - A method Validate(ctx) error on In has the rules that need more; those of
-//     types within In are not called. It is called once no tag is broken. What it
-//     returns for the client to read is an [*Error], such as that of
-//     [InvalidField], or several of these joined; any other error is [Internal],
-//     and only logged.
-//   - The tag default says what a boolean, number, text or time is where it is
-//     absent, default:"20", in an object that is there. It is as an example is,
-//     and [Call] knows nothing of it.
-//   - The tags doc and example are for documentation. An example is as the field
-//     is in a request: as it stands for what is a string there (text, times, bytes
-//     in base64, an [ID]), and JSON for all else. It must keep the field's rules.
-//
-// Out is a struct, a pointer to one, a slice, a map with string keys, a scalar, or
-// [None]; a list that goes on is a [Page].
-//
-// Fields may be of these types:
-//
-//   - booleans, numbers, strings, and types made of them; an [ID] is a string on
-//     the wire, and so are types with MarshalText and UnmarshalText. What the
-//     latter returns for the client to read is an [*Error], such as
-//     Errorf(Invalid, "must be an amount such as 12.50");
-//   - time.Time as RFC 3339 has it, time.Duration as a whole number of
-//     nanoseconds; a day is a string with validate:"datetime=2006-01-02";
-//   - []byte in base64, and in paths, query strings, headers and cookies in
-//     base64url without padding;
-//   - slices, arrays, maps with string keys, structs, pointers to these, and types
-//     that hold themselves; the fields of an embedded struct are those of the
-//     outer one, and it may not be a pointer;
-//   - json.RawMessage for any JSON.
-//
-// An input has no types that read JSON by themselves, with UnmarshalJSON.
-//
-// Paths, query strings, headers and cookies hold scalars, and slices of them: a
-// query parameter is repeated, and commas separate the elements of a header.
-//
-// What makes no sense (a type that is not supported, a name that is there twice)
-// panics when the operation is added, with everything that is wrong at once and
-// where it was registered. Routes are looked at by [Logic.REST].
+// A mistake, such as a type that is not supported or a name that is there twice,
+// panics when the operation is added to a [Logic]. The message has all mistakes,
+// and where each operation was made. [Logic.REST] reports mistakes in routes.
 func Query[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isQuery, name, access, f, options)
 }
 
-// Mutation registers a function that may write. It runs in a read-write
-// transaction unless [Tx] says otherwise: an error, a panic, the end of its time
-// or a client that goes away undoes everything it did.
+// Mutation makes an operation of a function that may write. It runs in a read-write
+// transaction unless [Tx] or [OutsideTx] says otherwise. An error, a panic, the end
+// of the deadline, and a client that goes away each undo everything that the
+// function did.
 //
-// A transaction that lost against another one runs the function again from the
-// start (see [DB.Tx]), with an input that was decoded anew.
-//
-// Otherwise it is as [Query].
+// If the transaction loses against another one, the function runs again from the
+// start, with an input that is decoded anew; see [DB.Tx]. In all else a mutation is
+// as a [Query].
 func Mutation[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isMutation, name, access, f, options)
 }

@@ -10,10 +10,10 @@ import (
 	"reflect"
 )
 
-// This file is about lists that come in pages.
+// This file has lists that come in pages.
 
-// Page is a list that goes on: an output of queries. Next is empty on the last
-// page; over REST it is also a Link header with rel="next".
+// Page is a part of a list: an output of queries. Next is empty on the last page.
+// REST also sends it as a Link header with rel="next". [NewPage] makes one.
 type Page[T any] struct {
 	Items []T    `json:"items"`
 	Next  Cursor `json:"next,omitempty"`
@@ -53,14 +53,14 @@ func nextCursor(out any) Cursor {
 	return ""
 }
 
-// Cursor says where a page ends, for clients to send back unread: it is signed,
-// so that one that was made up, or belongs to another operation or another
-// caller, is refused. What is in it can be read by anybody who decodes it. It
-// knows nothing of the rest of the input: a list that is sorted in several ways
-// holds the order in its cursors, too, and refuses those of another order.
+// Cursor is the position at which a page ends. Clients send it back to get the
+// next page. It is signed: a cursor that was made up, or that belongs to another
+// operation or another caller, is refused. It is not secret: whoever decodes it can
+// read the values in it. It does not hold the rest of the input. If a list can be
+// sorted in several ways, put the order into the cursor, too, and refuse a cursor of
+// another order.
 //
-// A field of this type in the input of a query takes what the last page's Next
-// was:
+// A query takes the Next of the previous page in a field of this type:
 //
 //	type NotesInput struct {
 //		After backend.Cursor `json:"after,omitempty"`
@@ -79,9 +79,10 @@ func nextCursor(out any) Cursor {
 //	}
 type Cursor string
 
-// NewPage returns a page of items that were read with a limit. If there are as
-// many as the limit, there may be more, and the cursor holds what position says
-// of the last one. Items that are nil become an empty list.
+// NewPage returns a page of items that a query found with a limit. If there are as
+// many items as the limit, there may be more, and Next is a cursor with the values
+// that position returns for the last item. Otherwise Next is empty. Nil items become
+// an empty list.
 func NewPage[T any](ctx context.Context, items []T, limit int, position func(last T) []any) (Page[T], error) {
 	page := Page[T]{Items: items}
 	page.fill()
@@ -93,9 +94,9 @@ func NewPage[T any](ctx context.Context, items []T, limit int, position func(las
 	return page, err
 }
 
-// NewCursor returns a cursor that holds values, which must be possible to write
-// as JSON. ctx is that of the operation, which signs it; outside of operations,
-// as in tests, any can read it.
+// NewCursor returns a cursor that holds values. They are stored as JSON. ctx is the
+// context of an operation, which signs the cursor. Outside of operations, as in
+// tests, a cursor can be read by any function outside of operations.
 func NewCursor(ctx context.Context, values ...any) (Cursor, error) {
 	text, err := json.Marshal(values)
 	if err != nil {
@@ -110,9 +111,9 @@ func NewCursor(ctx context.Context, values ...any) (Cursor, error) {
 
 const cursorMACLength = 16
 
-// Read puts the values into what the pointers point to. An empty cursor leaves
-// them as they are. One that was not made by the same operation for the same
-// caller is [Malformed].
+// Read stores the values of the cursor in what the pointers point to. An empty
+// cursor changes nothing. A cursor that was not made by the same operation for the
+// same caller is a [Malformed] error.
 func (c Cursor) Read(ctx context.Context, into ...any) error {
 	if c == "" {
 		return nil

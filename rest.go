@@ -19,52 +19,16 @@ import (
 // is decoded from where is worked out here, when the door is made; rest_serve.go
 // serves a request.
 
-// REST returns the door for programs that speak JSON over HTTP: each operation
-// that has a [Route] and is not kept away by [Only] or [Except]. Mounted on a
-// [Router], its routes become part of it:
+// REST returns a door for programs that speak JSON over HTTP. It serves each
+// operation that has a [Route], unless [Only] or [Except] keep it away. Mounted on a
+// [Router], the routes of the door become part of the router:
 //
 //	r.Mount("/api", logic.REST())
 //
-// Requests:
-//
-//   - Fields of the input come from where [Query] says. A parameter that no field
-//     is for, one that is given twice to a field that is no slice, and a field
-//     in the body that comes from elsewhere are errors.
-//   - Bodies are application/json; for PATCH also application/merge-patch+json,
-//     which is what [Opt] fields mean (RFC 7396). Other types, and compressed
-//     bodies, are [Unsupported].
-//   - Broken JSON is [Malformed]. Fields that are unknown, missing, of another
-//     type, or break a rule of their tags are [Invalid], all of them in one answer,
-//     each with a JSON pointer; parameters, headers and cookies by their names.
-//   - include=author,comments.author asks for fields that [Relation] has
-//     registered, wherever the output has values of their types, and for those
-//     of their children. It may be given more than once, and for all methods.
-//
-// Responses:
-//
-//   - 200 with the output as JSON, as encoding/json writes it. 201 for a POST,
-//     with a Location if a GET route continues the POST's by one parameter that
-//     the output has as a field. 204 for [None]. [Status] says otherwise.
-//   - An ETag for GET: of the content, or of the output's method ETag() string,
-//     which returns the value without quotes. If-None-Match is answered 304.
-//     With include it is a weak one of the content, which no If-Match matches. A
-//     PATCH, and a POST with a Location, that return what the GET does have its
-//     ETag, too. Compressed by [Compress], an answer has an ETag of its own that
-//     stands for the same version.
-//   - If-Match on a mutation is compared with the ETag that a GET of the same
-//     path, with the same headers, has in the mutation's transaction, which is
-//     [Serializable] then; 412 if it differs. [RequireIfMatch] makes its absence a
-//     428. With If-None-Match: * a mutation happens only if that GET finds nothing.
-//   - Cache-Control: no-store for callers who are signed in, and no-cache, which is
-//     to ask each time, for queries of others, unless [MaxAge] says otherwise.
-//     Vary has the headers that an answer which may be kept depends on: those
-//     that are input, Authorization and Cookie.
-//   - Errors as [WriteError] writes them.
-//
-// What cannot be served, such as a field of a query that has no form as text,
-// panics here, with everything that is wrong.
-//
-// At most one config may be given.
+// The sections REST requests and REST responses of the package documentation say
+// what the door takes and answers. What cannot be served, such as a field of a query
+// that has no form as text, panics here, with everything that is wrong. At most one
+// config may be given. All operations are added before.
 func (l *Logic) REST(config ...RESTConfig) *RESTDoor {
 	name := REST
 	switch {

@@ -11,11 +11,10 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/scan"
 )
 
-// This file has the types that operations use for what Go has none.
+// This file has types for fields that Go has no type for.
 
-// ID is an integer key that travels as a string, so that JavaScript, whose
-// numbers end at 2^53, does not change it on the way. In the database it is an
-// integer.
+// ID is an integer key. It is a string in JSON, because JavaScript cannot hold
+// integers over 2^53 exactly, and an integer in the database.
 type ID int64
 
 // String returns the decimal form.
@@ -24,8 +23,8 @@ func (id ID) String() string { return strconv.FormatInt(int64(id), 10) }
 // MarshalText writes the decimal form.
 func (id ID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
 
-// UnmarshalText reads the decimal form as MarshalText writes it, and nothing
-// else: an ID has one spelling.
+// UnmarshalText reads the decimal form. It accepts only what MarshalText writes, so
+// that an ID has one spelling.
 func (id *ID) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != string(text) {
@@ -38,7 +37,8 @@ func (id *ID) UnmarshalText(text []byte) error {
 // Value stores it as an integer.
 func (id ID) Value() (driver.Value, error) { return int64(id), nil }
 
-// Scan reads it from an integer column, or one that has integers as text.
+// Scan reads it from an integer column, or from a text column that holds an
+// integer.
 func (id *ID) Scan(src any) error {
 	switch v := src.(type) {
 	case int64:
@@ -52,19 +52,20 @@ func (id *ID) Scan(src any) error {
 	return fmt.Errorf("a %T is no backend.ID", src)
 }
 
-// Opt is an input that may be absent, null or a value, for changes that say
-// only what is to be different (RFC 7396): absent leaves a thing as it is, null
-// removes it. The zero value is absent. In a query it is its value, or NULL if it
-// has none:
+// Opt is a field of an input that is absent, null or a value. It is for changes
+// that name only what is to be different (RFC 7396): an absent field leaves a value
+// as it is, null removes it. The zero Opt is absent. As an argument of a query it is
+// its value, or NULL if it has none:
 //
 //	if in.Phone.Present {
-//		q += ", phone = ?"
-//		args = append(args, in.Phone)
+//		changes = append(changes, backend.SQL("phone = ?", in.Phone))
 //	}
+//	…
+//	_, err := db.Exec(ctx, "UPDATE people SET ? WHERE id = ?", backend.JoinSQL(", ", changes...), in.ID)
 //
-// What may be left out and not removed is a plain field: json:"name,omitempty"
-// refuses null. Where its zero value means something, too, it is an Opt, and a
-// method Validate refuses Null.
+// A value that can be left out but not removed is a plain field with
+// json:"name,omitempty", which refuses null. If its zero value is a value like
+// others, use an Opt, and a method Validate that refuses Null.
 type Opt[T any] struct {
 	V       T    // the zero value unless Present and not Null
 	Present bool // the input names it
@@ -74,8 +75,7 @@ type Opt[T any] struct {
 // Some returns an Opt that is present with a value.
 func Some[T any](value T) Opt[T] { return Opt[T]{V: value, Present: true} }
 
-// Or returns the value if there is one, and otherwise, if it is absent or null,
-// what is given.
+// Or returns the value, or otherwise if the Opt is absent or null.
 func (o Opt[T]) Or(otherwise T) T {
 	if o.Present && !o.Null {
 		return o.V
@@ -83,7 +83,7 @@ func (o Opt[T]) Or(otherwise T) T {
 	return otherwise
 }
 
-// IsZero reports whether it is absent, so that omitzero leaves it out.
+// IsZero reports whether the Opt is absent, for the json option omitzero.
 func (o Opt[T]) IsZero() bool { return !o.Present }
 
 // Value stores the value as a T is stored, and NULL if there is none.
@@ -94,7 +94,7 @@ func (o Opt[T]) Value() (driver.Value, error) {
 	return bind.Value(&o.V)
 }
 
-// Scan reads a column as a T does; NULL is null. It is present then.
+// Scan reads a column as a T is read, and NULL as null. The Opt is present then.
 func (o *Opt[T]) Scan(src any) error {
 	*o = Opt[T]{Present: true, Null: src == nil}
 	if o.Null {
@@ -120,6 +120,6 @@ func (o *Opt[T]) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &o.V)
 }
 
-// None is the input of an operation that takes none, or the output of one that
-// has nothing to say: over REST a 204.
+// None is the input of an operation without input, or the output of an operation
+// without output, which REST answers with 204.
 type None struct{}
