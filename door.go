@@ -2,11 +2,15 @@ package backend
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
+	"github.com/seed-215b9b7c/backend/internal/jsonschema"
+	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
 // This file has what packages outside of this one make doors of their own with.
@@ -149,6 +153,23 @@ func (o *Operation) DecodeJSON(text []byte, in any) error {
 		return &Error{Code: Invalid, Fields: wrong}
 	}
 	return nil
+}
+
+// InputSchema returns the JSON Schema (draft 2020-12) of the whole input as one
+// object, as [Operation.DecodeJSON] takes it. It panics for an operation that could
+// not be added to a [Logic].
+func (o *Operation) InputSchema() json.RawMessage { return o.schema(o.inPlan, plan.In) }
+
+// OutputSchema returns the JSON Schema (draft 2020-12) of the output, without
+// relations, as [Operation.AppendJSON] writes it.
+func (o *Operation) OutputSchema() json.RawMessage { return o.schema(o.outPlan, plan.Out) }
+
+func (o *Operation) schema(t *plan.Type, direction plan.Direction) json.RawMessage {
+	text, err := jsonschema.Document(t, direction)
+	if err != nil || o.mistyped {
+		panic(fmt.Sprintf("backend: the operation %q has types that are not supported: %v", o.name, errors.Join(o.wrong...)))
+	}
+	return text
 }
 
 // AppendJSON appends the JSON of the output that out points to.

@@ -12,9 +12,9 @@ import (
 // This file holds the one error type that leaves the package, and the one table
 // from its codes to protocols. What an error becomes over HTTP is in problem.go.
 
-// Code says what kind of failure an [Error] is. It is the only thing callers
-// and protocols branch on. The zero value is [Internal], so that a failure
-// nobody classified never shows its text to a client.
+// Code is the kind of an [Error]. Programs and protocols branch on it alone. The
+// zero value is [Internal], so that the text of an unclassified error is never shown
+// to a client.
 type Code uint8
 
 const (
@@ -40,7 +40,7 @@ const (
 	// Conflict is a change that contradicts what is stored, such as a second
 	// account with one e-mail address. HTTP 409.
 	Conflict
-	// Gone is a thing that existed and will not come back. HTTP 410.
+	// Gone is a thing that existed and does not come back. HTTP 410.
 	Gone
 	// PreconditionFailed is a change to a version that is not the current one.
 	// HTTP 412.
@@ -58,8 +58,8 @@ const (
 	// RateLimited is a caller who asked too often; see [Error.RetryAfter].
 	// HTTP 429.
 	RateLimited
-	// Canceled is a call whose caller went away. HTTP 499, as nginx logs it;
-	// no client sees it.
+	// Canceled is a call whose client has gone away. HTTP 499, as nginx logs it; no
+	// client sees it.
 	Canceled
 	// Unimplemented is a method or feature this server does not have. HTTP 501.
 	Unimplemented
@@ -136,13 +136,12 @@ func (c Code) known() Code {
 	return c
 }
 
-// Error is the one error type that reaches clients: by every protocol, with
-// the same code. What is safe to show and what is not are separate fields:
-// Message and Fields are shown (except when Code is [Internal]), the cause is
-// only logged.
+// Error is the error type that reaches clients, with the same code by every
+// protocol. Message and Fields are shown to the client, unless Code is [Internal].
+// The cause is only logged.
 //
-// An error that is not an *Error, and wraps none, is [Internal]: the client
-// gets a request id, the log gets everything. Four foreign errors are known:
+// An error that is not an *Error, and wraps none, is Internal: the client gets a
+// request id, and the log gets the error. Four other errors have a code:
 // [context.Canceled] is [Canceled], [context.DeadlineExceeded] and
 // [os.ErrDeadlineExceeded] are [Timeout], and *[http.MaxBytesError] is
 // [TooLarge].
@@ -161,10 +160,10 @@ type Error struct {
 	cause error
 }
 
-// FieldError says what is wrong with one field of the input. It never holds
-// the field's value, which may be a secret.
+// FieldError says what is wrong with one field of the input. It does not hold the
+// value of the field, which may be a secret.
 type FieldError struct {
-	// Pointer is where the field is, as an RFC 6901 JSON pointer: "/tags/0".
+	// Pointer is the JSON pointer (RFC 6901) to the field, such as "/tags/0".
 	Pointer string `json:"pointer"`
 	// Rule is the name of the rule that was broken, such as "required".
 	Rule string `json:"rule,omitempty"`
@@ -188,9 +187,9 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return e
 }
 
-// InvalidField returns an *[Error] with the code [Invalid] that says what is wrong
-// with one field of the input: where it is (see [FieldError]), which rule it
-// breaks, and what is wrong, as it follows the field's name:
+// InvalidField returns an *[Error] with the code [Invalid] about one field of the
+// input: the JSON pointer to it, the name of the rule that it breaks, and a message
+// that goes on where the field's name ends:
 //
 //	return backend.InvalidField("/title", "unique", "is the title of another note")
 //
@@ -199,8 +198,8 @@ func InvalidField(pointer, rule, message string) *Error {
 	return &Error{Code: Invalid, Fields: []FieldError{{pointer, rule, message}}}
 }
 
-// Wrap returns a copy of e whose cause is cause: found by [errors.Is] and
-// [errors.As], written to the log, never shown to a client.
+// Wrap returns a copy of e with a cause. [errors.Is] and [errors.As] find the cause,
+// the log has it, and clients never see it.
 func (e *Error) Wrap(cause error) *Error {
 	wrapped := *e
 	wrapped.cause = cause
@@ -233,8 +232,8 @@ func CodeOf(err error) Code {
 	return asError(err).Code.known()
 }
 
-// asError returns the *Error that err is or wraps, or the one that stands for
-// it. The result keeps err as its cause when it had to be made.
+// asError returns the *Error that err is or wraps. For any other error it returns a
+// new *Error, whose cause is err.
 func asError(err error) *Error {
 	if known, ok := err.(*Error); ok && known != nil {
 		return known

@@ -10,9 +10,9 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file is about what belongs to what operations return, such as the author
-// of a note: registered once for the type, loaded for all values at once, and
-// only if a client asks for it.
+// This file has relations: fields that values of a type have wherever operations
+// return them, such as the author of a note. A relation is registered once for the
+// type, and loaded for all values at once, if a client asks for it.
 
 // RelationField is a field that values of a type have wherever operations return
 // them, if the client asks for it. It is made by [Relation].
@@ -23,11 +23,11 @@ type RelationField struct {
 	run                   func(ctx context.Context, parents any) (children reflect.Value, err error) // from a *[]Parent to a []Child
 }
 
-// Relation registers a field that values of the struct Parent have wherever an
-// operation returns them, if the client asks for it. f returns the fields of all
-// parents of a call at once, so that a list of 50 costs one more query and not
-// 50: children[i] belongs to parents[i], and there must be as many. [HasOne] and
-// [HasMany] put what a query has found into that order:
+// Relation makes a field of the struct Parent, which values of that type have
+// wherever an operation returns them, if the client asks for it. f returns the
+// children of all parents of an answer at once, so that a list of 50 costs one more
+// query and not 50. children[i] belongs to parents[i], and there must be as many.
+// [HasOne] and [HasMany] put what a query has found into that order:
 //
 //	backend.Relation("author", app.Authors, backend.Doc("who wrote it"))
 //
@@ -42,17 +42,17 @@ type RelationField struct {
 //			func(a Author) backend.ID { return a.ID }), err
 //	}
 //
-// f is called within the call that returned the parents: with its context,
-// caller, deadline and transaction, at most once for each place in the answer,
-// and never without parents. An error ends the call.
+// f runs within the call that returned the parents: with its context, caller,
+// deadline and transaction. It runs at most once for each place in the answer, and
+// never without parents. An error ends the call.
 //
-// A relation has no access rule of its own: whoever gets a Parent from an
-// operation may ask for its children. f leaves out what the caller may not see,
-// or an [Allow] on []Parent refuses. A relation takes the options [Allow], [Doc],
-// [Only] and [Except].
+// A relation has no access rule of its own: a caller who gets a Parent from an
+// operation may ask for its children. f leaves out what the caller may not see, or
+// an [Allow] on []Parent refuses the call. A relation takes the options [Allow],
+// [Doc], [Only] and [Except].
 //
-// field is as names in JSON are: letters, digits and underscores, beginning with
-// a lower-case letter. Child is whatever an operation may return: a struct, a
+// The name of the field has letters, digits and underscores, and begins with a
+// lower-case letter. Child is any type that an operation may return: a struct, a
 // pointer, which may be nil, a list, a number. Children may have relations, too.
 func Relation[Parent, Child any](field string, f func(ctx context.Context, parents []Parent) (children []Child, err error), options ...Option) *RelationField {
 	r := &RelationField{
@@ -101,9 +101,9 @@ func (r *RelationField) compile(t reflect.Type, what string) *plan.Type {
 	return compiled
 }
 
-// HasOne returns, for a [Relation], the child of each parent: the one whose key
-// is the parent's. It is nil for parents without one. The keys of children must
-// be unique; of several the last one counts.
+// HasOne returns the child of each parent, for the function of a [Relation]:
+// found[i] is the child whose key is the key of parents[i], or nil if there is none.
+// If several children have one key, the last of them is used.
 func HasOne[Parent, Child any, Key comparable](parents []Parent, children []Child, ofParent func(Parent) Key, ofChild func(Child) Key) []*Child {
 	byKey := make(map[Key]*Child, len(children))
 	for i := range children {
@@ -116,9 +116,9 @@ func HasOne[Parent, Child any, Key comparable](parents []Parent, children []Chil
 	return found
 }
 
-// HasMany returns, for a [Relation], the children of each parent, in the order
-// in which they are given: those whose key is the parent's. It is an empty list
-// for parents without any.
+// HasMany returns the children of each parent, for the function of a [Relation]:
+// found[i] has the children whose key is the key of parents[i], in the order of
+// children. It is an empty list, and never nil, if there are none.
 func HasMany[Parent, Child any, Key comparable](parents []Parent, children []Child, ofParent func(Parent) Key, ofChild func(Child) Key) [][]Child {
 	byKey := map[Key][]Child{}
 	for _, child := range children {

@@ -393,6 +393,16 @@ func TestOperationsOfCustomDoors(t *testing.T) {
 	)
 	require.Equal(t, "one false backend.None backend.None role admin The first. [One and more]\n"+
 		"two true backend_test.newItem backend_test.item everybody  []\n", get(toydoor.New(logic), "/"))
+	var schemas map[string]struct {
+		Type       string
+		Required   []string
+		Properties map[string]any
+	}
+	require.NoError(t, json.Unmarshal([]byte(get(toydoor.New(logic), "/two")), &schemas))
+	require.Equal(t, "object", schemas["input"].Type)
+	require.Equal(t, []string{"name"}, schemas["input"].Required)
+	require.Contains(t, schemas["output"].Properties, "version")
+	require.Contains(t, get(toydoor.New(logic), "/three"), "not_found")
 	var names []string
 	for _, op := range logic.Operations() {
 		names = append(names, op.Name())

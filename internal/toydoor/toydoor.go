@@ -1,6 +1,7 @@
 // Package toydoor is a door as a stranger would write one, on what the package
 // backend exports: POST /NAME with JSON calls the operation NAME, several at once
-// as POST /NAME,NAME with a list, and GET / lists the operations. Its tests try to
+// as POST /NAME,NAME with a list,
+// GET / lists the operations, and GET /NAME has the schemas of one. Its tests try to
 // get around what no door can get around.
 package toydoor
 
@@ -31,6 +32,7 @@ func New(logic *backend.Logic) http.Handler {
 	}
 	r := backend.NewRouter()
 	r.Handle("GET /{$}", backend.Handler(d.list))
+	r.Handle("GET /{name}", backend.Handler(d.describe))
 	r.Handle("POST /{names}", backend.Handler(d.call))
 	return r
 }
@@ -45,6 +47,14 @@ func (d *door) list(w http.ResponseWriter, _ *http.Request) error {
 		fmt.Fprintln(w, op.Name(), op.Mutates(), op.In(), op.Out(), op.Access(), op.Doc(), op.Settings(Name))
 	}
 	return nil
+}
+
+func (d *door) describe(w http.ResponseWriter, r *http.Request) error {
+	op := d.operations[r.PathValue("name")]
+	if op == nil {
+		return backend.Errorf(backend.NotFound, "There is no such operation.")
+	}
+	return json.NewEncoder(w).Encode(map[string]any{"input": op.InputSchema(), "output": op.OutputSchema()})
 }
 
 func (d *door) call(w http.ResponseWriter, r *http.Request) error {
