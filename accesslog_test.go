@@ -46,7 +46,7 @@ func TestAccessLogRecord(t *testing.T) {
 func TestAccessLogErrorsAndLevels(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/404":
 			backend.WriteError(w, r, backend.Errorf(backend.NotFound, "No note %d.", 7))
@@ -91,7 +91,7 @@ func TestAccessLogOfAClientThatWentAway(t *testing.T) {
 			t.Parallel()
 			log := newMWLog()
 			started := make(chan struct{})
-			server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 				close(started)
 				<-r.Context().Done()
 				test.answer(w, r)
@@ -109,7 +109,7 @@ func TestAccessLogOfAClientThatWentAway(t *testing.T) {
 func TestAccessLogOfAHijackedConnection(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(err)
@@ -144,7 +144,7 @@ func TestStatement66_ClientTextCannotBreakARecord_ASVS_16_4_1(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			h := backend.Stack(backend.StackConfig{Logger: slog.New(format(&out))})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h := backend.Stack(backend.StackConfig{Logger: slog.New(format(&out))})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 				backend.WriteError(w, r, fmt.Errorf("no %s", r.URL.Path))
 			}))
 			r := httptest.NewRequest("GET", "/", nil)

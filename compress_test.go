@@ -91,7 +91,7 @@ func TestCompress(t *testing.T) {
 		for _, writes := range []string{"once", "in pieces", "by ReadFrom", "after WriteHeader"} {
 			t.Run(test.name+" "+writes, func(t *testing.T) {
 				t.Parallel()
-				handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				handler := mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("Content-Type", "application/json")
 					for name, value := range test.set {
 						if value == "" {
@@ -163,7 +163,7 @@ func TestCompressFlushes(t *testing.T) {
 			t.Run(coding+" "+contentType, func(t *testing.T) {
 				t.Parallel()
 				received := make(chan struct{})
-				server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("Content-Type", contentType)
 					for i := range 3 {
 						fmt.Fprintf(w, "data: %d\n\n", i)
@@ -210,7 +210,7 @@ func TestCompressFlushes(t *testing.T) {
 // Compressors are reused; responses in parallel do not meet in one.
 func TestCompressKeepsResponsesApart(t *testing.T) {
 	t.Parallel()
-	h := backend.Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Compress()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		if r.URL.Path == "/panic" {
 			io.WriteString(w, strings.Repeat("never", 500))
@@ -249,7 +249,7 @@ func TestCompressKeepsResponsesApart(t *testing.T) {
 func TestCompressIsClosedToLateWriters(t *testing.T) {
 	t.Parallel()
 	var late http.ResponseWriter
-	h := backend.Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Compress()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		late = w
 		w.Header().Set("Content-Type", "text/plain")
 		io.WriteString(w, strings.Repeat("x", 5000))
@@ -269,10 +269,10 @@ func TestCompressIsClosedToLateWriters(t *testing.T) {
 // A handler that asks a compressed handler to write the rest.
 func TestCompressInsideCompress(t *testing.T) {
 	t.Parallel()
-	rest := backend.Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	rest := backend.Compress()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, strings.Repeat("rest", 1000))
 	}))
-	h := backend.Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Compress()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		io.WriteString(w, "begin ")
 		rest.ServeHTTP(w, r)
@@ -317,14 +317,14 @@ func TestCompressServesFiles(t *testing.T) {
 func TestCompressAllocations(t *testing.T) {
 	mwSkipRace(t)
 	body := bytes.Repeat([]byte(`{"title":"a note"},`), 500)
-	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	inner := mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = mwJSON
 		w.Write(body)
 	})
 	for _, coding := range []string{"gzip", "zstd"} {
 		accept := func(r *http.Request) { r.Header.Set("Accept-Encoding", coding) }
-		alone := mwAllocs(backend.RequestID()(inner), accept)
-		compressed := mwAllocs(backend.RequestID()(backend.Compress()(inner)), accept)
+		alone := mwAllocs(t, backend.RequestID()(inner), accept, "", string(body))
+		compressed := mwAllocs(t, backend.RequestID()(backend.Compress()(inner)), accept, coding, string(body))
 		t.Logf("%s +%v", coding, compressed-alone)
 		require.LessOrEqual(t, compressed-alone, 2.0)
 	}

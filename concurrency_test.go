@@ -3,6 +3,7 @@ package backend_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +21,7 @@ func TestConcurrencyLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int64
-		h := backend.ConcurrencyLimit(3, 2*time.Second)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := backend.ConcurrencyLimit(3, 2*time.Second)(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 			most.Store(max(most.Load(), running.Add(1)))
 			defer running.Add(-1)
 			time.Sleep(1500 * time.Millisecond)
@@ -65,7 +66,7 @@ func TestConcurrencyLimitQueueIsBoundedInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		h := backend.ConcurrencyLimit(1, 2*time.Second)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+		h := backend.ConcurrencyLimit(1, 2*time.Second)(mustRun(t, func(http.ResponseWriter, *http.Request) { <-release }))
 		ask := func(ctx context.Context) int {
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
@@ -94,9 +95,9 @@ func TestConcurrencyLimitQueueIsBoundedInTime(t *testing.T) {
 
 func TestConcurrencyLimitAllocatesNothing(t *testing.T) {
 	mwSkipRace(t)
-	inner := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	alone := mwAllocs(backend.RequestID()(inner), func(*http.Request) {})
-	limited := mwAllocs(backend.RequestID()(backend.ConcurrencyLimit(1, time.Second)(inner)), func(*http.Request) {})
+	inner := mustRun(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	alone := mwAllocs(t, backend.RequestID()(inner), func(*http.Request) {}, "", "ok")
+	limited := mwAllocs(t, backend.RequestID()(backend.ConcurrencyLimit(1, time.Second)(inner)), func(*http.Request) {}, "", "ok")
 	require.Equal(t, alone, limited)
 }
 

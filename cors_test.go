@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,7 +56,9 @@ func TestStatement16_CORS(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			var calls atomic.Int64
 			server := mwServe(t, backend.CORS(test.config)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls.Add(1)
 				w.Header().Set("Vary", "Cookie") // a handler that does not know about ours
 				if r.URL.Path == "/written" {
 					io.WriteString(w, "hello")
@@ -70,6 +73,8 @@ func TestStatement16_CORS(t *testing.T) {
 				require.LessOrEqual(t, len(resp.Header.Values(name)), 1)
 			}
 			require.Contains(t, resp.Header.Values("Vary"), "Origin")
+			require.Equal(t, test.status == 200, calls.Load() == 2, "preflight requests are answered before the handler")
+			require.Equal(t, test.status == 204, calls.Load() == 0)
 		})
 	}
 }
@@ -79,7 +84,7 @@ func TestCORSOnRefusals(t *testing.T) {
 	t.Parallel()
 	server := mwServe(t, backend.Stack(backend.StackConfig{
 		Logger: slog.New(slog.DiscardHandler), RequestsPerMinute: 1, Hosts: []string{"127.0.0.1"}, CORS: backend.CORSConfig{Origins: []string{"https://spa.example"}},
-	})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	})(mustRun(t, func(http.ResponseWriter, *http.Request) {})))
 	for _, status := range []int{200, 429, 429} {
 		resp, _ := mwDo(t, server, "GET", "/", "", "Origin", "https://spa.example")
 		require.Equal(t, status, resp.StatusCode)

@@ -39,7 +39,7 @@ func mwRunOrigins(t *testing.T, h http.Handler, tests []mwOriginTest, called *bo
 func TestStatements11And12_CrossOriginRequestsAreRefused_ASVS_3_5_1(t *testing.T) {
 	t.Parallel()
 	called := false
-	h := backend.CrossOrigin("https://admin.example:8443")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+	h := backend.CrossOrigin("https://admin.example:8443")(mustRun(t, func(http.ResponseWriter, *http.Request) { called = true }))
 	var tests []mwOriginTest
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "QUERY"} {
 		tests = append(tests, []mwOriginTest{
@@ -76,7 +76,7 @@ func TestStatement15_MethodOverridesAreIgnored(t *testing.T) {
 	t.Parallel()
 	called := false
 	var method string
-	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		called, method = true, r.Method
 	}))
 	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
@@ -91,7 +91,7 @@ func TestStatement15_MethodOverridesAreIgnored(t *testing.T) {
 func TestStatement18_StreamsOfOtherOriginsAreRefused(t *testing.T) {
 	t.Parallel()
 	called := false
-	h := backend.CrossOrigin("https://admin.example")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+	h := backend.CrossOrigin("https://admin.example")(mustRun(t, func(http.ResponseWriter, *http.Request) { called = true }))
 	var tests []mwOriginTest
 	for name, stream := range map[string][]string{
 		"websocket":    {"Connection", "Upgrade", "Upgrade", "WebSocket"},
@@ -118,7 +118,7 @@ func TestStatement18_StreamsOfOtherOriginsAreRefused(t *testing.T) {
 func TestStackTrustsWhatCORSAllows(t *testing.T) {
 	t.Parallel()
 	called := false
-	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true })
+	handler := mustRun(t, func(http.ResponseWriter, *http.Request) { called = true })
 	stack := func(config backend.CORSConfig) http.Handler {
 		return backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), CORS: config})(handler)
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestHeadersOfAnAPIResponse(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewUnstartedServer(backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, "{}")
 		require.LessOrEqual(t, len(w.Header()), 8, "beyond 8 keys the header map grows")
@@ -67,7 +67,7 @@ func TestHeadersOfAPage(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			resp, body := mwDo(t, mwServe(t, backend.SecureHeaders(backend.HeadersConfig{})(http.HandlerFunc(test.handle))), "GET", "/", "")
+			resp, body := mwDo(t, mwServe(t, backend.SecureHeaders(backend.HeadersConfig{})(mustRun(t, test.handle))), "GET", "/", "")
 			n := nonce.FindString(body)
 			require.NotEmpty(t, n)
 			require.Equal(t, map[string]string{
@@ -86,7 +86,7 @@ func TestHeadersOfAPage(t *testing.T) {
 func TestStatement02_NoncesNeverRepeat(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	h := backend.SecureHeaders(backend.HeadersConfig{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.SecureHeaders(backend.HeadersConfig{})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		var group sync.WaitGroup
 		values := make([]string, 4)
 		for i := range values { // templates may be rendered in parallel
@@ -129,7 +129,7 @@ func TestStatement03_HSTSOverTLSOnly_ASVS_3_4_1(t *testing.T) {
 func TestStatement09_TextHasACharset_ASVS_4_1_1(t *testing.T) {
 	t.Parallel()
 	var contentType []string
-	server := mwServe(t, backend.SecureHeaders(backend.HeadersConfig{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.SecureHeaders(backend.HeadersConfig{})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = contentType
 		io.WriteString(w, "a,b")
 	})))
@@ -162,7 +162,7 @@ func TestStatement09_TextHasACharset_ASVS_4_1_1(t *testing.T) {
 
 func TestHeadersOfTheHandlerWin(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, backend.SecureHeaders(backend.HeadersConfig{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.SecureHeaders(backend.HeadersConfig{})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
 		head.Set("Content-Type", "text/html")
 		head.Set("Content-Security-Policy", "frame-ancestors https://partner.example")

@@ -2,10 +2,14 @@ package backend_test
 
 import (
 	"net"
+	"net/http"
 	"net/url"
+	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -150,4 +154,21 @@ func (p *proxy) Cut() {
 func underRace() bool {
 	info, _ := debug.ReadBuildInfo()
 	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// mustRun returns h. The test fails if h has not run when the test ends: what it
+// asserts would not have been asserted.
+func mustRun(t testing.TB, h http.HandlerFunc) http.Handler {
+	t.Helper()
+	_, file, line, _ := runtime.Caller(1)
+	var runs atomic.Int64
+	t.Cleanup(func() {
+		if runs.Load() == 0 {
+			t.Errorf("the handler of %s:%d never ran", filepath.Base(file), line)
+		}
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		runs.Add(1)
+		h(w, r)
+	})
 }

@@ -18,7 +18,7 @@ func TestStatement05_UnknownHostsAreRefused(t *testing.T) {
 	h := backend.Stack(backend.StackConfig{
 		Logger: slog.New(slog.DiscardHandler),
 		Hosts:  []string{"Example.com", "*.apps.example.com", "localhost:8080", "[::1]", "192.0.2.7", "xn--bcher-kva.example:444"},
-	})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls++ }))
+	})(mustRun(t, func(http.ResponseWriter, *http.Request) { calls++ }))
 	tests := []struct {
 		host   string
 		status int
@@ -50,7 +50,7 @@ func TestStatement05_UnknownHostsAreRefused(t *testing.T) {
 
 func TestHostsOnTheWire(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, backend.Hosts("a.example")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	server := mwServe(t, backend.Hosts("a.example")(mustRun(t, func(http.ResponseWriter, *http.Request) {})))
 	tests := []struct {
 		name, request string
 		status        int
@@ -75,7 +75,7 @@ func TestHostsOnTheWire(t *testing.T) {
 
 func TestHostsWithoutNamesRefusesOnlyNonsense(t *testing.T) {
 	t.Parallel()
-	h := backend.Hosts()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	h := backend.Hosts()(mustRun(t, func(http.ResponseWriter, *http.Request) {}))
 	for host, status := range map[string]int{"anything.example:1": 200, "": 400, "a b": 400} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", "/", nil)

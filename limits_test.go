@@ -27,7 +27,7 @@ func mwReadAll(w http.ResponseWriter, r *http.Request) {
 
 func TestStatement59_BodiesOverTheLimitAreRefused(t *testing.T) {
 	t.Parallel()
-	readAll := http.HandlerFunc(mwReadAll)
+	readAll := mustRun(t, mwReadAll)
 	mux := http.NewServeMux()
 	mux.Handle("POST /default", readAll)
 	mux.Handle("POST /more", backend.BodyLimit(1000)(readAll))
@@ -104,7 +104,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func (e *endless) Close() error { return nil }
 
 func TestStatement59_MemoryIsBounded(t *testing.T) {
-	h := backend.BodyLimit(1 << 20)(http.HandlerFunc(mwReadAll))
+	h := backend.BodyLimit(1 << 20)(mustRun(t, mwReadAll))
 	for _, length := range []int64{-1, 1 << 40} {
 		body := &endless{}
 		r := httptest.NewRequest("POST", "/", nil)
@@ -126,7 +126,7 @@ func TestStatement59_MemoryIsBounded(t *testing.T) {
 // A client that waits for 100 Continue before sending too much never sends it.
 func TestMaxBodySendsNoContinueForTooMuch(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, backend.BodyLimit(10)(http.HandlerFunc(mwReadAll)))
+	server := mwServe(t, backend.BodyLimit(10)(mustRun(t, mwReadAll)))
 	for length, want := range map[string]string{"10": "HTTP/1.1 100 Continue", "11": "HTTP/1.1 413 Request Entity Too Large"} {
 		_, reader := mwRaw(t, server, "POST / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: "+length+"\r\n\r\n")
 		line, err := reader.ReadString('\n')
@@ -138,7 +138,7 @@ func TestMaxBodySendsNoContinueForTooMuch(t *testing.T) {
 func TestBodiesThatBreakOffAreTheClientsFault(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(mwReadAll)))
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, mwReadAll)))
 	conn, _ := mwRaw(t, server, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\nhello")
 	conn.Close()
 	record := log.next(t)
@@ -156,7 +156,7 @@ func TestBodiesThatBreakOffAreTheClientsFault(t *testing.T) {
 func TestMaxBodyAroundAForeignReader(t *testing.T) {
 	t.Parallel()
 	foreign := func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 			r.Body = struct {
 				io.Reader
 				io.Closer
@@ -164,7 +164,7 @@ func TestMaxBodyAroundAForeignReader(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	h := backend.BodyLimit(5)(foreign(backend.BodyLimit(8)(http.HandlerFunc(mwReadAll))))
+	h := backend.BodyLimit(5)(foreign(backend.BodyLimit(8)(mustRun(t, mwReadAll))))
 	for length, status := range map[int]int{8: 200, 9: 413} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", length))))

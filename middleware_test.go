@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,10 +141,12 @@ func TestStatement01_EveryResponseIsProtected_ASVS_3_4_3_to_3_4_6(t *testing.T) 
 			backend.WriteError(w, r, err)
 		}
 	})
+	var reached atomic.Int64
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { reached.Add(1); mux.ServeHTTP(w, r) })
 	server := mwServe(t, backend.Stack(backend.StackConfig{
 		Logger: slog.New(slog.DiscardHandler), Hosts: []string{"127.0.0.1"}, MaxBody: 10, CORS: backend.CORSConfig{Origins: []string{"https://a.example"}},
-	})(mux))
-	limited := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), RequestsPerMinute: 1})(mux))
+	})(app))
+	limited := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), RequestsPerMinute: 1})(app))
 	mwDo(t, limited, "GET", "/json", "")
 
 	tests := []struct {
@@ -179,8 +183,11 @@ func TestStatement01_EveryResponseIsProtected_ASVS_3_4_3_to_3_4_6(t *testing.T) 
 			if test.method == "POST" {
 				body = "more than ten bytes"
 			}
+			before := reached.Load()
 			resp, _ := mwDo(t, to, test.method, test.path, body, test.headers...)
 			require.Equal(t, test.status, resp.StatusCode)
+			refused := slices.Contains([]string{"other host", "cross-site", "trace", "preflight", "rate limited"}, test.name)
+			require.Equal(t, !refused, reached.Load() > before, "the application has seen it")
 			require.Equal(t, []string{"nosniff"}, resp.Header.Values("X-Content-Type-Options"))
 			policy := directives(t, resp.Header)
 			require.Equal(t, "'none'", policy["frame-ancestors"])
@@ -195,7 +202,7 @@ func TestStatement01_EveryResponseIsProtected_ASVS_3_4_3_to_3_4_6(t *testing.T) 
 
 func TestStatement01_ErrorsAreProtectedWithoutAnyMiddleware(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		backend.WriteError(w, r, &backend.Error{Code: backend.Conflict})
 	}))
 	resp, _ := mwDo(t, server, "GET", "/", "")
@@ -209,7 +216,7 @@ func TestStatement04_RepliesDoNotTellWhatRunsHere_ASVS_13_4_6(t *testing.T) {
 	t.Parallel()
 	secret := fmt.Errorf("open /srv/app/notes.db: SELECT password FROM users: go1.26 %w", io.ErrUnexpectedEOF)
 	log := newMWLog()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/panic" {
 			panic(secret)
 		}
@@ -234,9 +241,9 @@ func TestStatement04_RepliesDoNotTellWhatRunsHere_ASVS_13_4_6(t *testing.T) {
 
 func TestStatement06_TraceAndConnectAreRefused_ASVS_13_4_4(t *testing.T) {
 	t.Parallel()
-	called := false
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		called = true
+	var called atomic.Bool
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(http.ResponseWriter, *http.Request) {
+		called.Store(true)
 	})))
 	for _, line := range []string{"TRACE / HTTP/1.1", "CONNECT example.com:443 HTTP/1.1"} {
 		_, reader := mwRaw(t, server, line+"\r\nHost: example.com:443\r\nCookie: a=b\r\nConnection: close\r\n\r\n")
@@ -247,14 +254,17 @@ func TestStatement06_TraceAndConnectAreRefused_ASVS_13_4_4(t *testing.T) {
 		require.Equal(t, 501, resp.StatusCode)
 		require.NotContains(t, string(body), "a=b")
 	}
-	require.False(t, called)
+	require.False(t, called.Load())
+	resp, _ := mwDo(t, server, "GET", "/", "")
+	require.Equal(t, 200, resp.StatusCode, "others are served")
+	require.True(t, called.Load())
 }
 
 func TestStatement08_ConflictingLengthsAreRefused_ASVS_4_2_1(t *testing.T) {
 	t.Parallel()
-	called := false
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		called = true
+	var called atomic.Bool
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(http.ResponseWriter, *http.Request) {
+		called.Store(true)
 	})))
 	tests := []struct {
 		name, headers string
@@ -264,6 +274,7 @@ func TestStatement08_ConflictingLengthsAreRefused_ASVS_4_2_1(t *testing.T) {
 		{"negative length", "Content-Length: -1\r\n", 400},
 		{"unknown transfer coding", "Transfer-Encoding: xchunked\r\n", 501},
 		{"two transfer codings", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", 501},
+		{"one length", "Content-Length: 5\r\n", 200},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -272,9 +283,9 @@ func TestStatement08_ConflictingLengthsAreRefused_ASVS_4_2_1(t *testing.T) {
 			require.NoError(t, err)
 			resp.Body.Close()
 			require.Equal(t, test.status, resp.StatusCode)
+			require.Equal(t, test.status == 200, called.Load())
 		})
 	}
-	require.False(t, called)
 }
 
 func TestStatement62_InvalidLimitsStopTheStart(t *testing.T) {
@@ -323,13 +334,13 @@ func TestMiddlewareMixesWithOthers(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
 	foreign := func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 			type key struct{}
 			next.ServeHTTP(foreignWriter{w}, r.WithContext(context.WithValue(r.Context(), key{}, 1)))
 		})
 	}
 	var inside string
-	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := http.Handler(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		inside = backend.RequestIDFrom(r.Context())
 		w.WriteHeader(http.StatusTeapot)
 		io.WriteString(w, "short and stout")
@@ -355,7 +366,7 @@ func TestTimeoutHandlerInsideTheStackIsSafe(t *testing.T) {
 	log := newMWLog()
 	late := make(chan struct{})
 	done := make(chan struct{})
-	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	slow := mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
 		<-late
 		w.Header().Set("Content-Type", "text/html")

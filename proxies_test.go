@@ -14,7 +14,7 @@ import (
 func TestClientIP(t *testing.T) {
 	t.Parallel()
 	var got netip.Addr
-	h := backend.TrustProxies("10.0.0.0/8", "2001:db8:ffff::/48", "192.0.2.1", "unix")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.TrustProxies("10.0.0.0/8", "2001:db8:ffff::/48", "192.0.2.1", "unix")(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		got = backend.ClientIP(r.Context())
 	}))
 	tests := []struct {
@@ -67,7 +67,7 @@ func TestStatement05_ForwardedHeadersOfStrangersChangeNothing_ASVS_4_1_3(t *test
 	ask := func(t *testing.T, trusted ...string) seen {
 		log := newMWLog()
 		var got seen
-		server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger, TrustedProxies: trusted, RequestsPerMinute: 1})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger, TrustedProxies: trusted, RequestsPerMinute: 1})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 			got.host, got.client = r.Host, backend.ClientIP(r.Context()).String()
 		})))
 		resp, _ := mwDo(t, server, "GET", "/", "", "Host", "a.example", "X-Forwarded-For", "203.0.113.9", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "b.example")
@@ -85,7 +85,7 @@ func TestStatement05_ForwardedHeadersOfStrangersChangeNothing_ASVS_4_1_3(t *test
 
 func TestForwardedHostIsCheckedLikeAnyOther(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: newMWLog().Logger, TrustedProxies: []string{"127.0.0.1"}, Hosts: []string{"a.example"}})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: newMWLog().Logger, TrustedProxies: []string{"127.0.0.1"}, Hosts: []string{"a.example"}})(mustRun(t, func(http.ResponseWriter, *http.Request) {})))
 	tests := []struct {
 		name, host, forwarded string
 		status                int

@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -23,7 +24,7 @@ func mwAskFrom(h http.Handler, peer string) *httptest.ResponseRecorder {
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := backend.RateLimit(3, time.Minute)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		h := backend.RateLimit(3, time.Minute)(mustRun(t, func(http.ResponseWriter, *http.Request) {}))
 		for range 3 {
 			require.Equal(t, 200, mwAskFrom(h, "192.0.2.1:1").Code)
 		}
@@ -75,9 +76,9 @@ func TestRateLimitKeys(t *testing.T) {
 
 func TestRateLimitAllocatesNothing(t *testing.T) {
 	mwSkipRace(t)
-	inner := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	alone := mwAllocs(backend.RequestID()(inner), func(*http.Request) {})
-	limited := mwAllocs(backend.RequestID()(backend.RateLimit(1000, time.Millisecond)(inner)), func(*http.Request) {})
+	inner := mustRun(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	alone := mwAllocs(t, backend.RequestID()(inner), func(*http.Request) {}, "", "ok")
+	limited := mwAllocs(t, backend.RequestID()(backend.RateLimit(1000, time.Millisecond)(inner)), func(*http.Request) {}, "", "ok")
 	require.Equal(t, alone, limited)
 }
 

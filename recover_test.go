@@ -63,7 +63,7 @@ func TestRecoverAnswersAndLogsOnce(t *testing.T) {
 func TestRecoverCutsAnAnswerThatHasBegun(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "half an ans")
 		w.(http.Flusher).Flush()
 		panic("boom")
@@ -83,7 +83,7 @@ func TestRecoverCutsAnAnswerThatHasBegun(t *testing.T) {
 func TestRecoverPassesErrAbortHandlerOn(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	h := backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}))
 	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() {
@@ -97,7 +97,7 @@ func TestRecoverPassesErrAbortHandlerOn(t *testing.T) {
 func TestRecoverLogsAHandlerThatExits(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	h := backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	h := backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(http.ResponseWriter, *http.Request) {
 		runtime.Goexit()
 	}))
 	done := make(chan struct{})
@@ -113,7 +113,7 @@ func TestRecoverLogsAHandlerThatExits(t *testing.T) {
 func TestAccessLogWithoutRecover(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	h := backend.AccessLog(log.Logger)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("up")) }))
+	h := backend.AccessLog(log.Logger)(mustRun(t, func(http.ResponseWriter, *http.Request) { panic(errors.New("up")) }))
 	require.PanicsWithError(t, "up", func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)) })
 	require.EqualValues(t, 0, log.next(t)["status"])
 }
@@ -122,7 +122,7 @@ func TestAccessLogWithoutRecover(t *testing.T) {
 func TestAccessLogOutsideRecover(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	h := backend.AccessLog(log.Logger)(backend.Recover()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("up") })))
+	h := backend.AccessLog(log.Logger)(backend.Recover()(mustRun(t, func(http.ResponseWriter, *http.Request) { panic("up") })))
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	require.EqualValues(t, 500, log.next(t)["status"])
 	require.Empty(t, log.lines)

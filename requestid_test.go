@@ -15,7 +15,7 @@ import (
 
 func TestRequestIDKeepsOnlySafeIDs(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, backend.RequestID()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.RequestID()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, backend.RequestIDFrom(r.Context()))
 	})))
 	tests := []struct {
@@ -63,7 +63,7 @@ func TestRequestIDKeepsOnlySafeIDs(t *testing.T) {
 
 func TestStatement07_LineBreaksNeverReachAHeader(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Echo", r.URL.Query().Get("v"))
 		w.Header().Set("Content-Type", "text/html\r\nSet-Cookie: b=1")
 		io.WriteString(w, "ok")

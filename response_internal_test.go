@@ -17,7 +17,9 @@ import (
 func TestWroteHeaderTellsWhatTheClientMayHaveSeen(t *testing.T) {
 	t.Parallel()
 	wrote := func(w http.ResponseWriter) bool { return response.Of(w).Begun() }
+	ran := false
 	h := SecureHeaders(HeadersConfig{})(Compress()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ran = true
 		require.False(t, wrote(w))
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(200)
@@ -29,6 +31,7 @@ func TestWroteHeaderTellsWhatTheClientMayHaveSeen(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
 	h.ServeHTTP(httptest.NewRecorder(), r)
+	require.True(t, ran)
 }
 
 // An answer that an error cut short is a failure, whatever the error's code and

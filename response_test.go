@@ -33,7 +33,7 @@ func TestResponseKeepsTheAbilitiesOfTheServer(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			var got abilities
-			server := httptest.NewUnstartedServer(mwQuietStack()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server := httptest.NewUnstartedServer(mwQuietStack()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 				require.Equal(t, protocol, r.Proto)
 				_, got.flush = w.(http.Flusher)
 				_, got.hijack = w.(http.Hijacker)
@@ -65,7 +65,7 @@ func TestResponseKeepsTheAbilitiesOfTheServer(t *testing.T) {
 
 func TestResponseOffersNothingTheWriterLacks(t *testing.T) {
 	t.Parallel()
-	h := mwQuietStack()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := mwQuietStack()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		_, flushes := w.(http.Flusher)
 		require.False(t, flushes)
 		_, hijacks := w.(http.Hijacker)
@@ -105,7 +105,7 @@ func TestResponseLetsTheServerSendFiles(t *testing.T) {
 func TestResponsePassesInformationalStatusOn(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusEarlyHints)
@@ -133,7 +133,7 @@ func TestResponsePassesInformationalStatusOn(t *testing.T) {
 func TestResponseFirstStatusCounts(t *testing.T) {
 	t.Parallel()
 	for _, contentType := range []string{"application/json", ""} { // sent at once, and held back
-		server := mwServe(t, mwQuietStack()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := mwServe(t, mwQuietStack()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 			if contentType != "" {
 				w.Header().Set("Content-Type", contentType)
 			}
@@ -151,7 +151,7 @@ func TestResponseFirstStatusCounts(t *testing.T) {
 // An answer that was only held back makes way for an error.
 func TestWriteErrorReplacesAnAnswerThatWasNotSent(t *testing.T) {
 	t.Parallel()
-	server := mwServe(t, mwQuietStack()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, mwQuietStack()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusOK)
 		io.WriteString(w, `{"items":[`)
@@ -167,7 +167,7 @@ func TestWriteErrorReplacesAnAnswerThatWasNotSent(t *testing.T) {
 func TestResponseWithAnImpossibleStatus(t *testing.T) {
 	t.Parallel()
 	log := newMWLog()
-	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, backend.Stack(backend.StackConfig{Logger: log.Logger})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(1000)
 	})))
 	resp, _ := mwDo(t, server, "GET", "/", "")
@@ -178,7 +178,7 @@ func TestResponseWithAnImpossibleStatus(t *testing.T) {
 func TestResponseAfterHijack(t *testing.T) {
 	t.Parallel()
 	errs := make(chan error, 3)
-	server := mwServe(t, mwQuietStack()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := mwServe(t, mwQuietStack()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, rw, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			panic(err)
@@ -218,7 +218,7 @@ func TestResponseHijackThroughAForeignWrapper(t *testing.T) {
 	t.Parallel()
 	client, conn := net.Pipe()
 	defer client.Close()
-	h := backend.Recover()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Recover()(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		got, _, err := http.NewResponseController(foreignWriter{w}).Hijack()
 		require.NoError(t, err)
 		require.Equal(t, conn, got)

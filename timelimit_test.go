@@ -68,35 +68,35 @@ func TestTimeLimitEndsTheContext(t *testing.T) {
 		}
 	}
 	layers := map[string]func() http.Handler{
-		"alone": func() http.Handler { return backend.TimeLimit(2 * time.Second)(http.HandlerFunc(wait)) },
+		"alone": func() http.Handler { return backend.TimeLimit(2 * time.Second)(mustRun(t, wait)) },
 		"in the stack": func() http.Handler {
-			return backend.Stack(backend.StackConfig{Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(wait))
+			return backend.Stack(backend.StackConfig{Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})(mustRun(t, wait))
 		},
 		"in the stack inside another exchange": func() http.Handler {
-			return backend.RequestID()(backend.Stack(backend.StackConfig{Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(wait)))
+			return backend.RequestID()(backend.Stack(backend.StackConfig{Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})(mustRun(t, wait)))
 		},
 		"stack in a stack": func() http.Handler {
-			inner := backend.Stack(backend.StackConfig{Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(wait))
+			inner := backend.Stack(backend.StackConfig{Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})(mustRun(t, wait))
 			return backend.Stack(backend.StackConfig{Timeout: time.Hour, Logger: slog.New(slog.DiscardHandler)})(inner)
 		},
 		"less than the stack": func() http.Handler {
-			return backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(2 * time.Second)(http.HandlerFunc(wait)))
+			return backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(2 * time.Second)(mustRun(t, wait)))
 		},
 		"more than the stack": func() http.Handler {
-			return backend.Stack(backend.StackConfig{Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(2 * time.Second)(http.HandlerFunc(wait)))
+			return backend.Stack(backend.StackConfig{Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(2 * time.Second)(mustRun(t, wait)))
 		},
 		"more twice": func() http.Handler {
-			return backend.TimeLimit(time.Millisecond)(backend.TimeLimit(time.Second)(backend.TimeLimit(2 * time.Second)(http.HandlerFunc(wait))))
+			return backend.TimeLimit(time.Millisecond)(backend.TimeLimit(time.Second)(backend.TimeLimit(2 * time.Second)(mustRun(t, wait))))
 		},
 		"more, under a context that is shorter": func() http.Handler {
 			shorter := func(next http.Handler) http.Handler {
-				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				return mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 					ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 					defer cancel()
 					next.ServeHTTP(w, r.WithContext(ctx))
 				})
 			}
-			return backend.TimeLimit(10 * time.Second)(shorter(backend.TimeLimit(20 * time.Second)(http.HandlerFunc(wait))))
+			return backend.TimeLimit(10 * time.Second)(shorter(backend.TimeLimit(20 * time.Second)(mustRun(t, wait))))
 		},
 	}
 	for name, h := range layers {
@@ -121,7 +121,7 @@ func TestLongerTimeLimitEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, leave := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, leave)
-		h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(time.Hour)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(time.Hour)(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
 			<-r.Context().Done()
 			require.Equal(t, time.Minute, time.Since(start))
@@ -139,7 +139,7 @@ func TestStackContextIsAContext(t *testing.T) {
 	cause := errors.New("cause")
 	inside := func(t *testing.T, parent context.Context, check func(ctx context.Context)) context.Context {
 		var kept context.Context
-		h := backend.Stack(backend.StackConfig{Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := backend.Stack(backend.StackConfig{Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 			kept = r.Context()
 			check(kept)
 		}))
@@ -230,7 +230,7 @@ func TestStatement60_SlowBodiesAreCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mwBubble(t, &http.Server{}, limit(http.HandlerFunc(mwReadAll)), func(t *testing.T, dial func() net.Conn) {
+			mwBubble(t, &http.Server{}, limit(mustRun(t, mwReadAll)), func(t *testing.T, dial func() net.Conn) {
 				conn := dial()
 				defer conn.Close()
 				start := time.Now()
@@ -249,7 +249,7 @@ func TestStatement60_SlowBodiesAreCut(t *testing.T) {
 func TestStatement60_SlowReadersAreCut(t *testing.T) {
 	t.Parallel()
 	var failed chan time.Duration
-	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		for {
 			if _, err := w.Write(make([]byte, 4096)); err != nil {
@@ -272,7 +272,7 @@ func TestStatement60_SlowReadersAreCut(t *testing.T) {
 // route has a longer limit.
 func TestTimeLimitMovesTheServersDeadlines(t *testing.T) {
 	t.Parallel()
-	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(time.Hour)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(backend.TimeLimit(time.Hour)(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			backend.WriteError(w, r, r.Context().Err())
