@@ -18,20 +18,21 @@ import (
 // This file has the type of databases and their configuration. They are opened in
 // dbopen.go and used in query.go, tx.go and migrate.go.
 
-// Engine names the kind of a database.
+// Engine is a kind of database.
 type Engine string
 
 const (
-	// Postgres is PostgreSQL; tested with version 15.
+	// Postgres is PostgreSQL, tested with version 15.
 	Postgres Engine = "postgres"
-	// SQLite is SQLite as in modernc.org/sqlite, which needs no C.
+	// SQLite is SQLite with the driver modernc.org/sqlite, which needs no C
+	// compiler.
 	SQLite Engine = "sqlite"
-	// MySQL is MariaDB, tested with version 10.11, which has RETURNING for INSERT
-	// and DELETE, or MySQL, which has none and is not tested.
+	// MySQL is MariaDB, tested with version 10.11, or MySQL, which is not tested.
+	// MariaDB has RETURNING for INSERT and DELETE, MySQL has none.
 	MySQL Engine = "mysql"
 )
 
-// dialect returns the engine's SQL.
+// dialect returns the SQL dialect of the engine.
 func (e Engine) dialect() sqltext.Dialect {
 	switch e {
 	case Postgres:
@@ -42,54 +43,55 @@ func (e Engine) dialect() sqltext.Dialect {
 	return sqltext.SQLite
 }
 
-// DBConfig holds the knobs of a database. The zero value is a good choice for
-// one process beside a local database. A value that makes no sense, such as a
-// negative one, is an error of [Open].
+// DBConfig configures a database. The zero value suits a program with a database on
+// the same machine. [Open] returns an error for an invalid value, such as a
+// negative one.
 type DBConfig struct {
-	// MaxConns is the largest number of connections; for SQLite of those that
-	// read, since exactly one writes; in memory, one does both. Defaults to 4 for each processor and at
-	// least 10. All server processes together must stay below the server's
-	// own limit.
+	// MaxConns is the largest number of connections. On SQLite it counts those
+	// that read: one more writes, and a database in memory has a single connection.
+	// The connections of all processes together must stay below the limit of the
+	// server. Defaults to 4 for each processor, and at least 10.
 	MaxConns int
-	// MaxConnLifetime is the age at which a connection is replaced. Defaults
-	// to 30 minutes, for SQLite to never.
+	// MaxConnLifetime is the age at which a connection is replaced. Defaults to 30
+	// minutes. SQLite's connections are not replaced by default.
 	MaxConnLifetime time.Duration
-	// MaxConnIdleTime is how long an unused connection is kept. Defaults to 5
-	// minutes, for SQLite to forever.
+	// MaxConnIdleTime is how long an unused connection stays open. Defaults to 5
+	// minutes. SQLite's connections stay open by default.
 	MaxConnIdleTime time.Duration
-	// ConnectTimeout bounds making a connection. Defaults to 5 seconds.
+	// ConnectTimeout bounds the time to open a connection. Defaults to 5 seconds.
 	ConnectTimeout time.Duration
-	// Timeout bounds each statement, and each transaction as a whole, whose
-	// context has no deadline of its own. Defaults to 30 seconds. SQLite looks
-	// at deadlines until a query's first row and between rows, but its driver
-	// cannot stop it while it looks for the next one.
+	// Timeout bounds each statement and each transaction whose context has no
+	// deadline. Defaults to 30 seconds. SQLite's driver checks deadlines until the
+	// first row of a query and between rows; it cannot interrupt the search for the
+	// next row.
 	Timeout time.Duration
-	// Durable makes SQLite wait for the disk at every commit, so that what was
-	// committed survives a power failure. Without it the last commits before
-	// one may be lost; the file stays sound, and a crash of the program alone
-	// loses nothing. PostgreSQL and MySQL wait unless their server is set not
-	// to.
+	// Durable makes SQLite wait for the disk at every commit, so that no commit is
+	// lost in a power failure. Defaults to false: a power failure may then lose the
+	// last commits, but does not damage the file, and a crash of the program loses
+	// nothing. PostgreSQL and MySQL wait unless their server is configured not to.
 	Durable bool
-	// Pooler says that PgBouncer or another pooler in transaction mode stands
-	// before PostgreSQL. Statements are then not prepared by name, which costs
-	// a round trip less caching, and which such a pooler mixes up otherwise.
+	// Pooler says that the connections to PostgreSQL go through PgBouncer or another
+	// pooler in transaction mode. Such a pooler mixes up prepared statements of
+	// different connections, so statements are not prepared by name, and PostgreSQL
+	// parses each of them every time. Defaults to false.
 	Pooler bool
 	// Observer is told of each SQL statement of the program, see [StatementEvent].
 	// What begins and ends transactions, and the files of migrations, are not
 	// observed.
 	// Defaults to none.
 	Observer Observer
-	// Engine is for [OpenDB] only, where the driver does not tell.
+	// Engine is the engine of a pool given to [OpenDB] whose driver is wrapped.
+	// Defaults to the engine of the driver or the URL.
 	Engine Engine
 }
 
-// withDefaults returns the config with its zero values filled in, or an error
-// that names every value that makes no sense.
+// withDefaults returns the config with defaults for zero values. Its error names
+// every invalid value.
 func (c DBConfig) withDefaults(engine Engine) (DBConfig, error) {
 	var wrong []error
 	check := func(name string, negative bool) {
 		if negative {
-			wrong = append(wrong, fmt.Errorf("DBConfig.%s is negative; leave it out for the default", name))
+			wrong = append(wrong, fmt.Errorf("DBConfig.%s is negative; leave it out to get the default", name))
 		}
 	}
 	check("MaxConns", c.MaxConns < 0)
@@ -114,13 +116,12 @@ func (c DBConfig) withDefaults(engine Engine) (DBConfig, error) {
 	return c, errors.Join(wrong...)
 }
 
-// DB is a database: PostgreSQL, MySQL, MariaDB or SQLite, all used in the same
-// way. Queries are made with [One], [Maybe], [All], [Each] and [DB.Exec],
-// transactions with [DB.Tx].
+// DB is a database: PostgreSQL, MySQL, MariaDB or SQLite. [Open] makes one. [One],
+// [Maybe], [All], [Each] and [DB.Exec] run queries, and [DB.Tx] runs transactions.
 //
-// A DB is safe for concurrent use, and one is enough for a program. The
-// goroutines it has are the pool's and the drivers', and those that end on a
-// server what was given up here; all of them end with [DB.Close].
+// A DB is safe for concurrent use, and a program needs only one for each database.
+// Its goroutines are those of the pool and the drivers, and those that cancel
+// abandoned statements on the server. All of them end with [DB.Close].
 type DB struct {
 	engine Engine
 	config DBConfig
@@ -130,9 +131,8 @@ type DB struct {
 	path   string      // SQLite's file
 	file   os.FileInfo // what it was when it was opened; else nil
 
-	// doubtful says that the driver reports a bad connection even when it has
-	// sent the statement, as lib/pq does by itself, so that it must not be
-	// sent again.
+	// doubtful says that the driver may report a bad connection after it has sent
+	// the statement, as lib/pq does. The statement must not be sent again then.
 	doubtful bool
 
 	statements *statement.Set
@@ -148,10 +148,9 @@ type pools struct {
 // Engine returns the kind of the database.
 func (db *DB) Engine() Engine { return db.engine }
 
-// Close closes the connections that are not in use, and lets queries and
-// transactions that run close theirs when they end; it does not wait for them.
-// Beginning anything afterwards is an [Unavailable] error. Closing twice is
-// allowed.
+// Close closes the connections that are not in use. Queries and transactions that
+// are running close theirs when they end; Close does not wait for them. A new query
+// or transaction is an [Unavailable] error. Closing twice is allowed.
 func (db *DB) Close() error {
 	var errs []error
 	if db.anchor != nil {
@@ -166,10 +165,10 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// SQLX returns the pool underneath as sqlx knows it, for what this package does
-// not cover. For SQLite it is the one connection that writes. Its queries are
-// PostgreSQL's $1, do not take part in [DB.Tx], and its errors are the
-// driver's own.
+// SQLX returns the pool of the database as an sqlx.DB, for what this package does not
+// cover. On SQLite it is the one connection that writes. Its queries use the
+// placeholders of the engine, such as $1 on PostgreSQL. They are not part of
+// [DB.Tx], and their errors are those of the driver.
 func (db *DB) SQLX() *sqlx.DB {
 	names := map[Engine]string{Postgres: "postgres", SQLite: "sqlite3", MySQL: "mysql"}
 	return sqlx.NewDb(db.write, names[db.engine])

@@ -308,7 +308,7 @@ func TestSQLiteFileIsGone(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	err = db.Ping(t.Context())
 	require.Equal(t, backend.Unavailable, backend.CodeOf(err))
-	require.ErrorContains(t, err, "another file")
+	require.ErrorContains(t, err, "is not the file that was opened")
 	require.NoError(t, os.Remove(path))
 	require.NoError(t, os.Rename(path+".old", path))
 	require.NoError(t, db.Ping(t.Context()))

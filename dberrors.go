@@ -12,29 +12,33 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
-// DBError is the cause of every *[Error] that comes from a database. Find it
-// with [errors.As] where the name of a constraint decides what to do:
+// DBError is the cause of every *[Error] that comes from a database. Use [errors.As]
+// to branch on the name of a constraint:
 //
 //	var failed *backend.DBError
 //	if errors.As(err, &failed) && failed.Constraint == "accounts_email_key" { … }
 //
-// The names are empty where the engine does not tell them: SQLite names table
-// and column but no constraint of a UNIQUE violation, MySQL the other way
-// round, neither names anything of SQLite's foreign keys.
+// A name is empty if the engine does not report it. For a UNIQUE violation, SQLite
+// reports the table and column, and MySQL the constraint. SQLite reports nothing for
+// a foreign key.
 //
-// The codes: unique violations are [Conflict]; foreign keys, CHECK, NOT NULL
-// and values that do not fit their column are [Invalid]; values over an
-// engine's limits are [TooLarge]; a transaction, or a statement on its own, that
-// lost against another one too often is [Conflict]; a database that cannot be reached or is overloaded
-// is [Unavailable]; the end of the context is [Timeout] or [Canceled];
-// everything else, such as an error in the SQL, is [Internal].
+// The code of the Error depends on what happened:
+//
+//   - [Conflict]: a UNIQUE violation, or a transaction or single statement that lost
+//     against another one too often.
+//   - [Invalid]: a foreign key, CHECK or NOT NULL violation, or a value that does not
+//     fit its column.
+//   - [TooLarge]: a value larger than the engine can store.
+//   - [Unavailable]: the database cannot be reached or is overloaded.
+//   - [Timeout] or [Canceled]: the context has ended.
+//   - [Internal]: anything else, such as a mistake in the SQL.
 type DBError struct {
 	Engine     Engine
 	Constraint string
 	Table      string
 	Column     string
-	// Query is all of the query as it was written, without arguments. It is empty for
-	// beginning and ending transactions.
+	// Query is the whole text of the query, with the texts of its Fragments and
+	// without arguments. It is empty if a transaction could not begin or commit.
 	Query string
 
 	err   error
@@ -42,8 +46,8 @@ type DBError struct {
 	known bool // the engine itself answered
 }
 
-// Error returns the driver's error and the beginning of the query. It is for
-// logs: some drivers quote the value that was refused.
+// Error returns the error of the driver and the beginning of the query. It is for
+// logs and not for clients: some drivers quote the rejected value.
 func (e *DBError) Error() string {
 	if e.Query == "" {
 		return fmt.Sprintf("%s: %v", e.Engine, e.err)
@@ -54,13 +58,12 @@ func (e *DBError) Error() string {
 // Unwrap returns the driver's error.
 func (e *DBError) Unwrap() error { return e.err }
 
-// ErrCommitUnknown is wrapped by the error of a transaction whose COMMIT was
-// sent and not answered: it may have taken effect or not. Such a transaction
-// is never run again by itself. Its code is [Timeout].
+// ErrCommitUnknown is wrapped by the error of a transaction whose COMMIT was sent but
+// not answered. The transaction may have taken effect or not, and is never retried.
+// The code of the error is [Timeout].
 var ErrCommitUnknown = errors.New("the outcome of the commit is not known")
 
-// dbCodes has the code for each kind of database error, and what a client is
-// told.
+// dbCodes has the code and the message for clients for each kind of database error.
 var dbCodes = map[dberr.Kind]Error{
 	dberr.Unique:        {Code: Conflict, Message: "This exists already."},
 	dberr.ForeignKey:    {Code: Invalid, Message: "This refers to something that does not exist, or something else refers to it."},
@@ -75,8 +78,8 @@ var dbCodes = map[dberr.Kind]Error{
 	dberr.Other:         {Code: Internal},
 }
 
-// failure returns the *Error for an error of the database; nil for nil. The
-// end of ctx explains whatever error it caused.
+// failure returns the *Error for an error of the database, and nil for nil. If ctx
+// has ended and may have caused the error, the Error says that it has ended.
 func (db *DB) failure(ctx context.Context, query string, err error) error {
 	if err == nil {
 		return nil
@@ -100,7 +103,8 @@ func (db *DB) failure(ctx context.Context, query string, err error) error {
 	return known.Wrap(cause)
 }
 
-// classify adds to what engines say what our own PostgreSQL connection does.
+// classify returns what is known about an error of an engine, or of our own
+// connection to PostgreSQL.
 func classify(err error) dberr.Info {
 	info := dberr.Classify(err)
 	switch {
@@ -114,7 +118,7 @@ func classify(err error) dberr.Info {
 	return info
 }
 
-// contextEnd returns why ctx ended if err may come from that.
+// contextEnd returns why ctx has ended, if that may have caused err.
 func contextEnd(ctx context.Context, err error, info dberr.Info) error {
 	for _, end := range []error{context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, end) {
@@ -136,8 +140,8 @@ func retryable(err error) bool {
 	return errors.As(err, &failed) && failed.kind == dberr.Serialization
 }
 
-// endsTx reports whether the whole transaction is lost, not just the innermost
-// savepoint.
+// endsTx reports whether an error ends the whole transaction and not only the
+// innermost savepoint.
 func endsTx(err error) bool {
 	var failed *DBError
 	if !errors.As(err, &failed) {

@@ -20,35 +20,35 @@ import (
 // This file opens databases: it makes their pools and the first connections.
 // Their URLs are read by internal/dburl.
 
-// statementsKept is how many prepared statements each connection keeps. More
-// than any program has on its hot paths, and little memory.
+// statementsKept is how many prepared statements each connection keeps. It is more
+// than a program has on its hot paths, and takes little memory.
 const statementsKept = 256
 
-// sqliteBusyWait is how long SQLite itself waits for another process's lock.
-// Short, since the driver does not look at deadlines while it waits: we wait
-// around it.
+// sqliteBusyWait is how long SQLite itself waits for the lock of another process. It
+// is short because the driver does not check deadlines meanwhile; internal/dbconn
+// repeats the wait until the deadline.
 const sqliteBusyWait = 100 * time.Millisecond
 
-// Open opens the database at a URL and makes sure that it answers.
+// Open opens the database at a URL and checks that it answers.
 //
-//	sqlite:notes.db                       a file, made if it is not there
-//	sqlite::memory:                       a database that goes with the DB
+//	sqlite:notes.db                       a file, created if it does not exist
+//	sqlite::memory:                       a database in memory, until Close
 //	postgres://user:password@host/name    PostgreSQL; also postgresql://
 //	mysql://user:password@host/name       MySQL and MariaDB; also mariadb://
 //
-// Special characters in user and password are percent-encoded, as in all URLs.
-// A unix socket is host=/folder for PostgreSQL and socket=/file for MySQL, in
-// the parameters of a URL without a host.
+// Special characters in the user and password must be percent-encoded. To use a unix
+// socket, leave out the host and set the parameter host=/folder for PostgreSQL or
+// socket=/file for MySQL. No error shows the password.
 //
-// For SQLite and MySQL the program imports the driver: modernc.org/sqlite or
-// github.com/go-sql-driver/mysql, which logs lost connections by itself, to where
-// its SetLogger says. No error shows the URL's password.
+// The program must import the driver for SQLite, modernc.org/sqlite, or MySQL,
+// github.com/go-sql-driver/mysql. The latter logs lost connections itself; its
+// SetLogger says where.
+//
+// Connections to PostgreSQL and MySQL use TLS unless the host is this machine. The
+// parameter sslmode of PostgreSQL and tls of MySQL override that. SQLite runs in WAL
+// mode with foreign keys on; see [DBConfig.Durable].
 //
 // At most one config may be given.
-//
-// PostgreSQL is spoken to with TLS unless the host is this machine or the URL
-// has an sslmode; MySQL likewise with the parameter tls. SQLite runs in WAL
-// mode with foreign keys on; see [DBConfig.Durable].
 func Open(ctx context.Context, url string, config ...DBConfig) (*DB, error) {
 	source, err := dburl.Parse(url)
 	if err != nil {
@@ -81,8 +81,8 @@ func openSource(ctx context.Context, source *dburl.Source, configs []DBConfig) (
 	return db, nil
 }
 
-// start makes the first connections: the one that keeps a database in memory,
-// and one to every pool.
+// start makes the first connections: the one that keeps a database in memory alive,
+// and one to check that the database answers.
 func (db *DB) start(ctx context.Context, source *dburl.Source) (err error) {
 	switch {
 	case source.Memory:
@@ -97,9 +97,9 @@ func (db *DB) start(ctx context.Context, source *dburl.Source) (err error) {
 	return db.Ping(ctx)
 }
 
-// createFile makes SQLite's file if it is not there; an empty one is an empty
-// database. Connections do not make it, or one that is made after the file was
-// moved would begin another database.
+// createFile creates SQLite's file if it does not exist. An empty file is an empty
+// database. Connections do not create it: one that is made after the file was moved
+// would start another database.
 func createFile(path string) (os.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -109,18 +109,19 @@ func createFile(path string) (os.FileInfo, error) {
 	return file.Stat()
 }
 
-// OpenDB makes a DB of a connection pool that was made elsewhere, with its
-// limits as they are set there. [Open] is better wherever it can be used: what
-// it does inside the connection is missing here, namely deadlines that hold
-// when PostgreSQL stalls, prepared statements that are kept, trying again
-// where PostgreSQL has closed an idle connection, SQLite's queue for writers,
-// and settings that make the engines alike. A pool for MySQL must be set to
-// parseTime=true, loc=UTC and clientFoundRows=true.
+// OpenDB returns a DB that uses an existing connection pool with its limits.
+// [DB.Close] closes the pool. Prefer [Open], whose connections do more:
 //
-// The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, since
-// errors are told apart by theirs. The engine is found by the driver's type;
-// where the driver is wrapped, DBConfig.Engine must say it. Of the config only
-// Engine, Timeout and Observer may be set. [DB.Close] closes the pool.
+//   - Deadlines hold even when PostgreSQL does not answer.
+//   - Prepared statements are kept.
+//   - A statement is sent again if PostgreSQL has closed the idle connection.
+//   - SQLite's writers wait in a queue.
+//   - Settings make the engines behave alike.
+//
+// The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, whose errors
+// this package can read. If the driver is wrapped, set DBConfig.Engine. Only Engine,
+// Timeout and Observer of the config may be set. A pool for MySQL must have the parameters
+// parseTime=true, loc=UTC and clientFoundRows=true.
 func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 	if pool == nil {
 		return nil, errors.New("open database: the *sql.DB is nil")
@@ -130,11 +131,11 @@ func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 		engine = config[0].Engine
 	}
 	if !slices.Contains([]Engine{Postgres, SQLite, MySQL}, engine) {
-		return nil, fmt.Errorf("open database: the driver %T is not known; set DBConfig.Engine to Postgres, SQLite or MySQL", pool.Driver())
+		return nil, fmt.Errorf("open database: the engine of the driver %T is unknown; set DBConfig.Engine to Postgres, SQLite or MySQL", pool.Driver())
 	}
 	for _, c := range config {
 		if c.Engine, c.Timeout, c.Observer = "", 0, nil; c != (DBConfig{}) {
-			return nil, errors.New("open database: of DBConfig only Engine, Timeout and Observer count for a pool that was made elsewhere; set the rest there")
+			return nil, errors.New("open database: only Engine, Timeout and Observer of DBConfig can be set for an existing pool; configure the pool itself")
 		}
 	}
 	c, err := oneConfig(config, engine)
@@ -154,7 +155,7 @@ func oneConfig(configs []DBConfig, engine Engine) (DBConfig, error) {
 	case 1:
 		return configs[0].withDefaults(engine)
 	}
-	return DBConfig{}, fmt.Errorf("%d configs were given; give one", len(configs))
+	return DBConfig{}, fmt.Errorf("%d configs were given; give one at most", len(configs))
 }
 
 func driverEngine(pool *sql.DB) Engine {
@@ -229,8 +230,7 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 	return pools{write: newPool(writer, 1, config), read: newPool(reader, config.MaxConns, config), writer: queue}, nil
 }
 
-// driverConnector returns a connector of a driver that the program has to
-// import.
+// driverConnector returns a connector of a driver that the program must import.
 func driverConnector(name, module, dsn string, options dbconn.Options) (driver.Connector, error) {
 	if !slices.Contains(sql.Drivers(), name) {
 		return nil, fmt.Errorf("the driver is missing; add to the program: import _ %q", module)

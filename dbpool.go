@@ -16,8 +16,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
-// This file takes connections from the pools, and begins and commits transactions
-// on them.
+// This file takes connections from the pools, runs statements on them, and begins and
+// commits transactions.
 
 // lease is a connection taken from a pool until release.
 type lease struct {
@@ -26,8 +26,8 @@ type lease struct {
 	writer chan struct{} // the queue to leave, or nil
 }
 
-// acquire waits for a connection, as long as ctx lives. SQLite's one writer is
-// handed out in the order of asking.
+// acquire waits for a connection until ctx ends. Callers get SQLite's one writer in
+// the order in which they asked for it.
 func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	if !write || db.writer == nil {
 		conn, err := db.conn(ctx, db.read)
@@ -45,15 +45,15 @@ func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	return &lease{conn: conn, engine: db.engine, writer: db.writer}, err
 }
 
-// conn takes a connection from a pool. Where that took too long because all
-// were in use, the error says so.
+// conn takes a connection from a pool. If the deadline passes because all
+// connections are in use, the error says so.
 func (db *DB) conn(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
 	conn, err := pool.Conn(ctx)
 	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 		return conn, err
 	}
 	if stats := pool.Stats(); stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
-		err = fmt.Errorf("waiting for a connection while all %d were in use (DBConfig.MaxConns; is one held by Each, or by a transaction whose context was not passed on?): %w", stats.InUse, err)
+		err = fmt.Errorf("waiting for a connection while all %d were in use (see DBConfig.MaxConns; does a loop over Each hold one, or a transaction whose context was not passed on?): %w", stats.InUse, err)
 	}
 	return nil, err
 }
@@ -65,16 +65,14 @@ func (l *lease) release() {
 	}
 }
 
-// discard closes the connection itself, so that it does not go back into the
-// pool.
+// discard closes the connection instead of returning it to the pool.
 func (l *lease) discard() {
 	l.conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// do calls f with the connection. One to PostgreSQL that was made elsewhere is
-// closed after an error that the server did not report: lib/pq can lose its
-// place in the stream without noticing. Our own connections look after
-// themselves.
+// do calls f with the connection. It closes a connection of lib/pq after an error
+// that the server did not report: lib/pq can lose its position in the stream without
+// noticing. Our own connections check that themselves.
 func (l *lease) do(f func(dbconn.Conn) error) error {
 	distrusted := false
 	err := l.conn.Raw(func(raw any) error {
@@ -92,9 +90,8 @@ func (l *lease) do(f func(dbconn.Conn) error) error {
 	return err
 }
 
-// badConns is how often a statement is tried on connections that were dead
-// already. Pools look for dead connections when they hand one out, so that
-// this is about those that die in between.
+// badConns is how many dead connections a statement is tried on. Pools check a
+// connection before they hand it out, so only one that dies after that counts.
 const badConns = 3
 
 // withConn calls f with a connection from a pool.
@@ -128,8 +125,8 @@ func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, db.config.Timeout)
 }
 
-// notFromDatabase marks an error of the program inside a function that talks
-// to the database: it says nothing about the connection or the transaction.
+// notFromDatabase marks an error that the program itself made while it used the
+// database. It says nothing about the connection or the transaction.
 type notFromDatabase struct{ error }
 
 func fromProgram(err error) bool {
@@ -137,7 +134,7 @@ func fromProgram(err error) bool {
 	return ok
 }
 
-// result turns what f returned into what users get.
+// result returns the error for the program: failure's, or the program's own.
 func (db *DB) result(ctx context.Context, query string, err error) error {
 	if program, ok := errors.AsType[notFromDatabase](err); ok {
 		return program.error
@@ -149,19 +146,19 @@ func (db *DB) result(ctx context.Context, query string, err error) error {
 type TxMode uint8
 
 const (
-	// ReadWrite is the engine's own default: read committed on PostgreSQL,
-	// repeatable read on MySQL, serializable on SQLite.
+	// ReadWrite has the default isolation of the engine: read committed on
+	// PostgreSQL, repeatable read on MySQL, serializable on SQLite.
 	ReadWrite TxMode = iota
-	// ReadOnly sees one state of the database from its first query to its
-	// last, and may not write. On SQLite it runs beside the writer.
+	// ReadOnly may not write. All its queries see the same state of the database.
+	// On SQLite it runs at the same time as the writer.
 	ReadOnly
-	// Serializable is as if transactions ran one after the other. They may
-	// have to run again more often than ReadWrite ones.
+	// Serializable has the effect of transactions that run one after the other.
+	// Such transactions are retried more often than ReadWrite ones.
 	Serializable
 )
 
-// beginWords are what each engine calls the modes; all but the last statement
-// only set up what the last one begins.
+// beginWords has the statements that begin a transaction of each mode. The last one
+// begins it, the others prepare that.
 var beginWords = map[Engine][3][]string{
 	Postgres: {{"BEGIN"}, {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}, {"BEGIN ISOLATION LEVEL SERIALIZABLE"}},
 	SQLite:   {{"BEGIN IMMEDIATE"}, {"BEGIN"}, {"BEGIN IMMEDIATE"}},
@@ -191,7 +188,7 @@ func (db *DB) begin(ctx context.Context, mode TxMode) (*dbTx, error) {
 		if err == nil {
 			return tx, nil
 		}
-		if err != driver.ErrBadConn { // it may be half begun
+		if err != driver.ErrBadConn { // the transaction may have begun
 			lease.discard()
 		}
 		lease.release()
@@ -224,8 +221,8 @@ func (tx *dbTx) commit(ctx context.Context) error {
 		if _, ours := conn.(*pgconn.Conn); ours {
 			certain = !errors.Is(err, pgconn.ErrCommitUnknown)
 		} else if err != nil {
-			// lib/pq alone, in a pool made elsewhere, says ErrBadConn even when
-			// something was sent.
+			// Only lib/pq, in a pool of OpenDB, reports ErrBadConn after it has sent
+			// something.
 			certain = refused(err) || err == driver.ErrBadConn && tx.db.engine != Postgres
 		}
 		return err
@@ -246,14 +243,15 @@ func (tx *dbTx) commit(ctx context.Context) error {
 	}
 }
 
-// refused reports whether err is an engine's refusal to commit. That the
-// connection was killed, or the disk failed, may have come after the commit.
+// refused reports whether the engine answered that it did not commit. A killed
+// connection or a failed disk may be reported after the commit.
 func refused(err error) bool {
 	info := classify(err)
 	return info.Answered && info.Kind != dberr.Unavailable && info.Kind != dberr.Timeout
 }
 
-// rollback rolls back, or closes the connection, which does so as well.
+// rollback rolls the transaction back. If that fails it closes the connection, which
+// rolls back as well.
 func (tx *dbTx) rollback(ctx context.Context) {
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc
@@ -276,16 +274,15 @@ func (tx *dbTx) rollback(ctx context.Context) {
 }
 
 const (
-	// txTries bounds how often a transaction runs that loses against others.
+	// txTries is how often a transaction runs that loses against others.
 	txTries = 10
-	// rollbackTime is how long a rollback may take once the transaction's own
-	// context has ended. A connection that needs longer is closed, which rolls
-	// back as well.
+	// rollbackTime is how long a rollback may take after the context of the
+	// transaction has ended. A connection that takes longer is closed.
 	rollbackTime = 100 * time.Millisecond
 )
 
-// pause waits before try is followed by another one. It reports whether ctx
-// still lives.
+// pause waits a random time before the next try, longer after each. It returns false
+// if ctx has ended.
 func pause(ctx context.Context, try int) bool {
 	if ctx.Err() != nil {
 		return false

@@ -71,25 +71,106 @@
 //		}
 //	}
 //
+// # Queries and arguments
+//
+// [One], [Maybe], [All], [Each] and [DB.Exec] run SQL of the database's engine. The
+// SQL is a constant, with a ? for each argument on every engine. A ? in a string or
+// a comment is no parameter, and neither is an operator of PostgreSQL's JSON; write
+// ?? for an operator that is taken for a parameter. Arguments are stored as follows:
+//
+//   - A slice in IN (?) stands for its values. IN matches nothing if there are none,
+//     and NOT IN matches everything.
+//   - A [time.Time] is converted to UTC and truncated to microseconds.
+//   - A nil pointer, slice or map is NULL. Another pointer is what it points to.
+//   - A driver.Valuer or an encoding.TextMarshaler converts itself.
+//   - []byte, and an array of bytes such as a hash, are stored as they are.
+//   - Any other struct, map, slice or array is stored as JSON, for a JSON column.
+//     Use pq.Array for PostgreSQL's own arrays.
+//   - Text that is not valid UTF-8 or contains a NUL byte is an [Invalid] error. So
+//     are NaN, years outside 1 to 9999, and integers larger than the largest int64:
+//     not every engine can store them.
+//
+// A query inside [DB.Tx] that uses its context is part of the transaction. A query
+// ends with the deadline of its context, or after DBConfig.Timeout if it has none.
+//
 // # Fragments
 //
 // A [Fragment] is a piece of SQL with its arguments. Where it is an argument of a
-// query, or of another Fragment, its text replaces the ?, and its arguments take
-// the place of the one. The engine prepares each distinct text once.
+// query, or of another Fragment, its text replaces the ?, and its own arguments
+// follow. The engine prepares each distinct text once.
 //
-//   - A Fragment stands wherever a ? does: a condition, a list of columns or
-//     orders, rows of VALUES, a subquery in IN (?). Which ? is a parameter is
-//     decided in each text by itself. On PostgreSQL a ? after a name or a value is
-//     an operator, so write "FROM notes WHERE ?" and not "FROM notes ?".
-//   - Beside AND, OR or NOT a Fragment is put in parentheses: "a = ? AND ?" with
-//     SQL("b OR c") is a = ? AND (b OR c). Elsewhere its text stands as it is.
-//   - A Fragment consists of whole words and operators. A space keeps them apart
-//     from the text around it, and a comment ends with the Fragment.
-//   - A slice in IN (?) works inside of Fragments as it does in queries.
-//   - The query "?" runs a whole Fragment, so that helpers can return queries.
-//   - A *Fragment is what it points to. A nil one, an empty Fragment, a []Fragment,
-//     and a Fragment whose arguments are too few or too many are errors.
+//   - A Fragment is a condition, a list of columns or orders, the rows of VALUES, or
+//     a subquery in IN (?). Each text is searched for parameters by itself. On
+//     PostgreSQL a ? after a name or a value is an operator: write "FROM notes WHERE
+//     ?" and not "FROM notes ?".
+//   - Beside AND, OR or NOT, a Fragment is put in parentheses: "a = ? AND ?" with
+//     SQL("b OR c") becomes a = ? AND (b OR c). Elsewhere its text is inserted as it
+//     is.
+//   - A Fragment is a sequence of whole words and operators. A space separates it
+//     from the text around it, and a comment in it ends with it.
+//   - A slice in IN (?) works in Fragments, too.
+//   - The query "?" runs a whole Fragment, so helpers can return queries.
+//   - A *Fragment is what it points to. A nil *Fragment, an empty Fragment, a
+//     []Fragment, and a Fragment with too few or too many arguments are errors.
 //   - Fragments nest up to 100 levels deep.
+//
+// # Rows and Go types
+//
+// A row becomes a struct, or a scalar if the query has one column:
+//
+//   - A column belongs to the field whose db tag has its name. A field without a tag
+//     has its own name in lower case, with or without underscores.
+//   - The fields of an embedded struct count as fields of the struct.
+//   - A column named "author.name" belongs to the field name of the struct field
+//     author. If that field is a pointer, it is nil when all its columns are NULL.
+//   - A column without a field is ignored. A tagged field without a column is an
+//     error.
+//   - NULL needs a pointer, an sql.Null, a slice or a map.
+//   - An sql.Scanner converts itself, and text an encoding.TextUnmarshaler.
+//   - Any other struct, map or slice is read from JSON.
+//   - Times are in UTC.
+//
+// Columns of these types give back what was stored, on every engine:
+//
+//	                PostgreSQL        SQLite      MySQL, MariaDB
+//	int64, ID       BIGINT            BIGINT      BIGINT
+//	float64         DOUBLE PRECISION  DOUBLE      DOUBLE
+//	bool            BOOLEAN           BOOLEAN     BOOLEAN
+//	string          TEXT              TEXT        TEXT, VARCHAR(n)
+//	a day, a string CHAR(10)          CHAR(10)    CHAR(10)
+//	time.Time       TIMESTAMPTZ       TIMESTAMP   DATETIME(6)
+//	[]byte          BYTEA             BLOB        BLOB, VARBINARY(n)
+//	stored as JSON  JSONB             JSON        JSON
+//
+// A key that the engine counts is BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY on
+// PostgreSQL, INTEGER PRIMARY KEY on SQLite, and BIGINT AUTO_INCREMENT PRIMARY KEY on
+// MySQL. A DATE comes back as a time; on SQLite it keeps the time of day.
+//
+// # Migrations
+//
+// The files of [DB.Migrate] have the format of goose. The name of a file is a number,
+// an underscore and a name, such as 0001_create_notes.sql. The line "-- +goose Up"
+// precedes the statements to run, and "-- +goose Down" those that undo them. A
+// semicolon ends a statement. A statement with semicolons inside stands between
+// "-- +goose StatementBegin" and "-- +goose StatementEnd".
+//
+// If the file system has folders named sqlite, postgres or mysql, only the folder of
+// the database's engine is read. Otherwise the files of the file system are read, or
+// those of the one folder in it.
+//
+//   - A file runs once. Processes that start at the same time wait for each other.
+//   - Files run in the order of their versions. A file older than the newest one run
+//     runs too, since branches are merged in any order.
+//   - A file runs in one transaction. "-- +goose NO TRANSACTION" runs it without one,
+//     for statements such as CREATE INDEX CONCURRENTLY. On MySQL, which commits each
+//     change of a table, every statement runs by itself.
+//   - A file that stopped halfway outside a transaction continues there the next
+//     time. If the program was killed and nobody knows whether a statement took
+//     effect, the error says what to check and which statement to run.
+//   - A file that was changed after it had run is an error, and nothing runs. So is a
+//     file that has run and is missing, unless its version is newer than all files:
+//     an older program may start on a newer database.
+//   - The tables of this package, whose names begin with backend_, are migrated too.
 //
 // # Inputs
 //

@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// This file has the keys that the package signs with.
+// This file has the keys with which the package signs.
 
-// secret is the key that a Logic signs with. All processes of a program read it from
-// the database. A Logic without a database makes its own, which ends with it.
+// secret is the key with which a Logic signs. It comes from the database, so that all
+// processes have the same key. Without a database it is random.
 type secret struct {
 	mu  sync.Mutex
 	key []byte
@@ -21,11 +21,11 @@ func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
 	if key := s.known(db); key != nil {
 		return key, nil
 	}
-	// The lock is not held: a call that waits for a connection must not block calls
-	// that have one.
+	// The lock is not held here: a call that waits for a connection must not block
+	// calls that have one.
 	key, err := One[[]byte](ctx, db, "SELECT secret FROM backend_secrets WHERE name = 'cursor'")
 	if errors.Is(err, sql.ErrNoRows) || err != nil && (CodeOf(err) == Internal || CodeOf(err) == NotFound) {
-		return nil, (&Error{Code: Internal, Message: "the database has no secret to sign cursors with; call DB.Migrate before serving"}).Wrap(err)
+		return nil, (&Error{Code: Internal, Message: "the database has no key to sign cursors with; call DB.Migrate before serving"}).Wrap(err)
 	}
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
 	return key, nil
 }
 
-// known returns the key if it was read before, or is not in a database.
+// known returns the key if it was read or does not come from a database.
 func (s *secret) known(db *DB) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

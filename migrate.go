@@ -17,61 +17,36 @@ import (
 // This file decides which migrations run. internal/migration reads their files,
 // migrate_steps.go runs each of them.
 
-// MigrationStatus is where one migration stands.
+// MigrationStatus is the state of a migration.
 type MigrationStatus struct {
 	Version int64
 	Name    string
-	// Applied says that it is done. Started without Applied means that it
+	// Applied says that the migration has run. Started without Applied means that it
 	// stopped halfway, outside a transaction.
 	Applied bool
 	Started bool
-	// AppliedAt is when it was done, in UTC.
+	// AppliedAt is the time when it had run, in UTC.
 	AppliedAt time.Time
-	// Pending has the statements that [DB.Migrate] would run now; it is empty
-	// for migrations in Go.
+	// Pending has the statements that [DB.Migrate] would run now. It is empty for
+	// migrations in Go.
 	Pending []string
 }
 
-// Lines separate the migrations of programs from those that this package brings
-// for tables of its own (schema.go), so that their versions never clash.
+// A line is a sequence of versions. The migrations of the program and those of this
+// package's own tables (schema.go) have a line each, so that versions do not clash.
 const (
 	programLine = "app"
 	packageLine = "backend"
 )
 
-// Migrate brings the database to the newest version: it runs each file of fsys
-// that has not been run yet, once, in the order of their versions, and with
-// them the migrations written in Go.
+// Migrate brings the database to the newest version. It runs each file of fsys that
+// has not run yet, and with them the migrations written in Go, in the order of their
+// versions. The package documentation describes the files under "Migrations". A nil
+// fsys has no files.
 //
-// Files have goose's format: their name is a number, an underscore and a name
-// (0001_create_notes.sql), "-- +goose Up" begins what is run and "-- +goose
-// Down" what undoes it. Statements end with a semicolon; one that has
-// semicolons inside stands between "-- +goose StatementBegin" and "-- +goose
-// StatementEnd". If fsys has folders named sqlite, postgres or mysql, only the
-// one of the database's engine is read, else the files of fsys itself, or of
-// the one folder in it. A nil fsys holds no files.
-//
-//   - Processes that start together wait for each other; each file is run by
-//     one of them.
-//   - A file runs in one transaction, so that it is done as a whole or not at
-//     all. "-- +goose NO TRANSACTION" runs it without, for statements such as
-//     CREATE INDEX CONCURRENTLY. On MySQL, where changes of tables commit at
-//     once, each statement is on its own.
-//   - What stopped halfway outside a transaction goes on where it stopped the
-//     next time. Where it is impossible to tell whether the last statement took
-//     effect, because the program was killed, the error says what to look at and
-//     what to do.
-//   - A file that was edited after it had been run is an error that names it,
-//     and nothing is run. So is a file that is gone, unless it is newer than all
-//     there are: an older program may start on a newer database.
-//   - Tables that this package needs for itself are made as well; their names
-//     begin with backend_.
-//   - A file older than the newest one run is run too: branches are merged
-//     in any order.
-//
-// An account that may not create tables can call it if nothing is to be done.
-// There is no time limit but ctx's. DBConfig.Pooler is an error: migrations
-// need a direct connection.
+// If nothing is to be done, the account needs no right to create tables. Only the
+// deadline of ctx limits the time. DBConfig.Pooler is an error, since migrations need
+// a direct connection.
 func (db *DB) Migrate(ctx context.Context, fsys fs.FS, code ...Migration) error {
 	return db.migrating(ctx, fsys, code, func(m *migrator) error {
 		if err := m.upAll(ctx); err != nil {
@@ -94,10 +69,10 @@ func (m *migrator) upAll(ctx context.Context) error {
 	return nil
 }
 
-// MigrateDown undoes the migrations whose version is above version, newest
-// first; 0 undoes all. If one of them has no Down, nothing is undone. Where a
-// Down that is not in a transaction, such as one that changes tables on MySQL,
-// fails in the middle, the error says what to do. Otherwise it is as [DB.Migrate].
+// MigrateDown undoes the migrations with a version above version, newest first.
+// Version 0 undoes all. If one of them has no Down, nothing is undone. If a Down
+// outside a transaction fails halfway, such as one that changes tables on MySQL, the
+// error says what to do. The files and other errors are those of [DB.Migrate].
 func (db *DB) MigrateDown(ctx context.Context, version int64, fsys fs.FS, code ...Migration) error {
 	return db.migrating(ctx, fsys, code, func(m *migrator) error {
 		var undo []*step
@@ -111,7 +86,7 @@ func (db *DB) MigrateDown(ctx context.Context, version int64, fsys fs.FS, code .
 			}
 		}
 		if newer := m.newest(); newer > max(version, m.last()) {
-			return fmt.Errorf("migrate down: version %d was run by a newer program, which has to undo it", newer)
+			return fmt.Errorf("migrate down: a newer program has run version %d; undo it with that program", newer)
 		}
 		for _, step := range undo {
 			if err := m.down(ctx, step); err != nil {
@@ -122,9 +97,9 @@ func (db *DB) MigrateDown(ctx context.Context, version int64, fsys fs.FS, code .
 	})
 }
 
-// MigrationStatus tells where each migration stands, sorted by version. It
-// changes nothing, so the Pending statements of all are what a Migrate would
-// do: a dry run. The errors are those of [DB.Migrate].
+// MigrationStatus returns the state of each migration, sorted by version. It changes
+// nothing: the Pending statements are a dry run of [DB.Migrate]. The errors are those
+// of DB.Migrate.
 func (db *DB) MigrationStatus(ctx context.Context, fsys fs.FS, code ...Migration) ([]MigrationStatus, error) {
 	m, err := db.migrator(fsys, code)
 	if err != nil {
@@ -167,7 +142,7 @@ const migrationTable = `CREATE TABLE IF NOT EXISTS backend_migrations (
 
 func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 	if db.config.Pooler {
-		return nil, errors.New("migrate: DBConfig.Pooler is set; open the database directly, without the pooler, to migrate it")
+		return nil, errors.New("migrate: DBConfig.Pooler is set; open the database without the pooler to migrate it")
 	}
 	var files []migration.File
 	if fsys != nil {
@@ -198,7 +173,7 @@ func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 	return m, nil
 }
 
-// migrating calls f with the lock held and the table read.
+// migrating calls f while it holds the lock, after it has read the table.
 func (db *DB) migrating(ctx context.Context, fsys fs.FS, code []Migration, f func(*migrator) error) error {
 	m, err := db.migrator(fsys, code)
 	if err != nil {
@@ -221,8 +196,8 @@ func (db *DB) migrating(ctx context.Context, fsys fs.FS, code []Migration, f fun
 	return f(m)
 }
 
-// createTable does nothing where the table is there, so that an account that
-// may not create tables can start the program when nothing is to be done.
+// createTable creates the table unless it exists. An account that may not create
+// tables can so start a program that has nothing to migrate.
 func (m *migrator) createTable(ctx context.Context) error {
 	there := false
 	err := m.txMode(ctx, ReadOnly, func(ctx context.Context) (err error) {
@@ -242,15 +217,15 @@ func (m *migrator) createTable(ctx context.Context) error {
 	return nil
 }
 
-// lock makes other processes wait. SQLite needs none: its transactions take
-// the one writer, and look again what is there.
+// lock makes other processes wait. SQLite needs no lock: each transaction holds the
+// one writer, and checks again what has run.
 func (m *migrator) lock(ctx context.Context) error {
 	switch m.db.engine {
 	case Postgres:
 		return m.exec(ctx, fmt.Sprintf("SELECT pg_advisory_lock(%d)", lockNumber))
 	case MySQL:
-		// Locks belong to the server, so that their names tell the databases
-		// apart, and to the connection, not to the transaction.
+		// The lock is one of the server, so its name contains that of the database. It
+		// belongs to the connection and outlives the transaction.
 		return m.tx(ctx, func(ctx context.Context) error {
 			name, err := One[*string](ctx, m.db, "SELECT MD5(DATABASE())")
 			if err == nil && name == nil {
@@ -269,12 +244,11 @@ func (m *migrator) lock(ctx context.Context) error {
 	return nil
 }
 
-// lockNumber is the key of PostgreSQL's lock, which belongs to the database. It
-// must never change: programs of two releases that start together wait for each
-// other by it.
+// lockNumber is the key of PostgreSQL's lock, which belongs to the database. It must
+// never change, so that programs of different releases wait for each other.
 const lockNumber = 0x179401db9786c0d4
 
-// unlock gives up the lock with the connection, whatever happened on it.
+// unlock closes the connection, which releases the lock whatever happened on it.
 func (m *migrator) unlock() {
 	if m.db.engine != SQLite {
 		m.lease.discard()
@@ -314,7 +288,8 @@ func (m *migrator) hasTable(ctx context.Context) (bool, error) {
 	return n > 0, err
 }
 
-// verify reports every migration that was run and is not what it was.
+// verify returns an error that names every migration that has run and was changed or
+// is missing.
 func (m *migrator) verify() error {
 	var wrong []error
 	steps := map[int64]*step{}
@@ -326,7 +301,7 @@ func (m *migrator) verify() error {
 	}
 	for version, row := range m.rows {
 		if steps[version] == nil && version < m.last() {
-			wrong = append(wrong, fmt.Errorf("%s was run and is gone; bring the file back", row.Name))
+			wrong = append(wrong, fmt.Errorf("%s has run and is missing; restore the file", row.Name))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -338,14 +313,14 @@ func (m *migrator) verify() error {
 func (s *step) verify(row *migrationRow) error {
 	switch {
 	case row.State == migrationApplied && row.Checksum != s.checksum:
-		return fmt.Errorf("%s was changed after it had been run; bring back what it was, and put the change into a new file", s.name)
+		return fmt.Errorf("%s was changed after it had run; restore it, and put the change into a new file", s.name)
 	case row.State != migrationApplied && (row.Done > len(s.up) || row.Checksum != migration.Checksum(s.up[:row.Done])):
-		return fmt.Errorf("%s stopped after %d statements, and those were changed since; bring back what they were", s.name, row.Done)
+		return fmt.Errorf("%s stopped after %d statements, which were changed since; restore them", s.name, row.Done)
 	}
 	return nil
 }
 
-// last returns the newest version that this program knows, or 0.
+// last returns the newest version that the program has, or 0.
 func (m *migrator) last() int64 {
 	if len(m.steps) == 0 {
 		return 0
@@ -353,7 +328,7 @@ func (m *migrator) last() int64 {
 	return m.steps[len(m.steps)-1].version
 }
 
-// newest returns the newest version that was run, or 0.
+// newest returns the newest version that has run, or 0.
 func (m *migrator) newest() (version int64) {
 	for v := range m.rows {
 		version = max(version, v)

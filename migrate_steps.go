@@ -16,17 +16,17 @@ import (
 // This file runs the steps of migrations and records how far they came. migrate.go
 // decides which steps run.
 
-// Migration is a step of the schema that is written in Go, for what SQL cannot
-// do. It takes its place among the files by its version.
+// Migration is a migration written in Go, for what SQL cannot do. Its version decides
+// when it runs among the files.
 type Migration struct {
-	// Version is the number that a file would have in its name.
+	// Version is the number that a file would have in its name. It is required.
 	Version int64
-	// Name is what errors and [MigrationStatus] call it.
+	// Name is the name in errors and in [MigrationStatus].
 	Name string
-	// Up does the step, with ctx in a transaction. It is required. On MySQL,
-	// whose changes of tables commit at once, it should change rows only.
+	// Up runs the migration, with ctx in a transaction. It is required. On MySQL,
+	// where a change of a table commits the transaction, it should change rows only.
 	Up func(ctx context.Context, db *DB) error
-	// Down undoes the step. Nil means that it cannot be undone.
+	// Down undoes the migration. If it is nil, the migration cannot be undone.
 	Down func(ctx context.Context, db *DB) error
 }
 
@@ -41,7 +41,7 @@ type step struct {
 	code     *Migration
 }
 
-// migrationRow is a row of the table that remembers what was run.
+// migrationRow is a row of the table of migrations that have run.
 type migrationRow struct {
 	Version  int64     `db:"version"`
 	Name     string    `db:"name"`
@@ -51,7 +51,7 @@ type migrationRow struct {
 	At       time.Time `db:"at"`
 }
 
-// migrator runs steps on one connection, which holds the lock.
+// migrator runs steps on the connection that holds the lock.
 type migrator struct {
 	db    *DB
 	line  string
@@ -63,11 +63,11 @@ type migrator struct {
 // The states of a migration in the table.
 const (
 	migrationApplied = "applied"
-	migrationRunning = "running" // a statement outside a transaction runs, or was cut off
+	migrationRunning = "running" // a statement outside a transaction is running, or was interrupted
 	migrationStopped = "stopped" // a statement outside a transaction failed
 )
 
-// up runs a step unless it was run.
+// up runs a step unless it has run.
 func (m *migrator) up(ctx context.Context, s *step) error {
 	row := m.rows[s.version]
 	if row != nil && row.State == migrationApplied {
@@ -90,8 +90,7 @@ func (m *migrator) up(ctx context.Context, s *step) error {
 func (c *Migration) up(ctx context.Context, db *DB) error   { return c.Up(ctx, db) }
 func (c *Migration) down(ctx context.Context, db *DB) error { return c.Down(ctx, db) }
 
-// run runs the statements of a step, or its function, in the transaction of
-// ctx.
+// run runs the statements or the function of a step in the transaction of ctx.
 func (m *migrator) run(ctx context.Context, statements []string, code *Migration, f func(*Migration, context.Context, *DB) error) error {
 	if code != nil {
 		return f(code, ctx, m.db)
@@ -104,8 +103,8 @@ func (m *migrator) run(ctx context.Context, statements []string, code *Migration
 	return nil
 }
 
-// raw runs a statement as it stands: migrations have no parameters, so that a
-// question mark is nothing special.
+// raw runs a statement without looking for parameters: a question mark in a
+// migration is none.
 func (s *txScope) raw(ctx context.Context, statement string) error {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
@@ -137,14 +136,14 @@ func (m *migrator) update(ctx context.Context, s *step, state, checksum string, 
 	return err
 }
 
-// upInPieces runs a step statement by statement and remembers how far it came.
-// A statement that only touches rows is one transaction with that memory, so
-// that it cannot be lost or done twice; any other is announced before it runs.
+// upInPieces runs a step statement by statement and records how far it came. A
+// statement that changes only rows runs in one transaction with that record, so it
+// runs exactly once. Any other is recorded as running before it starts.
 func (m *migrator) upInPieces(ctx context.Context, s *step, row *migrationRow) error {
 	if row == nil {
 		err := m.tx(ctx, func(ctx context.Context) error { return m.insert(ctx, s, migrationStopped, migration.Checksum(nil), 0) })
 		if err != nil && CodeOf(err) == Conflict { // SQLite has no lock to wait for
-			return fmt.Errorf("another process has begun to run it; start again when it is done: %w", err)
+			return fmt.Errorf("another process is running it; start the program again when it has finished: %w", err)
 		}
 		if err != nil {
 			return err
@@ -187,14 +186,14 @@ func (m *migrator) piece(ctx context.Context, s *step, done int) error {
 		return mark(ctx, migrationStopped, after, done+1)
 	}
 	var failed *DBError
-	if errors.As(err, &failed) && failed.known { // the engine said that it did nothing
+	if errors.As(err, &failed) && failed.known { // the engine answered that it did nothing
 		return errors.Join(err, mark(ctx, migrationStopped, before, done))
 	}
 	return err
 }
 
-// cutOff says what to do about a statement of which nobody knows whether it
-// took effect.
+// cutOff returns the error for a statement of which nobody knows whether it took
+// effect. It says how to continue.
 func (m *migrator) cutOff(s *step, row *migrationRow) error {
 	where := fmt.Sprintf("WHERE line = '%s' AND version = %d", m.line, s.version)
 	return fmt.Errorf("the program was cut off while it ran statement %d of %d, which is\n%s\n"+
@@ -210,7 +209,7 @@ func (m *migrator) cutOff(s *step, row *migrationRow) error {
 // down undoes a step that was run.
 func (m *migrator) down(ctx context.Context, s *step) error {
 	if m.rows[s.version].State != migrationApplied {
-		return errors.New("it stopped halfway; migrate up first")
+		return errors.New("it stopped halfway; call Migrate first")
 	}
 	forget := func(ctx context.Context) error {
 		result, err := m.db.Exec(ctx, "DELETE FROM backend_migrations WHERE line = ? AND version = ?", m.line, s.version)
@@ -218,7 +217,7 @@ func (m *migrator) down(ctx context.Context, s *step) error {
 			return err
 		}
 		if n, err := result.RowsAffected(); n == 0 {
-			return errors.Join(errors.New("another process undid it"), err, sql.ErrNoRows)
+			return errors.Join(errors.New("another process has undone it"), err, sql.ErrNoRows)
 		}
 		return nil
 	}
@@ -234,9 +233,8 @@ func (m *migrator) down(ctx context.Context, s *step) error {
 	})
 }
 
-// downInPieces undoes a step whose statements cannot be one transaction. Its
-// error says what is to be done, since the statements before the one that
-// failed are not run back.
+// downInPieces undoes a step whose statements cannot run in one transaction. If one
+// fails, those before it have taken effect, and the error says what to do.
 func (m *migrator) downInPieces(ctx context.Context, s *step, forget func(context.Context) error) error {
 	for i, statement := range s.down {
 		err := m.exec(ctx, statement)

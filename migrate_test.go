@@ -146,16 +146,16 @@ func TestMigrateRefuses(t *testing.T) {
 		require.NoError(t, db.Migrate(ctx, files("1_a.sql", createA), insertInGo(2)))
 
 		err := db.Migrate(ctx, files("1_a.sql", createA+"-- edited", "3_c.sql", createA), insertInGo(2))
-		require.ErrorContains(t, err, "1_a.sql was changed after it had been run")
+		require.ErrorContains(t, err, "1_a.sql was changed after it had run")
 		require.NoError(t, db.Migrate(ctx, files("1_a.sql", strings.ReplaceAll(createA, "\n", "\r\n")), insertInGo(2)), "line ends are not a change")
 
 		err = db.Migrate(ctx, files("2_b.sql", createA, "3_c.sql", createA))
-		require.ErrorContains(t, err, "1_a.sql was run and is gone")
+		require.ErrorContains(t, err, "1_a.sql has run and is missing")
 
 		err = db.Migrate(ctx, files("1_a.sql", createA))
 		require.NoError(t, err, "an older program on a newer database")
 		err = db.MigrateDown(ctx, 0, files("1_a.sql", createA))
-		require.ErrorContains(t, err, "version 2 was run by a newer program")
+		require.ErrorContains(t, err, "a newer program has run version 2")
 
 		cannot := insertInGo(2)
 		cannot.Down = nil
@@ -191,7 +191,7 @@ func TestMigrateThatFails(t *testing.T) {
 			require.True(t, status[0].Started)
 			require.Len(t, status[0].Pending, 2)
 			err = db.Migrate(ctx, files("1_a.sql", strings.Replace(broken, "VALUES (1)", "VALUES (9)", 1)))
-			require.ErrorContains(t, err, "stopped after 2 statements, and those were changed")
+			require.ErrorContains(t, err, "stopped after 2 statements, which were changed since")
 			require.ErrorContains(t, db.MigrateDown(ctx, 0, files("1_a.sql", broken+"\n-- +goose Down\nDROP TABLE a")), "stopped halfway")
 		}
 		require.NoError(t, db.Migrate(ctx, files("1_a.sql", strings.Replace(broken, "(NULL)", "(2)", 1))))

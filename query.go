@@ -18,57 +18,17 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
-// This file makes queries: what users call, and the one way all of them take
-// to a connection. Their texts are in sql.go, connections in dbpool.go.
+// This file runs queries: the functions that programs call, and the one path that
+// all of them take to a connection. sql.go has the type of queries, dbpool.go the
+// connections.
 
-// One runs a query that finds exactly one row and returns it as a T.
+// One runs a query that finds exactly one row, and returns the row as a T. T is a
+// struct or a scalar. The package documentation describes the query and its
+// arguments under "Queries and arguments", and T under "Rows and Go types".
 //
-// The query is SQL of the engine with ? for every parameter, on every engine.
-// Strings, comments, casts and PostgreSQL's JSON operators are left alone; a ?
-// operator that is not recognised can be written ??. Arguments:
-//
-//   - A slice in IN (?) stands for as many values as it has. Without any, IN
-//     matches nothing and NOT IN everything.
-//   - A [time.Time] is stored in UTC and cut to microseconds.
-//   - A nil pointer, slice or map is NULL; another pointer is what it points to.
-//     driver.Valuer and encoding.TextMarshaler are used.
-//   - []byte, and arrays of bytes such as a hash, are stored as they are.
-//   - Any other struct, map, slice or array is stored as JSON, for a JSON
-//     column. For PostgreSQL's own arrays there is pq.Array.
-//   - Text that is not valid UTF-8 or holds a NUL byte is an [Invalid] error. So
-//     are NaN, years outside 1 to 9999 and integers over int64's largest, which
-//     not every engine can store.
-//
-// T is a scalar or a struct. A column belongs to the field with its name in
-// the db tag (or its name in lower case, with or without underscores); fields
-// of an embedded struct count as the struct's own; a column named
-// "author.name" belongs to the field name of a struct field author, which, as
-// a pointer, stays nil if all its columns are NULL. Columns without a field are
-// ignored, a tagged field without a column is an error. NULL goes into
-// pointers, sql.Null, slices and maps. sql.Scanner is used, and for text
-// encoding.TextUnmarshaler. A struct, map or slice that is no row is read from
-// JSON. Times come back in UTC.
-//
-// Columns of these types give back what was stored, on every engine:
-//
-//	                PostgreSQL        SQLite      MySQL, MariaDB
-//	int64, ID       BIGINT            BIGINT      BIGINT
-//	float64         DOUBLE PRECISION  DOUBLE      DOUBLE
-//	bool            BOOLEAN           BOOLEAN     BOOLEAN
-//	string          TEXT              TEXT        TEXT, VARCHAR(n)
-//	a day, a string CHAR(10)          CHAR(10)    CHAR(10)
-//	time.Time       TIMESTAMPTZ       TIMESTAMP   DATETIME(6)
-//	[]byte          BYTEA             BLOB        BLOB, VARBINARY(n)
-//	what is JSON    JSONB             JSON        JSON
-//
-// A key that counts by itself is BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-// INTEGER PRIMARY KEY, or BIGINT AUTO_INCREMENT PRIMARY KEY. A DATE comes back as
-// a time, and on SQLite holds the time of day, too.
-//
-// No row is a [NotFound] *[Error] that wraps [sql.ErrNoRows]; more than one row
-// is an error, though a statement that writes has then written. Inside
-// [DB.Tx] with its context the query is part of the transaction. The query
-// ends with ctx's deadline, or DBConfig.Timeout if it has none.
+// If there is no row, the error is a [NotFound] *[Error] that wraps
+// [sql.ErrNoRows]. More than one row is an error as well; a statement that writes
+// has then written.
 func One[T any](ctx context.Context, db *DB, q query, args ...any) (T, error) {
 	value, found, err := first[T](ctx, db, q, args)
 	if err == nil && !found {
@@ -77,7 +37,8 @@ func One[T any](ctx context.Context, db *DB, q query, args ...any) (T, error) {
 	return value, err
 }
 
-// Maybe is [One] for a row that may be missing: no row is nil and no error.
+// Maybe is [One] for a row that may be missing. It returns nil and no error if
+// there is none.
 func Maybe[T any](ctx context.Context, db *DB, q query, args ...any) (*T, error) {
 	value, found, err := first[T](ctx, db, q, args)
 	if err != nil || !found {
@@ -101,8 +62,8 @@ func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, fo
 	return value, found, nil
 }
 
-// All runs a query and returns its rows, as [One] does with its one. No row is
-// an empty slice that is not nil, so that it is [] in JSON.
+// All runs a query and returns all of its rows, each as [One] does. If there is no
+// row, the slice is empty and not nil, so that it is [] in JSON.
 func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) {
 	values := []T{}
 	err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []driver.Value) error {
@@ -116,8 +77,8 @@ func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) 
 	return values, nil
 }
 
-// Each runs a query and yields its rows one by one, for results that are too
-// large to hold. An error is yielded last, with a zero value:
+// Each runs a query and yields its rows one by one, for results that do not fit in
+// memory. It yields an error last, with a zero value:
 //
 //	for note, err := range backend.Each[Note](ctx, db, "SELECT * FROM notes") {
 //		if err != nil {
@@ -126,10 +87,13 @@ func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) 
 //		…
 //	}
 //
-// The loop holds a connection, and the deadline covers the whole loop. Inside
-// [DB.Tx], where there is only one connection (SQLite in memory, MaxConns 1),
-// and for a statement that writes, all rows are read first, so that the loop
-// can make queries of its own, and leaving it early loses no error.
+// The loop holds a connection, and the deadline covers the whole loop. Each reads
+// all rows before it yields the first in three cases, so that the loop can run
+// other queries and that no error is lost if it ends early:
+//
+//   - inside [DB.Tx],
+//   - if the database has a single connection, as SQLite in memory has,
+//   - for a statement that writes.
 func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
@@ -163,12 +127,13 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 	}
 }
 
-// Exec runs a statement that returns no rows. Arguments and errors are those
-// of [One]. Words that begin or end a transaction are refused; there is
-// [DB.Tx]. RowsAffected of the result counts the rows that matched, on every
-// engine; LastInsertId works on SQLite and MySQL only: INSERT … RETURNING with
-// [One] is the way that works on all but MySQL proper. MariaDB has no
-// UPDATE … RETURNING: update, then select.
+// Exec runs a statement that returns no rows. Its arguments are those of [One]. A
+// statement that begins or ends a transaction is an error; use [DB.Tx].
+//
+// RowsAffected of the result counts the rows that matched, on every engine.
+// LastInsertId works on SQLite and MySQL only. INSERT … RETURNING with [One] works
+// on all engines but MySQL proper. MariaDB has no UPDATE … RETURNING: update,
+// then select.
 func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
 	var result driver.Result
 	err := db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement.Statement) (err error) {
@@ -219,7 +184,8 @@ func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 		return err
 	}
 	if s.Transaction() {
-		// On a connection of the pool it would swallow other callers' statements.
+		// The connection would go back to the pool inside the transaction, and the
+		// statements of other callers would be part of it.
 		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", sqltext.Clip(s.Query()))
 	}
 	if db.config.Observer != nil {
@@ -254,8 +220,8 @@ func (db *DB) runStatement(ctx context.Context, s *statement.Statement, work wor
 	for try := 1; ; try++ {
 		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return work(ctx, conn, s) })
 		err := db.result(ctx, s.Query(), failed)
-		// It is its own transaction, and may run again as that of DB.Tx may:
-		// unless it has returned rows, whose error is made already.
+		// The statement is a transaction of its own, and runs again as that of DB.Tx
+		// does. An error after the first row is complete already, and is returned.
 		if err == nil || err == failed || !retryable(err) || try == txTries || !pause(ctx, try) {
 			return err
 		}
@@ -274,9 +240,9 @@ func (db *DB) statement(q query, args []any) (*statement.Statement, error) {
 	return s, err
 }
 
-// buffers reports whether the rows of q are to be read before the first is
-// handed out: because reading them would keep ctx from making other queries,
-// or because q writes, of which the end tells whether it took effect.
+// buffers reports whether all rows of q must be read before the first is yielded.
+// They must if open rows would keep ctx from running other queries, or if q
+// writes: only the end of its rows tells whether it took effect.
 func (db *DB) buffers(ctx context.Context, q query, args []any) bool {
 	if db.scope(ctx) != nil || db.anchor != nil || db.read.Stats().MaxOpenConnections == 1 {
 		return true
@@ -284,14 +250,14 @@ func (db *DB) buffers(ctx context.Context, q query, args []any) bool {
 	return !db.statements.Reads(string(q), pieces(args))
 }
 
-// Ping makes sure that the database answers, within ctx's deadline or
-// DBConfig.Timeout, and that SQLite's file is still the one that was opened. Use
-// it as a readiness check.
+// Ping checks that the database answers within the deadline of ctx or
+// DBConfig.Timeout. For SQLite, it also checks that the file is still the one that
+// was opened. Use it as a readiness check.
 func (db *DB) Ping(ctx context.Context) error {
 	if db.file != nil {
 		now, err := os.Stat(db.path)
 		if err == nil && !os.SameFile(db.file, now) {
-			err = fmt.Errorf("%s is another file than the one that was opened; start the program again", db.path)
+			err = fmt.Errorf("%s is not the file that was opened; restart the program", db.path)
 		}
 		if err != nil {
 			return (&Error{Code: Unavailable}).Wrap(err)

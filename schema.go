@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// This file has the migrations of the package's own tables. A step that was
-// released is never changed; a change is a new step.
+// This file has the migrations of the package's own tables. A released step never
+// changes; add a new step instead.
 
 func packageSteps() []*step {
 	steps := []Migration{
@@ -22,7 +22,7 @@ func packageSteps() []*step {
 	return all
 }
 
-// binaryType returns what the engine calls a column of bytes.
+// binaryType returns the engine's type for a column of bytes.
 func (e Engine) binaryType() string {
 	switch e {
 	case Postgres:
@@ -33,8 +33,8 @@ func (e Engine) binaryType() string {
 	return "BLOB"
 }
 
-// timeType returns what the engine calls a column of times with microseconds.
-// MySQL's TIMESTAMP ends in 2038, and may change by itself.
+// timeType returns the engine's type for a column of times with microseconds. MySQL's
+// TIMESTAMP ends in 2038, and an UPDATE may change it by itself.
 func (e Engine) timeType() string {
 	switch e {
 	case Postgres:
@@ -45,8 +45,8 @@ func (e Engine) timeType() string {
 	return "TIMESTAMP"
 }
 
-// createSecrets makes the table of what the processes of a program share and
-// nobody else may know, and the key that cursors are signed with.
+// createSecrets creates the table of the secrets that the processes of a program
+// share, with the key that signs cursors.
 func createSecrets(ctx context.Context, db *DB) error {
 	_, err := db.Exec(ctx, "?", UnsafeSQL(fmt.Sprintf(
 		"CREATE TABLE IF NOT EXISTS backend_secrets (name VARCHAR(50) PRIMARY KEY, secret %s NOT NULL)", db.engine.binaryType())))
@@ -55,7 +55,7 @@ func createSecrets(ctx context.Context, db *DB) error {
 	}
 	known, err := Maybe[int](ctx, db, "SELECT 1 FROM backend_secrets WHERE name = 'cursor'")
 	if err != nil || known != nil {
-		return err // MySQL: a first try stopped after this
+		return err // on MySQL an earlier try may have stopped after this
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails
@@ -63,7 +63,7 @@ func createSecrets(ctx context.Context, db *DB) error {
 	return err
 }
 
-// createIdempotencyKeys makes the table of [Idempotent].
+// createIdempotencyKeys creates the table of [Idempotent].
 func createIdempotencyKeys(ctx context.Context, db *DB) error {
 	_, err := db.Exec(ctx, "?", UnsafeSQL(fmt.Sprintf(`CREATE TABLE IF NOT EXISTS backend_idempotency_keys (
 	id VARCHAR(64) PRIMARY KEY,
@@ -74,10 +74,9 @@ func createIdempotencyKeys(ctx context.Context, db *DB) error {
 	return err
 }
 
-// indexIdempotencyKeys lets keys that have expired be found without reading all
-// of them.
+// indexIdempotencyKeys creates the index that finds expired keys.
 func indexIdempotencyKeys(ctx context.Context, db *DB) error {
-	if db.engine == MySQL { // a first try may have stopped after this, and there is no IF NOT EXISTS
+	if db.engine == MySQL { // an earlier try may have stopped after this, and there is no IF NOT EXISTS
 		known, err := Maybe[int](ctx, db, "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 'backend_idempotency_keys_expiry'")
 		if err != nil || known != nil {
 			return err

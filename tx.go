@@ -12,30 +12,27 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
-// Tx runs f in a transaction: committed if f returns nil, rolled back if it
-// returns an error, panics, or ends its goroutine. Everything that f does with
-// the context it is given, and with db, is part of the transaction. That
-// context must not be used after f has returned; it is an error.
+// Tx runs f in a transaction. It commits if f returns nil, and rolls back if f returns
+// an error, panics or ends its goroutine. Queries of f with its context, on db, are
+// part of the transaction. The context is invalid after f has returned.
 //
-//   - A Tx inside a Tx is a savepoint: its error undoes what it did, and the
-//     outer one goes on.
-//   - An error of the database inside f undoes the transaction (or the
-//     savepoint), even if f does not return it: queries after it fail, and Tx
-//     returns it. So do engines differ no more in what survives an error.
-//   - When the engine reports that the transaction lost against another one
-//     (a serialization failure or deadlock), f is run again from the start, up
-//     to 10 times, with growing pauses, as long as ctx lives. f must therefore
-//     keep what it changes outside the database for after Tx, or for
+//   - A Tx inside a Tx is a savepoint. Its error undoes only its own queries, and the
+//     outer transaction continues.
+//   - An error of the database inside f undoes the transaction or the savepoint. Later
+//     queries in it fail, and Tx returns the error even if f does not. This makes all
+//     engines behave alike.
+//   - If the transaction loses against another one (a serialization failure or a
+//     deadlock), Tx runs f again, up to 10 times with growing pauses until ctx ends.
+//     So f must not change anything outside the database; do that after Tx or in
 //     [AfterCommit].
-//   - An error that wraps [ErrCommitUnknown] means that the connection was
-//     lost during COMMIT.
+//   - If the connection is lost during COMMIT, the error wraps [ErrCommitUnknown].
 //
-// On MySQL, a statement that changes tables commits what was done before it,
-// and cannot be undone: see [DB.Migrate].
+// On MySQL, a statement that changes tables commits the transaction; see
+// [DB.Migrate].
 //
-// mode is [ReadWrite] if it is left out. A nested Tx may not ask for more than
-// the outer one has. The transaction ends with ctx's deadline, or after
-// DBConfig.Timeout if it has none.
+// The mode defaults to [ReadWrite]. A nested Tx may not ask for more than the outer
+// one has. The transaction ends with the deadline of ctx, or after DBConfig.Timeout if
+// it has none.
 func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ...TxMode) error {
 	m, err := oneMode(mode)
 	if err != nil {
@@ -55,9 +52,8 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ..
 	}
 }
 
-// callHooks calls all hooks, even if one of them panics: what it stands for
-// was committed as well. Where ctx is in a transaction of another database,
-// they wait for its commit.
+// callHooks calls all hooks, even if one of them panics. If ctx is in a transaction of
+// another database, they wait for its commit.
 func callHooks(ctx context.Context, hooks []func(context.Context)) {
 	if len(hooks) == 0 {
 		return
@@ -71,37 +67,38 @@ func oneMode(mode []TxMode) (TxMode, error) {
 	case len(mode) == 0:
 		return ReadWrite, nil
 	case len(mode) > 1:
-		return 0, fmt.Errorf("transaction: %d modes were given; give one", len(mode))
+		return 0, fmt.Errorf("transaction: %d modes were given; give one at most", len(mode))
 	case mode[0] > Serializable:
-		return 0, fmt.Errorf("transaction: mode %d is not known", mode[0])
+		return 0, fmt.Errorf("transaction: there is no mode %d; use ReadWrite, ReadOnly or Serializable", mode[0])
 	}
 	return mode[0], nil
 }
 
-// AfterCommit calls f once the outermost transaction that ctx is in has been
-// committed; at once if it is in none. It does not call f if the transaction,
-// or the savepoint that ctx is in, is rolled back, or if the outcome of the
-// commit is unknown. The functions are called in the order in which they were
-// given, by the goroutine that called [DB.Tx], before Tx returns; their context
-// is the one Tx was called with. If one panics, the others are called all the
-// same. Given after the transaction has ended, by a goroutine that was left
-// behind, f is called at once if it was committed. A transaction inside one of
-// another database counts as part of that.
+// AfterCommit calls f after the outermost transaction of ctx has committed. Without a
+// transaction it calls f immediately. It does not call f if the transaction, or the
+// savepoint of ctx, is rolled back, or if the outcome of the commit is unknown.
 //
-// A program that ends in between does not call f: what must not be lost
-// belongs into the transaction.
+// The functions run in the order of the calls, on the goroutine that called [DB.Tx],
+// before Tx returns, and with the context that Tx was called with. If one of them
+// panics, the others still run. A transaction inside one of another database counts
+// as part of that one. A goroutine that calls AfterCommit after the transaction has
+// committed runs f immediately.
+//
+// If the program ends between the commit and f, f does not run. Do in the transaction
+// what must not be lost.
 func AfterCommit(ctx context.Context, f func(ctx context.Context)) {
 	scope, _ := ctx.Value(scopeKey{}).(*txScope)
 	switch {
 	case scope == nil:
 		f(ctx)
 	case scope.addHook(f):
-		// ctx is in a transaction, and may have ended with it.
+		// ctx belongs to the transaction, and may have ended with it.
 		f(context.WithValue(context.WithoutCancel(ctx), scopeKey{}, (*txScope)(nil)))
 	}
 }
 
-// addHook keeps f for after the commit, and reports whether that has been.
+// addHook stores f to be called after the commit. It returns true if the transaction
+// has committed already.
 func (s *txScope) addHook(f func(context.Context)) (committed bool) {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
@@ -126,7 +123,7 @@ type txScope struct {
 	hooks  []func(context.Context)
 
 	ended     bool // its function has returned
-	undone    bool // it is rolled back, or nobody knows
+	undone    bool // it is rolled back, or its outcome is unknown
 	kept      bool // a savepoint is now part of its parent
 	committed bool // the whole transaction is
 }
@@ -148,8 +145,7 @@ func newScope(ctx context.Context, tx *dbTx) (*txScope, context.Context) {
 	return scope, context.WithValue(ctx, scopeKey{}, scope)
 }
 
-// tryTx runs the transaction once and returns what is to be done after its
-// commit.
+// tryTx runs the transaction once and returns the functions of AfterCommit.
 func (db *DB) tryTx(ctx context.Context, f func(context.Context) error, mode TxMode) ([]func(context.Context), error) {
 	tx, err := db.begin(ctx, mode)
 	if err != nil {
@@ -159,8 +155,8 @@ func (db *DB) tryTx(ctx context.Context, f func(context.Context) error, mode TxM
 	return tx.do(ctx, f)
 }
 
-// do runs f in the transaction, which has begun, and ends it. It returns what is to be
-// done after the commit.
+// do runs f in the transaction, which has begun, and ends it. It returns the functions
+// of AfterCommit.
 func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(context.Context), error) {
 	scope, inner := newScope(ctx, tx)
 	returned := false
@@ -188,8 +184,8 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(c
 	return scope.settle(err == nil), err
 }
 
-// settle notes what became of the transaction, and returns what is to be done
-// if it was committed.
+// settle stores whether the transaction committed. If so, it returns the functions of
+// AfterCommit.
 func (s *txScope) settle(committed bool) []func(context.Context) {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
@@ -200,8 +196,8 @@ func (s *txScope) settle(committed bool) []func(context.Context) {
 	return s.hooks
 }
 
-// undone returns the error of a scope that failed undid and whose function
-// returned err.
+// undone returns the error of a scope that the error failed has undone, and whose
+// function returned err.
 func undone(failed, err error) error {
 	switch {
 	case err == nil:
@@ -212,7 +208,7 @@ func undone(failed, err error) error {
 	return fmt.Errorf("%w (the transaction was undone by: %w)", err, failed)
 }
 
-// end marks the scope as over and returns what undid it.
+// end marks the scope as ended and returns the error that undid it.
 func (s *txScope) end() error {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
@@ -222,13 +218,13 @@ func (s *txScope) end() error {
 func (s *txScope) endLocked() error {
 	s.ended = true
 	if s.nest != nil && s.failed == nil {
-		// Whether it is to be kept, only the goroutine knows that runs it.
-		s.failed = errors.New("a nested transaction was still open when the function around it returned; wait for the goroutine that runs it")
+		// Only the goroutine that runs it knows whether it succeeds.
+		s.failed = errors.New("a nested transaction was still open when the outer function returned; wait for its goroutine")
 	}
 	return s.failed
 }
 
-// over reports whether the scope, or one that it is in, has ended.
+// over reports whether the scope or one around it has ended.
 func (s *txScope) over() bool {
 	for ; s != nil; s = s.parent {
 		if s.ended {
@@ -238,7 +234,7 @@ func (s *txScope) over() bool {
 	return false
 }
 
-// usable returns an error unless the scope can run a statement.
+// usable returns an error if the scope cannot run a statement.
 func (s *txScope) usable() error {
 	switch {
 	case s.over():
@@ -263,13 +259,13 @@ func (s *txScope) run(ctx context.Context, stmt *statement.Statement, work work)
 	}
 	err := s.tx.db.result(ctx, stmt.Query(), s.tx.lease.do(func(conn dbconn.Conn) error { return work(ctx, conn, stmt) }))
 	if failed, ok := errors.AsType[*DBError](err); ok && failed.kind == dberr.ReadOnly && s.tx.mode == ReadOnly {
-		err = (&Error{Code: Internal}).Wrap(failed) // the program's own doing
+		err = (&Error{Code: Internal}).Wrap(failed) // a mistake of the program
 	}
 	s.note(err)
 	return err
 }
 
-// note remembers an error of the database, which undoes the scope.
+// note stores an error of the database, which undoes the scope.
 func (s *txScope) note(err error) {
 	var failed *DBError
 	if s.failed == nil && errors.As(err, &failed) {
@@ -280,7 +276,7 @@ func (s *txScope) note(err error) {
 // nested runs f in a savepoint.
 func (s *txScope) nested(ctx context.Context, f func(context.Context) error, mode TxMode) error {
 	if mode != ReadOnly && s.tx.mode == ReadOnly || mode == Serializable && s.tx.mode != Serializable {
-		return errors.New("transaction: a nested transaction cannot ask for more than the outer one has")
+		return errors.New("transaction: a nested transaction cannot have a stronger mode than the outer one")
 	}
 	scope, inner, err := s.open(ctx)
 	if err != nil {
@@ -315,7 +311,7 @@ func (s *txScope) open(ctx context.Context) (*txScope, context.Context, error) {
 	return scope, inner, nil
 }
 
-// close keeps or undoes the savepoint of scope and returns the error of the
+// close releases or undoes the savepoint of scope, and returns the error of the
 // nested transaction.
 func (s *txScope) close(ctx context.Context, scope *txScope, keep bool, err error) error {
 	s.tx.mu.Lock()
@@ -326,9 +322,9 @@ func (s *txScope) close(ctx context.Context, scope *txScope, keep bool, err erro
 	}
 	scope.kept, scope.undone = keep, !keep
 	switch {
-	case s.over(): // and undone, since scope was open
-		return undone(errors.New("the transaction around this nested one has ended before it"), err)
-	case endsTx(scope.failed): // there is nothing left to go back to
+	case s.over(): // it is undone, since scope was open
+		return undone(errors.New("the outer transaction ended before this nested one"), err)
+	case endsTx(scope.failed): // there is no savepoint to roll back to
 		s.failed = scope.failed
 	case keep:
 		err = s.exec(ctx, "RELEASE SAVEPOINT "+scope.name)
@@ -341,8 +337,8 @@ func (s *txScope) close(ctx context.Context, scope *txScope, keep bool, err erro
 	return err
 }
 
-// exec runs one of our own statements in the scope; its error undoes it. A
-// context that has ended does not keep a savepoint from being undone.
+// exec runs one of our own statements in the scope. Its error undoes the scope. A
+// savepoint is undone even if ctx has ended.
 func (s *txScope) exec(ctx context.Context, text string) error {
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc

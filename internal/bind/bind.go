@@ -21,13 +21,12 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
-// ErrText is the error of text that not every engine can store. It is the
-// input's fault, as is [ErrRange], unlike every other error of this package.
+// ErrText is the error of text that not every engine can store. It and [ErrRange] are
+// mistakes of the input; every other error of this package is one of the program.
 var ErrText = errors.New("text is not valid UTF-8 or holds a NUL byte")
 
-// ErrRange is the error of a number or time that not every engine can store.
-// It is the input's fault, too. SQLite would store NaN as NULL, and years of
-// five digits so that they cannot be read again.
+// ErrRange is the error of a number or time that not every engine can store. SQLite
+// would store NaN as NULL, and a year of five digits in a form that it cannot read.
 var ErrRange = errors.New("the value is one that not every engine can store")
 
 // Args returns the engine's text of q for args, and the arguments for its
@@ -97,8 +96,8 @@ func appendList(values []driver.NamedValue, list reflect.Value, asArray bool) ([
 	return values, nil
 }
 
-// asList returns arg as a slice or array to expand, or the zero Value if it is
-// a single value. Bytes and whatever has a conversion of its own are single.
+// asList returns the slice or array to expand, or the zero Value if arg is a single
+// value. Bytes are a single value, and so is what converts itself.
 func asList(arg any) reflect.Value {
 	switch arg.(type) {
 	case nil, []byte, json.RawMessage, driver.Valuer, encoding.TextMarshaler:
@@ -114,8 +113,8 @@ func asList(arg any) reflect.Value {
 	return reflect.Value{}
 }
 
-// arrayLiteral writes a PostgreSQL array in its text form, which the server
-// reads as an array of whatever type the query compares it with.
+// arrayLiteral writes a PostgreSQL array as text. The server reads it as an array of
+// the type that the query compares it with.
 func arrayLiteral(items []driver.Value) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -162,7 +161,7 @@ func quoteItem(b *strings.Builder, text string) {
 //   - A string must be valid UTF-8 without NUL, or the error is [ErrText].
 //   - NaN, a year outside 1 to 9999 and an integer over int64's largest are
 //     [ErrRange].
-//   - A driver.Valuer or encoding.TextMarshaler decides for itself.
+//   - A driver.Valuer or encoding.TextMarshaler converts itself.
 //   - A pointer is what it points to; nil is NULL.
 //   - An array of bytes, such as a hash, is bytes.
 //   - Any other struct, map, slice or array becomes its JSON text.
@@ -253,7 +252,7 @@ func fromValuer(v driver.Valuer) (driver.Value, error) {
 		return nil, nil
 	}
 	if null := reflect.ValueOf(v); isNull(null.Type()) {
-		// Its own method knows fewer types than we do.
+		// Its own Value method converts fewer types.
 		if !null.FieldByName("Valid").Bool() {
 			return nil, nil
 		}

@@ -1,10 +1,11 @@
-// Package scan puts rows into Go values. What goes where is worked out once
-// for a type and a list of columns, a [Plan]; a row is then only assignments.
+// Package scan stores rows in Go values. A [Plan] maps the columns to the fields of a
+// type once, and then only assigns for each row.
 //
-// Which field a column belongs to follows sqlx: the db tag, else the field's
-// name in lower case; "author.name" is the field name of the struct author;
-// fields of embedded structs count as the outer struct's own. Beyond sqlx, a
-// column owner_id also finds a field OwnerID that has no tag.
+// A column belongs to a field by the rules of sqlx: by the db tag, or else by the name
+// of the field in lower case. The column "author.name" belongs to the field name of
+// the struct author. The fields of embedded structs count as fields of the outer
+// struct. Unlike in sqlx, the column owner_id also belongs to a field OwnerID without
+// a tag.
 package scan
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/jmoiron/sqlx/reflectx"
 )
 
-// Plan says how a row with certain columns becomes a value of a certain type.
-// It is immutable, so any number of goroutines may use it.
+// Plan maps the columns of a row to a value of a type. It is immutable and safe for
+// concurrent use.
 type Plan struct {
 	typ     reflect.Type
 	columns []string
@@ -33,11 +34,11 @@ type leaf struct {
 	name   string // for errors: Note.Author.Name
 	index  []int  // nil: the value itself
 	set    setter
-	groups []int // pointers on the way, which stay nil while all they hold is NULL
+	groups []int // pointers on the way, which stay nil if all columns behind them are NULL
 }
 
-// NewPlan works out how rows with these columns become a t. The error says
-// which column or field does not fit, and what to do.
+// NewPlan returns the plan for rows with these columns and values of type t. The
+// error names the column or field that does not fit, and says what to do.
 func NewPlan(t reflect.Type, columns []string) (*Plan, error) {
 	p := &Plan{typ: t, columns: slices.Clone(columns)}
 	target := t
@@ -63,8 +64,8 @@ func (p *Plan) Fits(t reflect.Type, columns []string) bool {
 	return p.typ == t && slices.Equal(p.columns, columns)
 }
 
-// Row puts the values of one row into dst, a settable value of the plan's
-// type. It keeps none of the row's memory.
+// Row stores the values of one row in dst, a settable value of the plan's type. It
+// keeps none of the row's memory.
 func (p *Plan) Row(dst reflect.Value, row []driver.Value) error {
 	if p.pointer {
 		dst.Set(reflect.New(p.typ.Elem()))
@@ -92,7 +93,7 @@ func (p *Plan) absent(groups []int, row []driver.Value) bool {
 	return false
 }
 
-// field returns the leaf's place in dst and allocates the pointers on the way.
+// field returns the field of the leaf in dst, and allocates the pointers on the way.
 func (l *leaf) field(dst reflect.Value) reflect.Value {
 	for _, i := range l.index {
 		if dst.Kind() == reflect.Pointer {
@@ -106,8 +107,8 @@ func (l *leaf) field(dst reflect.Value) reflect.Value {
 	return dst
 }
 
-// mapStruct finds a field for each column, and an answer for each field that
-// has none.
+// mapStruct finds the field for each column. It returns an error for a field that
+// needs a column and has none.
 func (p *Plan) mapStruct(t reflect.Type) error {
 	tree := reflectx.NewMapperFunc("db", strings.ToLower).TypeMap(t)
 	used := map[*reflectx.FieldInfo]bool{}
@@ -208,8 +209,8 @@ func missing(t reflect.Type, tree *reflectx.StructMap, used map[*reflectx.FieldI
 		strings.Join(names, ", "), t, strings.Join(columns, ", "))
 }
 
-// isLeaf reports whether a field is filled by a column of its own name: it is
-// not a struct whose fields are.
+// isLeaf reports whether a column fills the field itself. For a struct that is no
+// leaf, columns fill its fields.
 func isLeaf(field *reflectx.FieldInfo) bool {
 	t := field.Field.Type
 	if t.Kind() == reflect.Pointer {
@@ -231,7 +232,7 @@ func expected(field *reflectx.FieldInfo, used map[*reflectx.FieldInfo]bool, grou
 	return true
 }
 
-// goName returns the field's name as Go code would write it.
+// goName returns the name of the field as it is written in Go.
 func goName(field *reflectx.FieldInfo) string {
 	name := field.Field.Name
 	for up := field.Parent; up != nil && up.Parent != nil; up = up.Parent {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// setter puts a driver's value into dst, which is settable.
+// setter stores the value of a driver in dst, which is settable.
 type setter func(dst reflect.Value, src driver.Value) error
 
 var (
@@ -25,8 +25,8 @@ var (
 	rawType         = reflect.TypeFor[json.RawMessage]()
 )
 
-// isRow reports whether t is a struct whose fields are columns, rather than a
-// value with a conversion of its own.
+// isRow reports whether t is a struct whose fields are columns. A struct that converts
+// itself is not.
 func isRow(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != timeType &&
 		!reflect.PointerTo(t).Implements(scannerType) && !reflect.PointerTo(t).Implements(unmarshalerType)
@@ -79,8 +79,8 @@ func setterFor(t reflect.Type) (setter, error) {
 	return nil, fmt.Errorf("a %s cannot hold a column", t)
 }
 
-// Into puts the value of a column into what a pointer points to, as a field of
-// that type takes it.
+// Into stores the value of a column in what a pointer points to, by the rules for a
+// field of that type.
 func Into(pointer any, src driver.Value) error {
 	dst := reflect.ValueOf(pointer).Elem()
 	set, err := setterFor(dst.Type())
@@ -90,7 +90,7 @@ func Into(pointer any, src driver.Value) error {
 	return set(dst, src)
 }
 
-// notNull refuses NULL, which set would have to turn into something else.
+// notNull returns a setter that returns an error for NULL and calls set otherwise.
 func notNull(set setter) setter {
 	return func(dst reflect.Value, src driver.Value) error {
 		if src == nil {
@@ -115,8 +115,8 @@ func setPointer(elem reflect.Type) (setter, error) {
 	}, nil
 }
 
-// setScanner hands the value to the field's Scan method: times in UTC, and bytes
-// as a copy, since the driver's are gone with the next row.
+// setScanner calls the Scan method of the field. Times are in UTC, and bytes are a
+// copy, since the driver overwrites its own with the next row.
 func setScanner(dst reflect.Value, src driver.Value) error {
 	switch v := src.(type) {
 	case []byte:
@@ -176,7 +176,7 @@ func setBytes(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-// setByteArray fills an array, such as a hash, exactly.
+// setByteArray fills an array of bytes, such as a hash, whose length must match.
 func setByteArray(dst reflect.Value, src driver.Value) error {
 	text, ok := asText(src)
 	if !ok {
@@ -266,8 +266,8 @@ func setUint(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-// asInt reads a whole number in any of the forms that drivers use: MySQL and
-// PostgreSQL send sums of integers as decimals.
+// asInt reads an integer in any form that drivers use. MySQL and PostgreSQL send sums
+// of integers as decimals.
 func asInt(src driver.Value) (int64, bool) {
 	switch v := src.(type) {
 	case int64:
@@ -296,7 +296,7 @@ func setFloat(dst reflect.Value, src driver.Value) error {
 		dst.SetFloat(v)
 		return nil
 	case float32:
-		// The number that was stored, 0.1, and not what float32 makes of it.
+		// This is the stored number, such as 0.1, and not its float32 as a float64.
 		src = strconv.FormatFloat(float64(v), 'g', -1, 32)
 	case int64:
 		dst.SetFloat(float64(v))
@@ -317,8 +317,8 @@ func setFloat(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-// timeLayouts are the forms in which SQLite holds times, by us and by its own
-// functions. Those without a zone are UTC.
+// timeLayouts are the forms of times in SQLite, as this package and SQLite's own
+// functions write them. A time without a zone is in UTC.
 var timeLayouts = []string{
 	"2006-01-02 15:04:05.999999999Z07:00",
 	"2006-01-02T15:04:05.999999999Z07:00",
@@ -346,8 +346,7 @@ func setTime(dst reflect.Value, src driver.Value) error {
 	return mismatch(dst, src)
 }
 
-// setJSON reads a JSON column. NULL leaves the zero value, as an absent
-// document would.
+// setJSON reads a JSON column. NULL is the zero value.
 func setJSON(dst reflect.Value, src driver.Value) error {
 	if src == nil {
 		dst.SetZero()
@@ -374,7 +373,8 @@ func asText(src driver.Value) (string, bool) {
 	return "", false
 }
 
-// mismatch does not show the value, which may be a secret.
+// mismatch returns the error for a value of the wrong type. It does not show the
+// value, which may be a secret.
 func mismatch(dst reflect.Value, src driver.Value) error {
 	return fmt.Errorf("the database's %T is no %s", src, dst.Type())
 }

@@ -2,9 +2,9 @@ package sqltext
 
 import "strings"
 
-// scanner walks over a query's tokens and notes its parameters. It knows of
-// what came before only what it needs to tell a parameter from PostgreSQL's ?
-// operators: whether the last token ends an operand.
+// scanner reads the tokens of a query and notes its parameters. To tell a parameter
+// from an operator of PostgreSQL with a ?, it remembers whether the last token ends
+// an operand.
 type scanner struct {
 	dialect Dialect
 	src     string
@@ -147,8 +147,8 @@ func (s *scanner) skipLine() {
 	s.pos += end + 1
 }
 
-// executable reads the opening of a comment that MySQL and MariaDB execute,
-// as dumps have them: /*! … */, /*!40101 … */, /*M! … */.
+// executable reads the start of a comment that MySQL and MariaDB execute, as in
+// dumps: /*! … */, /*!40101 … */, /*M! … */.
 func (s *scanner) executable() bool {
 	mark := 2
 	if s.peek(mark) == 'M' {
@@ -257,8 +257,8 @@ func (s *scanner) question() {
 	}
 }
 
-// afterAt reports whether the ? at offset at ends PostgreSQL's operator @?,
-// rather than follow one such as <@ or @@.
+// afterAt reports whether the ? at offset at ends PostgreSQL's operator @?. It does
+// not if it follows another operator, such as <@ or @@.
 func (s *scanner) afterAt(at int) bool {
 	last, before := s.recent[0], s.recent[1]
 	touches := before.char != 0 && before.start == last.start-1 && strings.IndexByte("+-*/<>=~!@#%^&|`?", before.char) >= 0
@@ -309,8 +309,7 @@ func (s *scanner) note(word string) {
 	}
 }
 
-// reads reports whether the query only reads. FOR UPDATE is seen as a write,
-// which is what it asks for.
+// reads reports whether the query only reads. FOR UPDATE counts as a write.
 func (s *scanner) reads() bool {
 	switch s.first {
 	case "SELECT", "VALUES", "WITH":
@@ -359,10 +358,10 @@ func isWordPart(c byte) bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// beforeOperand has the words of PostgreSQL after which an operand begins, so
-// that a ? there is a parameter. After any other word, which names something,
-// a ? is an operator. Most are reserved; a column that is called like one of
-// the others, such as zone, has to be quoted before the operator.
+// beforeOperand has the words of PostgreSQL after which an operand begins, so that a ?
+// is a parameter there. After any other word, which is a name, a ? is an operator.
+// Most of these words are reserved. A column with the name of one that is not, such
+// as zone, must be quoted before the operator.
 var beforeOperand = map[string]bool{
 	"ALL": true, "AND": true, "ANY": true, "AS": true, "ASYMMETRIC": true, "BETWEEN": true, "BOTH": true, "BY": true,
 	"CALL": true, "CASE": true, "COLLATE": true, "DEFAULT": true, "DISTINCT": true, "ELSE": true, "ESCAPE": true,

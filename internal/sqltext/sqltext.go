@@ -3,8 +3,7 @@
 // the engine's own, leaves strings, comments, casts and JSON operators alone,
 // and makes IN (?) fit a list of any length.
 //
-// It does not check SQL: what it does not understand goes to the engine as it
-// is, which knows best what is wrong with it.
+// It does not check SQL: the engine reports what is wrong with it.
 package sqltext
 
 import (
@@ -22,8 +21,7 @@ const (
 	MySQL // and MariaDB
 )
 
-// Query is a query that was read once and can be written many times. It is
-// immutable, so any number of goroutines may use it.
+// Query is a query that was read. It is immutable and safe for concurrent use.
 type Query struct {
 	dialect Dialect
 	source  string
@@ -39,9 +37,9 @@ type Query struct {
 // slot is one parameter.
 type slot struct {
 	at int // offset of the question mark
-	// The parameter's list, when it stands alone in one: [NOT] IN (?).
-	// listStart is the offset of NOT or IN and listEnd the one after the
-	// closing parenthesis; both are 0 elsewhere.
+	// The list of a parameter that stands alone in one: [NOT] IN (?). listStart is
+	// the offset of NOT or IN, listEnd the offset after the closing parenthesis. Both
+	// are 0 for other parameters.
 	listStart, listEnd int
 	negated            bool
 	bound              bool // AND, OR or NOT stands beside it
@@ -60,8 +58,8 @@ const (
 // [Query.Text].
 const One = -1
 
-// Parse reads source. The only error is a string, quoted name or comment that
-// does not end, which would hide parameters.
+// Parse reads source. Its only error is a string, quoted name or comment that does
+// not end, which would hide parameters.
 func Parse(dialect Dialect, source string) (*Query, error) {
 	s := scanner{dialect: dialect, src: source}
 	if err := s.run(); err != nil {
@@ -92,8 +90,8 @@ func (q *Query) Tokens() int { return q.tokens }
 // Tail says what the source does to text that is written after it.
 func (q *Query) Tail() Tail { return q.tail }
 
-// Reads reports whether the query certainly only reads, judged by its
-// keywords: SELECT and VALUES do, WITH does if nothing in it writes.
+// Reads reports whether the query certainly only reads, judged by its keywords: it
+// is one SELECT or VALUES, or one WITH in which nothing writes.
 func (q *Query) Reads() bool { return q.reads }
 
 // Transaction reports whether the query begins or ends a transaction or a
@@ -104,15 +102,14 @@ func (q *Query) Transaction() bool { return q.ends }
 // so takes any number of values.
 func (q *Query) List(i int) bool { return q.slots[i].listEnd > 0 }
 
-// ListAsArray reports whether a list parameter becomes a single array
-// parameter in the engine's text, so that the text does not depend on its
-// length.
+// ListAsArray reports whether a list becomes one array parameter in the engine's
+// text, so that the text does not depend on the length of the list.
 func (q *Query) ListAsArray() bool { return q.dialect == Postgres }
 
-// Padded returns how many values the text written for a list of n values
-// takes: the next power of two, so that lists of many lengths share few
-// statements. The caller repeats its last value to fill them. Long lists stay
-// as they are: filled up, they might be over the engine's limit.
+// Padded returns the number of parameters that [Query.Text] writes for a list of n
+// values: the next power of two, so that lists of many lengths share few statements.
+// The caller fills them by repeating the last value. Lists of more than 4096 values
+// are not padded, which might exceed the engine's limit.
 func Padded(n int) int {
 	if n > 4096 {
 		return n
@@ -130,8 +127,7 @@ func Padded(n int) int {
 // Text returns the engine's text. lengths has, for each parameter, [One] or
 // the number of values of its list; nil means One for all of them.
 //
-// An empty list matches nothing, and everything when negated, as a list with
-// no values should.
+// An empty list matches nothing, and everything when negated.
 func (q *Query) Text(lengths []int) string {
 	if lengths == nil {
 		return q.plain
@@ -193,8 +189,8 @@ func (w *writer) placeholder(dialect Dialect) {
 	w.out.WriteString(strconv.Itoa(w.params))
 }
 
-// array writes PostgreSQL's list test over an array parameter, which is right
-// for empty arrays too.
+// array writes PostgreSQL's test for an element of an array parameter, which is right
+// for empty arrays, too.
 func (w *writer) array(negated bool) {
 	operator := "= ANY("
 	if negated {
@@ -255,9 +251,8 @@ func blank(dialect Dialect, text string) bool {
 	return s.run() == nil && s.tokens == 0
 }
 
-// OnlyRows reports whether a statement touches only rows, so that every engine
-// undoes it with its transaction, as MySQL does not for one that changes
-// tables.
+// OnlyRows reports whether a statement changes only rows, so that every engine undoes
+// it with its transaction. MySQL does not undo a change of a table.
 func OnlyRows(statement string) bool {
 	s := scanner{dialect: MySQL, src: statement}
 	if s.run() != nil {

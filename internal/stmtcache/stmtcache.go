@@ -1,11 +1,10 @@
-// Package stmtcache keeps the prepared statements of one database connection,
-// the most recently used ones up to a capacity. It knows nothing of an engine:
-// whoever owns the connection prepares, runs and, through the cache, closes the
-// statements.
+// Package stmtcache keeps the most recently used prepared statements of one database
+// connection, up to a capacity. The owner of the connection prepares and runs the
+// statements. The cache closes them.
 //
-// Closing a statement may cost a round trip. The cache closes one only when a
-// new one takes its place, so a statement found in the cache never pays for
-// another one's end; a statement that is added to a full cache pays for one.
+// Closing a statement may cost a round trip. The cache closes a statement only when a
+// new one replaces it: finding a statement closes none, and adding one to a full cache
+// closes one.
 package stmtcache
 
 import (
@@ -38,7 +37,7 @@ type Entry[S Stmt] struct {
 	prev, next *Entry[S]
 	inUse      bool
 	listed     bool // in the cache; others are closed when they are released
-	forgotten  bool // the server dropped the statement: never close it
+	forgotten  bool // the server dropped the statement, which must not be closed
 }
 
 // New returns an empty cache for at most capacity statements. A capacity below
@@ -57,10 +56,9 @@ func (c *Cache[S]) Len() int {
 	return len(c.entries)
 }
 
-// Acquire returns the statement for text and marks it as in use. It returns nil
-// when there is none, and also when there is one that is in use already: most
-// engines cannot run one prepared statement twice at a time, so the caller
-// prepares another, which [Cache.Add] takes for that one use.
+// Acquire returns the statement for text and marks it as in use. It returns nil if
+// there is none or if it is in use: most engines cannot run a prepared statement
+// twice at the same time. The caller then prepares another one for [Cache.Add].
 func (c *Cache[S]) Acquire(text string) *Entry[S] {
 	e := c.entries[text]
 	if e == nil || e.inUse {
@@ -78,7 +76,7 @@ func (c *Cache[S]) Acquire(text string) *Entry[S] {
 // closes the least recently used idle statement if the cache is full. The error
 // is that of closing; the returned entry is usable all the same.
 //
-// Where no idle statement can make room, or text is in the cache and in use, the
+// If no idle statement can make room, or the statement for text is in use, the new
 // statement stays outside the cache and is closed when it is released.
 func (c *Cache[S]) Add(text string, stmt S) (*Entry[S], error) {
 	e := &Entry[S]{Stmt: stmt, text: text, inUse: true}
@@ -125,8 +123,8 @@ func (c *Cache[S]) Release(e *Entry[S]) error {
 	return e.Stmt.Close()
 }
 
-// Remove takes e out of the cache and closes its statement: now, or when it is
-// released if it is in use. Removing an entry twice does nothing.
+// Remove takes e out of the cache and closes its statement, or lets [Cache.Release]
+// close it if it is in use. Removing an entry twice does nothing.
 func (c *Cache[S]) Remove(e *Entry[S]) error {
 	if !e.listed {
 		return nil
@@ -150,8 +148,8 @@ func (c *Cache[S]) Clear() error {
 	return errors.Join(errs...)
 }
 
-// Forget empties the cache without closing anything, for when the server has
-// dropped the statements or is about to.
+// Forget empties the cache and closes nothing. Call it when the server drops the
+// statements.
 func (c *Cache[S]) Forget() {
 	for c.ring.next != &c.ring {
 		e := c.ring.next
