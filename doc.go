@@ -101,8 +101,8 @@
 //
 //   - A Fragment is a condition, a list of columns or orders, the rows of VALUES, or
 //     a subquery in IN (?). Each text is searched for parameters by itself. On
-//     PostgreSQL a ? after a name or a value is an operator: write "FROM notes WHERE
-//     ?" and not "FROM notes ?".
+//     PostgreSQL a ? after a name or a value is an operator: write
+//     "FROM notes WHERE ?" and not "FROM notes ?".
 //   - Beside AND, OR or NOT, a Fragment is put in parentheses: "a = ? AND ?" with
 //     SQL("b OR c") becomes a = ? AND (b OR c). Elsewhere its text is inserted as it
 //     is.

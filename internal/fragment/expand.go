@@ -74,7 +74,7 @@ func (e *Expansion) Expand(parser Parser, text string, args []any) error {
 		return err
 	}
 	if len(args) != q.Params() {
-		return fmt.Errorf("the query has %d parameters (?) and was given %d arguments: %s", q.Params(), len(args), sqltext.Clip(text))
+		return q.WrongNumber("the query", len(args))
 	}
 	return e.fill(q, args, 0)
 }
@@ -96,7 +96,7 @@ func (e *Expansion) Check(q *sqltext.Query) error {
 	if fits {
 		return nil
 	}
-	return errors.New("a Fragment changes the meaning of the text around it; its text must not end inside a comment or name, and on PostgreSQL a ? after a name or value is an operator")
+	return errors.New("a Fragment changes the meaning of the text around it; it must consist of whole words and operators, and on PostgreSQL a ? after a name or value is an operator")
 }
 
 func (e *Expansion) node(n *Node, depth int) error {
@@ -121,7 +121,7 @@ func (e *Expansion) node(n *Node, depth int) error {
 		return ErrEmpty
 	}
 	if len(n.args) != q.Params() {
-		return fmt.Errorf("a Fragment has %d parameters (?) and was given %d arguments: %s", q.Params(), len(n.args), sqltext.Clip(n.text))
+		return q.WrongNumber("a Fragment", len(n.args))
 	}
 	return e.fill(q, n.args, depth)
 }

@@ -147,7 +147,7 @@ func TestExpandErrors(t *testing.T) {
 		"closes another":          {sqltext.MySQL, "/*! ? */ x", []any{sql("a */ b /* ")}, "the comment that starts at line 1"},
 		"two minus signs":         {sqltext.MySQL, "SELECT 5--?", []any{sql("1")}, "changes the meaning"},
 		"operator of PostgreSQL":  {sqltext.Postgres, "?", []any{fragment.Join(" ", []*fragment.Node{sql("SELECT a"), sql("? 'k'", 1)})}, "on PostgreSQL a ? after a name or value is an operator"},
-		"operator in the query":   {sqltext.Postgres, "SELECT * FROM t ?", []any{sql("WHERE a")}, "the query has 0 parameters"},
+		"operator in the query":   {sqltext.Postgres, "SELECT * FROM t ?", []any{sql("WHERE a")}, "the query has 0 parameters (?) and was given 1 arguments; a ? in a string or comment is no parameter, and after a name or value it is an operator: SELECT * FROM t ?"},
 		"reason":                  {sqltext.SQLite, "WHERE ?", []any{fragment.Invalid(broken)}, "broken"},
 		"deep":                    {sqltext.SQLite, "WHERE ?", []any{deep}, "nested more than 100 levels deep"},
 		"wide":                    {sqltext.SQLite, "WHERE ?", []any{wide}, "larger than"},

@@ -73,6 +73,19 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 // Params returns the number of parameters.
 func (q *Query) Params() int { return len(q.slots) }
 
+// WrongNumber returns the error of a number of arguments that is not that of the
+// parameters. what names the text, such as "the query".
+func (q *Query) WrongNumber(what string, args int) error {
+	hint := ""
+	if strings.Count(q.source, "?") > len(q.slots) {
+		hint = "; a ? in a string or comment is no parameter"
+		if q.dialect == Postgres {
+			hint = "; a ? in a string or comment is no parameter, and after a name or value it is an operator"
+		}
+	}
+	return fmt.Errorf("%s has %d parameters (?) and was given %d arguments%s: %s", what, len(q.slots), args, hint, Clip(q.source))
+}
+
 // Source returns the text that was read.
 func (q *Query) Source() string { return q.source }
 

@@ -31,7 +31,7 @@ type Set struct {
 
 	mu      sync.RWMutex
 	queries map[string]*compiled
-	bytes   int // of all texts in queries
+	bytes   int // about what queries take
 
 	expansions sync.Pool // of *fragment.Expansion
 }
@@ -134,12 +134,13 @@ func (s *Set) add(query string) (*compiled, error) {
 	if known := s.queries[query]; known != nil {
 		return known, nil
 	}
-	if len(s.queries) >= maxQueries || s.bytes+len(query) > maxBytes {
+	size := 2*len(query) + 64*read.Params() // the text in both forms, and about what a parameter takes
+	if len(s.queries) >= maxQueries || s.bytes+size > maxBytes {
 		clear(s.queries)
 		s.bytes = 0
 	}
 	s.queries[query] = c
-	s.bytes += len(query)
+	s.bytes += size
 	return c, nil
 }
 
@@ -165,6 +166,9 @@ func (s *Set) expand(expansion *fragment.Expansion, query string, args []any) (*
 
 // bound returns the statement for a query that has no pieces.
 func bound(c *compiled, args []any) (*Statement, error) {
+	if len(args) != c.Params() {
+		return nil, c.WrongNumber("the query", len(args))
+	}
 	text, values, err := bind.Args(c.Query, args)
 	if err != nil {
 		return nil, withQuery(err, c.Source())
