@@ -136,14 +136,14 @@ func (r *restRoute) describe(id string) openapi.Operation {
 		described.Out, described.Located, described.Paged = op.outPlan, r.created != nil, isPage && r.cursor != ""
 		described.Tagged, described.Revalidated = r.tagged, op.kind == isQuery && r.tagged
 	}
-	for _, param := range r.params {
-		described.Params = append(described.Params, openapi.Param{Place: param.place, Name: param.name, Field: param.field})
+	for _, param := range r.input.Params {
+		described.Params = append(described.Params, openapi.Param{Place: param.Place, Name: param.Name, Field: param.Field})
 	}
 	switch {
-	case r.bodyAt != nil:
-		described.Body = r.bodyAt.Type
-	case r.body != nil:
-		described.Body, described.BodyFields = op.inPlan, r.bodyFields
+	case r.input.BodyAt != nil:
+		described.Body = r.input.BodyAt.Type
+	case r.input.Body != nil:
+		described.Body, described.BodyFields = op.inPlan, r.input.BodyFields
 	}
 	if op.settings.key != keyIgnored {
 		described.Key, described.KeyRequired = true, op.settings.key == keyRequired

@@ -9,9 +9,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/seed-215b9b7c/backend/internal/jsonin"
+	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
-	"github.com/seed-215b9b7c/backend/internal/params"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -117,36 +116,20 @@ type restRoute struct {
 	names   []string // of the path's parameters
 	handler Handler
 
-	params []restParam
-	query  map[string]int // query parameter → index in params
-	body   *jsonin.Decoder
-	bodyAt *plan.Field // the field that is the body, or nil: the body's fields are fields of the input
-
-	bodyFields []*plan.Field     // those fields of the input
-	sentAs     map[string]string // pointers to fields of the input → to where a request has them, if that differs
-	cursor     string            // query parameter of the page's cursor
-	includes   []string          // what the query parameter include can ask for
-	varies     []string          // headers that an answer depends on
-	status     int
-	created    *restRoute // the GET route of what a POST creates
-	createdBy  *plan.Field
-	createdID  jsonout.Encoder // of that field
-	current    *restRoute      // the GET route of the same path
-	tagged     bool            // answers have an ETag
+	input     *httpin.Input
+	cursor    string   // query parameter of the page's cursor
+	includes  []string // what the query parameter include can ask for
+	varies    []string // headers that an answer depends on
+	status    int
+	created   *restRoute // the GET route of what a POST creates
+	createdBy *plan.Field
+	createdID jsonout.Encoder // of that field
+	current   *restRoute      // the GET route of the same path
+	tagged    bool            // answers have an ETag
 }
 
 // includeParam is the query parameter that asks for relations.
 const includeParam = "include"
-
-// restParam is a field that is text in the request.
-type restParam struct {
-	field *plan.Field
-	place string
-	name  string
-	set   params.Setter
-	// absent is what it is where it is not sent; nil: nothing.
-	absent []string
-}
 
 // newRoute works out where everything comes from.
 func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) {
@@ -167,34 +150,26 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		// Browsers and protection against forgery take the first two for harmless.
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
-	r := &restRoute{door: d, op: op, encode: op.written(), pattern: pattern, method: method, path: path, names: pathNames(path), query: map[string]int{}, sentAs: map[string]string{}, status: op.settings.status}
+	r := &restRoute{door: d, op: op, encode: op.written(), pattern: pattern, method: method, path: path, names: httpin.PathNames(path), status: op.settings.status}
 	r.handler = r.serve
 	if r.status == 0 {
 		r.status = r.defaultStatus()
 	}
-	var wrong []error
-	for _, name := range r.names {
-		if !slices.ContainsFunc(op.inPlan.Fields, func(f *plan.Field) bool { return f.Name == name }) {
-			wrong = append(wrong, fmt.Errorf("the input has no field for {%s}", name))
+	input, err := httpin.Compile(op.inPlan, r.names, op.kind == isMutation)
+	r.input = input
+	for _, p := range input.Params {
+		if p.Place == "query" && p.Field.Type.Base().Go == reflect.TypeFor[Cursor]() {
+			r.cursor = p.Name
 		}
-	}
-	body := map[*plan.Field]bool{}
-	for _, field := range op.inPlan.Fields {
-		if err := r.placeField(field, body); err != nil {
-			wrong = append(wrong, fmt.Errorf("field %s: %w", field.GoName, err))
-		}
-	}
-	if err := r.compileBody(body); err != nil {
-		wrong = append(wrong, err)
 	}
 	r.varies = r.variesBy()
 	if r.status != http.StatusNoContent {
 		r.includes = d.relations.paths(op.outPlan)
 	}
-	if _, taken := r.query[includeParam]; taken && len(r.includes) > 0 {
-		wrong = append(wrong, fmt.Errorf("the parameter %s asks for relations: give the field of the input another name", includeParam))
+	if input.HasQuery(includeParam) && len(r.includes) > 0 {
+		err = errors.Join(err, fmt.Errorf("the parameter %s asks for relations: give the field of the input another name", includeParam))
 	}
-	return r, errors.Join(wrong...)
+	return r, err
 }
 
 func (r *restRoute) defaultStatus() int {
@@ -207,105 +182,13 @@ func (r *restRoute) defaultStatus() int {
 	return http.StatusOK
 }
 
-// pathNames returns the names of a path's parameters.
-func pathNames(path string) (names []string) {
-	for segment := range strings.SplitSeq(path, "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok && name != "$}" {
-			names = append(names, strings.TrimSuffix(strings.TrimSuffix(name, "}"), "..."))
-		}
-	}
-	return names
-}
-
-// placeField decides where a field comes from.
-func (r *restRoute) placeField(field *plan.Field, body map[*plan.Field]bool) error {
-	place, name := field.Place, field.PlaceName
-	switch {
-	case slices.Contains(r.names, field.Name):
-		if place != "" && place != "path" {
-			return fmt.Errorf("it is in the path and tagged in:%q", place)
-		}
-		place, name = "path", field.Name
-	case place == "path":
-		return errors.New("it is tagged in:\"path\", and the path has no such parameter")
-	case place == "body":
-		if r.op.kind == isQuery {
-			return errors.New("a query has no body")
-		}
-		if r.bodyAt != nil {
-			return fmt.Errorf("%s is the body already", r.bodyAt.GoName)
-		}
-		r.bodyAt = field
-		r.sentAs[pointer(field.Name)] = ""
-		return nil
-	case place == "" && r.op.kind == isMutation:
-		body[field] = true
-		return nil
-	case place == "":
-		place, name = "query", field.Name
-	}
-	if place == "cookie" && field.Type.Base().Kind == plan.Slice {
-		return errors.New("a cookie has one value, and the field is a list")
-	}
-	set, err := params.Compile(field.Type)
-	if err != nil {
-		return err
-	}
-	if other := r.sameParam(place, name); other != nil {
-		return fmt.Errorf("%s is in:%q already", other.GoName, place+"="+name)
-	}
-	if place == "query" {
-		r.query[name] = len(r.params)
-		if field.Type.Base().Go == reflect.TypeFor[Cursor]() {
-			r.cursor = name
-		}
-	}
-	if name != field.Name {
-		r.sentAs[pointer(field.Name)] = pointer(name)
-	}
-	param := restParam{field: field, place: place, name: name, set: set}
-	if field.HasDefault {
-		param.absent = []string{field.Default}
-	}
-	r.params = append(r.params, param)
-	return nil
-}
-
-// sameParam returns the field that a parameter is for already, or nil. Names of
-// headers are alike in any case.
-func (r *restRoute) sameParam(place, name string) *plan.Field {
-	for _, p := range r.params {
-		if p.place == place && (p.name == name || place == "header" && strings.EqualFold(p.name, name)) {
-			return p.field
-		}
-	}
-	return nil
-}
-
-func (r *restRoute) compileBody(fields map[*plan.Field]bool) (err error) {
-	switch {
-	case r.bodyAt != nil && len(fields) > 0:
-		return fmt.Errorf("field %s is the body, and other fields come from there, too", r.bodyAt.GoName)
-	case r.bodyAt != nil:
-		r.body, err = jsonin.Compile(r.bodyAt.Type, nil)
-	case len(fields) > 0:
-		for _, field := range r.op.inPlan.Fields {
-			if fields[field] {
-				r.bodyFields = append(r.bodyFields, field)
-			}
-		}
-		r.body, err = jsonin.Compile(r.op.inPlan, func(f *plan.Field) bool { return fields[f] })
-	}
-	return err
-}
-
 // relate finds the GET routes that this one's answers refer to.
 func (r *restRoute) relate(all []*restRoute) {
 	for _, other := range all {
 		if other.method != http.MethodGet {
 			continue
 		}
-		if other.path == r.path && r.op.kind == isMutation && !slices.ContainsFunc(other.params, func(p restParam) bool { return p.place != "path" && p.field.Required }) {
+		if other.path == r.path && r.op.kind == isMutation && !slices.ContainsFunc(other.input.Params, func(p httpin.Param) bool { return p.Place != "path" && p.Field.Required }) {
 			r.current = other
 		}
 		parent, last := parentPath(other.path)

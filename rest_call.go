@@ -229,10 +229,10 @@ func (r *restRoute) variesBy() []string {
 	if r.door.logic.auth != nil {
 		names["Authorization"], names["Cookie"] = true, true
 	}
-	for _, param := range r.params {
-		switch param.place {
+	for _, param := range r.input.Params {
+		switch param.Place {
 		case "header":
-			names[http.CanonicalHeaderKey(param.name)] = true
+			names[http.CanonicalHeaderKey(param.Name)] = true
 		case "cookie":
 			names["Cookie"] = true
 		}

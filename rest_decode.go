@@ -12,8 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed-215b9b7c/backend/internal/header"
-	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
@@ -50,32 +49,26 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 		return err
 	}
 	for name := range query {
-		if _, known := r.query[name]; !known && (name != includeParam || len(r.includes) == 0) {
-			*wrong = append(*wrong, FieldError{Pointer: pointer(cut(name, 200)), Rule: "unknown", Message: "is not a parameter of this request"})
+		if !r.input.HasQuery(name) && (name != includeParam || len(r.includes) == 0) {
+			*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(name, 200)), Rule: "unknown", Message: "is not a parameter of this request"})
 		}
 	}
-	for _, param := range r.params {
-		values := param.values(req, query)
-		switch {
-		case len(values) > 0:
-			param.fill(in, values, wrong)
-		case param.field.Required && param.field.Type.Kind != plan.Slice:
-			*wrong = append(*wrong, FieldError{Pointer: pointer(param.field.Name), Rule: "required", Message: "is missing"})
-		}
-	}
+	*wrong = append(*wrong, wrongFields(r.input.Decode(req, query, in, false))...)
 	if lists := query[includeParam]; len(lists) > 0 && len(r.includes) > 0 {
 		c.selection = r.decodeInclude(lists, wrong)
 	}
-	slices.SortFunc(*wrong, func(a, b FieldError) int { return strings.Compare(r.sentPointer(a), r.sentPointer(b)) })
+	slices.SortFunc(*wrong, func(a, b FieldError) int {
+		return strings.Compare(r.input.SentPointer(a.Pointer, a.Rule), r.input.SentPointer(b.Pointer, b.Rule))
+	})
 	return nil
 }
 
-// fill puts the values of a parameter into its field.
-func (p restParam) fill(in reflect.Value, values []string, wrong *[]FieldError) {
-	if err := p.set(values, in.FieldByIndex(p.field.Index)); err != nil {
-		field := FieldError{Pointer: pointer(p.field.Name), Rule: "format", Message: err.Error()}
-		*wrong = append(*wrong, field.saidBy(err))
+// wrongFields returns what is wrong with fields that are text.
+func wrongFields(wrong []httpin.Wrong) (fields []FieldError) {
+	for _, w := range wrong {
+		fields = append(fields, FieldError{Pointer: w.Pointer, Rule: w.Rule, Message: w.Message}.saidBy(w.Cause))
 	}
+	return fields
 }
 
 func parseQuery(text string) (url.Values, error) {
@@ -98,7 +91,7 @@ func (r *restRoute) decodeInclude(lists []string, wrong *[]FieldError) *render.S
 	for _, list := range lists {
 		for path := range strings.SplitSeq(list, ",") {
 			if _, known := slices.BinarySearch(r.includes, path); !known {
-				*wrong = append(*wrong, FieldError{Pointer: pointer(includeParam), Rule: "oneof", Message: "must be one of " + strings.Join(r.includes, ", ")})
+				*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(includeParam), Rule: "oneof", Message: "must be one of " + strings.Join(r.includes, ", ")})
 				return nil
 			}
 			tree.add(path)
@@ -112,68 +105,15 @@ func (r *restRoute) decodeInclude(lists []string, wrong *[]FieldError) *render.S
 // a header, or be the body.
 func (r *restRoute) asSent(err error) error {
 	wrong, ok := errors.AsType[*Error](err)
-	if len(r.sentAs) == 0 || !ok || len(wrong.Fields) == 0 {
+	if !r.input.Renames() || !ok || len(wrong.Fields) == 0 {
 		return err
 	}
 	renamed := *wrong
 	renamed.Fields = slices.Clone(wrong.Fields)
 	for i, field := range renamed.Fields {
-		renamed.Fields[i].Pointer = r.sentPointer(field)
+		renamed.Fields[i].Pointer = r.input.SentPointer(field.Pointer, field.Rule)
 	}
 	return &renamed
-}
-
-func (r *restRoute) sentPointer(field FieldError) string {
-	name, rest, below := strings.Cut(strings.TrimPrefix(field.Pointer, "/"), "/")
-	sent, differs := r.sentAs["/"+name]
-	switch {
-	case !differs || field.Rule == "unknown" && !below: // a parameter that no field is for
-		return field.Pointer
-	case below:
-		return sent + "/" + rest
-	}
-	return sent
-}
-
-// pointer returns the JSON pointer to a field (RFC 6901).
-func pointer(name string) string {
-	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
-
-// values returns what the request has for a parameter, or else its default.
-func (p restParam) values(req *http.Request, query url.Values) []string {
-	if values := p.sent(req, query); len(values) > 0 {
-		return values
-	}
-	return p.absent
-}
-
-func (p restParam) sent(req *http.Request, query url.Values) []string {
-	switch p.place {
-	case "path":
-		return []string{req.PathValue(p.name)}
-	case "query":
-		return query[p.name]
-	case "header":
-		if values := req.Header.Values(p.name); p.field.Type.Base().Kind != plan.Slice {
-			return values
-		}
-		return listItems(req.Header.Values(p.name))
-	}
-	var values []string
-	for _, cookie := range req.CookiesNamed(p.name) {
-		values = append(values, cookie.Value)
-	}
-	return values
-}
-
-// listItems returns the items of a header that is a list, whose lines mean the
-// same as one line with commas (RFC 9110, section 5.3).
-func listItems(lines []string) (items []string) {
-	for l := header.Elements(lines); l.Next(); {
-		items = append(items, l.Element)
-	}
-	return items
 }
 
 // decodeBody fills the fields that come from the body.
@@ -185,7 +125,7 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	if err := c.readBody(); err != nil {
 		return err
 	}
-	if r.body == nil {
+	if r.input.Body == nil {
 		if len(c.body) > 0 {
 			return &Error{Code: Malformed, Message: "This request takes no body."}
 		}
@@ -194,10 +134,10 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	if err := r.checkType(c.req.Header); err != nil {
 		return err
 	}
-	if r.bodyAt == nil {
-		return decodeJSON(r.body, c.body, in, "", wrong)
+	if r.input.BodyAt == nil {
+		return decodeJSON(r.input.Body, c.body, in, "", wrong)
 	}
-	return decodeJSON(r.body, c.body, in.FieldByIndex(r.bodyAt.Index), pointer(r.bodyAt.Name), wrong)
+	return decodeJSON(r.input.Body, c.body, in.FieldByIndex(r.input.BodyAt.Index), httpin.Pointer(r.input.BodyAt.Name), wrong)
 }
 
 // readBody reads the body up to the operation's limit, which may be above that

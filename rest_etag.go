@@ -89,14 +89,9 @@ type currentCall struct {
 }
 
 func (c *currentCall) decode(_ context.Context, in any) error {
-	var wrong []FieldError
-	for _, param := range c.route.params {
-		if values := param.values(c.req, nil); len(values) > 0 {
-			param.fill(reflect.ValueOf(in).Elem(), values, &wrong)
-		}
-	}
+	wrong := c.route.input.Decode(c.req, nil, reflect.ValueOf(in).Elem(), true)
 	if len(wrong) > 0 {
-		return &Error{Code: Invalid, Fields: wrong}
+		return &Error{Code: Invalid, Fields: wrongFields(wrong)}
 	}
 	return nil
 }
