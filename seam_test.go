@@ -534,12 +534,12 @@ func TestObserverCostsNothingWithoutOne(t *testing.T) { // not parallel: it coun
 		defer db.Close()
 		logic := backend.NewLogic(nil, nil, backend.LogicConfig{Observer: observer})
 		logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 7, nil }))
-		call = testing.AllocsPerRun(100, func() {
+		call = fewestAllocs(func() {
 			if n, err := backend.Call[int](t.Context(), logic, "q", backend.None{}); n != 7 || err != nil {
 				t.Fatal(n, err)
 			}
 		})
-		query = testing.AllocsPerRun(100, func() {
+		query = fewestAllocs(func() {
 			if n, err := backend.One[int](t.Context(), db, "SELECT 7"); n != 7 || err != nil {
 				t.Fatal(n, err)
 			}
@@ -551,6 +551,16 @@ func TestObserverCostsNothingWithoutOne(t *testing.T) { // not parallel: it coun
 	observedCall, observedQuery := cost(&forgetful{})
 	require.Equal(t, call+1, observedCall, "the event")
 	require.Equal(t, query+1, observedQuery, "the event")
+}
+
+// fewestAllocs counts the allocations of f. Those of goroutines that run beside it
+// count, too, so it counts several times.
+func fewestAllocs(f func()) float64 {
+	fewest := testing.AllocsPerRun(100, f)
+	for range 4 {
+		fewest = min(fewest, testing.AllocsPerRun(100, f))
+	}
+	return fewest
 }
 
 // forgetful is an Observer that costs nothing itself.
