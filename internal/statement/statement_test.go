@@ -101,7 +101,7 @@ func TestSetIsBounded(t *testing.T) {
 	var group sync.WaitGroup
 	for worker := range 4 {
 		group.Go(func() {
-			for i := range 1500 {
+			for i := range 500 {
 				text := fmt.Sprintf("SELECT %d, %q, ?", i+10000*worker, long)
 				s, err := set.Statement("?", []any{fragment.Text(text, []any{i})})
 				if err != nil || s.Query() != text || len(s.Args) != 1 {
