@@ -14,18 +14,18 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
-// This file answers and records every request, whatever happens in it: Recover,
-// RequestID and AccessLog. Nothing a client could hide a secret in goes into the
-// record: no query, no header, no cookie, no body.
+// This file sees to it that each request has a response and a log record: Recover,
+// RequestID and AccessLog. Records have no query, header, cookie or body: those
+// can contain secrets.
 
-// Recover returns middleware that turns a panic of a handler into an answer:
-// 500 with the request id, by [WriteError], while the panic's value and stack
-// go to the access log's record, or to [slog.Default] where there is no access
-// log. If some of the response was sent already, the connection is cut, so that
-// the client cannot take half an answer for a whole one.
+// Recover returns middleware that recovers from panics of the handler. It answers
+// 500 by [WriteError]. The value of the panic and the stack go to the record of the
+// access log, or to [slog.Default] if there is no access log. If part of the
+// response was sent, Recover aborts the connection instead, so that the client
+// does not take the part for the whole.
 //
-// [http.ErrAbortHandler] passes through, as net/http documents it. Panics on
-// goroutines that a handler started cannot be recovered by anybody else.
+// Recover does not recover from [http.ErrAbortHandler]: net/http aborts the
+// connection then. It cannot recover from a panic on another goroutine.
 func Recover() Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		x.log.recovers = true
@@ -44,7 +44,7 @@ func Recover() Middleware {
 // handler's goroutine is exiting ([runtime.Goexit]).
 func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) {
 	x.log.recovers = false
-	answered := x.response.Failure() != nil // with the error of a hook: there is nothing of the handler's to cut short
+	answered := x.response.Failure() != nil // with the error of a hook: the handler's response is not being sent
 	if value != nil && value != http.ErrAbortHandler {
 		fault := (&Error{Code: Internal}).Wrap(&panicError{value, debug.Stack()})
 		if !x.response.Begun() {
@@ -60,17 +60,17 @@ func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) 
 	}
 }
 
-// RequestID returns middleware that names each request. The id is in the
-// X-Request-Id response header, in error responses, in the access log and at
-// [RequestIDFrom].
+// RequestID returns middleware that gives each request an id. The id is in the
+// X-Request-Id header of the response, in error responses, in the access log, and
+// [RequestIDFrom] returns it.
 //
-// An X-Request-Id of the request is kept if it is 1 to 64 letters, digits,
-// '.', '_' or '-', so that an id can follow a request through several servers;
-// anything else is replaced by 128 random bits in hex. Ids are for finding log
-// records. They are neither secret nor, since clients choose them, unique: base
-// nothing else on them.
+// If the request has an X-Request-Id of 1 to 64 letters, digits, '.', '_' and '-',
+// that is the id, so that one id can follow a request through several servers.
+// Otherwise the id is 128 random bits in hex. Since clients can choose the id, it
+// is neither secret nor unique: use it for finding log records only.
 //
-// The trace id of a valid W3C traceparent header goes to the access log.
+// RequestID also hands the trace id of a valid traceparent header (W3C Trace
+// Context) to the access log.
 func RequestID() Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if x.name.id == "" {
@@ -83,7 +83,7 @@ func RequestID() Middleware {
 	})
 }
 
-// requestID returns the client's id if it is fit for use, else a new one.
+// requestID returns the id that the client has sent if it is valid, or a new one.
 func requestID(sent []string) string {
 	if len(sent) == 1 && header.ValidRequestID(sent[0]) {
 		return sent[0]
@@ -96,27 +96,32 @@ func requestID(sent []string) string {
 	return string(text[:])
 }
 
-// AccessLog returns middleware that writes exactly one record per request to
-// logger, or to [slog.Default] as it is at that time if logger is nil. The
-// record is written when the handler has returned or panicked, with the message
-// "request" and these attributes:
+// AccessLog returns middleware that writes one record for each request to logger. If
+// logger is nil, it writes to [slog.Default] as it is at that time. It writes the
+// record when the handler has returned or panicked. The message is "request", the
+// attributes are:
 //
-//   - method, path (escaped, without the query, cut after 1024 bytes)
-//   - route: the pattern that matched, "" if none
-//   - status: 499 if the client went away before there was an answer, 101 if
-//     the handler took the connection over, 0 if it cut it without an answer
-//   - bytes of the body as sent, duration
-//   - client_ip (see [TrustProxies]), request_id, trace_id (see [RequestID]) where known
-//   - error: what [WriteError] was called with, cause included; stack after a
-//     panic
+//   - method; path: escaped, without the query, cut after 1024 bytes;
+//   - route: the pattern that matched, or "";
+//   - status: 499 if the client closed the connection before there was a response,
+//     101 if the handler hijacked the connection, 0 if it aborted the connection
+//     without a response;
+//   - bytes: the length of the body as it was sent; duration;
+//   - client_ip (see [TrustProxies]), request_id and trace_id (see [RequestID]), if
+//     there are any;
+//   - error: the error that [WriteError] was called with, and its cause; stack, if
+//     the handler panicked.
 //
-// The level is Error from status 500 on, for errors that are [Internal] and for
-// those that cut an answer short, else Info. Values are attributes, never part of the message, so that client
-// text cannot look like another record with any handler that quotes its values,
-// as those of log/slog do.
+// The level is Error if the status is 500 or more, except 501, if the error is
+// [Internal], or if it cut the response short and is not [Canceled]. Otherwise the
+// level is Info.
+//
+// What the client has sent is only in values of attributes. Handlers that quote
+// values, as those of log/slog do, write it so that it cannot look like another
+// record.
 func AccessLog(logger *slog.Logger) Middleware {
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if x.log.pending { // logged outside already: one record per request
+		if x.log.pending { // another AccessLog is outside: one record for each request
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -124,7 +129,7 @@ func AccessLog(logger *slog.Logger) Middleware {
 		done := false
 		defer func() {
 			x.log.aborted = !done
-			if done || !x.log.recovers { // else Recover writes it, after the answer
+			if done || !x.log.recovers { // otherwise Recover writes the record, after the response
 				x.record(r)
 			}
 		}()
@@ -184,8 +189,8 @@ func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took ti
 	return attrs
 }
 
-// failed reports whether the error is one of the program: a fault, or anything
-// that made a handler cut an answer short, other than that nobody wants it.
+// failed reports whether the error is internal, or made the handler cut its
+// response short though the client was still there.
 func (x *exchange) failed() bool {
 	if x.log.err == nil {
 		return false
@@ -208,5 +213,5 @@ func (x *exchange) loggedStatus() int {
 	case x.response.Status() != 0:
 		return x.response.Status()
 	}
-	return http.StatusOK // net/http sends it for a handler that writes nothing
+	return http.StatusOK // which net/http sends for a handler that writes nothing
 }

@@ -6,45 +6,46 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
-// This file compresses responses. It does not decompress requests: a small
-// request that grows to gigabytes is an attack the package does not offer.
+// This file compresses responses. It does not decompress requests: a small request
+// could become gigabytes.
 
-// Compress returns middleware that compresses response bodies with zstd or
-// gzip, whichever the client's Accept-Encoding prefers (RFC 9110 section
-// 12.5.3); zstd if it likes both the same.
+// Compress returns middleware that compresses response bodies with zstd or gzip. It
+// takes the one that Accept-Encoding prefers (RFC 9110, section 12.5.3), or zstd if
+// it prefers neither.
 //
-// A response is left alone
-//   - if its body is shorter than 1 KiB;
-//   - if its content type is compressed already (images, video, archives), or
-//     unknown, or text/event-stream, whose connections are many, long and idle
-//     while a compressor takes up to a megabyte;
-//   - if it has a Content-Encoding, a Content-Range, a Content-Digest, a
-//     Trailer, or Cache-Control: no-transform;
-//   - if it answers HEAD or a request with a Range, or has no body by its status;
-//   - if 16 responses per processor, at least 64, are being compressed already,
-//     which bounds memory against clients that read slowly.
+// It does not compress a response
+//   - whose body is shorter than 1 KiB;
+//   - whose content type is unknown or usually compressed already, as those of
+//     images, videos and archives;
+//   - whose content type is text/event-stream: such connections are many, long and
+//     idle, and each would keep a compressor of up to a megabyte;
+//   - with Content-Encoding, Content-Range, Content-Digest, Trailer, or
+//     Cache-Control: no-transform;
+//   - to a HEAD request or a request with Range, or without a body by its status;
+//   - while 16 other responses for each processor, or 64 if that is more, are being
+//     compressed: this bounds the memory that clients can take that read slowly.
 //
-// Where the choice depended on the request, Vary says so. A compressed response
-// loses its Content-Length and Accept-Ranges, and a strong ETag becomes a weak
-// one, because its bytes are others (RFC 9110 section 8.8.3.3); the ETag of
-// [Logic.REST] becomes another strong one, which its If-Match knows. Flush sends
-// what was written so far, compressed.
+// If the choice depended on the request, Vary has Accept-Encoding. A compressed
+// response has no Content-Length and no Accept-Ranges. A strong ETag becomes a weak
+// one, since the bytes differ (RFC 9110, section 8.8.3.3); the ETag of [Logic.REST]
+// becomes another strong one, which If-Match of [Logic.REST] accepts. Flush sends,
+// compressed, what was written before.
 //
-// A page that shows a secret beside text the requester chose, over TLS, tells
-// the secret by its compressed length to those who can make many requests and
-// watch (BREACH). Tokens that change with every response, as the nonce of
-// [Nonce] does, are not exposed; for others, answer with
-// Cache-Control: no-transform.
+// Compression can reveal secrets (BREACH): if a page has a secret and text that an
+// attacker chooses, and the attacker can make the browser send many requests and
+// see the length of the responses, the lengths reveal the secret. Tokens that
+// change with each response, such as [Nonce], are safe. For other secrets, answer
+// with Cache-Control: no-transform.
 func Compress() Middleware {
 	c := response.NewCompression()
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if !x.response.Compress(c, r) { // compressed outside already
+		if !x.response.Compress(c, r) { // another Compress is outside
 			next.ServeHTTP(w, r)
 			return
 		}
 		done := false
 		defer func() {
-			if !done { // a panic: what is held back is not the answer
+			if !done { // a panic: the held back bytes are not sent
 				x.response.Abandon()
 			}
 		}()

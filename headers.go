@@ -14,28 +14,27 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
-// This file sets the response headers that make browsers careful, and the
-// charset they should not have to guess. It does not set cookies or caching.
+// This file sets the security headers of responses, and the charset of texts.
 
-// HeadersConfig configures [SecureHeaders]. The zero value is what an
-// application with its own scripts and styles needs.
+// HeadersConfig configures [SecureHeaders]. The zero value is for applications that
+// serve their scripts and styles themselves.
 type HeadersConfig struct {
-	// HTMLPolicy is the Content-Security-Policy of HTML responses. "{nonce}"
-	// stands for the request's nonce. It must have frame-ancestors, base-uri and
-	// object-src (or default-src 'none'). Defaults to scripts by nonce with
-	// 'strict-dynamic', styles of the own origin or by nonce, everything else
-	// from the own origin, images from data: URLs too, forms to the own origin,
-	// no frames around it, no plug-ins.
+	// HTMLPolicy is the Content-Security-Policy of HTML responses. "{nonce}" is
+	// replaced by the nonce of the request. The policy must have frame-ancestors,
+	// base-uri, and object-src or default-src 'none'. The default allows scripts by
+	// nonce with 'strict-dynamic', styles of the same origin or by nonce, images of
+	// the same origin or in data: URLs, all else and forms to the same origin only.
+	// It allows neither frames around the page, nor plug-ins, nor a base URL.
 	HTMLPolicy string
-	// PermissionsPolicy is the Permissions-Policy of HTML responses. Defaults to
-	// none of: accelerometer, camera, display-capture, geolocation, gyroscope,
-	// magnetometer, microphone, midi, payment, usb.
+	// PermissionsPolicy is the Permissions-Policy of HTML responses. Defaults to one
+	// that forbids accelerometer, camera, display-capture, geolocation, gyroscope,
+	// magnetometer, microphone, midi, payment and usb.
 	PermissionsPolicy string
-	// HSTS is how long browsers refuse to speak plain HTTP to this host, in whole
-	// seconds. Defaults to 2 years.
+	// HSTS is how long browsers use only HTTPS for this host after each response, in
+	// whole seconds. Defaults to 2 years.
 	HSTS time.Duration
-	// HSTSHostOnly leaves subdomains out of it. Set it where some of them have no
-	// TLS.
+	// HSTSHostOnly makes HSTS apply to the host without its subdomains. Set it if
+	// some of them have no TLS.
 	HSTSHostOnly bool
 }
 
@@ -47,23 +46,21 @@ const (
 	twoYears = 2 * 365 * 24 * time.Hour
 )
 
-// SecureHeaders returns middleware that sets security headers on every
-// response:
+// SecureHeaders returns middleware that sets security headers of every response:
 //
 //   - X-Content-Type-Options: nosniff and Cross-Origin-Resource-Policy: same-origin;
-//   - Content-Security-Policy: for HTML, [HeadersConfig.HTMLPolicy] with a fresh
-//     nonce; for everything else, a policy under which nothing may load;
-//   - Referrer-Policy: same-origin for HTML (with no-referrer, browsers would
-//     send Origin: null with the page's own forms), no-referrer for the rest;
+//   - Content-Security-Policy: for HTML, [HeadersConfig.HTMLPolicy] with a new nonce;
+//     otherwise a policy that allows nothing;
+//   - Referrer-Policy: same-origin for HTML, since with no-referrer browsers send
+//     Origin: null with the forms of the page; otherwise no-referrer;
 //   - for HTML, Cross-Origin-Opener-Policy: same-origin and Permissions-Policy;
-//   - over TLS, Strict-Transport-Security (RFC 6797), for two years with
-//     subdomains. Behind a proxy that ends TLS this needs [TrustProxies] outside.
+//   - over TLS, Strict-Transport-Security (RFC 6797), by default for two years and
+//     with subdomains. Behind a proxy that ends TLS this needs [TrustProxies] outside.
 //
-// Whether a response is HTML is decided when its header is sent, by its
-// Content-Type, which is detected as net/http would if the handler names none.
-// Text and XML types without a charset get charset=utf-8; a handler that sends
-// another encoding says so. A header that the handler set wins, and one that it
-// deleted stays away.
+// A response is HTML if its Content-Type says so when the header is sent. If the
+// handler sets no Content-Type, it is detected as net/http does. Text and XML types
+// without a charset get charset=utf-8. SecureHeaders does not change a header that
+// the handler has set, and does not restore one that it has deleted.
 //
 // Invalid values panic.
 func SecureHeaders(config HeadersConfig) Middleware {
@@ -72,11 +69,10 @@ func SecureHeaders(config HeadersConfig) Middleware {
 	return layer(set.serve)
 }
 
-// Nonce returns the Content-Security-Policy nonce of the request, to be put
-// into the nonce attribute of a page's own script and style elements. It is 128
-// random bits in base64, the same for the whole request, never the same for two
-// requests. Without [SecureHeaders] around the handler it is empty. It is safe
-// for concurrent use.
+// Nonce returns the Content-Security-Policy nonce of the request, for the nonce
+// attribute of script and style elements. It is 128 random bits in base64, and the
+// same for the whole request. Without [SecureHeaders] around the handler it is
+// empty. Nonce is safe for concurrent use.
 func Nonce(ctx context.Context) string {
 	x := exchangeFrom(ctx)
 	if x == nil || x.page.csp == nil {
@@ -94,8 +90,8 @@ func (x *exchange) cspNonce() string {
 	return x.page.nonce
 }
 
-// headerSet is a HeadersConfig made ready: values are slices shared by all
-// responses, which nobody changes.
+// headerSet has the header values of a HeadersConfig. All responses share the
+// slices; they must not be changed.
 type headerSet struct {
 	policy      []string // the HTML policy, cut at its nonces
 	permissions []string
@@ -131,8 +127,9 @@ func newHeaderSet(config HeadersConfig) (*headerSet, error) {
 	}, errors.Join(checkPolicy(policy), checkValue("PermissionsPolicy", permissions), checkHSTS(hsts))
 }
 
-// checkPolicy refuses a policy without the directives that nothing else
-// replaces: default-src does not cover them, or is too easily wide.
+// checkPolicy returns an error for a policy without frame-ancestors or base-uri, for
+// which default-src does not stand in, or without object-src, unless default-src
+// is 'none'.
 func checkPolicy(policy string) error {
 	err := checkValue("HTMLPolicy", policy)
 	has := map[string]bool{}
@@ -158,7 +155,8 @@ func checkHSTS(d time.Duration) error {
 	return nil
 }
 
-// checkValue refuses what is not a header value: visible ASCII and spaces.
+// checkValue returns an error for a header value with other characters than visible
+// ASCII and spaces.
 func checkValue(what, value string) error {
 	for i := range len(value) {
 		if value[i] < ' ' || value[i] > '~' {
@@ -179,8 +177,7 @@ func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, n
 	x.response.Finish()
 }
 
-// begin sets what every response has; for the response of a handler that
-// writes nothing it is all there is.
+// begin sets the headers that do not depend on the content type.
 func (s *headerSet) begin(x *exchange, head http.Header) {
 	head["X-Content-Type-Options"] = nosniff
 	head["Content-Security-Policy"] = closedPolicy
@@ -229,8 +226,8 @@ func setDefault(head http.Header, name string, value []string) {
 	}
 }
 
-// isText reports whether a media type is text that a charset should name [ASVS
-// 5.0 4.1.1]. JSON is UTF-8 by definition (RFC 8259).
+// isText reports whether a media type is one of text or XML, which need a charset
+// [ASVS 5.0 4.1.1]. JSON needs none: it is UTF-8 (RFC 8259).
 func isText(mediaType string) bool {
 	return len(mediaType) > 5 && strings.EqualFold(mediaType[:5], "text/") ||
 		len(mediaType) >= 4 && (strings.EqualFold(mediaType[len(mediaType)-4:], "/xml") || strings.EqualFold(mediaType[len(mediaType)-4:], "+xml"))

@@ -15,25 +15,27 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/gcra"
 )
 
-// This file limits what one request may take: the size of its body, its time, its
-// turn, and how often it may come.
+// This file limits requests: the length of the body, the time, how many run at once,
+// and how many come from one client.
 
-// BodyLimit returns middleware that limits request bodies to limit bytes. A
-// longer body makes Read return an *[http.MaxBytesError], which [WriteError]
-// answers with 413, and closes the connection afterwards. A body whose
-// Content-Length is over the limit fails at the first Read: nothing of it is
-// read, and a client that asks first with Expect: 100-continue never sends it.
+// BodyLimit returns middleware that limits request bodies to limit bytes. Reading
+// more returns an *[http.MaxBytesError], which [WriteError] answers with 413, and
+// the connection is closed after the response. If the Content-Length is over the
+// limit, the first Read returns that error and reads nothing: a client that has sent
+// Expect: 100-continue never sends the body.
 //
-// The innermost BodyLimit counts, so that a route can have more than the stack
-// allows, or less:
+// The innermost BodyLimit counts, so that a route can have a larger or smaller limit
+// than the stack:
 //
 //	r.Handle("PUT /photos/{id}", backend.BodyLimit(32<<20)(photos))
 //
-// That is why the length is judged when the handler reads, not when the request
-// arrives. A handler that does not read its body is not refused one.
+// For that reason the length is checked when the handler reads the body, and not at
+// all if it does not.
 //
-// Reading fails with [Malformed] if the body is broken off or badly framed. A
-// limit below 0 panics; 0 allows no body at all.
+// If the body ends early or is malformed, reading returns an [Error] with the code
+// [Malformed]; if it does not arrive in time, one with the code [Timeout].
+//
+// A limit of 0 allows no body. BodyLimit panics if the limit is negative.
 func BodyLimit(limit int64) Middleware {
 	must("BodyLimit", checkBody(limit))
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -74,8 +76,8 @@ func (c closesAfterTooMuch) BeforeHeader(head http.Header) error {
 
 var connectionClose = []string{"close"}
 
-// bodyError says whose fault it is that a body cannot be read: the client's, or
-// of time.
+// bodyError returns the error of reading a body as an Error: the client's, or that
+// it took too long.
 func bodyError(err error) error {
 	var known *Error
 	switch {
@@ -89,26 +91,27 @@ func bodyError(err error) error {
 	return (&Error{Code: Malformed, Message: "The request body is not complete."}).Wrap(err)
 }
 
-// TimeLimit returns middleware that gives a handler the time d: its context
-// ends then, so that everything which waits with that context stops waiting. A
-// handler that returns because of it answers 504, through [WriteError] or by
-// writing nothing.
+// TimeLimit returns middleware that limits the time of the handler to d. The context
+// of the request ends after d, so that whatever waits with it returns. If the
+// handler then returns without writing, or calls [WriteError] with the context's
+// error, the response is 504.
 //
-// It also moves the connection's deadlines, where the server would cut the
-// request earlier or not at all: a request body must have arrived a second
-// after d, a response must be gone 30 seconds after d. So slow bodies and slow
-// readers are cut, and a route that is given more time has it.
+// TimeLimit also sets deadlines of the connection: for reading the request body to
+// one second after d; for writing the response to 30 seconds after d, unless the
+// server has a longer WriteTimeout. So slow clients do not keep a connection,
+// and a route with a longer limit has the time.
 //
-// The innermost TimeLimit counts, so that a route can have more time than the
-// stack allows, or less; unless other middleware between the two has shortened
-// the context, which stays in force. Event streams, long polls and WebSockets
-// need a long limit, not none: every wait ends.
+// The innermost TimeLimit counts, so that a route can have a longer or shorter limit
+// than the stack. If other middleware between two TimeLimits limits the context,
+// that limit holds, too. Event streams, long polls and WebSockets need a long limit:
 //
 //	r.Handle("GET /events", backend.TimeLimit(time.Hour)(events))
 //
-// Handlers run on the goroutine of the request, unlike with
-// [http.TimeoutHandler]: one that ignores its context runs on, and its answer is
-// sent when it is done. A limit of 0 or less panics.
+// The handler runs on the goroutine of the request, unlike with
+// [http.TimeoutHandler]. If it ignores the context, it runs on, and its response is
+// sent when it returns.
+//
+// TimeLimit panics if d is not positive.
 func TimeLimit(d time.Duration) Middleware {
 	must("TimeLimit", checkTime("time limit", d))
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -131,8 +134,8 @@ func checkTime(what string, d time.Duration) error {
 	return nil
 }
 
-// limit returns ctx with the limit d in place of an outer TimeLimit's, or on top
-// of whatever else limits it.
+// limit returns ctx with the limit d. It replaces the limit of an outer TimeLimit,
+// unless something else has limited ctx since.
 func (x *exchange) limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if x.time.limited == nil || ctx.Done() != x.time.limited.Done() {
 		return context.WithTimeout(ctx, d)
@@ -143,8 +146,8 @@ func (x *exchange) limit(ctx context.Context, d time.Duration) (context.Context,
 }
 
 const (
-	bodyGrace   = time.Second      // so that the context ends first and says why
-	answerGrace = 30 * time.Second // for an answer written at the last moment
+	bodyGrace   = time.Second      // the context ends first, and its error is answered
+	answerGrace = 30 * time.Second // for a response that is written at the end of the limit
 )
 
 // serveWithin runs a handler whose context ends after d.
@@ -157,9 +160,9 @@ func serveWithin(d time.Duration, w http.ResponseWriter, r *http.Request, next h
 	}
 }
 
-// moveDeadlines fits the connection's deadlines to the limit. A server sets its
-// own before the handler runs; only those that do not fit are moved. Errors are
-// those of connections without deadlines.
+// moveDeadlines sets the connection's deadlines for the limit d. The server has set
+// its own before the handler runs. Connections without deadlines return errors,
+// which are ignored.
 func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server == nil {
@@ -173,22 +176,21 @@ func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ConcurrencyLimit returns middleware that runs at most running requests at
-// once. As many again may wait for their turn, in order of arrival, for up to
-// wait each; what is beyond that is answered 503 with Retry-After at once.
-// Overload then costs some requests, and not the memory and latency of all. A
-// client that goes away stops waiting.
+// ConcurrencyLimit returns middleware that runs at most running requests at once. As
+// many others wait, in order of arrival, each for at most wait. All further requests
+// are answered 503 with Retry-After at once: an overload costs some requests, and not
+// the memory and latency of all. A request whose client closes the connection
+// stops waiting.
 //
-// Responses that last, such as event streams and WebSockets, hold their place
-// all the time: give them a server path outside, with a limit of its own. So
-// should health endpoints be, or an overloaded server looks dead and is
-// restarted:
+// Long responses, such as event streams and WebSockets, count as long as they last:
+// serve them outside, with a limit of their own. Serve health endpoints outside, too,
+// or an overloaded server looks dead and is restarted:
 //
 //	mux := http.NewServeMux()
 //	mux.Handle("GET /healthz", health)
 //	mux.Handle("/", backend.Stack(backend.StackConfig{})(app))
 //
-// A running below 1 or a wait of 0 or less panics.
+// ConcurrencyLimit panics if running is below 1 or wait is not positive.
 func ConcurrencyLimit(running int, wait time.Duration) Middleware {
 	must("ConcurrencyLimit", checkRunning(running), checkTime("queue wait", wait))
 	return layer(newAdmission(running, wait).serve)
@@ -201,11 +203,11 @@ func checkRunning(n int) error {
 	return nil
 }
 
-// defaultRunning is the default of StackConfig.MaxConcurrent: requests mostly
-// wait for a database, so far more may run than there are processors.
+// defaultRunning is the default of StackConfig.MaxConcurrent. It is far more than
+// there are processors: requests mostly wait for a database.
 func defaultRunning() int { return max(256, 128*runtime.GOMAXPROCS(0)) }
 
-// admission is a semaphore with a bounded queue. A channel's senders wait in
+// admission is a semaphore with a bounded queue. The senders of a channel wait in
 // order of arrival.
 type admission struct {
 	places  chan struct{}
@@ -267,23 +269,25 @@ var (
 	errQueueWait = errors.New("concurrency limit: waited too long")
 )
 
-// RateLimit returns middleware that lets each client address make requests
-// requests per period: all of them at once, then one more each time its share
-// of the period has passed (GCRA, which is a leaky bucket without a timer). What
-// is beyond that is answered 429 with Retry-After.
+// RateLimit returns middleware that limits how many requests each client address can
+// make in a period. A client can make all requests at once, and then one more each
+// time that period/requests has passed (GCRA, a leaky bucket without a timer).
+// Further requests are answered 429 with Retry-After.
 //
-// An IPv6 client counts by its /64, the smallest network a site gets; an IPv4
-// client by its address, which may stand for many people behind one gateway.
-// Behind a reverse proxy every client has the proxy's address unless [TrustProxies]
-// is outside. Clients without an address, on a unix socket, count as one.
+// IPv6 clients with the same first 64 bits count as one, since a site has at least
+// that network. IPv4 clients count by address, which many people behind one gateway
+// can share. Behind a reverse proxy all clients have the address of the proxy, unless
+// [TrustProxies] is outside. All clients without an address, on a unix socket, count
+// as one.
 //
-// Memory is 1 MiB however many addresses there are, because counters are shared
-// by chance (see internal/gcra): nobody can make the limiter forget by flooding
-// it from other addresses. A flood from tens of thousands of networks, each at
-// its own limit, can limit others too early.
+// RateLimit uses 1 MiB of memory, however many clients there are: clients share
+// counters at random (see internal/gcra). Requests from other addresses cannot make
+// it forget a client. Tens of thousands of networks that are all at their limit can
+// make it limit others too early.
 //
-// Limits hold per process. Both values must be positive, and the period long
-// enough to divide; else it panics.
+// The limit is one of this process. RateLimit panics if requests or period is not
+// positive, if the period is longer than a year, or if it allows more than a million
+// requests a second.
 func RateLimit(requests int, period time.Duration) Middleware {
 	must("RateLimit", checkRate(requests, period))
 	limiter := gcra.New(period/time.Duration(requests), requests)
@@ -304,15 +308,15 @@ func checkRate(requests int, period time.Duration) error {
 	case period <= 0:
 		return fmt.Errorf("rate limit period %v is not positive", period)
 	case period/time.Duration(requests) < time.Microsecond:
-		return fmt.Errorf("rate limit of %d requests per %v is over a million a second, which is none", requests, period)
+		return fmt.Errorf("rate limit of %d requests per %v is over a million a second", requests, period)
 	case period > 365*24*time.Hour:
 		return fmt.Errorf("rate limit period %v is over a year", period)
 	}
 	return nil
 }
 
-// rateKey returns what counts as one client: an IPv4 address or an IPv6 /64.
-// IPv4 is written as IPv4-mapped IPv6, which no IPv6 client can have.
+// rateKey returns the key of a client: the first 64 bits of an IPv6 address, or an
+// IPv4 address mapped into IPv6, which no IPv6 client has.
 func rateKey(client netip.Addr) [16]byte {
 	key := client.As16()
 	if client.Is6() && !client.Is4In6() {

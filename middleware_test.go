@@ -304,7 +304,7 @@ func TestStatement62_InvalidLimitsStopTheStart(t *testing.T) {
 		{"rate period", func() { backend.RateLimit(1, -1) }, `backend: RateLimit: rate limit period -1ns is not positive`},
 		{"host", func() { backend.Hosts("https://a.example") }, `backend: Hosts: host "https://a.example" is neither a name nor an address, such as example.com, *.example.com, localhost:8080 or [::1]`},
 		{"proxy", func() { backend.TrustProxies("10.0.0.0/99") }, `backend: TrustProxies: trusted proxy "10.0.0.0/99" is neither an address range such as 10.0.0.0/8, nor an address, nor unix`},
-		{"all proxies", func() { backend.TrustProxies("0.0.0.0/0") }, `backend: TrustProxies: trusted proxy "0.0.0.0/0" is everybody: clients could claim any address`},
+		{"all proxies", func() { backend.TrustProxies("0.0.0.0/0") }, `backend: TrustProxies: trusted proxy "0.0.0.0/0" includes all addresses: each client could claim another address`},
 		{"policy", func() {
 			backend.SecureHeaders(backend.HeadersConfig{HTMLPolicy: "default-src 'none'; base-uri 'none'"})
 		},

@@ -11,56 +11,55 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
-// This file is about other origins: whose scripts may read responses (CORS), and
-// whose pages may change something (CrossOrigin).
+// This file allows and refuses requests of other origins: scripts that read responses
+// (CORS), and pages that send requests which change something (CrossOrigin).
 
-// CORSConfig says which other origins' scripts may read responses. The zero
-// value allows none.
+// CORSConfig configures [CORS]. The zero value allows no origin.
 type CORSConfig struct {
-	// Origins lists the allowed origins exactly as browsers send them, such as
-	// "https://app.example.com". "*" alone allows any, without credentials.
-	// "null" cannot be allowed: every sandboxed page has it.
+	// Origins lists the allowed origins as browsers send them, such as
+	// "https://app.example.com". "*" allows all, without credentials; it must be the
+	// only one. "null" cannot be allowed: all sandboxed pages have this origin.
 	Origins []string
 	// Methods lists the allowed methods. Defaults to GET, HEAD, POST, PUT, PATCH
 	// and DELETE.
 	Methods []string
-	// Headers lists the request headers scripts may set beyond those that need no
-	// permission. Defaults to Authorization, Content-Type and those that
+	// Headers lists the request headers that scripts may set, besides those that need
+	// no permission. Defaults to Authorization, Content-Type and those that
 	// [Logic.REST] reads: Idempotency-Key, If-Match and If-None-Match.
 	Headers []string
-	// Expose lists the response headers scripts may read beyond the basic ones.
-	// Defaults to those that [Logic.REST] and the standard middleware send: ETag,
-	// Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After and
-	// X-Request-Id.
+	// Expose lists the response headers that scripts may read, besides those that need
+	// no permission. Defaults to those that [Logic.REST] and the middleware of this
+	// package send: ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset,
+	// Retry-After and X-Request-Id.
 	Expose []string
-	// Credentials allows requests with cookies. Such an origin can do everything
-	// that the user can.
+	// Credentials allows requests with cookies. The origins can then do all that the
+	// user can.
 	Credentials bool
-	// MaxAge is how long browsers may remember a preflight, in whole seconds.
-	// Defaults to 10 minutes.
+	// MaxAge is how long browsers may cache the response to a preflight request, in
+	// whole seconds. Defaults to 10 minutes.
 	MaxAge time.Duration
 }
 
-// CORS returns middleware that lets scripts of other origins read responses
-// (Fetch standard, section 3.3), and answers their preflight requests with 204
-// before the handler. Every response has Vary: Origin. An origin that is not
-// allowed gets no Access-Control header; its requests are served all the same,
-// since only browsers keep to CORS: it opens doors and closes none.
+// CORS returns middleware that allows scripts of other origins to read responses
+// (Fetch standard, section 3.3). It answers preflight requests with 204 itself. All
+// responses have Vary: Origin. Responses to origins that are not allowed have no
+// Access-Control header, but their requests are served: CORS allows browsers to
+// show responses, and refuses no request.
 //
-// Requests that change something also have to pass [CrossOrigin], if it is
-// used. [Stack] arranges that: with Credentials, the origins are trusted there;
-// without, they pass as long as they carry neither cookies nor other
-// credentials that browsers send by themselves.
+// Requests that change something must also pass [CrossOrigin], if it is used. In
+// [Stack], CrossOrigin trusts the origins of CORS if Credentials is set. If it is not,
+// requests of these origins pass if they have neither cookies nor other credentials
+// that browsers send without being asked.
 //
-// Invalid values panic, "*" with Credentials among them.
+// CORS panics if a value is invalid, or if "*" is used with Credentials.
 func CORS(config CORSConfig) Middleware {
 	c, err := newCORS(config)
 	must("CORS", err)
 	return layer(c.serve)
 }
 
-// cors is a CORSConfig made ready: header values are slices shared by all
-// responses.
+// cors has the header values of a CORSConfig. All responses share the slices; they
+// must not be changed.
 type cors struct {
 	origins                                       map[string][]string // origin → Access-Control-Allow-Origin
 	any                                           []string            // the same for any origin, or nil
@@ -90,7 +89,7 @@ func newCORS(config CORSConfig) (*cors, error) {
 		errs = append(errs, errors.New(`origin "*" with Credentials would give every site the user's account; list the origins`))
 	}
 	if c.any != nil && len(config.Origins) > 1 {
-		errs = append(errs, errors.New(`origin "*" beside others; leave one or the other`))
+		errs = append(errs, errors.New(`origin "*" includes all others; list either it or them`))
 	}
 	maxAge := config.MaxAge
 	if maxAge == 0 {
@@ -111,8 +110,8 @@ func headerList(names []string, otherwise string) []string {
 	return []string{strings.Join(names, ", ")}
 }
 
-// checkTokens refuses names that are not tokens (RFC 9110 section 5.6.2), and
-// "*", which means all only where there are no credentials.
+// checkTokens returns an error for names that are not tokens (RFC 9110, section
+// 5.6.2), and for "*", which browsers take for a name in requests with credentials.
 func checkTokens(what string, names []string) error {
 	var errs []error
 	for _, name := range names {
@@ -170,25 +169,25 @@ func (c *cors) allowOrigin(origin string) []string {
 
 func (c *cors) allows(origin string) bool { return c.allowOrigin(origin) != nil }
 
-// CrossOrigin returns middleware that refuses requests which another site's
-// page made a browser send with the user's cookies (CSRF), with 403:
+// CrossOrigin returns middleware against cross-site request forgery: requests that a
+// page of another origin makes the browser send with the user's cookies. It answers
+// 403 to
 //
-//   - every request with a method other than GET, HEAD and OPTIONS that
-//     [http.CrossOriginProtection] finds to come from another origin, by
-//     Sec-Fetch-Site or, from old browsers, by Origin and Host; another
-//     subdomain is another origin, and "null" is foreign to all;
-//   - every such request that has a Cookie header and neither Sec-Fetch-Site nor
-//     Origin: browsers of the last years always send one of the two, and others
-//     who send cookies can say Origin too;
-//   - GET requests that open a WebSocket or an event stream from another origin,
-//     because those are read across origins without CORS.
+//   - requests with a method other than GET, HEAD and OPTIONS that come from another
+//     origin according to [http.CrossOriginProtection]: by Sec-Fetch-Site or, in old
+//     browsers, by Origin and Host. A subdomain is another origin, and so is "null";
+//   - requests with such a method that have Cookie, but neither Sec-Fetch-Site nor
+//     Origin: browsers have sent one of the two for years, and other clients with
+//     cookies can send Origin;
+//   - GET requests of another origin that open a WebSocket or an event stream, which
+//     the page could read without CORS.
 //
-// Requests with Authorization: Bearer and without cookies are let through: a
-// browser sends no such header by itself. GET and HEAD must not change
-// anything, whatever X-HTTP-Method-Override says: nothing here reads it.
+// Requests with Authorization: Bearer and without cookies pass: browsers do not send
+// this header without being asked. GET and HEAD requests must not change anything.
+// X-HTTP-Method-Override has no effect.
 //
-// Trusted lists other origins whose pages may do as the own ones may, such as
-// "https://admin.example.com". An invalid one panics.
+// trusted lists other origins whose requests pass, such as
+// "https://admin.example.com". CrossOrigin panics if one is invalid.
 func CrossOrigin(trusted ...string) Middleware {
 	c, err := newCrossOrigin(trusted, nil)
 	must("CrossOrigin", err)
@@ -197,7 +196,7 @@ func CrossOrigin(trusted ...string) Middleware {
 
 type crossOrigin struct {
 	protection http.CrossOriginProtection
-	cors       *cors // in a stack: origins that may come without credentials
+	cors       *cors // of the Stack: its origins pass without credentials; nil if there is none
 }
 
 func newCrossOrigin(trusted []string, allowed *cors) (*crossOrigin, error) {
@@ -236,7 +235,7 @@ func (c *crossOrigin) check(r *http.Request) error {
 		return nil
 	}
 	asked := r
-	if stream { // CrossOriginProtection looks away from GET
+	if stream { // CrossOriginProtection lets GET pass
 		unsafe := *r
 		unsafe.Method = http.MethodPost
 		asked = &unsafe
@@ -251,10 +250,10 @@ func (c *crossOrigin) check(r *http.Request) error {
 	return err
 }
 
-var errNoOrigin = errors.New("a request with cookies says neither Sec-Fetch-Site nor Origin")
+var errNoOrigin = errors.New("a request with cookies has neither Sec-Fetch-Site nor Origin")
 
-// ambient reports whether the request carries something that a browser sends by
-// itself and that may stand for a user.
+// ambient reports whether the request has credentials that browsers send without
+// being asked.
 func ambient(r *http.Request) bool {
 	return r.Header["Cookie"] != nil || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 ||
 		r.Header["Authorization"] != nil && !bearer(r.Header)

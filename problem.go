@@ -17,24 +17,33 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
-// This file has the response that an error becomes over HTTP, and handlers that
-// return one. It does not decide which errors are logged: the access log does.
+// This file writes the response to an error, and has handlers that return errors.
 
-// WriteError answers a request with err: as RFC 9457 application/problem+json,
-// or as a small HTML page where the Accept header prefers text/html. The
-// problem's members are type, title, status, detail, code, requestId and, for
-// input errors, errors with a JSON pointer each.
+// WriteError writes the response to a request that has failed with err. The body
+// is application/problem+json (RFC 9457), or a small HTML page if the Accept
+// header prefers text/html. The members of the problem are type, title, status,
+// detail, code, requestId if there is one, and, for errors of input fields,
+// errors: an array of objects with a JSON pointer, the rule and a detail.
 //
-// An error that is [Internal] by the rules of [Error] shows nothing but the
-// request id; the error itself goes to the access log's record, or to
-// [slog.Default] where the request passed no access log.
+// The status and the texts are those of the [Error] in err. An error without one
+// is [Internal]. The response to an Internal error contains the request id, but
+// nothing of err.
 //
-// The response carries nosniff and a closed Content-Security-Policy even if no
-// middleware set them. Headers that are already set, such as Allow, stay;
-// those that describe another body (Content-Length, Content-Encoding, ETag,
-// Last-Modified, Cache-Control) are replaced or removed. A 401 names the scheme
-// Bearer unless WWW-Authenticate is set, since it must name one (RFC 9110, section
-// 15.5.2), and of those that there are no browser asks for a password by it.
+// WriteError hands err to the access log, whose record of the request has it. If no
+// [AccessLog] is around the handler, WriteError logs Internal errors to
+// [slog.Default].
+//
+// A response that the handler has begun, but of which nothing was sent, is dropped.
+// Headers that are set, such as Allow, are kept, with these exceptions:
+//
+//   - Content-Length, Content-Encoding, Content-Disposition, ETag and
+//     Last-Modified are removed: they describe another body;
+//   - Cache-Control becomes no-store, X-Content-Type-Options nosniff;
+//   - Content-Security-Policy, if not set, becomes one that allows nothing;
+//   - Retry-After is set from [Error.RetryAfter];
+//   - WWW-Authenticate of a 401, if not set, becomes Bearer: a 401 must have it
+//     (RFC 9110, section 15.5.2), and no browser asks for a password because of
+//     Bearer.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	id := reportError(w, r, e.Code.known(), err)
@@ -74,11 +83,11 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, id string) {
 	writeProblem(w, e, id)
 }
 
-// bodyHeaders describe a body other than the error's own.
+// bodyHeaders are the headers that describe the body of another response.
 var bodyHeaders = []string{"Content-Length", "Content-Encoding", "Content-Disposition", "Etag", "Last-Modified"}
 
-// Header values are shared slices: assigning one costs no allocation, and
-// nobody may change them.
+// These header values are shared by all responses, so that setting one allocates
+// nothing. They must not be changed.
 var (
 	noStore      = []string{"no-store"}
 	nosniff      = []string{"nosniff"}
@@ -88,18 +97,17 @@ var (
 	htmlType     = []string{"text/html; charset=utf-8"}
 )
 
-// Handler is an [http.Handler] that may return an error, which becomes the
-// response as [WriteError] writes it. A nil error means that the function has
-// written its response.
+// Handler is an [http.Handler] that may return an error. The error is answered by
+// [WriteError]. A nil error means that the function has written its response.
 //
-// When the error comes after the response has begun, it can no longer be shown.
-// It is logged, and the connection is aborted ([http.ErrAbortHandler]) so that
-// the client sees a response cut short and not one that looks complete. A
-// handler notices this where a middleware of this package wraps the response;
-// with a bare [http.ResponseWriter] nobody can tell, so write last.
+// If the response was sent in part when the function returns an error, the error
+// is logged, and the connection is aborted ([http.ErrAbortHandler]), so that the
+// client does not take the part for the whole. This needs a middleware of this
+// package around the handler. Without one, the error response follows the part
+// that was sent: check for errors before writing.
 type Handler func(http.ResponseWriter, *http.Request) error
 
-// ServeHTTP calls f and answers with the error it returns.
+// ServeHTTP calls f and answers the error that it returns.
 func (f Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := f(w, r)
 	if err == nil {
@@ -115,8 +123,8 @@ func (f Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reportError hands err to whoever logs this request and returns its id. An
-// answer of which nothing was sent yet makes way for the error's.
+// reportError hands err to the access log of the request, or logs it, and returns
+// the request id. It drops a response of which nothing was sent.
 func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) string {
 	if x := exchangeOf(r.Context(), w); x != nil {
 		x.response.Drop()
@@ -128,8 +136,8 @@ func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) s
 	return RequestIDFrom(r.Context())
 }
 
-// report keeps err for the access log, and logs it itself if there is none and
-// nobody else would say what happened. It returns the request id.
+// report keeps err for the access log and returns the request id. If there is no
+// access log, it logs internal errors.
 func (x *exchange) report(r *http.Request, code Code, err error) string {
 	if first := x.log.err; first != nil && x.response.Failure() != nil {
 		x.log.err = errors.Join(first, err) // the first is what the client sees
@@ -146,7 +154,7 @@ func (x *exchange) report(r *http.Request, code Code, err error) string {
 	return x.name.id
 }
 
-// panicError is a recovered panic, as the log shows it.
+// panicError is a recovered panic.
 type panicError struct {
 	value any
 	stack []byte
@@ -167,8 +175,8 @@ func appendStack(attrs []slog.Attr, err error) []slog.Attr {
 	return attrs
 }
 
-// logPath returns the path as it is logged: escaped, so that it is ASCII, and
-// of bounded length.
+// logPath returns a path for the log: escaped, so that it is ASCII, and cut after
+// 1024 bytes.
 func logPath(u *url.URL) string { return cut(u.EscapedPath(), 1024) }
 
 func cut(s string, length int) string {
@@ -178,7 +186,7 @@ func cut(s string, length int) string {
 	return s
 }
 
-// shown returns what a client may read of the error.
+// shown returns the message and the fields that a client may see.
 func (e *Error) shown() (message string, fields []FieldError) {
 	code := e.Code.known()
 	if code == Internal || e.Message == "" {
@@ -228,7 +236,7 @@ func writeProblem(w http.ResponseWriter, e *Error, id string) {
 	w.Write(append(body, "}\n"...))
 }
 
-// appendMember appends a name and what is before it, as they are, and a value.
+// appendMember appends name as it is, and value as a JSON string.
 func appendMember(dst []byte, name, value string) []byte {
 	return jsonout.AppendString(append(dst, name...), value)
 }
@@ -257,8 +265,8 @@ func writeErrorPage(w http.ResponseWriter, e *Error, id string) {
 	io.WriteString(w, page.String())
 }
 
-// prefersHTML reports whether an Accept header ranks HTML above JSON, as
-// browsers' do and API clients' do not. A wildcard says nothing about either.
+// prefersHTML reports whether an Accept header ranks HTML above JSON, as those of
+// browsers do. Wildcards count for neither.
 func prefersHTML(accept []string) bool {
 	html, json := 0, 0
 	for c := header.Choices(accept); c.Next(); {

@@ -10,29 +10,27 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
-// This file is about who asks whom: the client's address and scheme behind
-// trusted proxies, and the hosts that are served.
+// This file finds the address and the scheme of the client behind trusted proxies,
+// and checks the host.
 
-// TrustProxies returns middleware that believes the given proxies about whom they
-// ask for. Each is an address range such as "10.0.0.0/8", an address such as
-// "127.0.0.1", or "unix" for peers on a unix socket. Without it, and for every
-// other peer, the client is the peer itself, and X-Forwarded headers change
-// nothing.
+// TrustProxies returns middleware that uses the X-Forwarded headers of requests from
+// trusted reverse proxies. Each of trusted is an address range such as "10.0.0.0/8",
+// an address such as "127.0.0.1", or "unix" for peers on a unix socket. For all other
+// peers the client is the peer itself, and X-Forwarded headers have no effect.
 //
-// From a trusted peer
-//   - X-Forwarded-For gives the client's address ([ClientIP], the access log and
-//     the rate limit): the rightmost one that is not a trusted proxy itself,
-//     because those to its left are the client's own claim;
-//   - X-Forwarded-Proto says whether the client uses TLS (the last value);
-//   - X-Forwarded-Host, if present and well-formed, replaces the request's Host
-//     (the last value).
+// If the peer is trusted,
+//   - X-Forwarded-For has the address of the client, for [ClientIP], the access log
+//     and the rate limit. It is the last one that is not of a trusted proxy: those
+//     before it are what the client claims;
+//   - the last value of X-Forwarded-Proto tells whether the client uses TLS;
+//   - the last value of X-Forwarded-Host, if it is well-formed, replaces the Host of
+//     the request.
 //
-// The Forwarded header (RFC 7239) is not read: a proxy that sets one of the two
-// usually passes the other on as the client sent it, so reading both would let
-// the client choose. For the same reason the proxy must set or remove all three
-// headers above on every request.
+// The proxy must set or remove these three headers in each request: otherwise the
+// client chooses them. TrustProxies does not read Forwarded (RFC 7239). A proxy that
+// sets X-Forwarded headers usually passes Forwarded on as the client has sent it.
 //
-// Invalid ranges panic.
+// TrustProxies panics if a range is invalid.
 func TrustProxies(trusted ...string) Middleware {
 	p, err := newProxies(trusted)
 	must("TrustProxies", err)
@@ -61,7 +59,7 @@ func newProxies(trusted []string) (*proxies, error) {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("trusted proxy %q is neither an address range such as 10.0.0.0/8, nor an address, nor unix", s))
 		case prefix.Bits() == 0:
-			errs = append(errs, fmt.Errorf("trusted proxy %q is everybody: clients could claim any address", s))
+			errs = append(errs, fmt.Errorf("trusted proxy %q includes all addresses: each client could claim another address", s))
 		case prefix.Addr().Is4In6():
 			errs = append(errs, fmt.Errorf("trusted proxy %q is IPv4 in IPv6; write it as IPv4", s))
 		default:
@@ -92,8 +90,8 @@ func (p *proxies) serve(x *exchange, w http.ResponseWriter, r *http.Request, nex
 	next.ServeHTTP(w, r)
 }
 
-// trusts reports whether addr is a trusted proxy. A peer without an address is
-// on a unix socket.
+// trusts reports whether addr is the address of a trusted proxy. A peer without an
+// address is on a unix socket.
 func (p *proxies) trusts(addr netip.Addr) bool {
 	if !addr.IsValid() {
 		return p.unix
@@ -106,9 +104,10 @@ func (p *proxies) trusts(addr netip.Addr) bool {
 	return false
 }
 
-// client walks X-Forwarded-For from its end, which the peer wrote, for as long
-// as the addresses are trusted. Something that is no address ends the walk: the
-// proxy that wrote it is the last one known.
+// client returns the address of the client. It goes through X-Forwarded-For from
+// the end, which the peer has written, as long as the addresses are trusted. It
+// stops at an element that is no address: the client is then the proxy that has
+// written it.
 func (p *proxies) client(peer netip.Addr, lines []string) netip.Addr {
 	client := peer
 	for b := header.Backwards(lines); b.Next(); {
@@ -131,29 +130,29 @@ func lastElement(lines []string) string {
 	return b.Element
 }
 
-// Hosts returns middleware that answers only requests for the given hosts. The
-// Host header is chosen by the client: a link made from it, or a cache keyed
-// without it, is the client's too. Any other host is answered 421, a missing or
-// malformed one 400, before anything else runs.
+// Hosts returns middleware that serves only requests for the given hosts. It answers
+// 421 to requests for other hosts, and 400 if the Host header is missing or
+// malformed. The client chooses the Host header: without Hosts it can choose what
+// links made from it lead to, and what a cache that ignores it stores.
 //
-// A name is a domain name in ASCII (punycode) or an IP address, IPv6 in
-// brackets. "*.example.com" is any name with exactly one more label. A name
-// with a port, as "localhost:8080", means that port; without one it means any.
-// Letter case and a trailing dot make no difference. Without names every
-// well-formed host is answered.
+// A name is a domain name in ASCII (punycode) or an IP address, an IPv6 one in
+// brackets. "*.example.com" matches all names with exactly one label more. A name
+// with a port, such as "localhost:8080", matches this port only; a name without one
+// matches all ports. Letter case and a trailing dot make no difference. Without
+// names, all well-formed hosts are served.
 //
-// Load balancers often check health by address instead of name: list that
-// address too, or keep health endpoints outside.
+// Load balancers often check health by address and not by name: list the address,
+// too, or serve health endpoints outside.
 //
-// Invalid names panic.
+// Hosts panics if a name is invalid.
 func Hosts(names ...string) Middleware {
 	h, err := newHosts(names)
 	must("Hosts", err)
 	return layer(h.serve)
 }
 
-// hosts are the names of Hosts, in lower case. A wildcard is kept as its part
-// from the first dot on.
+// hosts has the names of Hosts in lower case, of wildcards the part from the first dot
+// on.
 type hosts struct {
 	names, wildcards map[string]bool
 }

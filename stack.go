@@ -8,66 +8,71 @@ import (
 	"time"
 )
 
-// This file puts the middleware of the other files in order. It is the only one
-// that knows all of them; each works alone, too, beside net/http or chi.
+// This file puts the middleware of the other files in order. No other file knows more
+// than one of them: each also works alone, with net/http or chi.
 
-// StackConfig configures [Stack]. The zero value switches on everything that
-// needs no knowledge about the application. Negative numbers and invalid values
-// panic, all of them in one message.
+// StackConfig configures [Stack]. The zero value enables all middleware that needs
+// no configuration.
 type StackConfig struct {
-	// Logger gets the access log. Defaults to [slog.Default], as it is when a
+	// Logger is the logger of [AccessLog]. Defaults to [slog.Default] as it is when a
 	// request ends.
 	Logger *slog.Logger
-	// TrustedProxies lists the reverse proxies in front, for [TrustProxies]. Defaults
-	// to none.
+	// TrustedProxies lists the reverse proxies in front of the server, see
+	// [TrustProxies]. Defaults to none.
 	TrustedProxies []string
-	// Hosts lists the hosts that are served, for [Hosts]. Defaults to any that is
-	// well-formed; name them in production.
+	// Hosts lists the hosts that are served, see [Hosts]. Defaults to all that are
+	// well-formed; list them in production.
 	Hosts []string
 	// Headers configures [SecureHeaders].
 	Headers HeadersConfig
-	// CORS lists other origins whose scripts may read responses, for [CORS].
-	// Defaults to none.
+	// CORS allows scripts of other origins to read responses, see [CORS]. Defaults to
+	// no origin.
 	CORS CORSConfig
 	// TrustedOrigins lists other origins whose pages may send requests that change
-	// something, with the user's cookies, for [CrossOrigin]. Defaults to none.
-	// Origins of CORS need not be repeated.
+	// something, with the user's cookies, see [CrossOrigin]. Defaults to none. Origins
+	// of CORS need not be listed again.
 	TrustedOrigins []string
-	// MaxBody limits request bodies, in bytes. Defaults to 1 MiB. A route that
-	// needs another limit wraps its handler with [BodyLimit].
+	// MaxBody is the limit of request bodies in bytes. Defaults to 1 MiB. For another
+	// limit of a route, wrap its handler with [BodyLimit].
 	MaxBody int64
-	// Timeout limits the time of a request, waiting included. Defaults to 10
-	// seconds. A route that needs another limit wraps its handler with [TimeLimit].
+	// Timeout is the limit of the time of a request, including QueueWait. Defaults to
+	// 10 seconds. For another limit of a route, wrap its handler with [TimeLimit].
 	Timeout time.Duration
-	// MaxConcurrent limits how many requests run at once; as many again may wait,
-	// see [ConcurrencyLimit]. Defaults to 128 per processor, at least 256.
+	// MaxConcurrent is how many requests run at once; as many others wait, see
+	// [ConcurrencyLimit]. Defaults to 128 for each processor, or 256 if that is more.
 	MaxConcurrent int
-	// QueueWait is how long a request waits for its turn. Defaults to 1 second.
+	// QueueWait is how long a request waits while MaxConcurrent others run. Defaults to
+	// 1 second.
 	QueueWait time.Duration
-	// RequestsPerMinute limits the rate per client address, see [RateLimit].
-	// Defaults to no limit: behind a proxy that TrustedProxies does not know, all
-	// clients have one address.
+	// RequestsPerMinute is the limit of requests per minute of each client address, see
+	// [RateLimit]. Defaults to no limit: behind a proxy that TrustedProxies does not
+	// list, all clients have one address.
 	RequestsPerMinute int
-	// NoCompression switches [Compress] off, for when a proxy compresses.
+	// NoCompression disables [Compress]. Set it if a proxy compresses.
 	NoCompression bool
 }
 
-// Stack returns the default middleware in its order, from the outside in:
+// Stack returns the middleware of this package in the order in which it works, from
+// the outermost to the innermost:
 //
-//  1. [Recover], [RequestID], [AccessLog]: whatever follows is answered and logged;
-//  2. [TrustProxies]: who asks, by which host and scheme;
-//  3. [SecureHeaders]: on every answer, refusals of the steps below included;
-//  4. TRACE and CONNECT are answered 501: no handler here means them;
+//  1. [Recover], [RequestID], [AccessLog]: all requests are answered and logged;
+//  2. [TrustProxies]: the steps below use the client's address, scheme and host;
+//  3. [SecureHeaders]: for all responses, also those of the steps below;
+//  4. TRACE and CONNECT are answered 501;
 //  5. [Hosts];
-//  6. [CORS], if there are origins: so that scripts can read refusals, too;
+//  6. [CORS], if there are origins: scripts can also read the error responses of the
+//     steps below;
 //  7. [BodyLimit], [TimeLimit], [ConcurrencyLimit], and [RateLimit] if configured;
 //  8. [CrossOrigin];
 //  9. [Compress].
 //
-// The time limit is counted from the start. Everything shares one response
-// wrapper and one copy of the request, whatever the number of steps.
+// The time limit begins with the first step. All steps share one response wrapper
+// and one copy of the request.
 //
-// Health endpoints belong outside, see [ConcurrencyLimit].
+// Serve health endpoints outside, see [ConcurrencyLimit].
+//
+// Stack panics if numbers of the configuration are negative or other values are
+// invalid, with all of them in one message.
 func Stack(config StackConfig) Middleware {
 	steps, timeout := config.steps()
 	return func(next http.Handler) http.Handler {
@@ -135,9 +140,9 @@ func checkPerMinute(n int) error {
 	return nil
 }
 
-// refuseTrace answers the methods that no handler means and that ServeMux would
-// hand to one: TRACE echoes headers to scripts [ASVS 5.0 13.4.4], CONNECT is for
-// proxies.
+// refuseTrace answers 501 to TRACE, which would show scripts the headers of a request
+// [ASVS 5.0 13.4.4], and to CONNECT, which is for proxies. A ServeMux would call
+// handlers for them.
 func refuseTrace(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		WriteError(w, r, Errorf(Unimplemented, "This server does not do %s.", r.Method))
@@ -146,12 +151,11 @@ func refuseTrace(x *exchange, w http.ResponseWriter, r *http.Request, next http.
 	next.ServeHTTP(w, r)
 }
 
-// stackTimeout is the time limit of a stack. It begins with the exchange, so
-// that the request need not be copied again for a context of its own.
+// stackTimeout is the time limit of a Stack. It is set when the exchange is made, so
+// that the request is not copied once more for another context.
 type stackTimeout struct{ d time.Duration }
 
-// start gives a new exchange's context the limit. Nobody may have seen the
-// exchange yet.
+// start sets the limit of a new exchange, before a handler has its context.
 func (s *stackTimeout) start(x *exchange) {
 	outside := x.request.Context()
 	x.time.setBy = &s.d
@@ -160,8 +164,8 @@ func (s *stackTimeout) start(x *exchange) {
 	x.time.limited, x.time.unlimited = x, outside
 }
 
-// middleware is TimeLimit at its place in the stack. Where the exchange is older
-// than the stack, the limit did not begin with it.
+// middleware is the TimeLimit of the Stack. If the exchange was made outside of the
+// Stack, start has not set the limit, and middleware does.
 func (s *stackTimeout) middleware(next http.Handler) http.Handler {
 	otherwise := TimeLimit(s.d)(next)
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {

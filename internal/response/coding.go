@@ -6,7 +6,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
-// A coding is a content coding of RFC 9110 section 8.4.1.
+// A coding is a content coding (RFC 9110, section 8.4.1).
 type coding uint8
 
 const (
@@ -19,14 +19,14 @@ const (
 
 var contentEncoding = [codingCount][]string{gzipped: {"gzip"}, zstandard: {"zstd"}}
 
-// acceptedCoding returns the coding that Accept-Encoding lines prefer, of those
-// we have. Without the header, and where it cannot be read, that is identity:
-// RFC 9110 allows any then, but clients who say nothing seldom decode.
+// acceptedCoding returns the coding that Accept-Encoding lines prefer. If there are
+// none, or if they are malformed, it is identity: RFC 9110 allows all codings then,
+// but clients that send no Accept-Encoding seldom decode one.
 func acceptedCoding(lines []string) coding {
 	weights := codingWeights(lines)
 	best, most := identity, weights[identity]
 	for _, c := range [...]coding{zstandard, gzipped} {
-		// A coding named beside identity at the same weight is welcome.
+		// With the same weight as identity, it is preferred.
 		if weight := weights[c]; weight > 0 && (weight > most || weight == most && best == identity) {
 			best, most = c, weight
 		}
@@ -47,11 +47,11 @@ func AcceptableCodings(lines []string) (names []string) {
 	return names
 }
 
-// codingWeights returns what Accept-Encoding lines say of each coding, in
-// thousandths; 0 is not at all, or for identity nothing in particular.
+// codingWeights returns the weights of Accept-Encoding lines in thousandths. 0 means
+// not acceptable, except for identity, where it also means not listed.
 func codingWeights(lines []string) (weights [codingCount]int) {
-	const unsaid = -1
-	weights[gzipped], weights[zstandard] = unsaid, unsaid
+	const unlisted = -1
+	weights[gzipped], weights[zstandard] = unlisted, unlisted
 	others := 0
 	for c := header.Choices(lines); c.Next(); {
 		switch {
@@ -67,7 +67,7 @@ func codingWeights(lines []string) (weights [codingCount]int) {
 		}
 	}
 	for c, weight := range weights {
-		if weight == unsaid {
+		if weight == unlisted {
 			weights[c] = others
 		}
 	}

@@ -16,13 +16,13 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
-// minCompress is the length in bytes from which a body is worth compressing: a
-// shorter one fits into the packet that carries the header anyway.
+// minCompress is the shortest length of a body that is compressed, in bytes. A shorter
+// one usually fits into the packet of the header.
 const minCompress = 1024
 
-// Compress makes the Writer compress the response to r, where the rules of Compress
-// in the root package allow it. It reports false, and changes nothing, if it has
-// been called before.
+// Compress makes w compress the response to r, under the rules that Compress of the
+// root package documents. If it was called before, it changes nothing and reports
+// false.
 func (w *Writer) Compress(c *Compression, r *http.Request) bool {
 	if w.coding != nil {
 		return false
@@ -31,8 +31,8 @@ func (w *Writer) Compress(c *Compression, r *http.Request) bool {
 	return true
 }
 
-// KeepStrongTags makes compression turn a strong ETag into another strong one, by
-// [etag.Coded], and not into a weak one. It is for handlers that recognize those.
+// KeepStrongTags makes compression replace a strong ETag by another strong one, that
+// of [etag.Coded], and not by a weak one. The handler must accept that one, too.
 func (w *Writer) KeepStrongTags() { w.strongTags = true }
 
 // Compression keeps compressors for the next response: making one costs more than
@@ -58,8 +58,9 @@ func (c *Compression) put(z *compressor) {
 	c.pools[z.coding].Put(z)
 }
 
-// NewCompression returns a Compression of which 16 compressors per processor, at
-// least 64, can be in use at once. It bounds memory against clients that read slowly.
+// NewCompression returns a Compression that compresses 16 responses for each
+// processor at once, or 64 if that is more. This bounds the memory that clients can
+// take that read slowly.
 func NewCompression() *Compression {
 	c := &Compression{most: int64(max(64, 16*runtime.GOMAXPROCS(0)))}
 	c.pools[gzipped].New = func() any {
@@ -67,9 +68,8 @@ func NewCompression() *Compression {
 		return newCompressor(gzipped, enc, err)
 	}
 	c.pools[zstandard].New = func() any {
-		// One block at a time, on the goroutine that writes. The window is within the
-		// 8 MiB that RFC 9659 allows on the web, and small because one is kept per
-		// response.
+		// It encodes one block at a time, on the goroutine that writes. RFC 9659 allows
+		// windows of 8 MiB; this one is smaller since each response keeps one.
 		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
 			zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true))
 		return newCompressor(zstandard, enc, err)
@@ -77,15 +77,15 @@ func NewCompression() *Compression {
 	return c
 }
 
-// Level 4 and the fastest zstd cost about the same; higher levels cost half as
-// much again for 8 % less, measured on 9 kB of JSON.
+// With 9 kB of JSON, gzip at level 4 takes about the time of the fastest zstd. Higher
+// levels take half as much time more, and make the body 8 % shorter.
 const (
 	gzipLevel  = 4
 	zstdWindow = 128 << 10
 )
 
-// compressor compresses one response. Until the body is long enough it only
-// holds it back.
+// compressor compresses one response at a time. It holds the body back until the
+// body is long enough.
 type compressor struct {
 	coding  coding
 	encoder interface {
@@ -94,7 +94,7 @@ type compressor struct {
 		Reset(io.Writer)
 	}
 	held []byte
-	used bool // the encoder has a response
+	used bool // the encoder compresses a response
 }
 
 func newCompressor(by coding, encoder interface {
@@ -102,7 +102,7 @@ func newCompressor(by coding, encoder interface {
 	Flush() error
 	Reset(io.Writer)
 }, err error) *compressor {
-	if err != nil { // the options above are constants
+	if err != nil { // impossible: the options are constants
 		panic("compress: " + err.Error())
 	}
 	return &compressor{coding: by, encoder: encoder, held: make([]byte, 0, minCompress)}
@@ -118,8 +118,8 @@ func (c *compressor) Close() {
 	}
 }
 
-// releaseCompressor gives the compressor back, empty. w.writing is held, so
-// that no write of a handler which outlived its request is still inside.
+// releaseCompressor puts the compressor back for other responses. w.writing is held,
+// so that no handler that has outlived its request writes to it.
 func (w *Writer) releaseCompressor() {
 	c := w.compress
 	if c == nil {
@@ -134,9 +134,8 @@ func (w *Writer) releaseCompressor() {
 	w.coding.put(c)
 }
 
-// holds returns the coding for which the header has to wait for the length of
-// the body: compression is possible and its length is unknown. Otherwise it
-// returns identity.
+// holds returns the coding that the response will have if its body is long enough,
+// which is not known yet. If the header need not wait for that, it returns identity.
 func (w *Writer) holds() coding {
 	if w.coding == nil || w.isHead || !bodyAllowed(w.status) {
 		return identity
@@ -148,8 +147,8 @@ func (w *Writer) holds() coding {
 	return acceptedCoding(w.accept)
 }
 
-// hold keeps p back while the body is too short to compress, and reports
-// whether it did.
+// hold holds p back if the body is too short to compress so far, and reports whether
+// it did.
 func (w *Writer) hold(p []byte) bool {
 	if w.compress == nil {
 		if len(p) >= minCompress {
@@ -170,7 +169,7 @@ func (w *Writer) hold(p []byte) bool {
 	return true
 }
 
-// sendHeld writes what was held back, after the header.
+// sendHeld writes what was held back. The header was sent before.
 func (w *Writer) sendHeld() error {
 	c := w.compress
 	if c == nil {
@@ -189,14 +188,14 @@ func (w *Writer) sendHeld() error {
 	return err
 }
 
-// encode decides about compression and edits the header accordingly. long
-// speaks for a body without Content-Length.
+// encode decides whether the response is compressed, and changes the header for that.
+// long reports whether a body without Content-Length is long enough.
 func (w *Writer) encode(head http.Header, long bool) {
 	if length := head["Content-Length"]; len(length) == 1 {
 		n, err := strconv.ParseInt(length[0], 10, 64)
 		long = err == nil && n >= minCompress
 	}
-	if w.status == http.StatusNotModified { // has the Vary of the response it stands for
+	if w.status == http.StatusNotModified { // it must have the Vary of the 200 response (RFC 9110, section 15.4.5)
 		header.AddVary(head, varyEncoding)
 	}
 	if !long || !bodyAllowed(w.status) || !compressible(head, w.ranged) {
@@ -227,8 +226,7 @@ func (w *Writer) encode(head http.Header, long bool) {
 	}
 }
 
-// compressible reports whether the rules of Compress, apart from the length,
-// let the response be compressed.
+// compressible reports whether the response may be compressed, whatever its length.
 func compressible(head http.Header, ranged bool) bool {
 	if ranged || head["Content-Encoding"] != nil || head["Content-Range"] != nil || head["Content-Digest"] != nil || head["Trailer"] != nil {
 		return false
