@@ -120,8 +120,8 @@ func createFile(path string) (os.FileInfo, error) {
 //
 // The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, whose errors
 // this package can read. If the driver is wrapped, set DBConfig.Engine. Only Engine,
-// Timeout and Observer of the config may be set. A pool for MySQL must have the parameters
-// parseTime=true, loc=UTC and clientFoundRows=true.
+// Timeout and Observer of the config may be set. A pool for MySQL must have the
+// parameters parseTime=true, loc=UTC and clientFoundRows=true.
 func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 	if pool == nil {
 		return nil, errors.New("open database: the *sql.DB is nil")
