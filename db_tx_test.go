@@ -168,3 +168,44 @@ func TestLostStatementsRunAgain(t *testing.T) {
 	_, err = backend.All[int](t.Context(), db, "SELECT id FROM t WHERE id = ?", 1)
 	require.Equal(t, backend.Conflict, backend.CodeOf(err))
 }
+
+// A transaction that failed is over when Tx returns, its locks with it, and its
+// connection goes on: closing it would end the transaction some time later, and
+// cost a new connection.
+func TestRollbackKeepsItsConnection(t *testing.T) {
+	t.Parallel()
+	identity := map[backend.Engine]backend.Fragment{
+		backend.Postgres: backend.SQL("SELECT pg_backend_pid()"), backend.MySQL: backend.SQL("SELECT CONNECTION_ID()"),
+	}
+	for engine, query := range identity {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			db, err := backend.Open(t.Context(), backendtest.NewURL(t, engine), backend.DBConfig{MaxConns: 1})
+			require.NoError(t, err)
+			defer db.Close()
+			before, err := backend.One[int64](t.Context(), db, "?", query)
+			require.NoError(t, err)
+			refused := errors.New("no")
+			for name, f := range map[string]func(ctx context.Context) error{
+				"error":          func(context.Context) error { return refused },
+				"database error": func(ctx context.Context) error { _, err := db.Exec(ctx, "INSERT INTO nothing VALUES (1)"); return err },
+				"panic":          func(context.Context) error { panic("no") },
+				"nested": func(ctx context.Context) error {
+					return db.Tx(ctx, func(context.Context) error { return refused })
+				},
+			} {
+				func() {
+					defer func() { _ = recover() }()
+					require.Error(t, db.Tx(t.Context(), func(ctx context.Context) error {
+						_, err := backend.One[int](ctx, db, "SELECT 1")
+						require.NoError(t, err)
+						return f(ctx)
+					}))
+				}()
+				after, err := backend.One[int64](t.Context(), db, "?", query)
+				require.NoError(t, err)
+				require.Equal(t, before, after, name)
+			}
+		})
+	}
+}

@@ -259,12 +259,14 @@ func (tx *dbTx) rollback(ctx context.Context) {
 		defer cancel()
 	}
 	err := tx.lease.conn.Raw(func(raw any) error {
-		if !dbconn.Valid(raw) {
-			return driver.ErrBadConn
-		}
 		conn, err := dbconn.Of(raw)
 		if err != nil {
 			return err
+		}
+		// A connection of pgconn is not valid within a transaction: nobody may get it
+		// from a pool then. It knows by itself whether it can roll back.
+		if _, ours := conn.(*pgconn.Conn); !ours && !dbconn.Valid(raw) {
+			return driver.ErrBadConn
 		}
 		return conn.Rollback(ctx)
 	})
