@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -32,8 +33,7 @@ func (owner) AnswerError(w http.ResponseWriter, err error) {
 	io.WriteString(w, err.Error())
 }
 
-// exchange is one request, with hooks that fail in the order that they were added
-// in, and what became of it.
+// exchange is one response and the names of its hooks that have run.
 type exchange struct {
 	writer response.Writer
 	ran    []string
@@ -53,7 +53,7 @@ func serve(t *testing.T, by response.Owner, hooks func(x *exchange), handle func
 	t.Helper()
 	x, ran := &exchange{}, make(chan struct{}, 1)
 	compression := response.NewCompression()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		view := x.writer.Begin(w, r, by)
 		x.writer.DetectType()
 		x.writer.Compress(compression, r)
@@ -63,6 +63,8 @@ func serve(t *testing.T, by response.Owner, hooks func(x *exchange), handle func
 		x.writer.End()
 		ran <- struct{}{}
 	}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Start()
 	defer server.Close()
 	resp, err := server.Client().Get(server.URL) // asks for gzip, and undoes it
 	require.NoError(t, err)
