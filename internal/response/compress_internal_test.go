@@ -61,7 +61,7 @@ func TestAcceptedCoding(t *testing.T) {
 // A coding is chosen only if the header names it or "*" with a weight above 0,
 // read independently here.
 func FuzzAcceptEncoding(f *testing.F) {
-	for _, s := range []string{"gzip;q=0.5, zstd", "*;q=0, gzip", "gzip;q=1.001", "identity;q=0", ";q=1,gzip"} {
+	for _, s := range []string{"gzip;q=0.5, zstd", "*;q=0, gzip", "gzip;q=1.001", "identity;q=0", ";q=1,gzip", "gZip;", "zstd;;q=.5"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -76,12 +76,16 @@ func FuzzAcceptEncoding(f *testing.F) {
 			if n := strings.Trim(fields[0], " \t"); n != name && n != "*" && (n != "x-gzip" || name != "gzip") {
 				continue
 			}
-			if len(fields) == 1 {
-				welcome = true
-				continue
+			q := 1.0
+			for _, param := range fields[1:] { // empty ones are allowed by RFC 9110, section 5.6.6
+				if param = strings.Trim(param, " \t"); param != "" {
+					var err error
+					if q, err = strconv.ParseFloat(strings.TrimPrefix(param, "q="), 64); err != nil {
+						q = 0
+					}
+				}
 			}
-			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.Trim(fields[1], " \t"), "q="), 64)
-			welcome = welcome || err == nil && q > 0 && q <= 1
+			welcome = welcome || q > 0 && q <= 1
 		}
 		require.True(t, welcome, "%q chose %s", s, name)
 	})
