@@ -294,5 +294,22 @@
 //     [Each] and [DB.Exec] query it with SQL that cannot be made from input;
 //     [DB.Tx] and [AfterCommit] are its transactions, [DB.Migrate] its schema.
 //
+// # Serving
+//
+// [Serve] gives requests contexts with the values of its own ctx. They do not end
+// with ctx, but with the request, or when the request is cut off.
+//
+// A server closes idle connections when it stops, and a client may send a request
+// in that moment (RFC 9112, section 9.5), or connect in the moment in which the
+// listener is closed. No server can prevent that. Clients may repeat requests that
+// are safe to repeat. If DrainDelay is longer than the pauses between a client's
+// requests, that client has left its connection before it is closed.
+//
+// Serve closes an HTTP/1 connection after a request whose end a proxy may have read
+// differently, so that no request can be smuggled in behind it: after a request with
+// a chunked body, and after every HTTP/1.0 request. The length of a request that has
+// both Transfer-Encoding and Content-Length is that of Transfer-Encoding (RFC 9112,
+// sections 6.1 and 6.3).
+//
 // The package backendtest helps the tests of programs that use this one.
 package backend

@@ -14,29 +14,29 @@ import (
 	"time"
 )
 
-// HealthCheck is something that a program needs in order to be ready.
+// HealthCheck checks something that the program needs, such as its database.
 type HealthCheck struct {
-	// Name says what it is, to everybody who can reach the handler.
+	// Name is shown to everyone who can reach the handler.
 	Name string
-	// Check returns nil if all is well. It should end with its context; one that
-	// does not has failed, and is not called again until it ends. A panic is a
-	// failure too.
+	// Check returns nil if all is well. It should return when its context ends. If
+	// it does not, it has failed, and is not called again before it returns. A panic
+	// is a failure, too.
 	Check func(ctx context.Context) error
 	// Timeout bounds the check. Defaults to 2 seconds.
 	Timeout time.Duration
 }
 
-// Health answers those who watch over the program: [Health.Live] whether it
-// should be restarted, [Health.Ready] whether it should get requests.
+// Health tells load balancers and supervisors about the program: [Health.Live]
+// whether it has to be restarted, [Health.Ready] whether it can serve requests.
 //
 //	health := backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})
 //	r.Handle("GET /healthz", health.Live())
 //	r.Handle("GET /readyz", health.Ready())
 //	backend.Serve(ctx, r, backend.ServerConfig{Health: health})
 //
-// Both answer with JSON such as {"status":"failed","checks":{"database":"failed"}},
-// that no cache may keep. A Health whose server has begun to stop is not ready
-// ever again. It is safe for concurrent use.
+// The responses are JSON such as {"status":"failed","checks":{"database":"failed"}},
+// with Cache-Control: no-store. Once the server begins to stop, its Health is never
+// ready again. A Health is safe for concurrent use.
 type Health struct {
 	checks   []*healthCheck
 	draining atomic.Bool
@@ -45,27 +45,27 @@ type Health struct {
 	latest *outcome
 }
 
-// outcome is what the checks say. Whoever made it runs them, and all who ask
-// meanwhile wait for it.
+// outcome is the result of the checks. The request that makes it runs the checks;
+// requests that come meanwhile wait for it.
 type outcome struct {
-	done  chan struct{} // closed when the rest is known
+	done  chan struct{} // closed when the rest is set
 	state readiness
 	at    time.Time
 }
 
-// readiness is the answer of Ready.
+// readiness is the body of the responses.
 type readiness struct {
 	Status string            `json:"status"`
 	Checks map[string]string `json:"checks,omitempty"`
 }
 
-// healthMemory is how long the outcome of the checks is used again, so that
-// asking often costs nothing.
+// healthMemory is how long an outcome is used for further requests, so that many
+// requests cost no more than one a second.
 const healthMemory = time.Second
 
-// NewHealth returns a Health with these checks; with none it is ready until its
-// server stops. A check without name or function, a name that is there twice,
-// and a negative timeout panic.
+// NewHealth returns a Health with these checks. Without checks it is ready until
+// its server stops. NewHealth panics if a check has no Name or no Check, if two have
+// the same name, or if a Timeout is negative.
 func NewHealth(checks ...HealthCheck) *Health {
 	h := &Health{}
 	names := map[string]bool{}
@@ -85,18 +85,18 @@ func NewHealth(checks ...HealthCheck) *Health {
 	return h
 }
 
-// Live returns a handler that answers 200 as long as the program can answer at
-// all. It looks at nothing else: restarting a program does not bring its
-// database back.
+// Live returns a handler that always responds with 200. It runs no checks, since
+// restarting a program does not bring its database back.
 func (h *Health) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeReadiness(w, http.StatusOK, readiness{Status: "ok"})
 	})
 }
 
-// Ready returns a handler that answers 200 if all checks pass, and 503 if one
-// fails or the server is about to stop. The body names the checks and which
-// failed; why is only logged, by slog.Default. The outcome is used again for a second.
+// Ready returns a handler that responds with 200 if all checks pass, and with 503 if
+// one fails or the server is stopping. The body names the checks and which of them
+// failed. The errors are only logged, by [slog.Default]. Checks run at most once a
+// second; requests in between get the same outcome.
 func (h *Health) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		state := h.state(r.Context())
@@ -113,13 +113,13 @@ func (h *Health) state(ctx context.Context) readiness {
 	if !h.draining.Load() {
 		state = h.checked(ctx)
 	}
-	if h.draining.Load() { // perhaps since the checks began
+	if h.draining.Load() { // again: the checks take time
 		return readiness{Status: "stopping"}
 	}
 	return state
 }
 
-// checked returns what the checks say, or said within the last second.
+// checked returns the outcome of the checks, which may be a second old.
 func (h *Health) checked(ctx context.Context) readiness {
 	h.mu.Lock()
 	current := h.latest
@@ -130,7 +130,7 @@ func (h *Health) checked(ctx context.Context) readiness {
 	}
 	h.mu.Unlock()
 	if mine {
-		// Whoever asked may go away; those who wait still want to know.
+		// The client of this request may go away; others wait for the outcome.
 		current.state = h.run(context.WithoutCancel(ctx))
 		current.at = time.Now()
 		close(current.done)
@@ -168,14 +168,14 @@ func (h *Health) run(ctx context.Context) readiness {
 	return state
 }
 
-// healthCheck is a check and whether it runs.
+// healthCheck is a check that may be running.
 type healthCheck struct {
 	HealthCheck
 	busy atomic.Bool
 }
 
-// run waits for the check no longer than its timeout. A check that goes on
-// longer keeps one goroutine, and only one, until it ends.
+// run calls the check and waits for it up to its timeout. A check that takes longer
+// keeps its goroutine; no second one is started before it ends.
 func (c *healthCheck) run(ctx context.Context) error {
 	if !c.busy.CompareAndSwap(false, true) {
 		return errors.New("the check still runs from the last time")
@@ -192,7 +192,8 @@ func (c *healthCheck) run(ctx context.Context) error {
 	}
 }
 
-// call runs the check on its own goroutine, where a panic would end the program.
+// call calls the check. It recovers panics, which would end the program on this
+// goroutine.
 func (c *healthCheck) call(ctx context.Context, done chan<- error) {
 	err := errors.New("the check ended its goroutine")
 	defer func() {

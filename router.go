@@ -15,66 +15,63 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/route"
 )
 
-// This file registers routes: Router, its groups, and the table they share.
-// How a request is answered is in router_serve.go, mounting in router_mount.go,
-// matching in internal/route.
+// This file registers routes: [Router], its groups, and the table they share.
+// router_serve.go answers requests, router_mount.go mounts handlers, and
+// internal/route matches paths.
 
-// Router sends each request to the handler whose pattern matches its method and
-// path. It takes the place of [http.ServeMux]: the same patterns, the same
-// Handle and HandleFunc, the same [http.Request.PathValue] and
-// [http.Request.Pattern]. The zero value is an empty router, ready to use. A
-// Router is safe for concurrent use: routes may be added while it serves. It
-// must not be copied.
+// Router calls the handler whose pattern matches a request's method and path. It
+// replaces [http.ServeMux]: patterns, Handle, HandleFunc, [http.Request.PathValue]
+// and [http.Request.Pattern] are the same. The zero value is an empty router that
+// is ready to use. A Router is safe for concurrent use; routes may be added while
+// it serves. It must not be copied.
 //
 // # Patterns
 //
 // A pattern is [METHOD ]/PATH, where segments of the path are literals or
 // wildcards:
 //
-//   - {name} matches one segment that is not empty;
-//   - {name...}, at the end, matches everything that is left, even nothing;
-//   - a slash at the end does the same without a name: a subtree;
+//   - {name} matches one segment that is not empty.
+//   - {name...}, at the end, matches the rest of the path, which may be empty.
+//   - A slash at the end matches the rest of the path, too, without a name. Such a
+//     pattern is a subtree.
 //   - {$}, at the end, matches the end of a path that ends in a slash.
 //
-// Literals may be percent-encoded and match however the request encodes them.
-// GET serves HEAD too. A pattern without a method serves every method except
-// TRACE and CONNECT, which must be named. Patterns with a host are not
-// supported.
+// Literals may be percent-encoded; they match any encoding in requests. GET serves
+// HEAD, too. A pattern without a method serves all methods but TRACE and CONNECT,
+// which need patterns with them. Patterns with a host are not supported.
 //
 // # Precedence
 //
-// Unlike with ServeMux no two patterns conflict unless they are the same, which
-// panics. Among those that match the path and accept the method, the leftmost
-// segment in which they differ decides: a literal comes before {name}, {name}
-// before {name...} and subtrees. For one path, a pattern with the method comes
-// before one without. The order of registration plays no part. So of /a/{x}/c
-// and /{y}/b/c the first serves /a/b/c. Where ServeMux accepts a set of
-// patterns, both choose the same.
+// Patterns conflict only if they match the same requests; registering the second
+// panics. Several patterns may match a request. Of these, the first segment in
+// which they differ decides: a literal comes before {name}, and {name} before
+// {name...} and subtrees. Of the same path, a pattern with the method comes before
+// one without. For example, /a/{x}/c and not /{y}/b/c serves the path /a/b/c. The
+// order of registration does not matter. ServeMux refuses more sets of patterns; of
+// those that it accepts, it chooses the same pattern.
 //
 // # What the router answers itself
 //
-//   - 400 for a path with an empty segment (//) that is not its last, a . or ..
-//     segment, a backslash or NUL, percent-encoded or not, and for one that
-//     does not begin with a slash. Such paths mean different things to
-//     different programs; nothing is cleaned or redirected. This holds inside
-//     {name...} too. An encoded slash (%2F) stays inside its wildcard's value,
-//     but does not hide a .. from this rule.
-//   - 307 to the path with a slash appended, if there is a subtree or {$} for
-//     it and no other pattern for the path itself. Like every path the router
-//     accepts, it stays on the origin.
-//   - 204 with Allow for OPTIONS, unless a pattern takes it. OPTIONS * lists
+//   - 400 for a path that does not begin with a slash, has an empty segment (//)
+//     before its last, a . or .. segment, a backslash or a NUL, percent-encoded or
+//     not. Programs read such paths differently, so the router neither cleans nor
+//     redirects them. The rule also holds for the part that {name...} matches. An
+//     encoded slash (%2F) is part of its wildcard's value, and does not hide a .. .
+//   - 307 to the path with a slash appended, if a subtree or {$} matches that and no
+//     pattern matches the path itself. The location is on the same origin.
+//   - 204 with Allow for OPTIONS, unless a pattern has that method. OPTIONS * lists
 //     the methods of all patterns.
-//   - 405 with Allow if only the method does not fit; 404 if nothing fits.
-//   - 501 for a method that neither RFC 9110 nor RFC 5789 nor any pattern
-//     names, unless a pattern without a method takes it (RFC 9110, section
-//     9.1), and for CONNECT without a path.
+//   - 405 with Allow if patterns match the path and not the method; 404 if none
+//     matches the path.
+//   - 501 for CONNECT without a path, and for a method that is not in RFC 9110,
+//     RFC 5789 or any pattern, unless a pattern without a method matches (RFC 9110,
+//     section 9.1).
 //
-// Allow holds exactly the methods of all patterns that match the path, with
-// HEAD for GET, and OPTIONS; for a pattern without a method those of RFC 9110
-// that it serves and PATCH. Errors are written by [WriteError].
+// Allow has the methods of all patterns that match the path, with HEAD for GET, and
+// OPTIONS. Of a pattern without a method it has the methods of RFC 9110 that the
+// pattern serves, and PATCH. [WriteError] writes the errors.
 type Router struct {
-	// A group has a parent and shares the table of the router it belongs to;
-	// the table of a group itself stays unused.
+	// A group has a parent, and uses the table of its root instead of its own.
 	parent     *Router
 	prefix     string
 	middleware []Middleware // guarded by the table's mutex
@@ -86,7 +83,7 @@ type routeTable struct {
 	mu      sync.Mutex // guards what follows, and the middleware of router and groups
 	entries []*entry
 	byKey   map[string]*entry
-	mounted string // where the router became part of another, or ""
+	mounted string // file:line of the Mount that made it part of another router, or ""
 	version int    // counts changes
 
 	compiled  atomic.Pointer[compiledTable] // nil when out of date
@@ -121,8 +118,8 @@ func NewRouter() *Router {
 }
 
 // Handle registers the handler for the pattern. It panics if the pattern is not
-// valid, is already registered (with wildcards of whatever name), or the
-// handler is nil.
+// valid, if one that matches the same requests is registered, or if the handler is
+// nil.
 func (r *Router) Handle(pattern string, handler http.Handler) {
 	r.register(pattern, handler, nil, callsite.Caller(1))
 }
@@ -132,13 +129,13 @@ func (r *Router) HandleFunc(pattern string, handler func(http.ResponseWriter, *h
 	r.register(pattern, http.HandlerFunc(handler), nil, callsite.Caller(1))
 }
 
-// Use adds middleware; the first added is the outermost. On a router it wraps
-// everything the router answers: 404, 405, redirects and refused paths too. On
-// a group it wraps the handlers of the group's routes, those registered before
-// and those of groups within it, and nothing else.
+// Use adds middleware; the first added is the outermost. The middleware of a router
+// wraps all its responses, also 404, 405, redirects and refused paths. The
+// middleware of a group wraps only the handlers of the group's routes, whether
+// registered before or after Use, and those of the groups within it.
 //
-// Middleware is applied when the router first serves a request, once on a
-// router and once per route on a group, and again if more is added later.
+// The router calls middleware when it serves its first request: once for a router,
+// and once for each route of a group. It does so again after more was added.
 func (r *Router) Use(middleware ...Middleware) {
 	checkMiddleware(middleware)
 	t := r.lock("Use")
@@ -147,18 +144,18 @@ func (r *Router) Use(middleware ...Middleware) {
 	t.change()
 }
 
-// Group returns a view of the router through which routes are registered below
-// a prefix and behind middleware of their own, which runs after that of the
-// groups around it. The prefix is a path like "/api" or "/shops/{shop}" without
-// a slash at the end, or "" for none. The prefix itself is a pattern without a
-// path: "GET " in the group "/notes" is "GET /notes". Serving requests with a
-// group and listing its routes is the same as doing so with its router.
+// Group returns a router that registers routes with r, with the prefix before their
+// paths and the middleware around their handlers, inside the middleware of the
+// groups around it. The prefix is a path like "/api" or "/shops/{shop}" without a
+// slash at the end, or "" for none. A pattern without a path stands for the prefix
+// itself: "GET " in the group "/notes" is "GET /notes". ServeHTTP and Routes of a
+// group are those of its router.
 func (r *Router) Group(prefix string, middleware ...Middleware) *Router {
 	checkMiddleware(middleware)
 	return &Router{parent: r, prefix: checkPrefix("Group", prefix), middleware: slices.Clone(middleware)}
 }
 
-// Routes lists the routes in the order they were registered.
+// Routes returns the routes in the order of their registration.
 func (r *Router) Routes() []RouteInfo {
 	t := &r.root().table
 	t.mu.Lock()
@@ -178,7 +175,7 @@ func (r *Router) register(pattern string, handler http.Handler, middleware []Mid
 	}
 }
 
-// add is register that returns what is wrong with the pattern.
+// add is register, and returns an error instead of panicking.
 func (r *Router) add(pattern string, handler http.Handler, middleware []Middleware, place string) error {
 	if isNil(handler) {
 		return fmt.Errorf("the handler for %q is nil", pattern)
@@ -225,7 +222,7 @@ func join(prefix, pattern string) (string, error) {
 	return method + prefix + path, nil
 }
 
-// parsePattern panics with what is wrong with a pattern.
+// parsePattern returns a pattern. It panics if the pattern is not valid.
 func parsePattern(pattern string) route.Pattern {
 	p, err := readPattern(pattern)
 	if err != nil {
@@ -246,19 +243,19 @@ func readPattern(pattern string) (route.Pattern, error) {
 	return p, nil
 }
 
-// lock locks the table to change it, which a mounted router forbids.
+// lock locks the table for a change. It panics if the router was mounted.
 func (r *Router) lock(what string) *routeTable {
 	t := &r.root().table
 	t.mu.Lock()
 	if t.mounted != "" {
 		place := t.mounted
 		t.mu.Unlock()
-		panic(fmt.Sprintf("backend: %s: the router was mounted at %s and would not pass the change on: complete a router before it is mounted", what, place))
+		panic(fmt.Sprintf("backend: %s: the router was mounted at %s, so it can no longer change: register its routes and middleware before you mount it", what, place))
 	}
 	return t
 }
 
-// change makes the next request compile the table anew.
+// change makes the next request compile the table again.
 func (t *routeTable) change() {
 	t.version++
 	t.compiled.Store(nil)
@@ -278,8 +275,8 @@ func (r *Router) fullPrefix() string {
 	return r.parent.fullPrefix() + r.prefix
 }
 
-// groupMiddleware returns the middleware of a group and those around it,
-// outermost first, without the router's own, which wraps more than handlers.
+// groupMiddleware returns the middleware of a group and of the groups around it,
+// outermost first, without that of the router.
 func (r *Router) groupMiddleware() []Middleware {
 	if r.parent == nil {
 		return nil
@@ -287,7 +284,8 @@ func (r *Router) groupMiddleware() []Middleware {
 	return slices.Concat(r.parent.groupMiddleware(), r.middleware)
 }
 
-// checkPrefix returns the prefix as it is put before paths.
+// checkPrefix returns the prefix, or "" for a slash alone. It panics if the prefix
+// is not valid.
 func checkPrefix(what, prefix string) string {
 	if prefix == "" || prefix == "/" {
 		return ""
@@ -316,4 +314,39 @@ func isNil(handler http.Handler) bool {
 	}
 	v := reflect.ValueOf(handler)
 	return (v.Kind() == reflect.Func || v.Kind() == reflect.Pointer) && v.IsNil()
+}
+
+// wrapped is a handler with middleware around it.
+type wrapped struct {
+	handler http.Handler
+	depth   int // number of middleware, which changes if more is added
+}
+
+// in returns the handler inside the middleware, the first outermost. It calls the
+// middleware only if more was added since the last time.
+func (w *wrapped) in(middleware []Middleware, handler http.Handler) http.Handler {
+	if w.handler != nil && w.depth == len(middleware) {
+		return w.handler
+	}
+	for i, m := range slices.Backward(middleware) {
+		if handler = m(handler); handler == nil {
+			panic(fmt.Sprintf("backend: middleware %d returned a nil handler", i))
+		}
+	}
+	w.handler, w.depth = handler, len(middleware)
+	return handler
+}
+
+// compiledTable serves requests. It is immutable; after a change, the next request
+// compiles another one.
+type compiledTable struct {
+	routes  *route.Table
+	entries []compiledEntry
+	top     http.Handler // the router's middleware around dispatch
+}
+
+type compiledEntry struct {
+	handler http.Handler
+	pattern string
+	names   []string
 }

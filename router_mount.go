@@ -10,27 +10,27 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/callsite"
 )
 
-// mountable is a handler that knows its own routes and adds them to a router
-// that mounts it, instead of being called for everything below a prefix.
+// mountable is a handler that adds its own routes to a router that mounts it. Other
+// handlers are called for every path below the prefix.
 type mountable interface {
 	http.Handler
 	mountOn(r *Router, prefix, place string)
 }
 
-// Mount serves everything at and below a prefix with a handler. The prefix is
-// written as for [Router.Group].
+// Mount serves the prefix and all paths below it with a handler. The prefix is that
+// of [Router.Group].
 //
-//   - A [Router] becomes part of this one: its routes are listed by
-//     [Router.Routes] and matched together with all others, and
-//     [http.Request.Pattern] is the whole pattern. The middleware it was given
-//     by Use wraps its routes. It must be complete: registering more with it
-//     panics. It can still serve on its own.
-//   - Any other handler sees the path below the prefix, beginning with a slash,
-//     as with [http.StripPrefix]: mounted at /files, it sees / for both /files
-//     and /files/, and /a%2Fb for /files/a%2Fb. Patterns with a longer literal
-//     path below the prefix still come first.
+//   - The routes of a [Router] become routes of r: [Router.Routes] lists them, they
+//     are matched together with all others, and [http.Request.Pattern] is the whole
+//     pattern. The middleware of the mounted router wraps its routes. From then on
+//     it cannot be changed; registering more routes panics. It can still serve
+//     requests by itself.
+//   - Any other handler gets the path below the prefix, beginning with a slash, as
+//     with [http.StripPrefix]: mounted at /files, it gets / for both /files and
+//     /files/, and /a%2Fb for /files/a%2Fb. Patterns with a longer literal path below
+//     the prefix come first.
 //
-// Mount panics if the handler is nil, or a route is already registered.
+// Mount panics if the handler is nil, or if a route is already registered.
 func (r *Router) Mount(prefix string, handler http.Handler) {
 	place := callsite.Caller(1)
 	if isNil(handler) {
@@ -51,7 +51,7 @@ func (r *Router) Mount(prefix string, handler http.Handler) {
 // mountOn adds the router's routes to another router.
 func (r *Router) mountOn(onto *Router, prefix, place string) {
 	if r.parent != nil {
-		panic(fmt.Sprintf("backend: Mount(%q): a group is already part of its router: mount that, or register the group on it with a prefix", prefix))
+		panic(fmt.Sprintf("backend: Mount(%q): a group cannot be mounted: mount its router, or register the routes with a group of this one", prefix))
 	}
 	if r == onto.root() {
 		panic(fmt.Sprintf("backend: Mount(%q): a router cannot be mounted on itself", prefix))
@@ -63,7 +63,7 @@ func (r *Router) mountOn(onto *Router, prefix, place string) {
 	}
 }
 
-// freeze forbids further changes and returns the routes.
+// freeze makes further changes panic and returns the routes.
 func (r *Router) freeze(place string) []*entry {
 	r.table.mu.Lock()
 	defer r.table.mu.Unlock()
@@ -73,7 +73,7 @@ func (r *Router) freeze(place string) []*entry {
 	return r.table.entries
 }
 
-// below calls a handler with the path without its first segments.
+// below calls a handler with the path without its first depth segments.
 type below struct {
 	depth   int
 	handler http.Handler
@@ -84,8 +84,8 @@ func (b below) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if u.RawPath == "" {
 		u.Path = afterSegments(u.Path, b.depth)
 	} else {
-		// Only the escaped path tells slashes from encoded ones. It is valid,
-		// or it would not have been routed here.
+		// Only the escaped path distinguishes slashes from encoded ones. It is
+		// valid, since the router has matched it.
 		u.RawPath = afterSegments(u.EscapedPath(), b.depth)
 		u.Path, _ = url.PathUnescape(u.RawPath)
 	}
@@ -94,9 +94,8 @@ func (b below) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.handler.ServeHTTP(w, &inner)
 }
 
-// afterSegments returns the path without its first n segments, at least "/".
-// Middleware may have changed the path that was matched, so it is not relied
-// upon.
+// afterSegments returns the path without its first n segments, at least "/". The
+// path may have fewer segments, since middleware may have changed it.
 func afterSegments(path string, n int) string {
 	for range n {
 		_, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")

@@ -9,49 +9,14 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/route"
 )
 
-// compiledTable is what requests are served from. It never changes; adding a
-// route makes the next request compile a new one.
-type compiledTable struct {
-	routes  *route.Table
-	entries []compiledEntry
-	top     http.Handler // the router's middleware around dispatch
-}
-
-type compiledEntry struct {
-	handler http.Handler
-	pattern string
-	names   []string
-}
-
-// ServeHTTP answers the request with the handler of the pattern that matches,
-// or by itself as the [Router] says.
+// ServeHTTP calls the handler of the pattern that matches. Without one it responds
+// itself, as the documentation of [Router] says.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.root().compile().top.ServeHTTP(w, req)
 }
 
-// wrapped is a handler with middleware around it.
-type wrapped struct {
-	handler http.Handler
-	depth   int // number of middleware; they are never removed, so it tells versions apart
-}
-
-// in returns the handler inside the middleware, the first outermost. It applies
-// the middleware only if some was added since the last time.
-func (w *wrapped) in(middleware []Middleware, handler http.Handler) http.Handler {
-	if w.handler != nil && w.depth == len(middleware) {
-		return w.handler
-	}
-	for i, m := range slices.Backward(middleware) {
-		if handler = m(handler); handler == nil {
-			panic(fmt.Sprintf("backend: middleware %d returned a nil handler", i))
-		}
-	}
-	w.handler, w.depth = handler, len(middleware)
-	return handler
-}
-
-// compile returns the compiled table, made anew if it is out of date. Only the
-// router at the root has one.
+// compile returns the compiled table, and makes it if there is none or it is out of
+// date. r must be a root.
 func (r *Router) compile() *compiledTable {
 	t := &r.table
 	if c := t.compiled.Load(); c != nil {
@@ -62,7 +27,7 @@ func (r *Router) compile() *compiledTable {
 	if c := t.compiled.Load(); c != nil {
 		return c
 	}
-	// Middleware is applied without holding mu, for it may look at the router.
+	// Middleware is called without holding mu, since it may call Routes.
 	snapshot := r.snapshot()
 	c := snapshot.compile(&t.top, r.dispatch)
 	t.mu.Lock()
@@ -70,7 +35,7 @@ func (r *Router) compile() *compiledTable {
 	if t.version == snapshot.version {
 		t.compiled.Store(c)
 	}
-	return c // as new as any route registered before the request
+	return c // it has all routes that were registered before the request
 }
 
 // routerSnapshot is what a table is compiled from.
@@ -106,8 +71,8 @@ func (s routerSnapshot) compile(top *wrapped, dispatch http.HandlerFunc) *compil
 	return c
 }
 
-// usualParams is how many wildcards a pattern may have before a lookup
-// allocates for their values.
+// usualParams is the number of wildcards for whose values a lookup does not
+// allocate.
 const usualParams = 8
 
 // dispatch answers a request behind the router's own middleware.
@@ -137,8 +102,8 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// setPattern tells the handler, and the access log in front of it, which
-// pattern serves the request. The log may hold another copy of the request.
+// setPattern sets the pattern that serves the request for the handler and for the
+// access log, which may have another copy of the request.
 func setPattern(w http.ResponseWriter, req *http.Request, pattern string) {
 	req.Pattern = pattern
 	if x := exchangeOf(req.Context(), w); x != nil {
@@ -146,9 +111,8 @@ func setPattern(w http.ResponseWriter, req *http.Request, pattern string) {
 	}
 }
 
-// redirectToSubtree sends the client to the same path with a slash appended.
-// The path begins with one slash that neither a slash nor a backslash follows,
-// since all others are refused, so it cannot name another host.
+// redirectToSubtree redirects to the same path with a slash appended. The location
+// cannot name another host: paths that begin with // or /\ were refused.
 func redirectToSubtree(w http.ResponseWriter, req *http.Request) {
 	location := req.URL.EscapedPath() + "/"
 	if req.URL.RawQuery != "" {
@@ -158,8 +122,8 @@ func redirectToSubtree(w http.ResponseWriter, req *http.Request) {
 	writeEmpty(w, http.StatusTemporaryRedirect)
 }
 
-// escapeQuery encodes what a query may hold here and a Location may not: bytes
-// that are not visible ASCII, and a fragment.
+// escapeQuery encodes the bytes of a query that a Location cannot have: those that
+// are not visible ASCII, and #.
 func escapeQuery(query string) string {
 	var b strings.Builder
 	for i := range len(query) {
@@ -172,7 +136,7 @@ func escapeQuery(query string) string {
 	return b.String()
 }
 
-// refuse answers a request whose path must not be looked up.
+// refuse responds to a request whose path is refused, or is none.
 func (c *compiledTable) refuse(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case req.Method == http.MethodOptions && req.URL.Path == "*": // RFC 9110, section 9.3.7
@@ -185,7 +149,7 @@ func (c *compiledTable) refuse(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// noMatch answers a request that no pattern takes.
+// noMatch responds to a request that no pattern matches.
 func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
 	allowed := c.routes.Allowed(req.URL)
 	if len(allowed) > 0 {
@@ -218,8 +182,8 @@ func setAllow(w http.ResponseWriter, methods []string) {
 	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
 }
 
-// writeEmpty answers without a body, with the headers that every response must
-// have even without middleware.
+// writeEmpty writes a response without a body. It sets the security headers that
+// every response has, also without middleware.
 func writeEmpty(w http.ResponseWriter, status int) {
 	head := w.Header()
 	head["X-Content-Type-Options"] = nosniff

@@ -416,9 +416,9 @@ func TestRouterPanicsOnWrongWiring(t *testing.T) {
 		{"prefix with a rest", func(r *backend.Router) { r.Mount("/{a...}", echo()) }, "nothing can follow"},
 		{"prefix with an end", func(r *backend.Router) { r.Mount("/a/{$}", echo()) }, "nothing can follow"},
 		{"mounted on itself", func(r *backend.Router) { r.Group("/a").Mount("/b", r) }, "on itself"},
-		{"group mounted", func(r *backend.Router) { backend.NewRouter().Mount("/b", r.Group("/a")) }, "a group is already part"},
+		{"group mounted", func(r *backend.Router) { backend.NewRouter().Mount("/b", r.Group("/a")) }, "a group cannot be mounted"},
 		{"route after mounting", func(*backend.Router) { mounted.Handle("/late", echo()) }, "router_test.go"},
-		{"middleware after mounting", func(*backend.Router) { mounted.Use(trace("late")) }, "complete a router before"},
+		{"middleware after mounting", func(*backend.Router) { mounted.Use(trace("late")) }, "register its routes and middleware before you mount it"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

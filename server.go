@@ -20,95 +20,94 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/listen"
 )
 
-// This file serves a handler until it is told to stop, and stops without
-// cutting a request off. What it listens on is
-// in internal/listen, what it knows about its connections in internal/drain.
+// This file serves a handler until the program is told to stop, and stops without
+// losing a request. Its listeners are made in internal/listen, its connections are
+// tracked in internal/drain.
 
-// ServerConfig holds the knobs of [Serve]. The zero value serves plain HTTP on
-// 127.0.0.1:8080 with limits that no honest client meets. A value that makes no
-// sense is an error of Serve.
+// ServerConfig configures [Serve]. The zero value serves plain HTTP on
+// 127.0.0.1:8080, with limits that only hostile or broken clients reach. Serve
+// returns an error for values that make no sense.
 type ServerConfig struct {
-	// Addr is where to listen: "host:port", ":8080" for every address of the
-	// machine, "127.0.0.1:0" for a free port, "unix:/run/app.sock" for a unix
-	// socket, with the permissions that the umask leaves, "systemd" for the
-	// socket that systemd passes, or "systemd:NAME" for one of several. Defaults
-	// to "127.0.0.1:8080", which only this machine reaches.
+	// Addr is the address to listen on:
+	//
+	//   - "host:port", ":8080" for every address of the machine, "127.0.0.1:0" for
+	//     a free port;
+	//   - "unix:/run/app.sock" for a unix socket, with the permissions that the
+	//     umask leaves;
+	//   - "systemd" for the socket that systemd passes, "systemd:NAME" for one of
+	//     several.
+	//
+	// Defaults to "127.0.0.1:8080", which only this machine reaches.
 	Addr string
-	// Listener is used instead of Addr if it is set. Serve closes it, whatever
-	// it returns. If its connections are of type *[tls.Conn], leave TLS to it;
-	// requests that reach such a connection while the server stops may be lost.
+	// Listener is used instead of Addr if it is set. Serve always closes it. If its
+	// connections are of type *[tls.Conn], leave CertFile and TLS out; requests that
+	// reach such a connection while the server stops may be lost.
 	Listener net.Listener
 
-	// CertFile and KeyFile turn on TLS with a certificate chain and its key in
-	// PEM files. They are read again when they change, at most once a minute,
-	// so that a renewed certificate needs no restart. A file that cannot be
-	// used is logged, and the certificate stays as it was.
+	// CertFile and KeyFile are PEM files with a certificate chain and its key. They
+	// turn on TLS. Serve reads them again when they change, at most once a minute,
+	// so that a renewed certificate needs no restart. If they cannot be used then,
+	// Serve logs that and keeps the certificate it has.
 	CertFile, KeyFile string
-	// TLS turns on TLS, or refines the one with files. TLS 1.2 is the least
-	// version; a lower MinVersion or MaxVersion is an error, and so are two
-	// sources of certificates. HTTP/2 is offered.
+	// TLS turns on TLS, too, or says more about that of CertFile. The least version
+	// is TLS 1.2. A lower MinVersion or MaxVersion is an error, and so are
+	// certificates both here and in CertFile. HTTP/2 is offered.
 	TLS *tls.Config
 
-	// ReadHeaderTimeout bounds reading a request's header, 5 seconds by
-	// default, and the TLS handshake; ReadTimeout the whole request, 30 seconds;
-	// WriteTimeout the time from the header's end to the response's, 60 seconds;
-	// IdleTimeout a connection between requests, 90 seconds. A handler that
-	// needs longer says so with [http.ResponseController].
-	ReadHeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
-	// MaxHeaderBytes bounds a request's header, request line included; a longer
-	// one is answered with 431. Defaults to 64 KiB. net/http lets up to 4 KiB
-	// more pass.
+	// ReadHeaderTimeout bounds reading the header of a request, and the TLS
+	// handshake. Defaults to 5 seconds.
+	ReadHeaderTimeout time.Duration
+	// ReadTimeout bounds reading a whole request. Defaults to 30 seconds. A handler
+	// can extend it, and WriteTimeout, with [http.ResponseController].
+	ReadTimeout time.Duration
+	// WriteTimeout bounds the time from the end of the request's header to the end
+	// of the response. Defaults to 60 seconds.
+	WriteTimeout time.Duration
+	// IdleTimeout bounds the time between two requests on a connection. Defaults to
+	// 90 seconds.
+	IdleTimeout time.Duration
+	// MaxHeaderBytes bounds the header of a request, with its first line. A longer
+	// one is answered with 431. net/http lets up to 4 KiB more pass. Defaults to
+	// 64 KiB.
 	MaxHeaderBytes int
 
-	// Health is told when the server is about to stop, so that load balancers
-	// that ask for readiness send no more requests.
+	// Health is not ready any more once the server begins to stop, so that load
+	// balancers send it no further requests.
 	Health *Health
-	// DrainDelay is how long requests are served as before once Health says so;
-	// it should be longer than a load balancer takes to notice. Defaults to
-	// 3 seconds with Health, and to nothing without, since then nobody is told.
-	// An interrupt (Ctrl-C) skips it.
+	// DrainDelay is how long the server goes on serving after Health has become
+	// unready. It should be longer than load balancers take to notice. An interrupt
+	// (Ctrl-C) skips it. Defaults to 3 seconds with Health, and to none without.
 	DrainDelay time.Duration
-	// ShutdownTimeout bounds waiting for the requests that run. Those that have
-	// not ended by then are cut off. Defaults to 20 seconds.
+	// ShutdownTimeout bounds the wait for requests that run when the server stops.
+	// Requests that take longer are cut off. Defaults to 20 seconds.
 	ShutdownTimeout time.Duration
 
-	// Logger gets a record when the server listens and stops, and what
-	// net/http has to complain about. Defaults to [slog.Default].
+	// Logger logs that the server listens and stops, and the errors of net/http.
+	// Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
-// Serve serves handler until ctx ends or the process gets SIGTERM or SIGINT,
-// and then stops in good order:
+// Serve serves handler until ctx ends or the process gets SIGTERM or SIGINT. Then
+// it stops, in this order:
 //
-//   - readiness fails ([ServerConfig.Health]) and requests are served as before
-//     for DrainDelay, except that each answer asks the client to leave its
-//     connection ("Connection: close", or GOAWAY in HTTP/2);
-//   - the connections that the system has queued are accepted, and then no more;
-//   - running requests end, up to ShutdownTimeout, and a connection is closed
-//     when half a second passed without a byte from it.
+//   - Readiness fails ([ServerConfig.Health]). For DrainDelay, requests are served
+//     as before, and each response asks the client to leave its connection
+//     ("Connection: close", or GOAWAY in HTTP/2).
+//   - Serve accepts the connections that the system has queued, and no others.
+//   - Requests that run have ShutdownTimeout to end. Serve closes a connection when
+//     half a second has passed without a byte from the client.
 //
 // A second signal ends all waiting. A signal that also ends ctx, as with
 // [signal.NotifyContext], counts as the first.
 //
-// It returns nil if every request that reached the handler was answered and no
-// handler runs any more, else an error that says how many were cut off. An error
-// it also returns at once if config is wrong or it cannot listen, and in good
-// order if the listener breaks. Connections that a handler hijacked are not
-// waited for. A ctx that has ended before is no error.
+// Serve returns nil if every request that reached the handler was answered and no
+// handler runs any more, also if ctx had ended before. Otherwise the error says how
+// many requests were cut off. If config is wrong or Serve cannot listen, it returns
+// an error at once; if the listener breaks, it stops as above and returns an error.
+// Serve does not wait for connections that a handler has hijacked.
 //
-// The contexts of requests have ctx's values, but do not end with ctx: they end
-// with the request, or when it is cut off.
-//
-// No server can keep a client from sending a request on an idle connection in
-// the moment in which it is closed (RFC 9112, section 9.5), or from connecting in
-// the moment in which the listener is. Clients try again what may be tried again;
-// a DrainDelay longer than their pauses between requests avoids even that.
-//
-// HTTP/1 connections are used again only after requests whose length nobody can
-// read in two ways: after one with a chunked body, and after every HTTP/1.0
-// request, the connection is closed. A request with both Transfer-Encoding and
-// Content-Length is read by Transfer-Encoding, as RFC 9112, section 6.3, has it,
-// and by section 6.1 nothing that follows it on the connection is.
+// The section "Serving" of the package documentation says more about contexts and
+// connections.
 func Serve(ctx context.Context, handler http.Handler, config ServerConfig) error {
 	s, err := newServer(ctx, handler, config)
 	if err == nil {
@@ -136,7 +135,7 @@ type server struct {
 	running  atomic.Int64 // handlers
 }
 
-// newServer listens, but does not accept yet.
+// newServer returns a server that listens and does not accept connections yet.
 func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (_ *server, err error) {
 	defer func() {
 		if err != nil && config.Listener != nil {
@@ -235,8 +234,7 @@ func (c ServerConfig) check() error {
 }
 
 // ServeHTTP calls the handler and counts it. It closes the connection after the
-// request if the server is stopping, or if the request's framing could be a
-// smuggler's.
+// response if the server is stopping, or if the request's framing is ambiguous.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Add(-1)
@@ -249,15 +247,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// ambiguous reports whether somebody on the way may have taken the request to
-// end elsewhere than net/http does: both Transfer-Encoding and Content-Length
-// were there, or Transfer-Encoding in HTTP/1.0 (RFC 9112, section 6.1). net/http
-// removes the evidence, so all requests that may have been such are suspect.
+// ambiguous reports whether a proxy may have read the request to another end than
+// net/http did, which request smuggling relies on: it had both Transfer-Encoding
+// and Content-Length, or Transfer-Encoding in HTTP/1.0 (RFC 9112, section 6.1).
+// net/http removes these headers, so ambiguous reports every request that may have
+// had them.
 func ambiguous(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
 }
 
-// run serves until it is told to stop, and stops.
+// run serves until ctx ends or a signal comes, and stops.
 func (s *server) run(ctx context.Context) error {
 	defer s.cutOff()
 	orders, release := obey(ctx)
@@ -286,8 +285,8 @@ func (s *server) log(ctx context.Context, message string, attrs ...slog.Attr) {
 	s.config.Logger.LogAttrs(ctx, slog.LevelInfo, message, attrs...)
 }
 
-// url returns what a person can paste into a browser, where there is such a
-// thing.
+// url returns the server's address as a URL for browsers, or the address itself
+// if no URL leads there.
 func (s *server) url() string {
 	addr := s.listener.Addr()
 	if addr.Network() == "unix" {
@@ -314,14 +313,15 @@ func (s *server) accept() error {
 	return s.http.Serve(s.listener)
 }
 
-// orders are contexts that end when the server shall stop, when it shall drain
-// no longer, and when it shall wait for requests no longer.
+// orders are contexts that end when the server has to act.
 type orders struct {
-	stop, hurry, give context.Context
+	stop  context.Context // stop serving
+	hurry context.Context // end the DrainDelay
+	give  context.Context // wait for requests no longer
 }
 
-// obey makes orders of ctx and of the signals that the process gets until it is
-// released.
+// obey returns orders that ctx and the signals of the process give. release ends
+// them.
 func obey(ctx context.Context) (_ orders, release func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
@@ -358,7 +358,7 @@ func obey(ctx context.Context) (_ orders, release func()) {
 	}
 }
 
-// announce tells clients and load balancers to go elsewhere.
+// announce tells clients and load balancers that the server stops.
 func (s *server) announce() {
 	s.stopping.Store(true)
 	if s.config.Health != nil {
@@ -366,7 +366,7 @@ func (s *server) announce() {
 	}
 }
 
-// drain keeps serving while they go.
+// drain waits for DrainDelay, while requests are served.
 func (s *server) drain(hurry context.Context) {
 	timer := time.NewTimer(s.config.DrainDelay)
 	defer timer.Stop()
@@ -376,8 +376,8 @@ func (s *server) drain(hurry context.Context) {
 	}
 }
 
-// finish waits for the requests that run, and cuts them off when patience or
-// time ends.
+// finish waits for the requests that run. It cuts them off when patience or
+// ShutdownTimeout ends.
 func (s *server) finish(patience context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(patience, s.config.ShutdownTimeout,
 		fmt.Errorf("ShutdownTimeout of %v is over", s.config.ShutdownTimeout))
@@ -388,27 +388,27 @@ func (s *server) finish(patience context.Context) error {
 	unanswered := s.unanswered()
 	s.conns.CloseAll()
 	s.http.Close()
-	if unanswered == 0 { // only clients that never finished asking
+	if unanswered == 0 { // only requests that have not fully arrived
 		return nil
 	}
 	return fmt.Errorf("%d requests were cut off: %w", unanswered, context.Cause(ctx))
 }
 
-// settle waits until every request is answered and every connection closed, and
-// reports whether ctx let it.
+// settle waits until every request is answered and every connection closed. It
+// reports whether that was before ctx ended.
 func (s *server) settle(ctx context.Context) bool {
 	return poll(ctx, func() bool { return s.conns.Dismiss(time.Now()) == 0 }) &&
-		s.http.Shutdown(ctx) == nil && // HTTP/2, which knows how to say goodbye
+		s.http.Shutdown(ctx) == nil && // HTTP/2 announces the end of a connection
 		poll(ctx, func() bool { return s.running.Load() == 0 })
 }
 
-// unanswered returns how many requests have not got all of their answer.
+// unanswered returns the number of requests whose response is not complete.
 func (s *server) unanswered() int {
 	return max(s.conns.Active(), int(s.running.Load()))
 }
 
-// poll asks done a hundred times a second, and reports whether it was before ctx
-// ended.
+// poll calls done a hundred times a second until it returns true. It reports
+// whether that was before ctx ended.
 func poll(ctx context.Context, done func() bool) bool {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
