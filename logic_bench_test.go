@@ -73,6 +73,9 @@ func TestOperationAllocations(t *testing.T) { // not parallel: it counts allocat
 	}
 	logic := benchLogic()
 	in := benchInput{"A title", "Some text that is not short.", []string{"a", "b"}}
+	out, err := backend.Call[benchOutput](t.Context(), logic, "create", in)
+	require.NoError(t, err)
+	require.Equal(t, benchOutput{7, in.Title, in.Text, in.Tags}, out)
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
 		if _, err := backend.Call[benchOutput](t.Context(), logic, "create", in); err != nil {
 			t.Fatal(err)
@@ -80,19 +83,29 @@ func TestOperationAllocations(t *testing.T) { // not parallel: it counts allocat
 	}), 4.0)
 
 	door := logic.REST()
-	for text, most := range map[string]float64{
-		`{"title":"A title","text":"Some text that is not short.","tags":["a","b"]}`:   13,
-		`{"title":"","text":"x","tags":["this tag is longer than thirty characters"]}`: 17,
+	for text, want := range map[string]struct {
+		most   float64
+		status int
+		body   string
+	}{
+		`{"title":"A title","text":"Some text that is not short.","tags":["a","b"]}`: {13, 201,
+			`{"id":"7","title":"A title","text":"Some text that is not short.","tags":["a","b"]}`},
+		`{"title":"","text":"x","tags":["this tag is longer than thirty characters"]}`: {17, 422, `"pointer":"/tags/0"`},
 	} {
 		body := strings.NewReader(text)
 		r := httptest.NewRequest("POST", "/notes", io.NopCloser(body))
 		r.Header.Set("Content-Type", "application/json")
+		recorded := httptest.NewRecorder()
+		door.ServeHTTP(recorded, r)
+		require.Equal(t, want.status, recorded.Code)
+		require.Contains(t, recorded.Body.String(), want.body)
 		w := discard{http.Header{}}
 		require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
 			body.Reset(text)
 			clear(w.head)
 			door.ServeHTTP(w, r)
-		}), most, text)
+		}), want.most, text)
+		require.Equal(t, recorded.Header(), w.head, "the last one was like the first")
 	}
 }
 
