@@ -62,8 +62,11 @@ func (v *visit) identify(ctx context.Context) error {
 	if !v.known {
 		v.known = true
 		v.failed = errUnknownCaller // unless the authenticator returns
-		v.caller, v.failed = v.logic.authenticate(ctx, v.request)
-		v.request = nil
+		caller, err := v.logic.authenticate(ctx, v.request)
+		if err == nil {
+			v.caller = caller
+		}
+		v.failed, v.request = err, nil
 	}
 	return v.failed
 }
