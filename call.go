@@ -18,12 +18,12 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
-// This file is the one way that every call takes, whatever door it came through:
-// doors decode and encode, and whatever a call must not get around is here.
+// This file calls operations. Every call takes this one way, whatever door it comes
+// through: doors decode and encode, and what no call may get around is here.
 
 // visit is one arrival at a door: a request, a message, a job, or a [Call] from
-// inside the program. It is authenticated once, however many operations it calls.
-// It knows who calls from where, through which door, and it has one budget of
+// inside the program. It is authenticated once, however many operations it calls. It
+// has the caller, the client's address, the door, the logger, and one budget of
 // relations for all its answers. It is safe for concurrent use.
 type visit struct {
 	logic  *Logic
@@ -54,8 +54,8 @@ func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller)
 	*v = visit{logic: l, door: door, caller: caller, known: true, client: client, logger: cmp.Or(l.config.Logger, logger)}
 }
 
-// identify asks the authenticator who calls, once. What it cannot find out is an
-// error, and never an anonymous caller.
+// identify authenticates the visit, once. If that fails, every call of the visit
+// fails with the same error.
 func (v *visit) identify(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -71,7 +71,7 @@ func (v *visit) identify(ctx context.Context) error {
 	return v.failed
 }
 
-// errUnknownCaller is what remains of an authenticator that panicked.
+// errUnknownCaller is the error of a visit whose authenticator panicked.
 var errUnknownCaller = errors.New("the authenticator did not return")
 
 // authenticate returns the caller of a request.
@@ -82,9 +82,9 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 	return l.auth.Authenticate(ctx, r)
 }
 
-// Authenticate returns a context with the caller of a request, as the
-// Authenticator has it: for handlers beside the doors, such as pages, that use
-// [Call]. With an error the caller is anonymous.
+// Authenticate returns the context of a request with the caller that the
+// [Authenticator] finds. It is for handlers that are no doors, such as pages, and use
+// [Call]. If it returns an error, the caller in the context is anonymous.
 func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 	caller, err := l.authenticate(r.Context(), r)
 	if err != nil {
@@ -93,8 +93,8 @@ func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 	return WithCaller(r.Context(), caller), err
 }
 
-// maxRelated bounds how many parents the relations of one visit are loaded for,
-// because each list may multiply those before.
+// maxRelated bounds the number of parents for which one visit loads relations. Each
+// list within a list multiplies it.
 const maxRelated = 10_000
 
 // spend takes parents from the budget of the visit.
@@ -116,26 +116,26 @@ func (v *visit) log() *slog.Logger {
 
 // transport is what a door does within one call.
 type transport interface {
-	// decode fills a *In. It runs only for callers who may call. It runs again
-	// when the transaction does, and then fills another *In with the same.
+	// decode decodes into a *In. It is called only for callers who may call. If the
+	// transaction runs again, it is called again, with a new *In.
 	decode(ctx context.Context, in any) error
-	// before runs in the transaction, before the function.
+	// before is called in the transaction, before the function.
 	before(ctx context.Context) error
-	// encode writes a *Out, in the transaction after the function, so that what
-	// cannot be written was not done either.
+	// encode encodes a *Out. It is called in the transaction, after the function: an
+	// output that cannot be encoded undoes the call.
 	encode(ctx context.Context, out any) error
 }
 
 // callConfig is how an operation is called.
 type callConfig struct {
 	mode     TxMode // of the transaction; usually the operation's own
-	outside  bool   // no transaction of its own: the call is part of one already
-	key      string // the idempotency key, "" for none
-	needsKey bool   // an operation that requires a key gets none by other means
-	again    bool   // the visit has made the call before: it is not counted, and no rate is used up
+	outside  bool   // no transaction of its own: ctx is in one already
+	key      string // the idempotency key, or ""
+	needsKey bool   // an operation with RequireIdempotencyKey refuses a call without key
+	again    bool   // a repetition, because the transaction runs again: not counted, no rate used
 }
 
-// callResult is what became of a call.
+// callResult is the result of a call that has succeeded.
 type callResult struct {
 	out      any  // a *Out
 	replayed bool // it is the answer of an earlier call
@@ -187,8 +187,8 @@ func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err 
 	if err := v.identify(&c.Context); err != nil {
 		return nil, err
 	}
-	// What the application's code sees from here on has the caller, and the call:
-	// a cursor that Allow or Validate reads must be signed, too.
+	// From here on the context has the caller and the call: Allow and Validate may
+	// read cursors.
 	op := c.op
 	if !how.again {
 		if err := v.limitRate(op); err != nil {
@@ -234,9 +234,8 @@ func (r *registered) input(ctx context.Context, t transport) (in any, err error)
 	return in, r.validate(ctx, in)
 }
 
-// decode fills the input and checks it by its tags. What is wrong with it is said
-// at once: of fields that could not be read the reason, of the others the rules
-// that they break.
+// decode decodes the input and checks the rules of its tags. Its error has all fields
+// that are wrong: those that could not be decoded, and those that break a rule.
 func (r *registered) decode(ctx context.Context, in any, t transport) error {
 	var unread []FieldError
 	if err := t.decode(ctx, in); err != nil {
@@ -262,8 +261,9 @@ func (r *registered) decode(ctx context.Context, in any, t transport) error {
 // maxFieldErrors is how many fields an error names, at most.
 const maxFieldErrors = 50
 
-// followsFrom reports whether a rule may be broken only because a field could not
-// be read: its own, one around or within it, or another that it looks at.
+// followsFrom reports whether a rule may be broken only because a field could not be
+// decoded: the field of the rule, a field around or within it, or a field that the
+// rule compares it with.
 func followsFrom(unread []FieldError, broken validation.FieldError) bool {
 	relates := validation.Relates(broken.Rule)
 	within := func(inner, outer string) bool { return strings.HasPrefix(inner+"/", outer+"/") }
@@ -280,9 +280,8 @@ func (r *registered) validate(ctx context.Context, in any) error {
 	return nil
 }
 
-// invalid returns an error of a Validate method. One that is none of ours is
-// Internal, whatever it was meant to say: nobody knows what is in its text. The
-// log tells its author what to do.
+// invalid returns the error of a Validate method. An error that is no *Error stays
+// Internal, because its text may be secret. The log then says what to return instead.
 func (r *registered) invalid(err error) error {
 	if err == nil {
 		return nil
@@ -312,8 +311,8 @@ func joinFields(all []error) *Error {
 	return joined
 }
 
-// run calls the function, in its transaction if it has one, or finds the answer
-// that it gave before.
+// run calls the function, in a transaction if the operation has one, or finds the
+// answer that is stored under the key.
 func (v *visit) run(c *callContext, t transport, how callConfig, in any) (result callResult, err error) {
 	if how.needsKey {
 		if err := c.op.checkKey(how.key); err != nil {
@@ -338,7 +337,7 @@ func (v *visit) run(c *callContext, t transport, how callConfig, in any) (result
 type attempts struct {
 	op        *registered
 	transport transport
-	in        any // of the next run; nil: to be decoded
+	in        any // of the next run; nil: decode it first
 	out       any // of the last run
 }
 

@@ -20,7 +20,8 @@ import (
 // This file describes the REST door in OpenAPI. The schemas are made by
 // internal/jsonschema.
 
-// OpenAPIConfig says what operations do not say about themselves.
+// OpenAPIConfig has what a description says about the whole API. The zero value is
+// valid.
 type OpenAPIConfig struct {
 	// Title is the API's name. Defaults to "API".
 	Title string
@@ -30,16 +31,14 @@ type OpenAPIConfig struct {
 	Description string
 	// License is the SPDX identifier of the API's licence, such as "MIT".
 	License string
-	// ServerURL is where the API is, if clients find the description elsewhere:
-	// "https://api.example.com". Defaults to the origin of the description. The
-	// prefix at which the door is mounted is appended; if there are several, each
-	// is a server.
+	// ServerURL is the origin of the API, such as "https://api.example.com". The
+	// prefix at which the door is mounted is appended; a door that is mounted several
+	// times has several servers. Defaults to the origin of the description.
 	ServerURL string
-	// Bearer says that callers may authenticate with a token in the header
-	// Authorization, as "Bearer TOKEN".
+	// Bearer says that the API accepts Authorization: Bearer TOKEN.
 	Bearer bool
-	// Cookie is the name of a cookie that callers may authenticate with. Without
-	// one and without Bearer, the description does not say how to authenticate.
+	// Cookie is the name of a cookie by which the API authenticates. Without Cookie
+	// and Bearer the description does not say how to authenticate.
 	Cookie string
 }
 
@@ -51,10 +50,10 @@ type OpenAPIConfig struct {
 //	r.Mount("/api", rest)
 //	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //
-// The description is written at the first request, when the door knows where it
-// is mounted, and has an ETag. OpenAPI has no place for methods such as COPY, nor
-// for subtrees: "GET /files/{path...}" is described as if its path had one
-// segment, and not at all if there is "GET /files/{name}", too.
+// The description has an ETag. It is written at the first request: mount the door
+// before. OpenAPI cannot describe methods such as COPY, which are left out, nor
+// subtrees: "GET /files/{path...}" is described as if its path had one segment, and
+// left out if there is also "GET /files/{name}".
 func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 	text := sync.OnceValues(func() ([]byte, error) {
 		return json.MarshalIndent(d.describe(config), "", "  ")
@@ -108,7 +107,7 @@ func (d *RESTDoor) servers(origin string) (urls []string) {
 	return urls
 }
 
-// describeRelations returns what is to be said of the relations that the door has.
+// describeRelations returns the relations of the door by their parents' types.
 func (d *RESTDoor) describeRelations() map[reflect.Type][]jsonschema.Relation {
 	all := map[reflect.Type][]jsonschema.Relation{}
 	for _, r := range d.relations.all {
@@ -120,7 +119,7 @@ func (d *RESTDoor) describeRelations() map[reflect.Type][]jsonschema.Relation {
 // openAPIMethods are the methods that OpenAPI 3.1 has a place for.
 var openAPIMethods = []string{"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"}
 
-// describe returns what OpenAPI wants to know of a route.
+// describe returns the description of a route.
 func (r *restRoute) describe(id string) openapi.Operation {
 	op := r.op
 	summary, description, _ := strings.Cut(op.settings.doc, "\n")
@@ -156,8 +155,8 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	return described
 }
 
-// failures returns the errors that clients of a route must expect, as statuses
-// and codes. Those that only a broken client gets are left out.
+// failures returns the errors that a client of the route must expect, as statuses and
+// codes. Errors that only a faulty client gets are left out.
 func (r *restRoute) failures(described openapi.Operation) (texts []string) {
 	for code, expected := range map[Code]bool{
 		Unauthenticated: described.Secured, Forbidden: described.Secured || len(r.op.settings.allow) > 0, NotFound: len(r.names) > 0,
@@ -200,8 +199,8 @@ func inWords(name string) string {
 	return b.String()
 }
 
-// operationID is the operation's name; for its second and further routes it has
-// a number that makes it unlike the others.
+// operationID returns the operation's name. For its second and further routes it
+// appends a number that makes the id unique.
 func (r *restRoute) operationID(taken map[string]bool) string {
 	n := slices.Index(r.op.settings.routes, r.pattern)
 	if n <= 0 {

@@ -14,9 +14,9 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file is the REST door: operations with a [Route], as JSON over HTTP. What
-// is decoded from where is worked out here, when the door is made; rest_serve.go
-// serves a request.
+// This file makes the REST door: operations with a [Route], as JSON over HTTP. It
+// finds out, once for each route, what a request decodes and what its answer has.
+// rest_call.go answers a request.
 
 // REST returns a door for programs that speak JSON over HTTP. It serves each
 // operation that has a [Route], unless [Only] or [Except] keep it away. Mounted on a
@@ -104,8 +104,8 @@ func (d *RESTDoor) mountOn(r *Router, prefix, place string) {
 	d.router.mountOn(r, prefix, place)
 }
 
-// restRoute is one route of an operation: where each field comes from, and where
-// the answer goes.
+// restRoute is one route of an operation, with all that does not change from request
+// to request.
 type restRoute struct {
 	door    *RESTDoor
 	op      *registered
@@ -131,7 +131,7 @@ type restRoute struct {
 // includeParam is the query parameter that asks for relations.
 const includeParam = "include"
 
-// newRoute works out where everything comes from.
+// newRoute returns the route of an operation, or everything that is wrong with it.
 func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) {
 	method, path, found := strings.Cut(pattern, " ")
 	if !found || method == "" || !strings.HasPrefix(path, "/") {
@@ -147,7 +147,7 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		return nil, fmt.Errorf("a %s cannot have the method %s: queries are GET, mutations are not", op.kind, method)
 	}
 	if slices.Contains([]string{http.MethodOptions, http.MethodTrace, http.MethodConnect}, method) || method != strings.ToUpper(method) {
-		// Browsers and protection against forgery take the first two for harmless.
+		// Browsers and cross-origin protection let OPTIONS and TRACE through.
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
 	r := &restRoute{door: d, op: op, encode: op.written(), pattern: pattern, method: method, path: path, names: httpin.PathNames(path), status: op.settings.status}
@@ -182,7 +182,7 @@ func (r *restRoute) defaultStatus() int {
 	return http.StatusOK
 }
 
-// relate finds the GET routes that this one's answers refer to.
+// relate finds the GET routes that answers of this route refer to.
 func (r *restRoute) relate(all []*restRoute) {
 	for _, other := range all {
 		if other.method != http.MethodGet {
@@ -215,8 +215,8 @@ func parentPath(path string) (parent, last string) {
 	return path[:i], path[i+1:]
 }
 
-// fitsPath reports whether values have a form in a path, which for these is their
-// JSON without quotes.
+// fitsPath reports whether values of a type can stand in a path. Their text there is
+// their JSON without quotes.
 func fitsPath(t *plan.Type) bool {
 	switch t.Base().Kind {
 	case plan.String, plan.Text, plan.Int, plan.Uint, plan.Time:

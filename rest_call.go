@@ -15,8 +15,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
-// This file answers a request to the REST door: from its headers to a call, and
-// from what became of that to an answer. The input is in rest_decode.go.
+// This file answers a request to the REST door. It makes a call of the request, and
+// a response of the result. rest_decode.go decodes the input.
 
 // restCall is one request to a route: a visit, and the transport of its one call.
 type restCall struct {
@@ -33,19 +33,19 @@ type restCall struct {
 	*buffers
 }
 
-// buffers are what a request needs for its texts.
+// buffers are the memory for the body of a request and for its answer.
 type buffers struct {
-	body []byte // the request's
-	read bool   // all of the body is there
-	text []byte // the answer's
+	body []byte // of the request
+	read bool   // body is complete
+	text []byte // of the answer
 }
 
 // maxKept is how large a buffer may be that is kept for other requests.
 const maxKept = 64 << 10
 
-// borrow returns buffers, empty ones but for what they have allocated. Nobody
-// may keep anything of them: decoders copy what they take, and so must whoever a
-// response is written to.
+// borrow returns empty buffers, which may have memory from an earlier request.
+// Nobody may keep a part of them: decoders copy what they take, and so does every
+// http.ResponseWriter.
 func (d *RESTDoor) borrow() *buffers {
 	if b, ok := d.spare.Get().(*buffers); ok {
 		return b
@@ -71,7 +71,7 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, buffers: r.door.borrow()}
 	r.door.logic.visit(&c.visit, r.door.name, req)
 	err := r.asSent(c.serve())
-	r.door.giveBack(c.buffers) // not after a panic: who knows who has them then
+	r.door.giveBack(c.buffers) // not after a panic, when somebody may still have them
 	return err
 }
 
@@ -89,8 +89,8 @@ func (c *restCall) serve() (err error) {
 	return c.answer(result)
 }
 
-// encode writes an output with the relations that were asked for, and its tag:
-// a method ETag that panics undoes the call, too.
+// encode writes an output with the relations that the client asked for, and its ETag:
+// if a method ETag panics, the call is undone.
 func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	value := reflect.ValueOf(out).Elem()
 	if c.selection == nil {
@@ -104,8 +104,8 @@ func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	return err
 }
 
-// acceptsJSON reports whether an Accept header allows JSON; without one, or with
-// one that is empty, all is allowed.
+// acceptsJSON reports whether an Accept header allows JSON. A missing or empty header
+// allows everything.
 func acceptsJSON(accept []string) bool {
 	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "" || accept[0] == "*/*" || accept[0] == "application/json") {
 		return true
@@ -125,9 +125,10 @@ func acceptsJSON(accept []string) bool {
 	return best > 0
 }
 
-// idempotencyKey reads the header of draft-ietf-httpapi-idempotency-key-header,
-// a string in quotes, or without, as most clients send it. A key that is there
-// and none, such as an empty one, is an error: the client counts on it.
+// idempotencyKey returns the value of Idempotency-Key
+// (draft-ietf-httpapi-idempotency-key-header): a string in quotes, or without them,
+// as most clients send it. A header that holds no key is an error, because the client
+// relies on it.
 func idempotencyKey(head http.Header) (string, error) {
 	lines := head.Values("Idempotency-Key")
 	if len(lines) == 0 {
@@ -154,7 +155,7 @@ func (r *restRoute) deprecation(head http.Header) {
 	}
 }
 
-// answer writes what became of the call.
+// answer writes the response to a call that has succeeded.
 func (c *restCall) answer(result callResult) error {
 	r, head := c.route, c.w.Header()
 	if result.replayed {
@@ -181,7 +182,7 @@ func (c *restCall) answer(result callResult) error {
 
 var jsonType = []string{"application/json"}
 
-// links says where what was created is, and the next page.
+// links sets Location, for what was created, and Link, for the next page.
 func (c *restCall) links(head http.Header, out any) {
 	r := c.route
 	if r.created != nil {
@@ -199,7 +200,7 @@ func (c *restCall) links(head http.Header, out any) {
 	}
 }
 
-// caching says how long an answer may be kept, and by whom.
+// caching sets Cache-Control and Vary.
 func (r *restRoute) caching(head http.Header, caller Caller) {
 	age := r.op.settings.maxAge
 	if kept := age > 0 || r.op.kind == isQuery && !caller.SignedIn(); kept && len(r.varies) > 0 {
@@ -217,13 +218,13 @@ func (r *restRoute) caching(head http.Header, caller Caller) {
 	}
 }
 
-// noCache lets answers be kept, but not be used without asking: where nothing is
-// said, a cache may decide for itself (RFC 9111, section 4.2.2).
+// noCache lets caches keep an answer, and makes them ask before they use it. Without
+// Cache-Control they may decide by themselves (RFC 9111, section 4.2.2).
 var noCache = []string{"no-cache"}
 
-// variesBy returns the headers that an answer that is kept depends on: the
-// input's, and those that usually say who calls (RFC 9110, section 12.5.5). The
-// ETag of another one that they select may be the same, if it is the output's own.
+// variesBy returns the request headers that an answer depends on, for Vary (RFC
+// 9110, section 12.5.5): those of the input, and those that usually say who calls.
+// Answers that differ by them may have the same ETag, if it is the output's own.
 func (r *restRoute) variesBy() []string {
 	names := map[string]bool{}
 	if r.door.logic.auth != nil {
@@ -240,8 +241,9 @@ func (r *restRoute) variesBy() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// location returns the path of what a POST route has created, which is one
-// segment longer than its own, or "" if the output does not say. out is a *Out.
+// location returns the path of what a POST has created: the path of the request and
+// one more segment, a field of the output. It returns "" if that field is empty. out
+// is a *Out.
 func (r *restRoute) location(req *http.Request, out any) string {
 	value := reflect.ValueOf(out).Elem()
 	if value.Kind() == reflect.Pointer {
@@ -264,8 +266,8 @@ func (r *restRoute) location(req *http.Request, out any) string {
 	return requestPath(req) + "/" + url.PathEscape(id)
 }
 
-// requestPath returns the path that the client asked for, of which handlers such
-// as [http.StripPrefix] may have taken the beginning.
+// requestPath returns the path that the client sent. The path of req may be without
+// its beginning, which handlers such as [http.StripPrefix] remove.
 func requestPath(req *http.Request) string {
 	path := req.URL.EscapedPath()
 	if query, whole := strings.CutPrefix(req.RequestURI, path); whole && (query == "" || query[0] == '?') {

@@ -16,9 +16,9 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
-// This file fills the input of an operation from a request to the REST door.
+// This file decodes the input of an operation from a request to the REST door.
 
-// decode fills the input from the request, and finds the relations that are asked
+// decode decodes the input from the request, and the relations that the client asks
 // for.
 func (c *restCall) decode(_ context.Context, in any) error {
 	if err := c.checkConditions(); err != nil {
@@ -63,7 +63,7 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 	return nil
 }
 
-// wrongFields returns what is wrong with fields that are text.
+// wrongFields returns the errors of fields that are text in the request.
 func wrongFields(wrong []httpin.Wrong) (fields []FieldError) {
 	for _, w := range wrong {
 		fields = append(fields, FieldError{Pointer: w.Pointer, Rule: w.Rule, Message: w.Message}.saidBy(w.Cause))
@@ -100,9 +100,9 @@ func (r *restRoute) decodeInclude(lists []string, wrong *[]FieldError) *render.S
 	return r.door.relations.selection(r.op.outPlan, tree)
 }
 
-// asSent returns an error whose pointers lead to fields of the input as one whose
-// pointers lead to where the request has them: a field may have another name as
-// a header, or be the body.
+// asSent returns an error about fields of the input as an error about the request:
+// its pointers have the names of parameters, headers and cookies, and are relative to
+// the body where a field is the body.
 func (r *restRoute) asSent(err error) error {
 	wrong, ok := errors.AsType[*Error](err)
 	if !r.input.Renames() || !ok || len(wrong.Fields) == 0 {
@@ -140,8 +140,8 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	return decodeJSON(r.input.Body, c.body, in.FieldByIndex(r.input.BodyAt.Index), httpin.Pointer(r.input.BodyAt.Name), wrong)
 }
 
-// readBody reads the body up to the operation's limit, which may be above that
-// of the stack.
+// readBody reads the body, once. The limit of the operation holds, and may be above
+// the limit of the stack.
 func (c *restCall) readBody() (err error) {
 	if c.read {
 		return nil
@@ -160,7 +160,7 @@ func (c *restCall) readBody() (err error) {
 	return err
 }
 
-// readAll is io.ReadAll into a buffer that is there.
+// readAll is io.ReadAll that appends to dst.
 func readAll(dst []byte, from io.Reader) ([]byte, error) {
 	for {
 		dst = slices.Grow(dst, 512)
@@ -175,8 +175,8 @@ func readAll(dst []byte, from io.Reader) ([]byte, error) {
 	}
 }
 
-// checkType refuses bodies that are not declared as JSON: a page of another
-// origin can send the other types without being asked.
+// checkType refuses a body whose Content-Type is not JSON. A page of another origin
+// can send other types without a preflight.
 func (r *restRoute) checkType(head http.Header) error {
 	if coding := head.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return &Error{Code: Unsupported, Message: "Send the body without Content-Encoding."} // RFC 9110, section 8.4

@@ -9,12 +9,12 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
-// This file is about the versions of what the REST door answers: their entity
-// tags, and requests that depend on them (RFC 9110, section 13).
+// This file has entity tags and conditional requests of the REST door (RFC 9110,
+// section 13).
 
-// readConditions reads If-Match and If-None-Match of a mutation. With one of them
-// the transaction is serializable, or two calls could find the same version and
-// both change it; but a header does not make it one that writes.
+// readConditions reads If-Match and If-None-Match of a mutation. With one of them the
+// transaction is serializable: otherwise two calls could find the same version and
+// both change it. A read-only transaction stays read-only.
 func (c *restCall) readConditions() {
 	if c.route.op.kind == isQuery {
 		return
@@ -25,11 +25,11 @@ func (c *restCall) readConditions() {
 	}
 }
 
-// conditional reports whether the mutation depends on a version.
+// conditional reports whether the request has a condition.
 func (c *restCall) conditional() bool { return len(c.match) > 0 || len(c.noneMatch) > 0 }
 
-// checkConditions returns an error if the route cannot have the request's
-// conditions, or needs one that is not there.
+// checkConditions returns an error if the request has a condition that the route
+// cannot check, or lacks one that the route requires.
 func (c *restCall) checkConditions() error {
 	r := c.route
 	switch {
@@ -41,7 +41,7 @@ func (c *restCall) checkConditions() error {
 	return nil
 }
 
-// before compares what the headers want with what a GET has.
+// before checks the conditions against the ETag of a GET.
 func (c *restCall) before(ctx context.Context) error {
 	if !c.conditional() {
 		return nil
@@ -50,8 +50,8 @@ func (c *restCall) before(ctx context.Context) error {
 	return compare(tag, err, c.match, c.noneMatch)
 }
 
-// compare compares the tag that a GET has, or its error, with what the headers
-// want. If-None-Match is content with there being nothing.
+// compare checks conditions against the ETag of a GET, or its error. If there is
+// nothing to get, If-None-Match holds.
 func compare(tag string, err error, match, noneMatch []string) error {
 	if err != nil {
 		if code := CodeOf(err); len(match) == 0 && (code == NotFound || code == Gone) {
@@ -67,10 +67,10 @@ func compare(tag string, err error, match, noneMatch []string) error {
 	return nil
 }
 
-// currentTag returns the ETag that a GET of the request's path has, with the
-// request's headers and cookies. That GET is a call of the same visit, like any
-// other: a header must not become a way to a function around its validation, rules
-// or rate limit. It counts once, however often the transaction runs.
+// currentTag returns the ETag that a GET of the same path would have, with the
+// headers and cookies of the request. The GET is a call of the same visit, with
+// validation, access and rate limit. If the transaction runs again, it is called
+// again, and is counted once.
 func (c *restCall) currentTag(ctx context.Context) (string, error) {
 	get := &currentCall{route: c.route.current, req: c.req}
 	again := c.compared
@@ -80,8 +80,8 @@ func (c *restCall) currentTag(ctx context.Context) (string, error) {
 }
 
 // currentCall is the transport of the GET that a mutation is compared with. It
-// decodes the fields that come from the path, headers and cookies, and leaves out
-// those of the query: that of the request is another operation's.
+// decodes the fields that come from the path, headers and cookies. It does not decode
+// the query string, which belongs to the mutation.
 type currentCall struct {
 	route *restRoute
 	req   *http.Request
@@ -98,7 +98,7 @@ func (c *currentCall) decode(_ context.Context, in any) error {
 
 func (*currentCall) before(context.Context) error { return nil }
 
-// encode finds the tag that the answer of the GET has.
+// encode sets tag to the ETag of the answer.
 func (c *currentCall) encode(_ context.Context, out any) error {
 	text, err := c.route.encode.Append(nil, reflect.ValueOf(out).Elem())
 	if err == nil {
@@ -107,10 +107,10 @@ func (c *currentCall) encode(_ context.Context, out any) error {
 	return err
 }
 
-// version returns the ETag of an answer, or "" if it has none. A mutation's is
-// the one that a GET would have now, so that a client need not ask for it before
-// the next change. PUT has none, since it would say that what was sent is what
-// was stored (RFC 9110, section 9.3.4).
+// version returns the ETag of an answer, or "" if it has none. The answer of a
+// mutation has the ETag that a GET would have now, so that the client can change the
+// thing again without a GET. PUT has none, because it would mean that the request was
+// stored as it was sent (RFC 9110, section 9.3.4).
 func (c *restCall) version(out any) string {
 	r, related := c.route, c.selection != nil
 	switch {
@@ -122,10 +122,9 @@ func (c *restCall) version(out any) string {
 	return etagOf(out, c.text)
 }
 
-// known sets the ETag of an answer, and reports whether it is what If-None-Match
-// has already; then it is the ETag of the answer that the client has. A cache
-// between may have a compressed form that this client could not read: it does not
-// count.
+// known sets the ETag of an answer. It reports whether If-None-Match lists it, and
+// then sets the ETag that is listed: that of the plain form, or of a compressed form
+// that the client accepts.
 func (c *restCall) known() bool {
 	if c.tag == "" {
 		return false

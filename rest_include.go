@@ -33,8 +33,7 @@ func newRelationSet(relations []*related) *relationSet {
 	return s
 }
 
-// of returns the relations that values of a type have where they are reached
-// without passing through another relation, in a stable order.
+// of returns the relations of a type and of all types within it, in a stable order.
 func (s *relationSet) of(t *plan.Type) (relations []*related) {
 	parents := map[reflect.Type]bool{}
 	t.Walk(func(t *plan.Type) { parents[t.Go] = true })
@@ -46,9 +45,9 @@ func (s *relationSet) of(t *plan.Type) (relations []*related) {
 	return relations
 }
 
-// paths returns what a client can ask for of a type: names of relations and, after
-// dots, of their children's. No path has a relation twice, so that their number is
-// finite.
+// paths returns the values of include for a type: names of relations and, after a
+// dot, names of relations of their children. No path has a relation twice, so that
+// the number of paths is finite.
 func (s *relationSet) paths(t *plan.Type) (paths []string) {
 	for depth := maxIncludeDepth; depth > 0; depth-- {
 		paths = s.pathsFrom(t, "", depth, nil)
@@ -74,7 +73,7 @@ func (s *relationSet) pathsFrom(t *plan.Type, prefix string, depth int, passed [
 	return paths
 }
 
-// included is a tree of relations by their names: what a client asks for.
+// included is a tree of relation names that a client asks for.
 type included map[string]included
 
 // add adds a path such as "comments.author".
@@ -87,8 +86,9 @@ func (tree included) add(path string) {
 	}
 }
 
-// selection returns every field of a type, and the relations of the tree wherever
-// there are values of their parents' types. It is nil for an empty tree.
+// selection returns the selection of every field of a type, and of the relations in
+// the tree wherever there are values of their parents' types. It is nil for an empty
+// tree.
 func (s *relationSet) selection(t *plan.Type, tree included) *render.Selection {
 	if len(tree) == 0 {
 		return nil
