@@ -85,20 +85,29 @@ func TestErrorsOfHooksAreAnswered(t *testing.T) {
 	}
 }
 
-// Without an access log, the error goes to the default logger, as that of any
-// other handler does; a hook that runs for nobody changes nothing.
+// Without other middleware the error is answered, too, and a handler that fails
+// because of it does not abort the connection.
 func TestErrorsOfHooksWithoutAStack(t *testing.T) {
 	t.Parallel()
-	calls := 0
-	h := layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		calls++
-		x.response.Before(failingHook{Errorf(Unavailable, "The sessions are not there.")})
-		next.ServeHTTP(w, r)
-	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "not this") }))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	require.Equal(t, 1, calls)
-	require.Equal(t, 503, w.Code)
-	require.Contains(t, w.Body.String(), "The sessions are not there.")
-	require.NotContains(t, w.Body.String(), "not this")
+	for _, returns := range []bool{false, true} {
+		calls := 0
+		h := layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+			x.response.Before(failingHook{Errorf(Unavailable, "The sessions are not there.")})
+			next.ServeHTTP(w, r)
+		})(Handler(func(w http.ResponseWriter, r *http.Request) error {
+			calls++
+			_, err := io.WriteString(w, "not this")
+			require.Error(t, err)
+			if returns {
+				return err
+			}
+			return nil
+		}))
+		w := httptest.NewRecorder()
+		require.NotPanics(t, func() { h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil)) })
+		require.Equal(t, 1, calls)
+		require.Equal(t, 503, w.Code)
+		require.Contains(t, w.Body.String(), "The sessions are not there.")
+		require.NotContains(t, w.Body.String(), "not this")
+	}
 }

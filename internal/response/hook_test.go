@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +37,7 @@ func (owner) AnswerError(w http.ResponseWriter, err error) {
 type exchange struct {
 	writer response.Writer
 	ran    []string
+	log    strings.Builder // of the server
 }
 
 // hook adds a hook that returns err.
@@ -63,7 +64,7 @@ func serve(t *testing.T, by response.Owner, hooks func(x *exchange), handle func
 		x.writer.End()
 		ran <- struct{}{}
 	}))
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Config.ErrorLog = log.New(&x.log, "", 0)
 	server.Start()
 	defer server.Close()
 	resp, err := server.Client().Get(server.URL) // asks for gzip, and undoes it
@@ -161,6 +162,7 @@ func TestHooksThatFail(t *testing.T) {
 			require.Equal(t, "answer: no database", body)
 			require.Equal(t, x.ran, resp.Header["X-Hook"])
 			require.Equal(t, lost, x.writer.Failure())
+			require.Empty(t, x.log.String(), "what the handler writes afterwards does not reach the server")
 			require.Equal(t, http.StatusInternalServerError, x.writer.Status())
 			require.EqualValues(t, len(body), x.writer.Bytes())
 		})
@@ -171,19 +173,21 @@ func TestSeveralHooksThatFail(t *testing.T) {
 	t.Parallel()
 	first, second := errors.New("first"), errors.New("second")
 	for name, handle := range handlers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			x, resp, body := serve(t, owner{}, func(x *exchange) {
-				x.hook("outermost", nil)
-				x.hook("outer", second)
-				x.hook("inner", first)
-			}, func(w http.ResponseWriter, _ *exchange) { handle(w); handle(w) })
-			require.Equal(t, []string{"inner", "outer", "outermost"}, x.ran)
-			require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
-			require.Equal(t, "answer: second", body)
-			require.ErrorIs(t, x.writer.Failure(), first)
-			require.ErrorIs(t, x.writer.Failure(), second)
-		})
+		for by, want := range map[response.Owner]string{owner{}: "answer: second", longOwner{}: strings.Repeat("sorry ", 1000), rawOwner{}: strings.Repeat("sorry ", 1000)} {
+			t.Run(fmt.Sprintf("%s %T", name, by), func(t *testing.T) {
+				t.Parallel()
+				x, resp, body := serve(t, by, func(x *exchange) {
+					x.hook("outermost", nil)
+					x.hook("outer", second)
+					x.hook("inner", first)
+				}, func(w http.ResponseWriter, _ *exchange) { handle(w); handle(w) })
+				require.Equal(t, []string{"inner", "outer", "outermost"}, x.ran)
+				require.GreaterOrEqual(t, resp.StatusCode, http.StatusInternalServerError)
+				require.Equal(t, want, body)
+				require.ErrorIs(t, x.writer.Failure(), first)
+				require.ErrorIs(t, x.writer.Failure(), second)
+			})
+		}
 	}
 }
 
@@ -192,6 +196,17 @@ type longOwner struct{}
 
 func (longOwner) AnswerError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	for range 1000 {
+		io.WriteString(w, "sorry ")
+	}
+}
+
+// rawOwner answers with what is not compressed.
+type rawOwner struct{}
+
+func (rawOwner) AnswerError(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "image/png")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	for range 1000 {
 		io.WriteString(w, "sorry ")
