@@ -71,8 +71,8 @@ func CallerFrom(ctx context.Context) Caller {
 }
 
 // WithCaller returns a context whose caller is caller. It is for tests of functions
-// that use [CallerFrom], and for [Call] on behalf of an account. Doors do not look at
-// it: through a door the [Authenticator] says who calls.
+// that use [CallerFrom], and for [Call] on behalf of an account. Doors ignore it, and
+// ask the [Authenticator].
 func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, &caller)
 }
@@ -82,8 +82,9 @@ func WithCaller(ctx context.Context, caller Caller) context.Context {
 type Authenticator interface {
 	// Authenticate returns the caller of a request: the zero Caller for a request
 	// without credentials, and an error, usually with the code [Unauthenticated], for
-	// wrong credentials. Wrong credentials must not be taken for none. ctx has the
-	// deadline of the call.
+	// wrong credentials, also for an Authorization header of a scheme that it does not
+	// know. Wrong credentials must not be taken for none. An error without a code is
+	// [Internal]. ctx has the deadline of the call, and is the one to use for queries.
 	Authenticate(ctx context.Context, r *http.Request) (Caller, error)
 }
 
@@ -151,12 +152,12 @@ func AccessFunc(name string, f func(ctx context.Context, caller Caller) error) A
 	return accessFunc{name: name, f: f}
 }
 
-// Role lets accounts with the role call. An empty name panics.
+// Role lets a caller call who is signed in and has the role. An empty name panics.
 func Role(name string) Access {
 	return holding("role", name, func(caller Caller) []string { return caller.Roles })
 }
 
-// Scope lets callers with the scope call. An empty name panics.
+// Scope lets a caller call who is signed in and has the scope. An empty name panics.
 func Scope(name string) Access {
 	return holding("scope", name, func(caller Caller) []string { return caller.Scopes })
 }
@@ -256,6 +257,8 @@ func combined(name, word string, rules []Access, open bool, f func(context.Conte
 // error: a record of another account looks as if it did not exist, so that nobody
 // learns which records exist. If the operation returns that error, it is logged as a
 // denial.
+//
+// In a list, put the owner into the WHERE instead.
 //
 //	note, err := backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = ?", in.ID)
 //	if err == nil {

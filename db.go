@@ -75,9 +75,10 @@ type DBConfig struct {
 	// different connections, so statements are not prepared by name, and PostgreSQL
 	// parses each of them every time. Defaults to false.
 	Pooler bool
-	// Observer is told of each SQL statement of the program, see [StatementEvent].
-	// What begins and ends transactions, and the files of migrations, are not
-	// observed.
+	// Observer is told of each SQL statement, see [StatementEvent]. It includes the
+	// statements of this package itself: those of [Idempotent] have the name of the
+	// operation, and those of Open, Ping and Migrate none. The statements that begin and
+	// end transactions, and those in the files of migrations, are not included.
 	// Defaults to none.
 	Observer Observer
 	// Engine is the engine of a pool given to [OpenDB] whose driver is wrapped.

@@ -3,9 +3,9 @@
 // host program imports and wires together. Nothing is generated, nothing is
 // global, and every part works alone beside net/http, chi or database/sql.
 //
-// Application logic is registered once, as plain typed functions that say who
-// may call them; every API is a door to it. Rules about who may call, limits,
-// validation and transactions are behind the doors, once.
+// Application logic is registered once, as plain typed functions that say who may
+// call them. Every API is a door to it: an adapter for a protocol, such as REST.
+// Access rules, limits, validation and transactions are behind the doors, once.
 //
 // A complete program:
 //
@@ -71,10 +71,29 @@
 //		}
 //	}
 //
+// # Parts
+//
+//   - [Serve] serves any http.Handler with secure limits, and stops without cutting a
+//     request off. [Health] has the handlers for load balancers and supervisors.
+//   - [Router] routes as http.ServeMux does, without its conflicts.
+//   - [Stack] is the default middleware in its order. Each of its steps is a
+//     [Middleware] of its own, such as [Recover], [AccessLog] and [CrossOrigin].
+//   - [Query] and [Mutation] make operations of functions, and [Relation] adds fields
+//     to what they return. A [Logic] has all operations. [Logic.REST] serves them,
+//     [RESTDoor.OpenAPI] describes them, and [Call] calls them from inside the
+//     program. [Access] rules say who may call; an [Authenticator] finds out who
+//     calls. [Logic.Door] is for protocols that this package does not know.
+//   - [Error] is the error type that reaches clients. [WriteError] and [Handler] write
+//     it.
+//   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All], [Each]
+//     and [DB.Exec] run SQL that cannot be made from input, [DB.Tx] and [AfterCommit]
+//     are transactions, and [DB.Migrate] migrates the schema.
+//
 // # Queries and arguments
 //
 // [One], [Maybe], [All], [Each] and [DB.Exec] run SQL of the database's engine. The
-// SQL is a constant, with a ? for each argument on every engine. A ? in a string or
+// SQL is a constant string: a variable does not compile. Build other SQL of
+// Fragments, see below. A ? stands for each argument, on every engine. A ? in a string or
 // a comment is no parameter, and neither is an operator of PostgreSQL's JSON; write
 // ?? for an operator that is taken for a parameter. Arguments are stored as follows:
 //
@@ -103,7 +122,7 @@
 //     a subquery in IN (?). Each text is searched for parameters by itself. On
 //     PostgreSQL a ? after a name or a value is an operator: write
 //     "FROM notes WHERE ?" and not "FROM notes ?".
-//   - Beside AND, OR or NOT, a Fragment is put in parentheses: "a = ? AND ?" with
+//   - Next to AND, OR or NOT, a Fragment is put in parentheses: "a = ? AND ?" with
 //     SQL("b OR c") becomes a = ? AND (b OR c). Elsewhere its text is inserted as it
 //     is.
 //   - A Fragment is a sequence of whole words and operators. A space separates it
@@ -191,26 +210,27 @@
 //     tag default, or it is a pointer or an [Opt]. Zero, false and "" are values like
 //     others.
 //   - Pointers and Opts may be null, other fields may not.
-//   - The tag default is the value of a boolean, number, text or time that is absent
-//     from an object that is there: default:"20". It is written as an example is.
-//     [Call] does not fill it in.
+//   - The tag default is the value of a boolean, number, string or time that the client
+//     leaves out: default:"20". Within a field that is itself left out, nothing is
+//     filled in. [Call] fills in nothing.
 //
 // What a field may hold:
 //
 //   - The tag validate has the rules of github.com/go-playground/validator. If it has
 //     rules for the elements of a list or a map, it must also bound their number:
 //     validate:"max=10,dive,max=30". The rules of a pointer or an Opt begin with
-//     omitempty or with required. Rules that compare two fields are for numbers and
+//     omitempty, which skips them if the field is absent or null, or with required. A
+//     value that is there is checked, also if it is zero. Rules that compare two fields are for numbers and
 //     times; eqfield and nefield are for text, too.
 //   - A method Validate(ctx) error of the input has the rules that need more. It is
-//     called once no tag is broken. Methods Validate of types within the input are
+//     called only if the rules of all tags hold. Methods Validate of types within the input are
 //     not called. To tell the client what is wrong it returns an [*Error], such as
 //     that of [InvalidField], or several joined by [errors.Join]. Any other error is
 //     [Internal], and only logged.
 //
-// The tags doc and example are for documentation. An example is text as it stands
-// for text, times, bytes in base64 and an [ID], and JSON for everything else. It
-// must keep the field's rules.
+// The tags doc and example are for documentation. For a string, a time, []byte (as
+// base64) and an [ID], an example is the string itself: example:"Milk". For other
+// types it is JSON. It must keep the field's rules.
 //
 // # Types
 //
@@ -231,68 +251,56 @@
 //   - [json.RawMessage], for any JSON.
 //
 // A type of an input must not read JSON by itself, with UnmarshalJSON. Paths, query
-// strings, headers and cookies hold scalars and slices of scalars: a query parameter
-// is repeated, and commas separate the elements of a header.
+// strings, headers and cookies hold scalars and slices of scalars. The elements of a
+// slice are a query parameter that is there several times, ?tag=a&tag=b, or are
+// separated by commas in a header.
 //
 // # REST requests
 //
 // This is what a [RESTDoor] takes:
 //
-//   - A parameter that no field is for, a parameter that is there twice for a field
-//     that is no slice, and a member of the body whose field comes from elsewhere are
-//     errors.
+//   - A parameter, or a member of the body, that no field takes is [Invalid]. So is a
+//     parameter that is there several times for a field that is no slice.
 //   - A body is application/json, and for PATCH also application/merge-patch+json,
 //     which is what Opt fields mean (RFC 7396). Other types, and compressed bodies,
-//     are [Unsupported].
-//   - Broken JSON is [Malformed]. Fields that are unknown, missing, of another type,
-//     or against a rule are [Invalid]. One answer lists them all, each with a JSON
-//     pointer; parameters, headers and cookies by their names.
+//     are [Unsupported]. If all fields come from elsewhere, as with None, a body is
+//     [Malformed].
+//   - A body that is not JSON, has a name twice in one object, or goes on after the
+//     object is Malformed.
+//   - Fields that are unknown, missing, of another type, or against a rule are Invalid.
+//     One answer lists them all, each with a JSON pointer. The pointer of a parameter,
+//     header or cookie is a slash and its name.
 //   - include=author,comments.author asks for fields that [Relation] has registered,
 //     wherever the output has values of their parents' types, and for fields of their
 //     children. It may be given more than once, and with every method.
-//   - If-Match on a mutation is compared with the ETag that a GET of the same path,
-//     with the same headers, has in the mutation's transaction, which is
-//     [Serializable] then. It is [PreconditionFailed] if it differs. [RequireIfMatch]
-//     refuses requests without it. With If-None-Match: * a mutation happens only if
-//     that GET finds nothing.
-//   - Idempotency-Key, for operations with [Idempotent].
+//   - If-Match on a mutation: in the mutation's transaction, which is [Serializable]
+//     then, the GET of the same path is called first, by the same caller and with the
+//     same headers. If its ETag is not listed, the mutation is [PreconditionFailed]. If
+//     the GET fails, the mutation fails with its error, such as [NotFound]; the GET
+//     counts as a call of its own operation. [RequireIfMatch] refuses requests without
+//     If-Match. With If-None-Match: * a mutation happens only if that GET finds
+//     nothing.
+//   - Idempotency-Key, for operations with [Idempotent]. Others ignore it.
 //
 // # REST responses
 //
 // This is what a RESTDoor answers:
 //
 //   - 200 with the output as JSON, as encoding/json writes it. 201 for a POST, with a
-//     Location if a GET route continues the POST's by one parameter that the output
-//     has as a field. 204 for None. [Status] says otherwise.
+//     Location if there is a GET for what was created: for POST /tasks, a GET
+//     /tasks/{id}, where the output has a field id. 204 for None. [Status] says
+//     otherwise.
 //   - An ETag for GET: of the content, or of the output's method ETag() string, which
 //     returns the value without quotes. If-None-Match is answered 304. With include
 //     the ETag is a weak one of the content, which no If-Match matches. A PATCH, and a
-//     POST with a Location, that return what the GET returns have its ETag, too. A
-//     response that [Compress] has compressed has an ETag of its own, which stands for
+//     POST with a Location, that return what the GET returns have its ETag, too, unless
+//     include was given. A response that [Compress] has compressed has an ETag of its own, which stands for
 //     the same version.
 //   - Cache-Control: no-store for a caller who is signed in, and no-cache (ask each
 //     time) for the queries of an anonymous caller, unless [MaxAge] says otherwise.
 //     Vary has the headers that a response which may be kept depends on: those that
 //     are input, Authorization and Cookie.
 //   - Errors as [WriteError] writes them.
-//
-// The parts:
-//
-//   - [Serve] serves any http.Handler with secure limits and stops without
-//     cutting a request off; [Health] answers those who watch over it.
-//   - [Router] routes as http.ServeMux does, without its conflicts.
-//   - [Stack] is the default middleware in its order; each of its steps is a
-//     [Middleware] of its own, such as [Recover], [AccessLog] and [CrossOrigin].
-//   - [Query] and [Mutation] make operations of functions, and [Relation] says what
-//     belongs to what they return. [Logic] is their registry. [Logic.REST] serves
-//     them, [RESTDoor.OpenAPI] describes them, and [Call] calls them from inside the
-//     program. [Access] rules say who may call. [Logic.Door] is for protocols that
-//     this package does not know.
-//   - [Error] is the one error type that reaches clients, [WriteError] and
-//     [Handler] its way to them.
-//   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All],
-//     [Each] and [DB.Exec] query it with SQL that cannot be made from input;
-//     [DB.Tx] and [AfterCommit] are its transactions, [DB.Migrate] its schema.
 //
 // # Serving
 //

@@ -18,10 +18,32 @@ import (
 // CustomDoor calls operations for a protocol that this package does not know. It
 // is made by [Logic.Door], and is safe for concurrent use.
 //
-// Such a door reads a message, finds out which operation it is for, and hands over
-// how to decode its input and encode its output. Everything else is done as for
+// Such a door reads a message, finds out which operation it is for, and provides a
+// [Transport] that decodes the input and encodes the output. All else is done as for
 // every door: authentication, rate limit, access, validation, idempotency,
-// transaction.
+// transaction. The options [Route], [Status], [MaxAge], [MaxBody] and
+// [RequireIfMatch], and relations, are for REST doors only.
+//
+//	type call struct {
+//		op            *backend.Operation
+//		input, output []byte
+//	}
+//
+//	func (c *call) Decode(_ context.Context, in any) error { return c.op.DecodeJSON(c.input, in) }
+//
+//	func (c *call) Encode(_ context.Context, out any) (err error) {
+//		c.output, err = c.op.AppendJSON(nil, out)
+//		return err
+//	}
+//
+//	func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+//		c := &call{op: d.custom.Operation(r.PathValue("name")), input: readAll(r.Body)}
+//		if _, err := d.custom.Visit(r).Call(r.Context(), c.op, c, backend.CallConfig{}); err != nil {
+//			backend.WriteError(w, r, err)
+//			return
+//		}
+//		w.Write(c.output)
+//	}
 type CustomDoor struct {
 	logic  *Logic
 	name   Door
@@ -30,8 +52,8 @@ type CustomDoor struct {
 }
 
 // Door returns the door of a protocol. Its name begins with a domain, such as
-// "example.com/toy", and is what [Only], [Except] and [ForDoor] call it. An invalid
-// name panics. All operations are added before.
+// "example.com/toy". Use the same name in [Only], [Except] and [ForDoor]. An invalid
+// name panics. After Door, [Logic.Add] panics.
 func (l *Logic) Door(name Door) *CustomDoor {
 	if err := name.check(); err != nil || name.isOf(REST) {
 		panic("backend: Logic.Door: the name of a door begins with a domain, as in \"example.com/toy\", and this is \"" + string(name) + "\"")
@@ -43,6 +65,14 @@ func (l *Logic) Door(name Door) *CustomDoor {
 		d.byName[op.name] = op
 	}
 	return d
+}
+
+// Operation returns the operation with a name, or nil if the door does not offer one.
+func (d *CustomDoor) Operation(name string) *Operation {
+	if op := d.byName[name]; op != nil {
+		return op.Operation
+	}
+	return nil
 }
 
 // Operations returns the operations that the door offers, in the order in which
@@ -77,8 +107,8 @@ func (d *CustomDoor) Visit(r *http.Request) *Visit {
 	return v
 }
 
-// VisitAs begins a visit that is no HTTP request, such as a message from a queue.
-// The door says who calls, and answers for it.
+// VisitAs begins a visit that is no HTTP request, such as a message from a queue. No
+// Authenticator is asked: the door is responsible for the caller.
 func (d *CustomDoor) VisitAs(ctx context.Context, caller Caller) *Visit {
 	v := &Visit{door: d}
 	d.logic.visitAs(ctx, &v.visit, d.name, caller)
@@ -95,9 +125,9 @@ func (v *Visit) Caller(ctx context.Context) (Caller, error) {
 
 // Transport is what a door does within one call of an operation.
 type Transport interface {
-	// Decode fills the input that in points to; see [Operation.DecodeJSON]. It is
-	// called only for callers who may call, and again with a new input if the
-	// transaction runs again.
+	// Decode decodes into the input that in points to; see [Operation.DecodeJSON]. It
+	// is called only for callers who may call. If the transaction runs again, it is
+	// called again, with a new input. An error without a code is [Internal].
 	Decode(ctx context.Context, in any) error
 	// Encode writes the output that out points to; see [Operation.AppendJSON]. It is
 	// called in the transaction, so that an error undoes the call, and again if the
@@ -109,20 +139,21 @@ type Transport interface {
 // CallConfig says how a [Visit] calls an operation.
 type CallConfig struct {
 	// Key is the idempotency key, of at most 255 bytes. An operation with
-	// [Idempotent] gives the answer again that it gave under the key before. Empty
-	// means none, which [RequireIdempotencyKey] refuses.
+	// [Idempotent] gives the answer again that it gave under the key before; other
+	// operations ignore it. Empty means none, which [RequireIdempotencyKey] refuses.
 	Key string
 }
 
-// Call calls an operation that the door offers, by its name. It reports whether
-// the answer is one that was given before, under the same idempotency key. The
-// error has a [Code] for the door to translate, and says what a client may see as
-// [Error] does. An operation that the door does not offer is [NotFound].
-func (v *Visit) Call(ctx context.Context, operation string, t Transport, config CallConfig) (replayed bool, err error) {
-	op := v.door.byName[operation]
-	if op == nil {
+// Call calls an operation of the door. ctx bounds the call, with the operation's own
+// [Deadline]. Call reports whether the answer was given before, under the same
+// idempotency key. The error is what the operation returned, or why it was not
+// called: use [CodeOf] to translate it, and [PublicError] for what a client may see.
+// An operation that the door does not offer, and a nil one, are [NotFound].
+func (v *Visit) Call(ctx context.Context, operation *Operation, t Transport, config CallConfig) (replayed bool, err error) {
+	if operation == nil || v.door.byName[operation.name] == nil || v.door.byName[operation.name].Operation != operation {
 		return false, &Error{Code: NotFound, Message: "There is no such operation."}
 	}
+	op := v.door.byName[operation.name]
 	result, err := v.visit.call(ctx, op, customTransport{t}, callConfig{mode: op.settings.tx, key: config.Key, needsKey: true})
 	return result.replayed, err
 }
@@ -135,11 +166,12 @@ func (t customTransport) before(context.Context) error              { return nil
 func (t customTransport) encode(ctx context.Context, out any) error { return t.Encode(ctx, out) }
 
 // DecodeJSON decodes the whole input from one JSON object into in, which points to
-// an input of the operation. It is as strict as [Logic.REST] about a body: unknown,
-// duplicate and missing members, other types and trailing data are errors, all of
-// them in one. Members have the names of the json tags. The tag in means nothing
-// here: a field that REST takes from the path, a header or a cookie is a member as
-// others are.
+// an input of the operation. It is as strict as a [RESTDoor] about a body: broken
+// JSON, a name twice in one object and trailing data are a [Malformed] error, and
+// unknown, missing and wrongly typed fields are one [Invalid] error that lists them.
+// Fields have the names of their json tags. The tag in means nothing here: a field
+// that REST takes from the path, a header or a cookie is a field of the object. The
+// input [None] is {}.
 func (o *Operation) DecodeJSON(text []byte, in any) error {
 	decoder, err := o.whole()
 	if err != nil {

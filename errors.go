@@ -21,10 +21,11 @@ const (
 	// Internal is a fault of the program. Its message and cause are logged and
 	// never shown to a client. HTTP 500.
 	Internal Code = iota
-	// Malformed is input that could not be read: broken syntax, an unknown
-	// parameter, a duplicate key. HTTP 400.
+	// Malformed is input that cannot be read: a body that is not JSON or has a name
+	// twice in one object, a made-up cursor. HTTP 400.
 	Malformed
-	// Invalid is input that was read and breaks a rule. HTTP 422.
+	// Invalid is input that can be read and breaks a rule, such as an unknown field.
+	// HTTP 422.
 	Invalid
 	// Unauthenticated is a call that needs a caller and has none. HTTP 401.
 	Unauthenticated
@@ -193,8 +194,14 @@ func Errorf(code Code, format string, args ...any) *Error {
 //
 //	return backend.InvalidField("/title", "unique", "is the title of another note")
 //
+// The pointer of a parameter is "/" and its name, too. A pointer without its first
+// slash gets one.
+//
 // A method Validate may return several of them with [errors.Join].
 func InvalidField(pointer, rule, message string) *Error {
+	if pointer != "" && pointer[0] != '/' {
+		pointer = "/" + pointer
+	}
 	return &Error{Code: Invalid, Fields: []FieldError{{pointer, rule, message}}}
 }
 
@@ -226,6 +233,16 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
+// PublicError returns what a client may see of err: an *Error with a code, a message
+// that is never empty, fields, and RetryAfter. An [Internal] error shows nothing but
+// a general message. The result has no cause. It is for doors of other protocols;
+// [WriteError] does the same. It must not be called with nil.
+func PublicError(err error) *Error {
+	e := asError(err)
+	message, fields := e.shown()
+	return &Error{Code: e.Code.known(), Message: message, Fields: fields, RetryAfter: e.RetryAfter}
+}
+
 // CodeOf returns the code of err by the rules of [Error]. It must not be
 // called with nil.
 func CodeOf(err error) Code {
@@ -251,4 +268,18 @@ func asError(err error) *Error {
 		return &Error{Code: Timeout, cause: err}
 	}
 	return &Error{Code: Internal, cause: err}
+}
+
+// shown returns the message and the fields that a client may see.
+func (e *Error) shown() (message string, fields []FieldError) {
+	code := e.Code.known()
+	if code == Internal || e.Message == "" {
+		message = codes[code].message
+	} else {
+		message = e.Message
+	}
+	if code != Internal {
+		fields = e.Fields
+	}
+	return message, fields
 }

@@ -223,3 +223,28 @@ func TestProblemsAreJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, string(want)+"\n", w.Body.String())
 }
+
+// What a door of another protocol may show of an error is what WriteError shows.
+func TestPublicError(t *testing.T) {
+	t.Parallel()
+	field := backend.FieldError{Pointer: "/a", Rule: "max", Message: "is too long"}
+	for name, test := range map[string]struct {
+		err  error
+		want *backend.Error
+	}{
+		"a message":         {backend.Errorf(backend.Conflict, "Taken."), &backend.Error{Code: backend.Conflict, Message: "Taken."}},
+		"without a message": {&backend.Error{Code: backend.NotFound}, &backend.Error{Code: backend.NotFound, Message: "There is nothing here."}},
+		"fields, wrapped":   {fmt.Errorf("around: %w", &backend.Error{Code: backend.Invalid, Fields: []backend.FieldError{field}}), &backend.Error{Code: backend.Invalid, Message: "The input is not valid.", Fields: []backend.FieldError{field}}},
+		"later":             {(&backend.Error{Code: backend.RateLimited, Message: "Slow.", RetryAfter: time.Second}).Wrap(errors.New("secret")), &backend.Error{Code: backend.RateLimited, Message: "Slow.", RetryAfter: time.Second}},
+		"internal":          {&backend.Error{Code: backend.Internal, Message: "secret", Fields: []backend.FieldError{field}}, &backend.Error{Message: "Something went wrong on our side."}},
+		"foreign":           {errors.New("secret"), &backend.Error{Message: "Something went wrong on our side."}},
+		"a deadline":        {context.DeadlineExceeded, &backend.Error{Code: backend.Timeout, Message: "This took too long; check whether it took effect before you try again."}},
+		"an unknown code":   {&backend.Error{Code: 200, Message: "secret"}, &backend.Error{Message: "Something went wrong on our side."}},
+	} {
+		got := backend.PublicError(test.err)
+		require.Equal(t, test.want, got, name)
+		require.NotContains(t, got.Error(), "secret", name)
+	}
+	require.Equal(t, "/title", backend.InvalidField("title", "unique", "is taken").Fields[0].Pointer)
+	require.Equal(t, "", backend.InvalidField("", "unique", "is taken").Fields[0].Pointer, "the whole input")
+}

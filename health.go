@@ -30,9 +30,14 @@ type HealthCheck struct {
 // whether it has to be restarted, [Health.Ready] whether it can serve requests.
 //
 //	health := backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})
-//	r.Handle("GET /healthz", health.Live())
-//	r.Handle("GET /readyz", health.Ready())
-//	backend.Serve(ctx, r, backend.ServerConfig{Health: health})
+//	outer := backend.NewRouter()
+//	outer.Handle("GET /healthz", health.Live())
+//	outer.Handle("GET /readyz", health.Ready())
+//	outer.Handle("/", r) // r uses the Stack
+//	backend.Serve(ctx, outer, backend.ServerConfig{Health: health})
+//
+// The handlers are outside of the [Stack], so that an overloaded program still answers
+// them.
 //
 // The responses are JSON such as {"status":"failed","checks":{"database":"failed"}},
 // with Cache-Control: no-store. Once the server begins to stop, its Health is never

@@ -46,7 +46,7 @@ type Logic struct {
 	inFlight map[string]bool // idempotency keys of calls that run
 }
 
-// LogicConfig holds the knobs of a [Logic]. The zero value is a good choice.
+// LogicConfig configures a [Logic]. The zero value is valid.
 type LogicConfig struct {
 	// Logger gets the records of denials (authz_fail), and of what goes wrong
 	// beside a call. Defaults to the logger of the request's [AccessLog], and to
@@ -56,10 +56,10 @@ type LogicConfig struct {
 	Observer Observer
 }
 
-// NewLogic returns a Logic without operations. db has the transactions of
-// operations; with nil, operations run outside of any transaction, and one that
-// asks for a transaction panics when it is added. auth says who calls; with nil
-// every caller is anonymous.
+// NewLogic returns a Logic without operations. db is where operations have their
+// transactions. With a nil db, operations run without transactions, mutations too,
+// and an operation with [Tx] or [Idempotent] panics when it is added. auth finds out
+// who calls. With a nil auth every caller is anonymous.
 func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 	observed := config.Observer != nil || db != nil && db.config.Observer != nil
 	return &Logic{db: db, auth: auth, config: config, observed: observed, byName: map[string]*registered{}, inFlight: map[string]bool{}}
@@ -82,9 +82,8 @@ type related struct {
 	counts operationCounts
 }
 
-// Add adds operations and relations. It panics if something makes no sense, with
-// everything that is wrong with any of them. All are added before the first door
-// is made.
+// Add adds operations and relations. It panics with everything that is wrong with
+// any of them, and also after a door was made.
 func (l *Logic) Add(definitions ...Definition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -33,7 +33,7 @@ type EventKind uint8
 
 const (
 	// CallEvent is one call of an operation, from authentication to the end of its
-	// transaction.
+	// transaction. The GET behind If-Match is a call of its own operation.
 	CallEvent EventKind = iota + 1
 	// RelationEvent is one load of a relation, for all parents at once.
 	RelationEvent
@@ -61,7 +61,8 @@ type Event struct {
 	Kind EventKind
 	// Operation is the operation's name, and for a relation the name of its
 	// parent's type and its field: "Note.author". For a statement it is the
-	// operation or the relation that runs it, and empty outside of both.
+	// operation or the relation that runs it. It is empty for statements outside of
+	// both, such as those of an Authenticator.
 	Operation string
 	// Door is the door that the call came through; empty for [Call].
 	Door Door
@@ -70,8 +71,8 @@ type Event struct {
 	Caller Caller
 	// Query is the text of a statement, without its arguments.
 	Query string
-	// RequestID and TraceID are those of the request, see [RequestID]; empty if
-	// there is none.
+	// RequestID and TraceID are those of the request that the context belongs to, see
+	// [RequestID]; empty if there is none.
 	RequestID, TraceID string
 	// Start is when the work began.
 	Start time.Time

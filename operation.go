@@ -132,7 +132,7 @@ func Query[In, Out any](name string, access Access, f func(ctx context.Context, 
 }
 
 // Mutation makes an operation of a function that may write. It runs in a read-write
-// transaction unless [Tx] or [OutsideTx] says otherwise. An error, a panic, the end
+// transaction, if the Logic has a database, unless [Tx] or [OutsideTx] says otherwise. An error, a panic, the end
 // of the deadline, and a client that goes away each undo everything that the
 // function did.
 //
@@ -170,7 +170,7 @@ func (o *Operation) Mutates() bool { return o.kind == isMutation }
 // Access returns the rule that says who may call the operation.
 func (o *Operation) Access() Access { return o.access }
 
-// Doc returns what [Doc] said, or "".
+// Doc returns the text of the option [Doc], or "" without it.
 func (o *Operation) Doc() string { return o.settings.doc }
 
 // In returns the type of the input.

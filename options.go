@@ -150,9 +150,12 @@ func Route(pattern string) Option {
 
 // Allow adds a rule that looks at the input. f returns nil to let the call pass,
 // and otherwise an error, such as one with the code [Forbidden] or [NotFound]. It
-// runs after the access rule, on input that was decoded and validated, and outside
-// of the operation's transaction. Allow may be given more than once: every rule
-// must let the call pass. For a relation, In is the list of parents.
+// runs after the access rule, on input that was decoded and validated. In is exactly
+// the input type of the operation, and for a relation the list of parents. Allow may
+// be given more than once: every rule must let the call pass. It runs before the
+// operation's transaction, so what it finds in the database may have changed when the
+// function runs: check there who owns a record, with a condition in the SQL or
+// [Owned].
 func Allow[In any](f func(ctx context.Context, in In) error) Option {
 	return option{"Allow", forAll, func(d *definition) {
 		if want := reflect.TypeFor[In](); f == nil || want != d.in {
@@ -185,7 +188,7 @@ func OutsideTx() Option {
 }
 
 // Deadline bounds the time of a call, waiting for the database included. The
-// default is 10 seconds. It does not go beyond the time limit of the [Stack].
+// default is 10 seconds. It ends no later than the time limit of the [Stack].
 func Deadline(limit time.Duration) Option {
 	return option{"Deadline", forOperations, func(d *definition) {
 		if limit <= 0 {
@@ -195,7 +198,8 @@ func Deadline(limit time.Duration) Option {
 	}}
 }
 
-// MaxBody bounds the body of a request in bytes. The default is 1 MiB.
+// MaxBody bounds the body of a REST request in bytes. The default is 1 MiB. It may be
+// more than the limit of the [Stack].
 func MaxBody(bytes int64) Option {
 	return option{"MaxBody", forMutations, func(d *definition) {
 		if bytes <= 0 {
@@ -205,12 +209,14 @@ func MaxBody(bytes int64) Option {
 	}}
 }
 
-// Rate bounds how often one caller may call the operation: requests in any period,
-// all of them at once or one by one. An anonymous caller is known by the client's
-// address: that of [ClientIP], or the peer's address where no middleware has
-// looked at the request. A call beyond the limit is [RateLimited], over REST with
-// Retry-After. A call whose input is refused counts, too. The limit holds per
-// process, for calls through all doors together. The default is no limit.
+// Rate bounds how often one caller may call the operation: requests at once, and then
+// one more each time that period/requests has passed, as with [RateLimit]. An
+// anonymous caller is known by the client's address: that of [ClientIP], or the peer's
+// address if no middleware has looked at the request. A call beyond the limit is
+// [RateLimited], over REST with Retry-After. Calls whose input is refused and calls
+// under a known idempotency key count, too. Calls with wrong credentials do not:
+// RateLimit limits those. The limit is one of this process, for all doors together.
+// The default is no limit.
 func Rate(requests int, period time.Duration) Option {
 	return option{"Rate", forOperations, func(d *definition) {
 		if err := checkRate(requests, period); err != nil {
@@ -251,8 +257,10 @@ func MaxAge(age time.Duration) Option {
 }
 
 // RequireIfMatch makes REST refuse a request for the mutation that does not say in
-// If-Match which version it changes, so that nobody overwrites what somebody else
-// wrote in between.
+// If-Match which version it changes, as [PreconditionRequired], so that nobody
+// overwrites what somebody else wrote in between. [Logic.REST] panics if there is no
+// GET of the same path that needs no other input, or if the mutation has no
+// transaction. [Call] and other doors know no versions.
 func RequireIfMatch() Option {
 	return option{"RequireIfMatch", forMutations, func(d *definition) { d.settings.requireMatch = true }}
 }
@@ -271,7 +279,8 @@ func Deprecated(since, sunset time.Time) Option {
 
 // Only offers the operation through these doors and no others. With no door it is
 // offered through none, for operations that only the program itself calls, with
-// [Call]. See [Door] about doors of one kind.
+// [Call]. A kind of doors stands for all of that kind, see [Door]. A door that the
+// program never makes offers nothing.
 func Only(doors ...Door) Option {
 	return option{"Only", forAll, func(d *definition) {
 		d.settings.doors.onlySet = true
@@ -279,7 +288,8 @@ func Only(doors ...Door) Option {
 	}}
 }
 
-// Except offers the operation through all doors but these; see [Only].
+// Except offers the operation through all doors but these. A kind of doors stands for
+// all of that kind: Except(backend.REST) keeps the operation from every REST door.
 func Except(doors ...Door) Option {
 	return option{"Except", forAll, func(d *definition) { d.settings.doors.except = append(d.settings.doors.except, doors...) }}
 }
@@ -302,7 +312,7 @@ func ForDoor(door Door, setting any) Option {
 }
 
 // Doc describes the operation in documentation. Its first line is the summary; the
-// rest may be Markdown. The default is the operation's name in words.
+// rest may be Markdown. Without it, OpenAPI has the operation's name in words.
 func Doc(text string) Option {
 	return option{"Doc", forAll, func(d *definition) { d.settings.doc = text }}
 }

@@ -79,10 +79,10 @@ func nextCursor(out any) Cursor {
 //	}
 type Cursor string
 
-// NewPage returns a page of items that a query found with a limit. If there are as
-// many items as the limit, there may be more, and Next is a cursor with the values
-// that position returns for the last item. Otherwise Next is empty. Nil items become
-// an empty list.
+// NewPage returns a page of items that a query found with LIMIT limit. If there are
+// as many items as the limit, there may be more, and Next is a cursor with the values
+// that position returns for the last item; the page after may turn out to be empty.
+// Otherwise Next is empty. Nil items become an empty list.
 func NewPage[T any](ctx context.Context, items []T, limit int, position func(last T) []any) (Page[T], error) {
 	page := Page[T]{Items: items}
 	page.fill()
@@ -113,7 +113,8 @@ const cursorMACLength = 16
 
 // Read stores the values of the cursor in what the pointers point to. An empty
 // cursor changes nothing. A cursor that was not made by the same operation for the
-// same caller is a [Malformed] error.
+// same caller, or that holds another number or other types of values, is a
+// [Malformed] error.
 func (c Cursor) Read(ctx context.Context, into ...any) error {
 	if c == "" {
 		return nil

@@ -186,20 +186,6 @@ func cut(s string, length int) string {
 	return s
 }
 
-// shown returns the message and the fields that a client may see.
-func (e *Error) shown() (message string, fields []FieldError) {
-	code := e.Code.known()
-	if code == Internal || e.Message == "" {
-		message = codes[code].message
-	} else {
-		message = e.Message
-	}
-	if code != Internal {
-		fields = e.Fields
-	}
-	return message, fields
-}
-
 func statusTitle(code Code) string {
 	if text := http.StatusText(code.Status()); text != "" {
 		return text

@@ -70,10 +70,17 @@ func (l *Logic) REST(config ...RESTConfig) *RESTDoor {
 
 // RESTConfig says how a [RESTDoor] differs from the usual one.
 type RESTConfig struct {
-	// Name is what [Only] and [Except] call the door: backend.REST, or a name that
-	// begins with it, such as backend.REST + "/internal". Doors of other names have
-	// routes of their own, so that one program can serve a public and an internal
-	// API, or two versions of one. Defaults to backend.REST.
+	// Name is what [Only] and [Except] call the door: backend.REST, or backend.REST, a
+	// slash and a name. Several doors serve a public and an internal API, or two
+	// versions of one. Given const Internal = backend.REST + "/internal", an operation
+	// is offered
+	//
+	//	by both doors          without an option
+	//	by the internal door   with Only(Internal)
+	//	by the public door     with Except(Internal)
+	//
+	// Two operations may have the same route if no door offers both. Defaults to
+	// backend.REST.
 	Name Door
 }
 

@@ -156,7 +156,7 @@ func TestVisitsThatCannotBeAuthenticated(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer wrong")
 	visit := door.Visit(r)
 	for range 2 {
-		_, err := visit.Call(t.Context(), "public", &jsonCall{}, backend.CallConfig{})
+		_, err := visit.Call(t.Context(), door.Operation("public"), &jsonCall{}, backend.CallConfig{})
 		require.Equal(t, backend.Unauthenticated, backend.CodeOf(err))
 		_, err = visit.Caller(t.Context())
 		require.Equal(t, backend.Unauthenticated, backend.CodeOf(err))
@@ -165,8 +165,8 @@ func TestVisitsThatCannotBeAuthenticated(t *testing.T) {
 
 	r.Header.Set("Authorization", "Panic")
 	visit = door.Visit(r)
-	require.Contains(t, panicText(func() { visit.Call(t.Context(), "public", &jsonCall{}, backend.CallConfig{}) }), "no")
-	_, err := visit.Call(t.Context(), "public", &jsonCall{}, backend.CallConfig{})
+	require.Contains(t, panicText(func() { visit.Call(t.Context(), door.Operation("public"), &jsonCall{}, backend.CallConfig{}) }), "no")
+	_, err := visit.Call(t.Context(), door.Operation("public"), &jsonCall{}, backend.CallConfig{})
 	require.Equal(t, backend.Internal, backend.CodeOf(err))
 	require.ErrorContains(t, err, "did not return")
 }
@@ -206,13 +206,13 @@ func TestVisitAs(t *testing.T) {
 	require.Equal(t, "robot", caller.ID)
 	c := &jsonCall{}
 	for range 2 {
-		_, err := visit.Call(t.Context(), "me", c, backend.CallConfig{})
+		_, err := visit.Call(t.Context(), door.Operation("me"), c, backend.CallConfig{})
 		require.NoError(t, err)
 		require.Equal(t, "robot", *c.out.(*string))
 	}
-	_, err = visit.Call(t.Context(), "me", c, backend.CallConfig{})
+	_, err = visit.Call(t.Context(), door.Operation("me"), c, backend.CallConfig{})
 	require.Equal(t, backend.RateLimited, backend.CodeOf(err))
-	_, err = door.VisitAs(t.Context(), backend.Caller{}).Call(t.Context(), "me", c, backend.CallConfig{})
+	_, err = door.VisitAs(t.Context(), backend.Caller{}).Call(t.Context(), door.Operation("me"), c, backend.CallConfig{})
 	require.Equal(t, backend.Unauthenticated, backend.CodeOf(err))
 }
 
@@ -366,11 +366,12 @@ func TestCustomDoorsCannotSkipAnything(t *testing.T) {
 		for how, status := range map[string]int{"slow": http.StatusGatewayTimeout, "panic": http.StatusInternalServerError, "secret": http.StatusInternalServerError} {
 			require.NotContains(t, string(ann.Post("/slow", `{"how":"`+how+`"}`).Expect(status).Body), "hunter2")
 		}
+		door := logic.Door(toydoor.Name)
 		unwritten := &jsonCall{decode: func(in any) error { in.(*newItem).Name = "unwritten"; return nil }}
-		_, err := logic.Door(toydoor.Name).VisitAs(t.Context(), backend.Caller{ID: "ann"}).Call(t.Context(), "create", brokenPipe{unwritten}, backend.CallConfig{})
+		_, err := door.VisitAs(t.Context(), backend.Caller{ID: "ann"}).Call(t.Context(), door.Operation("create"), brokenPipe{unwritten}, backend.CallConfig{})
 		require.ErrorContains(t, err, "nobody reads")
 		own := &jsonCall{decode: func(in any) error { in.(*newItem).Name = strings.Repeat("x", 21); return nil }}
-		_, err = logic.Door(toydoor.Name).VisitAs(t.Context(), backend.Caller{ID: "ann"}).Call(t.Context(), "create", own, backend.CallConfig{})
+		_, err = door.VisitAs(t.Context(), backend.Caller{ID: "ann"}).Call(t.Context(), door.Operation("create"), own, backend.CallConfig{})
 		require.Equal(t, backend.Invalid, backend.CodeOf(err), "a door that decodes by itself does not get around the rules")
 		require.Equal(t, rows, count(), "what failed is undone")
 	})

@@ -121,5 +121,6 @@ func (o *Opt[T]) UnmarshalJSON(text []byte) error {
 }
 
 // None is the input of an operation without input, or the output of an operation
-// without output, which REST answers with 204.
+// without output. Over REST such an input has no body, and such an output is answered
+// with 204. As JSON it is {}.
 type None struct{}

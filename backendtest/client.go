@@ -69,9 +69,10 @@ type Response struct {
 	t testing.TB
 }
 
-// Do sends a request. The body may be nil, a string or []byte, which is sent as
-// it is; [url.Values], which is sent as a form; or anything else, which is sent
-// as JSON. A path begins with a slash, and may have a query.
+// Do sends a request. A nil body sends none. A string or []byte is sent as it is, as
+// application/json; [url.Values] are sent as a form; anything else is sent as JSON.
+// [Client.With] sends another Content-Type. A path begins with a slash, and may have
+// a query.
 func (c *Client) Do(method, path string, body any) *Response {
 	c.t.Helper()
 	if !strings.HasPrefix(path, "/") {
@@ -210,8 +211,9 @@ func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller,
 	return caller, nil
 }
 
-// As returns a client of the same handler, with the same cookies, whose requests
-// are made by caller, if the program under test authenticates with [Callers]:
+// As returns a client of the same handler, with the same cookies, whose requests are
+// made by caller. The program under test must authenticate with [Callers]; for
+// another Authenticator, use [Client.With] with its header:
 //
 //	logic := backend.NewLogic(db, backendtest.Callers{}, backend.LogicConfig{})
 //	…

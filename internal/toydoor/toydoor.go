@@ -26,10 +26,7 @@ func Title(text string) backend.Option { return backend.ForDoor(Name, title(text
 
 // New returns the door of all operations that logic offers to it.
 func New(logic *backend.Logic) http.Handler {
-	d := &door{logic.Door(Name), map[string]*backend.Operation{}}
-	for _, op := range d.custom.Operations() {
-		d.operations[op.Name()] = op
-	}
+	d := &door{logic.Door(Name)}
 	r := backend.NewRouter()
 	r.Handle("GET /{$}", backend.Handler(d.list))
 	r.Handle("GET /{name}", backend.Handler(d.describe))
@@ -37,10 +34,7 @@ func New(logic *backend.Logic) http.Handler {
 	return r
 }
 
-type door struct {
-	custom     *backend.CustomDoor
-	operations map[string]*backend.Operation
-}
+type door struct{ custom *backend.CustomDoor }
 
 func (d *door) list(w http.ResponseWriter, _ *http.Request) error {
 	for _, op := range d.custom.Operations() {
@@ -50,7 +44,7 @@ func (d *door) list(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (d *door) describe(w http.ResponseWriter, r *http.Request) error {
-	op := d.operations[r.PathValue("name")]
+	op := d.custom.Operation(r.PathValue("name"))
 	if op == nil {
 		return backend.Errorf(backend.NotFound, "There is no such operation.")
 	}
@@ -69,8 +63,8 @@ func (d *door) call(w http.ResponseWriter, r *http.Request) error {
 	}
 	visit := d.custom.Visit(r)
 	for i, name := range names {
-		c := &call{op: d.operations[name], input: inputs[i]}
-		replayed, err := visit.Call(r.Context(), name, c, backend.CallConfig{Key: r.Header.Get("Key")})
+		c := &call{op: d.custom.Operation(name), input: inputs[i]}
+		replayed, err := visit.Call(r.Context(), c.op, c, backend.CallConfig{Key: r.Header.Get("Key")})
 		if err != nil {
 			return err
 		}
