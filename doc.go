@@ -319,5 +319,14 @@
 // both Transfer-Encoding and Content-Length is that of Transfer-Encoding (RFC 9112,
 // sections 6.1 and 6.3).
 //
+// Serve may run several times in one program, for several addresses. A signal stops
+// all of them.
+//
+// Several limits bound the time of a request, and the first to end counts:
+// ServerConfig.WriteTimeout (60 seconds for the whole response), StackConfig.Timeout
+// (10 seconds for the handler), [Deadline] (10 seconds for a call), and
+// DBConfig.Timeout (30 seconds for a statement or a transaction whose context has no
+// deadline).
+//
 // The package backendtest helps the tests of programs that use this one.
 package backend

@@ -206,7 +206,7 @@ func (l *Logic) checkParents() []error {
 
 // Stats returns what has happened to each operation since the program started,
 // in the order in which they were added, relations last. The numbers of one
-// operation may be of moments that lie a little apart.
+// operation may be of moments that lie a little apart. The result is a copy.
 func (l *Logic) Stats() []OperationStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()

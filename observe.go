@@ -156,8 +156,8 @@ type OperationStats struct {
 const latencyBuckets = 20
 
 // LatencyBound returns the upper bound of a bucket of OperationStats.Latency: 64
-// µs for the first bucket, and twice the bound before for each other. The bound of
-// the last bucket is the largest duration.
+// µs for bucket 0, and twice the bound before for each other. The bound of the last
+// bucket, 19, is the largest duration.
 func LatencyBound(bucket int) time.Duration {
 	if bucket >= latencyBuckets-1 {
 		return 1<<63 - 1

@@ -50,7 +50,7 @@ type OpenAPIConfig struct {
 //	r.Mount("/api", rest)
 //	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //
-// The description has an ETag. It is written at the first request: mount the door
+// The handler has no access rule. The description has an ETag. It is written at the first request: mount the door
 // before. OpenAPI cannot describe methods such as COPY, which are left out, nor
 // subtrees: "GET /files/{path...}" is described as if its path had one segment, and
 // left out if there is also "GET /files/{name}".

@@ -242,11 +242,12 @@ func Status(code int) Option {
 	}}
 }
 
-// MaxAge lets caches keep the answers of a query for a time, in whole seconds:
-// every cache for an anonymous caller, and only the caller's own for one who is
-// signed in. Without MaxAge, an answer to a caller who is signed in is not kept at
-// all (Cache-Control: no-store), and an answer to an anonymous caller is not used
-// again without asking (no-cache).
+// MaxAge lets caches keep the answers of a query for a time of at least a second;
+// fractions of a second are cut. The answer to an anonymous caller may be kept by
+// every cache, the answer to any other caller only by the caller's own. Without
+// MaxAge, the answer to a caller who is signed in is not kept at all (Cache-Control:
+// no-store), and the answer to an anonymous caller is kept, and not used again without
+// asking (no-cache).
 func MaxAge(age time.Duration) Option {
 	return option{"MaxAge", forQueries, func(d *definition) {
 		if age < time.Second {

@@ -24,7 +24,9 @@ type mountable interface {
 //     are matched together with all others, and [http.Request.Pattern] is the whole
 //     pattern. The middleware of the mounted router wraps its routes. From then on
 //     it cannot be changed; registering more routes panics. It can still serve
-//     requests by itself.
+//     requests by itself. What r answers by itself, such as 404, is outside of that
+//     middleware, also below the prefix. To keep it inside, use
+//     r.Handle("/", mounted).
 //   - Any other handler gets the path below the prefix, beginning with a slash, as
 //     with [http.StripPrefix]: mounted at /files, it gets / for both /files and
 //     /files/, and /a%2Fb for /files/a%2Fb. Patterns with a longer literal path below
