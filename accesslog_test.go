@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -202,4 +203,40 @@ func TestAccessLogOfUnknownMethods(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("BREW", "/pot", nil))
 	require.Contains(t, log.String(), "level=INFO")
 	require.Contains(t, log.String(), "status=501")
+}
+
+// A handler may answer errors in a form of its own: the record has all of them, and
+// one of the program's makes it an error, in whatever order they come.
+func TestReportErrorGoesIntoTheRecord(t *testing.T) {
+	t.Parallel()
+	secret, gone := errors.New("no disk"), backend.Errorf(backend.Gone, "It is gone.")
+	for name, test := range map[string]struct {
+		errs  []error
+		level string
+		texts []string
+	}{
+		"one":            {[]error{gone}, "INFO", []string{"It is gone."}},
+		"internal first": {[]error{secret, gone}, "ERROR", []string{"no disk", "It is gone."}},
+		"internal last":  {[]error{gone, gone, secret}, "ERROR", []string{"no disk", "It is gone."}},
+	} {
+		var log strings.Builder
+		ran := false
+		h := backend.AccessLog(slog.New(slog.NewTextHandler(&log, nil)))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ran = true
+			for _, err := range test.errs {
+				backend.ReportError(r, err)
+			}
+			w.Write([]byte("200 with errors"))
+		}))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		require.True(t, ran)
+		require.Equal(t, "200 with errors", w.Body.String())
+		require.Equal(t, 1, strings.Count(log.String(), "level="), name)
+		require.Contains(t, log.String(), "level="+test.level, name)
+		for _, text := range test.texts {
+			require.Contains(t, log.String(), text, name)
+		}
+	}
+	backend.ReportError(httptest.NewRequest("GET", "/", nil), gone) // nothing is there to report to
 }

@@ -147,7 +147,8 @@ type CallConfig struct {
 // Call calls an operation of the door. ctx bounds the call, with the operation's own
 // [Deadline]. Call reports whether the answer was given before, under the same
 // idempotency key. The error is what the operation returned, or why it was not
-// called: use [CodeOf] to translate it, and [PublicError] for what a client may see.
+// called: use [CodeOf] to translate it, [PublicError] for what a client may see, and
+// [ReportError] for the log, unless [WriteError] answers it.
 // An operation that the door does not offer, and a nil one, are [NotFound].
 func (v *Visit) Call(ctx context.Context, operation *Operation, t Transport, config CallConfig) (replayed bool, err error) {
 	if operation == nil || v.door.byName[operation.name] == nil || v.door.byName[operation.name].Operation != operation {

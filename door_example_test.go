@@ -22,6 +22,7 @@ func (d plainDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &plainCall{op: d.door.Operation(strings.Trim(r.URL.Path, "/")), input: input}
 	if _, err := d.door.Visit(r).Call(r.Context(), c.op, c, backend.CallConfig{Key: r.Header.Get("Key")}); err != nil {
+		backend.ReportError(r, err)
 		refused := backend.PublicError(err)
 		http.Error(w, refused.Code.String()+": "+refused.Message, refused.Code.Status())
 		return

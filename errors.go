@@ -235,8 +235,9 @@ func (e *Error) Unwrap() error {
 
 // PublicError returns what a client may see of err: an *Error with a code, a message
 // that is never empty, fields, and RetryAfter. An [Internal] error shows nothing but
-// a general message. The result has no cause. It is for doors of other protocols;
-// [WriteError] does the same. It must not be called with nil.
+// a general message. The result has no cause. It is for handlers and doors that
+// answer errors in a form of their own, as [WriteError] does in its form; they hand
+// the error itself to [ReportError]. It must not be called with nil.
 func PublicError(err error) *Error {
 	e := asError(err)
 	message, fields := e.shown()

@@ -136,6 +136,31 @@ func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) s
 	return RequestIDFrom(r.Context())
 }
 
+// ReportError hands an error to the [AccessLog] of a request, as [WriteError] does,
+// and writes nothing. It is for handlers that answer errors in a form of their own,
+// see [PublicError]. It may be called several times: the record has all errors. If
+// there is no access log, errors that are [Internal] go to [slog.Default]. It must be
+// called before the handler returns, not with nil, and not at once from several
+// goroutines.
+func ReportError(r *http.Request, err error) {
+	code := CodeOf(err)
+	x := exchangeFrom(r.Context())
+	if x == nil {
+		if code == Internal {
+			slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
+		}
+		return
+	}
+	before := x.log.err
+	x.report(r, code, err)
+	if code == Internal {
+		err = (&Error{Code: Internal}).Wrap(err) // or the code of another error would stand for both
+		x.log.err = errors.Join(err, before)
+		return
+	}
+	x.log.err = errors.Join(before, err)
+}
+
 // report keeps err for the access log and returns the request id. If there is no
 // access log, it logs internal errors.
 func (x *exchange) report(r *http.Request, code Code, err error) string {
