@@ -65,7 +65,8 @@ func (f Fragment) Or(condition query, args ...any) Fragment {
 //	…
 //	_, err := db.Exec(ctx, "INSERT INTO tags (note_id, name) VALUES ?", backend.JoinSQL(", ", rows...))
 //
-// A separator that is AND or OR puts each fragment in parentheses. No fragments
+// A separator that begins or ends with AND, OR or NOT puts each fragment in
+// parentheses. No fragments
 // are an empty Fragment.
 func JoinSQL(separator query, fragments ...Fragment) Fragment {
 	parts := make([]*fragment.Node, len(fragments))

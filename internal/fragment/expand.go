@@ -197,7 +197,7 @@ func (e *Expansion) list(n *Node, depth int) error {
 			e.tokens += separator.Tokens()
 			e.end(separator.Tail())
 		}
-		if err := e.piece(part, n.wrapped, depth+1); err != nil {
+		if err := e.piece(part, separator.Joins(), depth+1); err != nil {
 			return err
 		}
 	}

@@ -4,10 +4,7 @@
 // piece as one text with one list of arguments.
 package fragment
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Node is an immutable piece of SQL. The nil Node is the empty piece.
 type Node struct {
@@ -17,7 +14,6 @@ type Node struct {
 	// A node with parts is a list.
 	parts     []*Node
 	separator string
-	wrapped   bool // each part is written in parentheses
 
 	err error // why the node cannot be written
 }
@@ -49,20 +45,19 @@ func (n *Node) Combine(operator string, other *Node) *Node {
 		return other
 	case other == nil:
 		return n
-	case n.wrapped && n.separator == operator:
+	case n.parts != nil && n.separator == operator:
 		// A copy: two lists that begin alike may share no memory beyond the end.
-		return &Node{parts: append(slices.Clip(n.parts), other), separator: operator, wrapped: true}
+		return &Node{parts: append(slices.Clip(n.parts), other), separator: operator}
 	}
-	return &Node{parts: []*Node{n, other}, separator: operator, wrapped: true}
+	return &Node{parts: []*Node{n, other}, separator: operator}
 }
 
 // Join returns the pieces with the separator between them, each in parentheses
-// if the separator is AND or OR. It keeps parts, which must not be changed
-// afterwards. A list of no pieces is the nil Node.
+// if the separator begins or ends with AND, OR or NOT. It keeps parts, which must
+// not be changed afterwards. A list of no pieces is the nil Node.
 func Join(separator string, parts []*Node) *Node {
 	if len(parts) == 0 {
 		return nil
 	}
-	operator := strings.ToUpper(strings.TrimSpace(separator))
-	return &Node{parts: parts, separator: separator, wrapped: operator == "AND" || operator == "OR"}
+	return &Node{parts: parts, separator: separator}
 }

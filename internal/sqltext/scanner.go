@@ -26,6 +26,7 @@ type scanner struct {
 	more   bool // a second statement follows
 	ended  bool // a semicolon was seen
 	tail   Tail // how the text ends
+	joins  bool // the first token binds
 }
 
 // token is a token as far as list recognition needs it.
@@ -116,7 +117,9 @@ func (s *scanner) peek(ahead int) byte {
 }
 
 func (s *scanner) push(t token, operand bool) {
-	s.tokens++
+	if s.tokens++; s.tokens == 1 {
+		s.joins = t.binds()
+	}
 	if s.recent[0].slot && t.binds() && !takesList[s.recent[1].word] {
 		s.slots[len(s.slots)-1].bound = true
 	}

@@ -31,6 +31,7 @@ type Query struct {
 	reads   bool
 	ends    bool
 	tokens  int
+	joins   bool
 	tail    Tail
 }
 
@@ -65,7 +66,7 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.transaction(), tokens: s.tokens, tail: s.tail}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.transaction(), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
 	q.plain = q.write(nil)
 	return q, nil
 }
@@ -95,6 +96,10 @@ func (q *Query) At(i int) int { return q.slots[i].at }
 // Bound reports whether AND, OR or NOT stands beside parameter i, so that a
 // condition in its place needs parentheses.
 func (q *Query) Bound(i int) bool { return q.slots[i].bound }
+
+// Joins reports whether the source begins or ends with AND, OR or NOT, so that
+// conditions beside it need parentheses.
+func (q *Query) Joins() bool { return q.joins }
 
 // Tokens returns the number of words, values, parameters and other characters
 // of the source, without its comments and white space.
