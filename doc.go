@@ -130,7 +130,8 @@
 //   - A slice in IN (?) works in Fragments, too.
 //   - The query "?" runs a whole Fragment, so helpers can return queries.
 //   - A *Fragment is what it points to. A nil *Fragment, an empty Fragment, a
-//     []Fragment, and a Fragment with too few or too many arguments are errors.
+//     []Fragment, a Fragment within a list or a struct, and a Fragment with too few or
+//     too many arguments are errors.
 //   - Fragments nest up to 100 levels deep.
 //
 // # Rows and Go types

@@ -25,3 +25,22 @@ func TestJoinedConditionsKeepTheirMeaning(t *testing.T) {
 		}
 	})
 }
+
+// A Fragment that is not an argument itself is an error, and not the text {}, which
+// no row is equal to.
+func TestFragmentsWithinArgumentsAreErrors(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		f := backend.SQL("SELECT 'x'")
+		pointer := &f
+		for _, arg := range []any{
+			[]any{f}, []*backend.Fragment{pointer}, [1]backend.Fragment{f}, [][]backend.Fragment{{f}}, &pointer,
+			struct{ F backend.Fragment }{f}, map[string]any{"f": f}, backend.Some(f),
+		} {
+			_, err := backend.All[string](t.Context(), db, "SELECT 'x' WHERE 'x' NOT IN (?)", arg)
+			require.ErrorContains(t, err, "join several with JoinSQL", "%T", arg)
+			_, err = backend.All[string](t.Context(), db, "SELECT 'x' WHERE 'x' <> ?", arg)
+			require.ErrorContains(t, err, "join several with JoinSQL", "%T", arg)
+		}
+	})
+}

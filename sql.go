@@ -103,6 +103,12 @@ func copied(args []any) []any {
 	return copied
 }
 
+// MarshalJSON returns an error. A Fragment is text and no value: within a list, a
+// struct or a map it would be stored as the JSON {}.
+func (f Fragment) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a Fragment within another argument is no value; pass it as the argument of a ?, and join several with JoinSQL")
+}
+
 // piece returns the node of a Fragment, and any other argument as it is.
 func piece(arg any) any {
 	switch f := arg.(type) {
