@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/lazyctx"
@@ -464,7 +465,7 @@ type callContext struct {
 	lazyctx.Context
 	visit  *visit
 	op     *registered
-	denied bool // that was logged, here or in a call within
+	denied atomic.Bool // that was logged, here or in a call within
 }
 
 type callKey struct{}
@@ -501,13 +502,13 @@ func (c *callContext) sign(ctx context.Context, text []byte) ([]byte, error) {
 // logging vocabulary has for it, and returns err. A call logs no more than one,
 // with the calls within it that are of the same visit.
 func (c *callContext) logDenial(operation string, err error) error {
-	if c.denied {
+	if c.denied.Load() {
 		return err
 	}
 	switch CodeOf(err) {
 	case Unauthenticated, Forbidden, NotFound:
 		for around := c; around != nil && around.visit == c.visit; around, _ = around.Context.Value(callKey{}).(*callContext) {
-			around.denied = true
+			around.denied.Store(true)
 		}
 		c.visit.log().LogAttrs(c, slog.LevelWarn, "authz_fail",
 			slog.String("operation", operation), slog.String("account", c.visit.caller.ID), slog.String("request_id", RequestIDFrom(c)))

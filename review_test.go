@@ -1,8 +1,12 @@
 package backend_test
 
 import (
+	"context"
+	"net/http/httptest"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend"
@@ -44,3 +48,33 @@ func TestFragmentsWithinArgumentsAreErrors(t *testing.T) {
 		}
 	})
 }
+
+// A door may resolve parts of an answer with several calls at once, of which each
+// may be refused.
+func TestCallsWithinACallAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
+	say := func(context.Context, backend.None) (string, error) { return "said", nil }
+	logic.Add(backend.Query("outer", backend.SignedIn, say), backend.Query("admin", backend.Role("admin"), say))
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set("Authorization", "Bearer ann")
+	visit := logic.Door("example.com/own").Visit(r)
+	_, err := visit.Call(t.Context(), "outer", encodes(func(ctx context.Context) error {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				_, err := visit.Call(ctx, "admin", &jsonCall{}, backend.CallConfig{})
+				assert.Equal(t, backend.Forbidden, backend.CodeOf(err))
+			})
+		}
+		all.Wait()
+		return nil
+	}), backend.CallConfig{})
+	require.NoError(t, err)
+}
+
+// encodes is a transport without input that does something when it encodes.
+type encodes func(ctx context.Context) error
+
+func (encodes) Decode(context.Context, any) error         { return nil }
+func (f encodes) Encode(ctx context.Context, _ any) error { return f(ctx) }
