@@ -56,20 +56,25 @@ func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller)
 }
 
 // identify authenticates the visit, once. If that fails, every call of the visit
-// fails with the same error.
+// fails with the same error. An error after the end of ctx is one of this call only:
+// the next call authenticates again.
 func (v *visit) identify(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.known {
-		v.known = true
-		v.failed = errUnknownCaller // unless the authenticator returns
-		caller, err := v.logic.authenticate(ctx, v.request)
-		if err == nil {
-			v.caller = caller
-		}
-		v.failed, v.request = err, nil
+	if v.known {
+		return v.failed
 	}
-	return v.failed
+	v.known, v.failed = true, errUnknownCaller // unless the authenticator returns
+	caller, err := v.logic.authenticate(ctx, v.request)
+	switch {
+	case err == nil:
+		v.caller = caller
+	case ctx.Err() != nil:
+		v.known = false
+		return err
+	}
+	v.failed, v.request = err, nil
+	return err
 }
 
 // errUnknownCaller is the error of a visit whose authenticator panicked.

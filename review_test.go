@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -59,11 +60,11 @@ func TestCallsWithinACallAreRefusedAtOnce(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("Authorization", "Bearer ann")
 	visit := logic.Door("example.com/own").Visit(r)
-	_, err := visit.Call(t.Context(), "outer", encodes(func(ctx context.Context) error {
+	_, err := visit.Call(t.Context(), door.Operation("outer"), encodes(func(ctx context.Context) error {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				_, err := visit.Call(ctx, "admin", &jsonCall{}, backend.CallConfig{})
+				_, err := visit.Call(ctx, door.Operation("admin"), &jsonCall{}, backend.CallConfig{})
 				assert.Equal(t, backend.Forbidden, backend.CodeOf(err))
 			})
 		}
@@ -78,3 +79,41 @@ type encodes func(ctx context.Context) error
 
 func (encodes) Decode(context.Context, any) error         { return nil }
 func (f encodes) Encode(ctx context.Context, _ any) error { return f(ctx) }
+
+// Each call of a visit has its own deadline. Its end is not the visit's.
+func TestVisitWhoseFirstCallEndsTooEarly(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, patient{}, backend.LogicConfig{})
+	logic.Add(backend.Query("q", backend.SignedIn, func(context.Context, backend.None) (string, error) { return "x", nil }))
+	visit := logic.Door("example.com/own").Visit(httptest.NewRequest("POST", "/", nil))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := visit.Call(ended, door.Operation("q"), &jsonCall{}, backend.CallConfig{})
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = visit.Call(t.Context(), door.Operation("q"), &jsonCall{}, backend.CallConfig{})
+	require.NoError(t, err)
+}
+
+// patient is an authenticator that looks at its context, as a database does.
+type patient struct{}
+
+func (patient) Authenticate(ctx context.Context, _ *http.Request) (backend.Caller, error) {
+	return backend.Caller{ID: "ann"}, ctx.Err()
+}
+
+// The panic of an Observer's Begin reaches the caller, and End is not called for
+// what has not begun.
+func TestObserverThatPanics(t *testing.T) {
+	t.Parallel()
+	observer := &panicking{}
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{Observer: observer})
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (string, error) { return "x", nil }))
+	require.PanicsWithValue(t, "begin", func() { backend.Call[string](t.Context(), logic, "q", backend.None{}) })
+	require.Zero(t, observer.ended)
+	require.EqualValues(t, 1, logic.Stats()[0].Calls)
+}
+
+type panicking struct{ ended int }
+
+func (*panicking) Begin(context.Context, *backend.Event) context.Context { panic("begin") }
+func (o *panicking) End(context.Context, *backend.Event)                 { o.ended++ }
