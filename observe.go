@@ -115,9 +115,9 @@ func beginWork(counts *operationCounts) observation {
 // the context to go on with.
 func (o *observation) observe(ctx context.Context, observer Observer, e Event) context.Context {
 	e.Start = o.start
-	o.observer, o.event = observer, &e
-	o.ctx = observer.Begin(ctx, o.event)
-	return o.ctx
+	ctx = observer.Begin(ctx, &e)
+	o.observer, o.event, o.ctx = observer, &e, ctx // not after a panic, which has no context to end with
+	return ctx
 }
 
 // end ends the work, with its error.
