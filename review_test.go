@@ -117,3 +117,14 @@ type panicking struct{ ended int }
 
 func (*panicking) Begin(context.Context, *backend.Event) context.Context { panic("begin") }
 func (o *panicking) End(context.Context, *backend.Event)                 { o.ended++ }
+
+// Programs that calculate weights send more digits than RFC 9110 allows.
+func TestAcceptWithManyDigits(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (string, error) { return "x", nil }, backend.Route("GET /q")))
+	c := newRESTClient(t, logic)
+	for _, accept := range []string{"application/json;q=0.8500", "*/*;q=1.0000", "text/html, application/json; q=0.8999999999999999"} {
+		require.Equal(t, http.StatusOK, c.do("GET", "/q", "", "Accept", accept).Code, accept)
+	}
+}

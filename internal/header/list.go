@@ -100,8 +100,9 @@ type ChoiceList struct {
 // invalid weight, with two weights, or with a parameter that is not a token, "=",
 // and a token or a quoted string.
 //
-// A weight may lack the 0 before its point, against the grammar: Java's
-// HttpURLConnection sends "*/*; q=.2" by default.
+// Two weights are read against the grammar. One may lack the 0 before its point:
+// Java's HttpURLConnection sends "*/*; q=.2" by default. One may have more than
+// three digits after it, as programs send that calculate it; those are ignored.
 func Choices(lines []string) ChoiceList { return ChoiceList{list: Elements(lines)} }
 
 // Next goes to the next element that is well-formed. It reports whether there is
@@ -162,7 +163,7 @@ func parseWeight(s string) (int, bool) {
 			return 0, false
 		}
 	}
-	if digits[0] != '.' || len(digits) > 4 {
+	if digits[0] != '.' {
 		return 0, false
 	}
 	unit := 100

@@ -144,7 +144,9 @@ func TestChoices(t *testing.T) {
 		{"a space around =", []string{"a;q =1, b;q= 1, c;d =e, f"}, []choice{{"f", false, 1000}}},
 		{"a weight in quotes", []string{`a;q="1", b`}, []choice{{"b", false, 1000}}},
 		{"no value", []string{";q=1, b"}, []choice{{"b", false, 1000}}},
-		{"no weights", []string{"a;q=2, a;q=1.001, a;q=0.0000, a;q=-1, a;q=+1, a;q=, a;q=., a;q=NaN, a;q=1e0, a;q=0x1, a;q=00, a;q=0,5"}, []choice{{"a", false, 0}, {"5", false, 1000}}},
+		{"no weights", []string{"a;q=2, a;q=1.001, a;q=1.0010, a;q=0.0000x, a;q=-1, a;q=+1, a;q=, a;q=., a;q=NaN, a;q=1e0, a;q=0x1, a;q=00, a;q=0,5"}, []choice{{"a", false, 0}, {"5", false, 1000}}},
+		{"more digits", []string{"a;q=0.0000, a;q=0.95000, a;q=0.8999999999999999, a;q=1.0000"}, []choice{
+			{"a", false, 0}, {"a", false, 950}, {"a", false, 899}, {"a", false, 1000}}},
 		{"all the weights", []string{"a;q=0, a;q=0., a;q=0.0, a;q=0.001, a;q=0.12, a;q=1, a;q=1., a;q=1.000"}, []choice{
 			{"a", false, 0}, {"a", false, 0}, {"a", false, 0}, {"a", false, 1}, {"a", false, 120}, {"a", false, 1000}, {"a", false, 1000}, {"a", false, 1000}}},
 	}
@@ -155,8 +157,8 @@ func TestChoices(t *testing.T) {
 	}
 }
 
-// The grammar of weights in RFC 9110, section 12.4.2, and the one exception.
-var weightGrammar = regexp.MustCompile(`^(?:0?\.[0-9]{1,3}|0\.?|1(?:\.0{0,3})?)$`)
+// The grammar of weights in RFC 9110, section 12.4.2, and the two exceptions.
+var weightGrammar = regexp.MustCompile(`^(?:0?\.[0-9]+|0\.?|1(?:\.0{0,3}|\.000[0-9]+)?)$`)
 
 // mime.ParseMediaType is another reader of parameters. It refuses some that are
 // valid, such as empty ones, and takes more whitespace.
@@ -188,7 +190,7 @@ func FuzzChoices(f *testing.F) {
 			require.Regexp(t, weightGrammar, q)
 			number, err := strconv.ParseFloat(strings.TrimSuffix("0"+q, "."), 64)
 			require.NoError(t, err)
-			weight = int(number*1000 + 0.5)
+			weight = min(int(number*1000+1e-6), 1000)
 		}
 		require.Equal(t, weight, found[0].Weight)
 	})

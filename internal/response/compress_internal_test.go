@@ -44,7 +44,7 @@ func TestAcceptedCoding(t *testing.T) {
 		{[]string{"gzip;q=1.001"}, identity},
 		{[]string{"gzip;q=2"}, identity},
 		{[]string{"gzip;q=-1"}, identity},
-		{[]string{"gzip;q=1.0000"}, identity},
+		{[]string{"gzip;q=1.0000"}, gzipped},
 		{[]string{"gzip;q="}, identity},
 		{[]string{"gzip;q=NaN"}, identity},
 		{[]string{"gzip;level=9"}, identity},
