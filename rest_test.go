@@ -664,3 +664,14 @@ func TestRESTIsMountedWithoutACopy(t *testing.T) {
 	require.Equal(t, "/v1/api/things/a%2Fb", sent.URL.EscapedPath())
 	require.Equal(t, "GET /v1/api/things/{id}", r.Routes()[0].Pattern)
 }
+
+// Programs that calculate weights send more digits than RFC 9110 allows.
+func TestAcceptWithManyDigits(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (string, error) { return "x", nil }, backend.Route("GET /q")))
+	c := newRESTClient(t, logic)
+	for _, accept := range []string{"application/json;q=0.8500", "*/*;q=1.0000", "text/html, application/json; q=0.8999999999999999"} {
+		require.Equal(t, http.StatusOK, c.do("GET", "/q", "", "Accept", accept).Code, accept)
+	}
+}

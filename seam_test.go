@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-playground/assert/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend"
@@ -578,3 +579,75 @@ func TestDenialsGoToTheLogger(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, newRESTClient(t, logic).do("GET", "/admin", "").Code)
 	require.Equal(t, 1, strings.Count(log.String(), "msg=authz_fail operation=admin account=ann"), log.String())
 }
+
+// A door may resolve parts of an answer with several calls at once, of which each
+// may be refused.
+func TestCallsWithinACallAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
+	say := func(context.Context, backend.None) (string, error) { return "said", nil }
+	logic.Add(backend.Query("outer", backend.SignedIn, say), backend.Query("admin", backend.Role("admin"), say))
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set("Authorization", "Bearer ann")
+	door := logic.Door("example.com/own")
+	visit := door.Visit(r)
+	_, err := visit.Call(t.Context(), door.Operation("outer"), encodes(func(ctx context.Context) error {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				_, err := visit.Call(ctx, door.Operation("admin"), &jsonCall{}, backend.CallConfig{})
+				assert.Equal(t, backend.Forbidden, backend.CodeOf(err))
+			})
+		}
+		all.Wait()
+		return nil
+	}), backend.CallConfig{})
+	require.NoError(t, err)
+}
+
+// encodes is a transport without input that does something when it encodes.
+type encodes func(ctx context.Context) error
+
+func (encodes) Decode(context.Context, any) error { return nil }
+
+func (f encodes) Encode(ctx context.Context, _ any) error { return f(ctx) }
+
+// Each call of a visit has its own deadline. Its end is not the visit's.
+func TestVisitWhoseFirstCallEndsTooEarly(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, patient{}, backend.LogicConfig{})
+	logic.Add(backend.Query("q", backend.SignedIn, func(context.Context, backend.None) (string, error) { return "x", nil }))
+	door := logic.Door("example.com/own")
+	visit := door.Visit(httptest.NewRequest("POST", "/", nil))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := visit.Call(ended, door.Operation("q"), &jsonCall{}, backend.CallConfig{})
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = visit.Call(t.Context(), door.Operation("q"), &jsonCall{}, backend.CallConfig{})
+	require.NoError(t, err)
+}
+
+// patient is an authenticator that looks at its context, as a database does.
+type patient struct{}
+
+func (patient) Authenticate(ctx context.Context, _ *http.Request) (backend.Caller, error) {
+	return backend.Caller{ID: "ann"}, ctx.Err()
+}
+
+// The panic of an Observer's Begin reaches the caller, and End is not called for
+// what has not begun.
+func TestObserverThatPanics(t *testing.T) {
+	t.Parallel()
+	observer := &panicking{}
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{Observer: observer})
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (string, error) { return "x", nil }))
+	require.PanicsWithValue(t, "begin", func() { backend.Call[string](t.Context(), logic, "q", backend.None{}) })
+	require.Zero(t, observer.ended)
+	require.EqualValues(t, 1, logic.Stats()[0].Calls)
+}
+
+type panicking struct{ ended int }
+
+func (*panicking) Begin(context.Context, *backend.Event) context.Context { panic("begin") }
+
+func (o *panicking) End(context.Context, *backend.Event) { o.ended++ }
