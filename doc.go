@@ -45,7 +45,7 @@
 //
 //	func main() {
 //		ctx := context.Background()
-//		db, err := backend.Open(ctx, "sqlite:notes.db") // or postgres://…; or mysql://…, which has a driver to import
+//		db, err := backend.Open(ctx, "sqlite:notes.db") // or postgres://…, or mysql://… with its driver imported
 //		if err != nil {
 //			log.Fatal(err)
 //		}
