@@ -16,9 +16,9 @@ import (
 // Door is the name of a door: a protocol through which operations are called.
 // [Only] and [Except] take it.
 //
-// Several doors of one kind have names that begin with the kind's, such as
-// backend.REST + "/v1"; see [RESTConfig]. What is said of the kind holds for all of
-// them: Only(backend.REST) offers an operation through that door, too.
+// A door may have a kind. Its name then begins with the name of the kind, such as
+// backend.REST + "/v1"; see [RESTConfig]. The name of a kind stands for all doors of
+// that kind: Only(backend.REST) also offers an operation through backend.REST + "/v1".
 //
 // The doors of other packages have names that begin with a domain, such as
 // "example.com/toy"; see [Logic.Door].
@@ -41,14 +41,14 @@ func (d Door) check() error {
 	return fmt.Errorf("there is no door %q; there is backend.REST, and the door of another package has a name that begins with a domain, such as \"example.com/toy\"", d)
 }
 
-// Caller is who makes a call. The zero value is the anonymous caller: a call
-// without credentials.
+// Caller is the account that makes a call. The zero value is the anonymous caller, who
+// has sent no credentials.
 type Caller struct {
 	// ID is the id of the account, as a string. It is empty for the anonymous caller.
 	ID string
-	// Roles and Scopes are what the rules [Role] and [Scope] look for. Scopes belong
-	// to a token. A caller with a session has no scopes, and no Scope lets it call:
-	// AnyOf(Role("x"), Scope("y")) lets both call.
+	// Roles and Scopes are compared by the rules [Role] and [Scope]. Scopes belong to a
+	// token. A caller with a session has no scopes, so Scope refuses it. To allow both,
+	// use AnyOf(Role("x"), Scope("y")).
 	Roles, Scopes []string
 	// Method is how the caller authenticated, such as "session" or "token".
 	Method string
@@ -77,14 +77,14 @@ func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, &caller)
 }
 
-// Authenticator finds out who makes a request. It is called once for each request,
-// before anything of the input is read, at once from many goroutines.
+// Authenticator identifies the caller of a request. It is called once for each request,
+// before the input is read. It must be safe for concurrent use.
 type Authenticator interface {
-	// Authenticate returns the caller of a request: the zero Caller for a request
-	// without credentials, and an error, usually with the code [Unauthenticated], for
-	// wrong credentials, also for an Authorization header of a scheme that it does not
-	// know. Wrong credentials must not be taken for none. An error without a code is
-	// [Internal]. ctx has the deadline of the call, and is the one to use for queries.
+	// Authenticate returns the caller of a request. For a request without credentials
+	// it returns the zero Caller. For wrong credentials it returns an error, usually with
+	// the code [Unauthenticated], and never the zero Caller. An Authorization header of
+	// an unknown scheme is a wrong credential. An error without a code is [Internal].
+	// Use ctx for queries: it has the deadline of the call.
 	Authenticate(ctx context.Context, r *http.Request) (Caller, error)
 }
 
@@ -103,7 +103,7 @@ type Access interface {
 type fixedAccess uint8
 
 const (
-	// Public lets every caller call, the anonymous one too.
+	// Public lets every caller call, also the anonymous caller.
 	Public fixedAccess = iota + 1
 	// SignedIn lets every account call.
 	SignedIn
@@ -152,12 +152,12 @@ func AccessFunc(name string, f func(ctx context.Context, caller Caller) error) A
 	return accessFunc{name: name, f: f}
 }
 
-// Role lets a caller call who is signed in and has the role. An empty name panics.
+// Role lets callers call who are signed in and have the role. An empty name panics.
 func Role(name string) Access {
 	return holding("role", name, func(caller Caller) []string { return caller.Roles })
 }
 
-// Scope lets a caller call who is signed in and has the scope. An empty name panics.
+// Scope lets callers call who are signed in and have the scope. An empty name panics.
 func Scope(name string) Access {
 	return holding("scope", name, func(caller Caller) []string { return caller.Scopes })
 }
@@ -174,8 +174,8 @@ func holding(kind, name string, of func(Caller) []string) Access {
 	})
 }
 
-// Fresh lets an account call that has authenticated within d. It protects what a
-// person who finds an unlocked screen must not do. Other callers are
+// Fresh lets accounts call that have authenticated within d. It protects operations
+// that a person who finds an unlocked screen must not call. Other callers are
 // [Unauthenticated] and asked to sign in again. A d that is not positive panics.
 func Fresh(d time.Duration) Access {
 	if d <= 0 {
@@ -189,9 +189,9 @@ func Fresh(d time.Duration) Access {
 	})
 }
 
-// AnyOf lets a caller call if at least one rule does. If none does, the error is
-// that of a rule which failed for another reason, or else of a rule that asks to
-// sign in, or else Forbidden. AnyOf without rules panics.
+// AnyOf lets a caller call if at least one rule does. Otherwise the error is that of a
+// rule that failed with an error other than a refusal, or else an [Unauthenticated]
+// error of a rule, or else [Forbidden]. AnyOf without rules panics.
 func AnyOf(rules ...Access) Access {
 	rules = slices.Clone(rules) // which the caller may change afterwards
 	return combined("AnyOf", " or ", rules, slices.ContainsFunc(rules, isOpen), func(ctx context.Context, caller Caller) error {
@@ -254,16 +254,15 @@ func combined(name, word string, rules []Access, open bool, f func(context.Conte
 }
 
 // Owned returns nil if ownerID is the id of the caller, and otherwise a [NotFound]
-// error: a record of another account looks as if it did not exist, so that nobody
-// learns which records exist. If the operation returns that error, it is logged as a
-// denial.
-//
-// In a list, put the owner into the WHERE instead.
+// error. A record of another account so looks as if it did not exist, and nobody learns
+// which records exist. If the operation returns that error, it is logged as a denial:
 //
 //	note, err := backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = ?", in.ID)
 //	if err == nil {
 //		err = backend.Owned(ctx, note.OwnerID)
 //	}
+//
+// For lists, put the owner into the WHERE clause instead.
 func Owned(ctx context.Context, ownerID string) error {
 	if caller := CallerFrom(ctx); caller.SignedIn() && caller.ID == ownerID {
 		return nil

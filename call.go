@@ -89,8 +89,8 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 }
 
 // Authenticate returns the context of a request with the caller that the
-// [Authenticator] finds. It is for handlers that are no doors, such as pages, and use
-// [Call]. If it returns an error, the caller in the context is anonymous.
+// [Authenticator] returns. It is for handlers outside of doors that use [Call], such as
+// pages. If it returns an error, the caller in the context is anonymous.
 func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 	caller, err := l.authenticate(r.Context(), r)
 	if err != nil {
@@ -416,18 +416,18 @@ func (r *related) loadIn(c *callContext, ctx context.Context, parents reflect.Va
 	return children, nil
 }
 
-// Call calls an operation from inside the program, such as from a page or a job,
-// the same way as doors do: the access rule for the caller in ctx
-// ([Logic.Authenticate], [WithCaller]), rate limit, validation, transaction. It
-// calls any operation, with or without a [Route], and needs no idempotency key.
-// Within [DB.Tx] or another operation the call is part of that transaction. In and
-// Out must be those that the operation was registered with:
+// Call calls an operation from inside the program, such as from a page or a job. It
+// works as a call through a door does: it checks the access rule for the caller in ctx
+// (see [Logic.Authenticate] and [WithCaller]), the rate limit and the input, and runs
+// the transaction. It can call every operation, with or without a [Route], and needs no
+// idempotency key. Within [DB.Tx] or another operation the call is part of that
+// transaction. In and Out must be the types that the operation was registered with:
 //
 //	note, err := backend.Call[Note](ctx, logic, "createNote", CreateNote{Title: title})
 //
 // An operation that runs in a transaction gets a copy of in and of all that in
-// refers to, because it may run again. Calling an operation that is not there, or
-// with other types, is an [Internal] error.
+// refers to, because it may run again. If there is no such operation, or if it has
+// other types, the error is [Internal].
 func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out Out, err error) {
 	op := l.byName[name]
 	if op == nil {

@@ -10,8 +10,7 @@ import (
 // could become gigabytes.
 
 // Compress returns middleware that compresses response bodies with zstd or gzip. It
-// takes the one that Accept-Encoding prefers (RFC 9110, section 12.5.3), or zstd if
-// it prefers neither.
+// takes the one that Accept-Encoding prefers (RFC 9110, section 12.5.3), or else zstd.
 //
 // It does not compress a response
 //   - whose body is shorter than 1 KiB;
@@ -23,7 +22,7 @@ import (
 //     Cache-Control: no-transform;
 //   - to a HEAD request or a request with Range, or without a body by its status;
 //   - while 16 other responses for each processor, or 64 if that is more, are being
-//     compressed: this bounds the memory that clients can take that read slowly.
+//     compressed: this bounds the memory that slow clients can use.
 //
 // If the choice depended on the request, Vary has Accept-Encoding. A compressed
 // response has no Content-Length and no Accept-Ranges. A strong ETag becomes a weak
@@ -31,11 +30,10 @@ import (
 // becomes another strong one, which If-Match of [Logic.REST] accepts. Flush sends,
 // compressed, what was written before.
 //
-// Compression can reveal secrets (BREACH): if a page has a secret and text that an
-// attacker chooses, and the attacker can make the browser send many requests and
-// see the length of the responses, the lengths reveal the secret. Tokens that
-// change with each response, such as [Nonce], are safe. For other secrets, answer
-// with Cache-Control: no-transform.
+// Compression can reveal a secret in a page to an attacker who chooses a text in the
+// page, makes the browser send many requests, and sees the lengths of the responses
+// (BREACH). A secret that changes with each response, such as [Nonce], is safe. For
+// others, set Cache-Control: no-transform.
 func Compress() Middleware {
 	c := response.NewCompression()
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -1,11 +1,11 @@
 // Package backend is for people who build backends: server, database,
-// application logic, APIs, middleware and security, as one flat package that a
-// host program imports and wires together. Nothing is generated, nothing is
-// global, and every part works alone beside net/http, chi or database/sql.
+// application logic, APIs, middleware and security, in one flat package that a
+// program imports and wires together. No code is generated, no state is global, and
+// every part works alone with net/http, chi or database/sql.
 //
-// Application logic is registered once, as plain typed functions that say who may
-// call them. Every API is a door to it: an adapter for a protocol, such as REST.
-// Access rules, limits, validation and transactions are behind the doors, once.
+// You register application logic once, as plain typed functions with access rules.
+// An adapter for a protocol, such as REST, is called a door. All doors share the same
+// access rules, limits, validation and transactions.
 //
 // A complete program:
 //
@@ -83,24 +83,67 @@
 //     [RESTDoor.OpenAPI] describes them, and [Call] calls them from inside the
 //     program. [Access] rules say who may call; an [Authenticator] finds out who
 //     calls. [Logic.Door] is for protocols that this package does not know.
-//   - [Error] is the error type that reaches clients. [WriteError] and [Handler] write
-//     it.
+//   - [Error] is the error type that clients see. [WriteError] and [Handler] write it.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All], [Each]
-//     and [DB.Exec] run SQL that cannot be made from input, [DB.Tx] and [AfterCommit]
-//     are transactions, and [DB.Migrate] migrates the schema.
+//     and [DB.Exec] run SQL, which cannot be made from input. [DB.Tx] and [AfterCommit]
+//     are for transactions, and [DB.Migrate] migrates the schema.
+//
+// # Routing
+//
+// A pattern of a [Router] is [METHOD ]/PATH, where segments of the path are literals or
+// wildcards:
+//
+//   - {name} matches one segment that is not empty.
+//   - {name...}, at the end, matches the rest of the path, which may be empty.
+//   - A slash at the end also matches the rest of the path, without a name. Such a
+//     pattern is a subtree.
+//   - {$}, at the end, matches the end of a path that ends in a slash.
+//
+// Literals may be percent-encoded; they match any encoding in requests. GET also
+// serves HEAD. A pattern without a method serves all methods except TRACE and CONNECT,
+// which need patterns that name them. Patterns with a host are not supported.
+//
+// If several patterns match a request, the first segment in which they differ decides:
+// a literal comes before {name}, and {name} before {name...} and subtrees. Between
+// patterns of the same path, one with the method comes before one without. For example,
+// /a/{x}/c and not /{y}/b/c serves the path /a/b/c. The order of registration does not
+// matter. Two patterns conflict only if they match the same requests; registering the
+// second panics. [http.ServeMux] refuses more sets of patterns. For those that it
+// accepts, it chooses the same pattern.
+//
+// The router itself responds with
+//
+//   - 400 to a path that does not begin with a slash, has an empty segment (//)
+//     before its last, a . or .. segment, a backslash or a NUL, percent-encoded or
+//     not. Programs read such paths differently, so the router neither cleans nor
+//     redirects them. The rule also holds for the part that {name...} matches. An
+//     encoded slash (%2F) is part of its wildcard's value, and does not hide a .. .
+//   - 307 to the path with a slash appended, if a subtree or {$} matches that and no
+//     pattern matches the path itself. The location is on the same origin.
+//   - 204 with Allow to OPTIONS, unless a pattern has that method. OPTIONS * lists
+//     the methods of all patterns.
+//   - 405 with Allow if patterns match the path but not the method, and 404 if none
+//     matches the path.
+//   - 501 to CONNECT without a path, and to a method that is not in RFC 9110,
+//     RFC 5789 or any pattern, unless a pattern without a method matches (RFC 9110,
+//     section 9.1).
+//
+// Allow has the methods of all patterns that match the path, with HEAD for GET, and
+// OPTIONS. For a pattern without a method it has the methods of RFC 9110 that the
+// pattern serves, and PATCH. [WriteError] writes the errors.
 //
 // # Queries and arguments
 //
 // [One], [Maybe], [All], [Each] and [DB.Exec] run SQL of the database's engine. The
-// SQL is a constant string: a variable does not compile. Build other SQL of
+// SQL is a constant string: a variable does not compile. Build other SQL from
 // Fragments, see below. A ? stands for each argument, on every engine. A ? in a string or
-// a comment is no parameter, and neither is an operator of PostgreSQL's JSON; write
+// a comment is not a parameter. Neither is an operator of PostgreSQL's JSON types; write
 // ?? for an operator that is taken for a parameter. Arguments are stored as follows:
 //
 //   - A slice in IN (?) stands for its values. IN matches nothing if there are none,
 //     and NOT IN matches everything.
 //   - A [time.Time] is converted to UTC and truncated to microseconds.
-//   - A nil pointer, slice or map is NULL. Another pointer is what it points to.
+//   - A nil pointer, slice or map is NULL. Any other pointer is what it points to.
 //   - A driver.Valuer or an encoding.TextMarshaler converts itself.
 //   - []byte, and an array of bytes such as a hash, are stored as they are.
 //   - Any other struct, map, slice or array is stored as JSON, for a JSON column.
@@ -114,12 +157,12 @@
 //
 // # Fragments
 //
-// A [Fragment] is a piece of SQL with its arguments. Where it is an argument of a
-// query, or of another Fragment, its text replaces the ?, and its own arguments
-// follow. The engine prepares each distinct text once.
+// A [Fragment] is a piece of SQL with its arguments. If it is an argument of a query,
+// or of another Fragment, its text replaces the ?, and its own arguments follow. The
+// engine prepares each distinct text once.
 //
 //   - A Fragment is a condition, a list of columns or orders, the rows of VALUES, or
-//     a subquery in IN (?). Each text is searched for parameters by itself. On
+//     a subquery in IN (?). Parameters are found in each text separately. On
 //     PostgreSQL a ? after a name or a value is an operator: write
 //     "FROM notes WHERE ?" and not "FROM notes ?".
 //   - Next to AND, OR or NOT, a Fragment is put in parentheses: "a = ? AND ?" with
@@ -162,9 +205,9 @@
 //	[]byte          BYTEA             BLOB        BLOB, VARBINARY(n)
 //	stored as JSON  JSONB             JSON        JSON
 //
-// A key that the engine counts is BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY on
+// A key that the engine generates is BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY on
 // PostgreSQL, INTEGER PRIMARY KEY on SQLite, and BIGINT AUTO_INCREMENT PRIMARY KEY on
-// MySQL. A DATE comes back as a time; on SQLite it keeps the time of day.
+// MySQL. A DATE is read as a time; on SQLite it keeps the time of day.
 //
 // # Migrations
 //
@@ -179,8 +222,8 @@
 // those of the one folder in it.
 //
 //   - A file runs once. Processes that start at the same time wait for each other.
-//   - Files run in the order of their versions. A file older than the newest one run
-//     runs too, since branches are merged in any order.
+//   - Files run in the order of their versions. A new file runs even if a file with a
+//     higher version has already run, since branches are merged in any order.
 //   - A file runs in one transaction. "-- +goose NO TRANSACTION" runs it without one,
 //     for statements such as CREATE INDEX CONCURRENTLY. On MySQL, which commits each
 //     change of a table, every statement runs by itself.
@@ -195,51 +238,51 @@
 // # Inputs
 //
 // The input of an operation is a struct. Its fields have the names of their json
-// tags. Where a field comes from:
+// tags. The value of a field comes from the request:
 //
 //   - A field that the route names comes from the path.
-//   - Any other field of a query comes from the query string, and of a mutation
-//     from the JSON body.
-//   - The tags in:"header=Name", in:"cookie=name", in:"query" and in:"body" say
-//     otherwise. A field with in:"body" is the whole body.
+//   - Any other field of a query comes from the query string.
+//   - Any other field of a mutation comes from the JSON body.
+//   - The tags in:"header=Name", in:"cookie=name", in:"query" and in:"body" choose
+//     another source. A field with in:"body" is the whole body.
 //   - A door that has no paths, headers and cookies takes all fields from one
 //     object.
 //
-// Whether a field must be there:
+// A field may be required or optional:
 //
 //   - A field is required, unless its json tag has omitempty or omitzero, it has the
 //     tag default, or it is a pointer or an [Opt]. Zero, false and "" are values like
-//     others.
+//     any others.
 //   - Pointers and Opts may be null, other fields may not.
 //   - The tag default is the value of a boolean, number, string or time that the client
-//     leaves out: default:"20". Within a field that is itself left out, nothing is
-//     filled in. [Call] fills in nothing.
+//     leaves out: default:"20". Defaults are not set within a field that is itself left
+//     out, and [Call] sets no defaults.
 //
-// What a field may hold:
+// Two kinds of rules limit the values of fields:
 //
 //   - The tag validate has the rules of github.com/go-playground/validator. If it has
 //     rules for the elements of a list or a map, it must also bound their number:
 //     validate:"max=10,dive,max=30". The rules of a pointer or an Opt begin with
 //     omitempty, which skips them if the field is absent or null, or with required. A
-//     value that is there is checked, also if it is zero. Rules that compare two fields are for numbers and
-//     times; eqfield and nefield are for text, too.
-//   - A method Validate(ctx) error of the input has the rules that need more. It is
-//     called only if the rules of all tags hold. Methods Validate of types within the input are
-//     not called. To tell the client what is wrong it returns an [*Error], such as
-//     that of [InvalidField], or several joined by [errors.Join]. Any other error is
-//     [Internal], and only logged.
+//     value that was sent is checked, even if it is zero. Rules that compare two fields
+//     are for numbers and times; eqfield and nefield are for strings, too.
+//   - A method Validate(ctx) error of the input checks what tags cannot express. It is
+//     called only if the rules of all tags hold. Methods Validate of types within the
+//     input are not called. To tell the client what is wrong, it returns an [*Error],
+//     such as that of [InvalidField], or several joined by [errors.Join]. Any other
+//     error is [Internal], and only logged.
 //
 // The tags doc and example are for documentation. For a string, a time, []byte (as
 // base64) and an [ID], an example is the string itself: example:"Milk". For other
-// types it is JSON. It must keep the field's rules.
+// types it is JSON. The example must satisfy the field's rules.
 //
 // # Types
 //
 // Fields of inputs and outputs may be of these types:
 //
 //   - booleans, numbers, strings, and types made of them;
-//   - an [ID], and other types with MarshalText and UnmarshalText, which are strings.
-//     UnmarshalText may return an *Error for the client to read, such as
+//   - an [ID], and other types with MarshalText and UnmarshalText, as strings.
+//     UnmarshalText may return an *Error for the client, such as
 //     Errorf(Invalid, "must be an amount such as 12.50");
 //   - [time.Time], as a string by RFC 3339. A day is a string with the rule
 //     validate:"datetime=2006-01-02";
@@ -251,79 +294,79 @@
 //     outer struct; a pointer to a struct cannot be embedded;
 //   - [json.RawMessage], for any JSON.
 //
-// A type of an input must not read JSON by itself, with UnmarshalJSON. Paths, query
-// strings, headers and cookies hold scalars and slices of scalars. The elements of a
-// slice are a query parameter that is there several times, ?tag=a&tag=b, or are
-// separated by commas in a header.
+// A type of an input must not have its own UnmarshalJSON. Fields from paths, query
+// strings, headers and cookies are scalars or slices of scalars. In a query string, a
+// slice is a parameter that is given several times, ?tag=a&tag=b. In a header, commas
+// separate the elements.
 //
 // # REST requests
 //
-// This is what a [RESTDoor] takes:
+// A [RESTDoor] accepts requests by these rules:
 //
-//   - A parameter, or a member of the body, that no field takes is [Invalid]. So is a
-//     parameter that is there several times for a field that is no slice.
+//   - A parameter, or a member of the body, that belongs to no field is [Invalid]. So is
+//     a parameter that is given several times for a field that is not a slice.
 //   - A body is application/json, and for PATCH also application/merge-patch+json,
-//     which is what Opt fields mean (RFC 7396). Other types, and compressed bodies,
-//     are [Unsupported]. If all fields come from elsewhere, as with None, a body is
+//     whose meaning Opt fields have (RFC 7396). Other types, and compressed bodies,
+//     are [Unsupported]. If no field comes from the body, as with None, a body is
 //     [Malformed].
-//   - A body that is not JSON, has a name twice in one object, or goes on after the
+//   - A body that is not JSON, has a name twice in one object, or has data after the
 //     object is Malformed.
 //   - Fields that are unknown, missing, of another type, or against a rule are Invalid.
-//     One answer lists them all, each with a JSON pointer. The pointer of a parameter,
+//     One response lists them all, each with a JSON pointer. The pointer of a parameter,
 //     header or cookie is a slash and its name.
-//   - include=author,comments.author asks for fields that [Relation] has registered,
-//     wherever the output has values of their parents' types, and for fields of their
-//     children. It may be given more than once, and with every method.
-//   - If-Match on a mutation: in the mutation's transaction, which is [Serializable]
-//     then, the GET of the same path is called first, by the same caller and with the
-//     same headers. If its ETag is not listed, the mutation is [PreconditionFailed]. If
-//     the GET fails, the mutation fails with its error, such as [NotFound]; the GET
-//     counts as a call of its own operation. [RequireIfMatch] refuses requests without
-//     If-Match. With If-None-Match: * a mutation happens only if that GET finds
-//     nothing.
-//   - Idempotency-Key, for operations with [Idempotent]. Others ignore it.
+//   - The parameter include=author,comments.author asks for fields that [Relation] has
+//     registered, for all values of their parents' types in the output, and for fields
+//     of their children. It may be given more than once, and with every method.
+//   - If-Match on a mutation makes the mutation's transaction [Serializable]. The GET of
+//     the same path is called first in it, by the same caller and with the same headers.
+//     If If-Match does not list its ETag, the mutation is [PreconditionFailed]. If the
+//     GET fails, the mutation fails with its error, such as [NotFound]. The GET counts
+//     as a call of its own operation. [RequireIfMatch] refuses requests without
+//     If-Match. With If-None-Match: * a mutation runs only if that GET finds nothing.
+//   - Idempotency-Key is the key of operations with [Idempotent]. Others ignore it.
 //
 // # REST responses
 //
-// This is what a RESTDoor answers:
+// A RESTDoor responds as follows:
 //
-//   - 200 with the output as JSON, as encoding/json writes it. 201 for a POST, with a
-//     Location if there is a GET for what was created: for POST /tasks, a GET
-//     /tasks/{id}, where the output has a field id. 204 for None. [Status] says
-//     otherwise.
-//   - An ETag for GET: of the content, or of the output's method ETag() string, which
-//     returns the value without quotes. If-None-Match is answered 304. With include
+//   - The status is 200, and the body is the output as JSON, as encoding/json writes it.
+//     A POST has 201, with a Location if there is a GET for what was created: for POST
+//     /tasks, a GET /tasks/{id}, where the output has a field id. None has 204. The
+//     option [Status] changes this.
+//   - The response to a GET has an ETag. It is made from the content, or from the
+//     output's method ETag() string, which returns the value without quotes. The
+//     response to a request with If-None-Match that lists the ETag is 304. With include,
 //     the ETag is a weak one of the content, which no If-Match matches. A PATCH, and a
-//     POST with a Location, that return what the GET returns have its ETag, too, unless
-//     include was given. A response that [Compress] has compressed has an ETag of its own, which stands for
-//     the same version.
-//   - Cache-Control: no-store for a caller who is signed in, and no-cache (ask each
-//     time) for the queries of an anonymous caller, unless [MaxAge] says otherwise.
-//     Vary has the headers that a response which may be kept depends on: those that
-//     are input, Authorization and Cookie.
-//   - Errors as [WriteError] writes them.
+//     POST with a Location, that return what the GET returns also have its ETag, unless
+//     include was given. A response compressed by [Compress] has another ETag, which
+//     stands for the same version.
+//   - Cache-Control is no-store for a caller who is signed in, and no-cache (revalidate
+//     each time) for the queries of an anonymous caller. [MaxAge] changes this. A
+//     response that may be stored has Vary with the headers that it depends on: those
+//     that are input, Authorization and Cookie.
+//   - Errors are written by [WriteError].
 //
 // # Serving
 //
-// [Serve] gives requests contexts with the values of its own ctx. They do not end
-// with ctx, but with the request, or when the request is cut off.
+// The context of a request has the values of the ctx given to [Serve]. It ends with
+// the request, or when the request is cut off, and not with ctx.
 //
-// A server closes idle connections when it stops, and a client may send a request
-// in that moment (RFC 9112, section 9.5), or connect in the moment in which the
-// listener is closed. No server can prevent that. Clients may repeat requests that
-// are safe to repeat. If DrainDelay is longer than the pauses between a client's
-// requests, that client has left its connection before it is closed.
+// A server that stops closes its idle connections and its listener. A client may send a
+// request (RFC 9112, section 9.5) or connect at that moment, and no server can prevent
+// that. Clients may repeat requests that are safe to repeat. If DrainDelay is longer
+// than the pauses between a client's requests, that client leaves its connection before
+// the server closes it.
 //
-// Serve closes an HTTP/1 connection after a request whose end a proxy may have read
-// differently, so that no request can be smuggled in behind it: after a request with
-// a chunked body, and after every HTTP/1.0 request. The length of a request that has
-// both Transfer-Encoding and Content-Length is that of Transfer-Encoding (RFC 9112,
-// sections 6.1 and 6.3).
+// Serve closes an HTTP/1 connection after a request with a chunked body, and after every
+// HTTP/1.0 request. A proxy may have seen another end of such a request, and so another
+// request could be smuggled in behind it. The length of a request that has both
+// Transfer-Encoding and Content-Length is that of Transfer-Encoding (RFC 9112, sections
+// 6.1 and 6.3).
 //
-// Serve may run several times in one program, for several addresses. A signal stops
+// Several calls of Serve may run in one program, for several addresses. A signal stops
 // all of them.
 //
-// Several limits bound the time of a request, and the first to end counts:
+// Several limits bound the time of a request, and the earliest counts:
 // ServerConfig.WriteTimeout (60 seconds for the whole response), StackConfig.Timeout
 // (10 seconds for the handler), [Deadline] (10 seconds for a call), and
 // DBConfig.Timeout (30 seconds for a statement or a transaction whose context has no

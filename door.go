@@ -15,14 +15,13 @@ import (
 
 // This file has what packages outside of this one make doors of their own with.
 
-// CustomDoor calls operations for a protocol that this package does not know. It
-// is made by [Logic.Door], and is safe for concurrent use.
+// CustomDoor calls operations for a protocol that this package does not have. [Logic.Door]
+// makes one. It is safe for concurrent use.
 //
-// Such a door reads a message, finds out which operation it is for, and provides a
-// [Transport] that decodes the input and encodes the output. All else is done as for
-// every door: authentication, rate limit, access, validation, idempotency,
-// transaction. The options [Route], [Status], [MaxAge], [MaxBody] and
-// [RequireIfMatch], and relations, are for REST doors only.
+// Your door reads a message, chooses the operation, and provides a [Transport] that
+// decodes the input and encodes the output. CustomDoor does the rest: authentication,
+// rate limit, access, validation, idempotency, transaction. The options [Route],
+// [Status], [MaxAge], [MaxBody] and [RequireIfMatch], and relations, are for REST only.
 //
 //	type call struct {
 //		op            *backend.Operation
@@ -40,9 +39,9 @@ import (
 //		c := &call{op: d.custom.Operation(r.PathValue("name")), input: readAll(r.Body)}
 //		if _, err := d.custom.Visit(r).Call(r.Context(), c.op, c, backend.CallConfig{}); err != nil {
 //			backend.WriteError(w, r, err)
-//			return
+//		} else {
+//			w.Write(c.output)
 //		}
-//		w.Write(c.output)
 //	}
 type CustomDoor struct {
 	logic  *Logic
@@ -91,31 +90,30 @@ func (l *Logic) Operations() []*Operation {
 	return all
 }
 
-// Visit is one arrival at a [CustomDoor]: a request or a message. It is
-// authenticated once, at its first call, however many operations it calls. It is
-// safe for concurrent use.
+// Visit is one request or message that a [CustomDoor] handles. It may call several
+// operations, and is authenticated once, at the first call. It is safe for concurrent
+// use.
 type Visit struct {
 	visit visit
 	door  *CustomDoor
 }
 
-// Visit begins a visit by an HTTP request, whose caller the [Authenticator] finds
-// out.
+// Visit returns a Visit for an HTTP request. The [Authenticator] identifies its caller.
 func (d *CustomDoor) Visit(r *http.Request) *Visit {
 	v := &Visit{door: d}
 	d.logic.visit(&v.visit, d.name, r)
 	return v
 }
 
-// VisitAs begins a visit that is no HTTP request, such as a message from a queue. No
-// Authenticator is asked: the door is responsible for the caller.
+// VisitAs returns a Visit for something other than an HTTP request, such as a message
+// from a queue. The Authenticator is not called: the door is responsible for the caller.
 func (d *CustomDoor) VisitAs(ctx context.Context, caller Caller) *Visit {
 	v := &Visit{door: d}
 	d.logic.visitAs(ctx, &v.visit, d.name, caller)
 	return v
 }
 
-// Caller returns who calls. The error is that of the Authenticator.
+// Caller returns the caller of the visit. The error is that of the Authenticator.
 func (v *Visit) Caller(ctx context.Context) (Caller, error) {
 	if err := v.visit.identify(ctx); err != nil {
 		return Caller{}, err
@@ -126,30 +124,32 @@ func (v *Visit) Caller(ctx context.Context) (Caller, error) {
 // Transport is what a door does within one call of an operation.
 type Transport interface {
 	// Decode decodes into the input that in points to; see [Operation.DecodeJSON]. It
-	// is called only for callers who may call. If the transaction runs again, it is
-	// called again, with a new input. An error without a code is [Internal].
+	// is called after the access rule has allowed the call. If the transaction runs
+	// again, Decode is called again, with a new input. An error without a code is
+	// [Internal].
 	Decode(ctx context.Context, in any) error
-	// Encode writes the output that out points to; see [Operation.AppendJSON]. It is
-	// called in the transaction, so that an error undoes the call, and again if the
-	// transaction runs again. The door must not send anything before Call has
-	// returned.
+	// Encode encodes the output that out points to; see [Operation.AppendJSON]. It is
+	// called in the transaction, so that an error undoes the call. If the transaction
+	// runs again, Encode is called again. The door must not send anything before Call
+	// has returned.
 	Encode(ctx context.Context, out any) error
 }
 
 // CallConfig says how a [Visit] calls an operation.
 type CallConfig struct {
-	// Key is the idempotency key, of at most 255 bytes. An operation with
-	// [Idempotent] gives the answer again that it gave under the key before; other
-	// operations ignore it. Empty means none, which [RequireIdempotencyKey] refuses.
+	// Key is the idempotency key, of at most 255 bytes. If an operation with
+	// [Idempotent] was called with the key before, the call returns the stored output.
+	// Other operations ignore the key. Empty means none, which [RequireIdempotencyKey]
+	// refuses.
 	Key string
 }
 
-// Call calls an operation of the door. ctx bounds the call, with the operation's own
-// [Deadline]. Call reports whether the answer was given before, under the same
-// idempotency key. The error is what the operation returned, or why it was not
+// Call calls an operation of the door. The call ends with ctx or with the operation's
+// own [Deadline]. Call reports whether the output is that of an earlier call with the
+// same idempotency key. The error is that of the operation, or says why it was not
 // called: use [CodeOf] to translate it, [PublicError] for what a client may see, and
-// [ReportError] for the log, unless [WriteError] answers it.
-// An operation that the door does not offer, and a nil one, are [NotFound].
+// [ReportError] for the log, unless [WriteError] writes it. A nil operation, and one
+// that the door does not offer, are [NotFound].
 func (v *Visit) Call(ctx context.Context, operation *Operation, t Transport, config CallConfig) (replayed bool, err error) {
 	if operation == nil || v.door.byName[operation.name] == nil || v.door.byName[operation.name].Operation != operation {
 		return false, &Error{Code: NotFound, Message: "There is no such operation."}
@@ -170,7 +170,7 @@ func (t customTransport) encode(ctx context.Context, out any) error { return t.E
 // an input of the operation. It is as strict as a [RESTDoor] about a body: broken
 // JSON, a name twice in one object and trailing data are a [Malformed] error, and
 // unknown, missing and wrongly typed fields are one [Invalid] error that lists them.
-// Fields have the names of their json tags. The tag in means nothing here: a field
+// Fields have the names of their json tags. DecodeJSON ignores the tag in: a field
 // that REST takes from the path, a header or a cookie is a field of the object. The
 // input [None] is {}.
 func (o *Operation) DecodeJSON(text []byte, in any) error {

@@ -21,22 +21,24 @@ const (
 	// Internal is a fault of the program. Its message and cause are logged and
 	// never shown to a client. HTTP 500.
 	Internal Code = iota
-	// Malformed is input that cannot be read: a body that is not JSON or has a name
-	// twice in one object, a made-up cursor. HTTP 400.
+	// Malformed is input that cannot be read, such as a body that is not JSON or has a
+	// name twice in one object, or a forged cursor. HTTP 400.
 	Malformed
 	// Invalid is input that can be read and breaks a rule, such as an unknown field.
 	// HTTP 422.
 	Invalid
-	// Unauthenticated is a call that needs a caller and has none. HTTP 401.
+	// Unauthenticated is a call that needs credentials and has none, or wrong ones.
+	// HTTP 401.
 	Unauthenticated
 	// Forbidden is a call that its caller may not make. HTTP 403.
 	Forbidden
-	// NotFound is a thing that does not exist, or that the caller may not know
-	// exists. HTTP 404.
+	// NotFound is a thing that does not exist, or whose existence the caller may not
+	// know. HTTP 404.
 	NotFound
 	// MethodNotAllowed is a path that exists under other methods. HTTP 405.
 	MethodNotAllowed
-	// NotAcceptable is a request for a representation we do not have. HTTP 406.
+	// NotAcceptable is a request for a representation that the server does not have.
+	// HTTP 406.
 	NotAcceptable
 	// Conflict is a change that contradicts what is stored, such as a second
 	// account with one e-mail address. HTTP 409.
@@ -62,7 +64,7 @@ const (
 	// Canceled is a call whose client has gone away. HTTP 499, as nginx logs it; no
 	// client sees it.
 	Canceled
-	// Unimplemented is a method or feature this server does not have. HTTP 501.
+	// Unimplemented is a method or feature that the server does not have. HTTP 501.
 	Unimplemented
 	// Unavailable is a failure that is expected to pass, such as a database
 	// that cannot be reached or a full queue. HTTP 503.
@@ -103,8 +105,7 @@ var codes = [codeCount]struct {
 	Timeout:              {"timeout", http.StatusGatewayTimeout, "This took too long; check whether it took effect before you try again."},
 }
 
-// String returns the code's name as it stands in responses and logs, such as
-// "not_found".
+// String returns the code's name in responses and logs, such as "not_found".
 func (c Code) String() string {
 	return codes[c.known()].name
 }
@@ -119,7 +120,7 @@ func (c Code) MarshalText() ([]byte, error) {
 	return []byte(c.String()), nil
 }
 
-// UnmarshalText reads a code's name; a name it does not know is an error.
+// UnmarshalText reads a code's name. An unknown name is an error.
 func (c *Code) UnmarshalText(text []byte) error {
 	for code := range codes {
 		if codes[code].name == string(text) {
@@ -137,9 +138,9 @@ func (c Code) known() Code {
 	return c
 }
 
-// Error is the error type that reaches clients, with the same code by every
-// protocol. Message and Fields are shown to the client, unless Code is [Internal].
-// The cause is only logged.
+// Error is the error type that clients see, with the same code in every protocol.
+// Message and Fields are shown to the client, unless Code is [Internal]. The cause is
+// only logged.
 //
 // An error that is not an *Error, and wraps none, is Internal: the client gets a
 // request id, and the log gets the error. Four other errors have a code:
@@ -154,8 +155,8 @@ type Error struct {
 	Message string
 	// Fields lists what is wrong with each input field.
 	Fields []FieldError
-	// RetryAfter says when trying again makes sense; it is sent in whole
-	// seconds, rounded up, as Retry-After. Zero sends none.
+	// RetryAfter is how long the client should wait before it tries again. It is sent
+	// as Retry-After, in whole seconds, rounded up. Zero sends no header.
 	RetryAfter time.Duration
 
 	cause error
@@ -172,10 +173,9 @@ type FieldError struct {
 	Message string `json:"detail"`
 }
 
-// Errorf returns an *[Error] with the code and the formatted message, which
-// clients will see. A %w verb makes that error the cause; since its text
-// becomes part of the message too, prefer [Error.Wrap] for causes that clients
-// must not see.
+// Errorf returns an *[Error] with the code and the formatted message, which clients
+// will see. The error of a %w verb is the cause, but its text is also part of the
+// message: use [Error.Wrap] for causes that clients must not see.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	e := &Error{Code: code, Message: err.Error()}
@@ -189,15 +189,15 @@ func Errorf(code Code, format string, args ...any) *Error {
 }
 
 // InvalidField returns an *[Error] with the code [Invalid] about one field of the
-// input: the JSON pointer to it, the name of the rule that it breaks, and a message
-// that goes on where the field's name ends:
+// input. pointer is the JSON pointer to the field, rule the name of the rule that it
+// breaks, and message the rest of a sentence that begins with the field's name:
 //
 //	return backend.InvalidField("/title", "unique", "is the title of another note")
 //
-// The pointer of a parameter is "/" and its name, too. A pointer without its first
-// slash gets one.
+// The pointer of a parameter is also "/" and its name. InvalidField adds the first
+// slash if it is missing.
 //
-// A method Validate may return several of them with [errors.Join].
+// A method Validate may return several such errors with [errors.Join].
 func InvalidField(pointer, rule, message string) *Error {
 	if pointer != "" && pointer[0] != '/' {
 		pointer = "/" + pointer
@@ -234,10 +234,10 @@ func (e *Error) Unwrap() error {
 }
 
 // PublicError returns what a client may see of err: an *Error with a code, a message
-// that is never empty, fields, and RetryAfter. An [Internal] error shows nothing but
-// a general message. The result has no cause. It is for handlers and doors that
-// answer errors in a form of their own, as [WriteError] does in its form; they hand
-// the error itself to [ReportError]. It must not be called with nil.
+// that is never empty, fields, and RetryAfter. For an [Internal] error it has only a
+// general message. The result has no cause. PublicError is for handlers and doors
+// that write errors in a format of their own; they pass the error itself to
+// [ReportError]. [WriteError] does both. It must not be called with nil.
 func PublicError(err error) *Error {
 	e := asError(err)
 	message, fields := e.shown()

@@ -19,34 +19,34 @@ import (
 // draft-ietf-httpapi-idempotency-key-header describes: a client that got no answer
 // sends the call again under the same key, and gets the answer of the first call.
 
-// Idempotent makes a mutation remember the keys of its calls for 24 hours, for each
-// caller, in the mutation's transaction. Over REST the key is the header
-// Idempotency-Key, with or without quotes. A call under a key that was used before
-// gets the stored answer, with the header Idempotency-Replayed: true. If its input
-// is another one, it is [Invalid]. Calls that fail are not remembered, and calls
-// without a key run as usual.
+// Idempotent makes a mutation store its outputs under the keys of its calls for 24
+// hours, for each caller, in the mutation's transaction. Over REST the key is the header
+// Idempotency-Key, with or without quotes. A later call with the key gets the stored
+// output, with the header Idempotency-Replayed: true. If its input is not that of the
+// first call, it is [Invalid]. Failed calls are not stored. Calls without a key run as
+// usual.
 //
-// The stored answer is the output as JSON, with those fields tagged json:"-" that a
-// [Relation] or a method ETag may read; unexported fields are not stored. An answer
-// that a later release of the program cannot read, because its types have changed,
-// is [Internal] until the key expires.
+// The output is stored as JSON, with those fields tagged json:"-" that a [Relation] or
+// a method ETag may read. Unexported fields are not stored. If a later release of the
+// program has changed the type and cannot read the output, the call is [Internal] until
+// the key expires.
 //
-// While the first call runs, other calls under the key are [Conflict] in every
-// process, and may be sent again after a second. Two engines differ if the first
-// call runs in another process: on SQLite, which has one writer, the other calls
-// wait and then get its answer; MySQL, unlike MariaDB, refuses them after a second.
+// While the first call runs, other calls with the key are [Conflict] in every process,
+// and may be sent again after a second. Two engines differ if the first call runs in
+// another process. On SQLite, which has one writer, the other calls wait and then get
+// its output. MySQL, unlike MariaDB, refuses them after a second.
 //
-// About one in 256 calls deletes up to 1000 expired keys. An error of that is logged,
-// and the call succeeds.
+// About one in 256 calls deletes up to 1000 expired keys. If that fails, the error is
+// logged, and the call succeeds.
 //
-// All anonymous callers share their keys: such an operation needs keys that cannot
-// be guessed. [DB.Migrate] makes the table.
+// All anonymous callers share their keys, so their keys must not be guessable.
+// [DB.Migrate] creates the table.
 func Idempotent() Option {
 	return option{"Idempotent", forMutations, func(d *definition) { d.settings.key = max(d.settings.key, keyAccepted) }}
 }
 
-// RequireIdempotencyKey is [Idempotent] and refuses calls without a key, as
-// [Malformed]. [Call] needs no key.
+// RequireIdempotencyKey is [Idempotent], and makes a call without a key [Malformed].
+// [Call] needs no key.
 func RequireIdempotencyKey() Option {
 	return option{"RequireIdempotencyKey", forMutations, func(d *definition) { d.settings.key = keyRequired }}
 }

@@ -19,14 +19,14 @@ import (
 // This file is the registry of operations, and counts their calls. The way that
 // a call takes is in call.go.
 
-// Logic is the application's logic: its operations, and what is done around
-// them. Doors such as [Logic.REST] serve it.
+// Logic is the application's logic: its operations, and the steps of every call. Doors
+// such as [Logic.REST] serve it.
 //
-// Every call takes the same way, by every door:
+// Every call has the same steps, whatever door it comes through:
 //
 //	authenticate → rate limit → access → decode → validate → Allow → idempotency → transaction{ function → encode } → after commit
 //
-// It is safe for concurrent use once all operations were added.
+// A Logic is safe for concurrent use once all operations were added.
 type Logic struct {
 	db     *DB
 	auth   Authenticator
@@ -48,18 +48,18 @@ type Logic struct {
 
 // LogicConfig configures a [Logic]. The zero value is valid.
 type LogicConfig struct {
-	// Logger gets the records of denials (authz_fail), and of what goes wrong
-	// beside a call. Defaults to the logger of the request's [AccessLog], and to
-	// [slog.Default] where there is none.
+	// Logger gets the records of denials (authz_fail), and of errors that do not fail
+	// a call. Defaults to the logger of the request's [AccessLog], and without one to
+	// [slog.Default].
 	Logger *slog.Logger
 	// Observer is told of calls and loads of relations. Defaults to none.
 	Observer Observer
 }
 
-// NewLogic returns a Logic without operations. db is where operations have their
-// transactions. With a nil db, operations run without transactions, mutations too,
-// and an operation with [Tx] or [Idempotent] panics when it is added. auth finds out
-// who calls. With a nil auth every caller is anonymous.
+// NewLogic returns a Logic without operations. Operations have their transactions in
+// db. With a nil db, all operations run without transactions, and adding one with [Tx]
+// or [Idempotent] panics. auth identifies callers. With a nil auth every caller is
+// anonymous.
 func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 	observed := config.Observer != nil || db != nil && db.config.Observer != nil
 	return &Logic{db: db, auth: auth, config: config, observed: observed, byName: map[string]*registered{}, inFlight: map[string]bool{}}
@@ -82,8 +82,8 @@ type related struct {
 	counts operationCounts
 }
 
-// Add adds operations and relations. It panics with everything that is wrong with
-// any of them, and also after a door was made.
+// Add adds operations and relations. It panics if any of them has mistakes, with all
+// mistakes in one message. It also panics after a door was made.
 func (l *Logic) Add(definitions ...Definition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,9 +204,9 @@ func (l *Logic) checkParents() []error {
 	return wrong
 }
 
-// Stats returns what has happened to each operation since the program started,
-// in the order in which they were added, relations last. The numbers of one
-// operation may be of moments that lie a little apart. The result is a copy.
+// Stats returns the statistics of each operation since the program started, in the
+// order in which they were added, relations last. The numbers of one operation may be
+// from slightly different moments. The result is a copy.
 func (l *Logic) Stats() []OperationStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,15 +13,15 @@ import (
 
 // Observer is told when a call of an operation, the load of a relation, or an SQL
 // statement begins and ends. [LogicConfig.Observer] gets calls and relations,
-// [DBConfig.Observer] gets statements; the same Observer may be in both. Without
-// one, nothing is spent on it.
+// [DBConfig.Observer] gets statements. The same Observer may be in both. Without an
+// Observer, observation costs nothing.
 //
-// The methods are called by the goroutine that does the work, at once from many
-// goroutines. They must be fast, must not panic, and must not keep e.
+// The methods are called on the goroutine that does the work, and must be safe for
+// concurrent use. They must be fast, must not panic, and must not keep e.
 type Observer interface {
-	// Begin is called before the work. It returns the context that the work runs
-	// with, which is ctx or derived from it: what begins within, such as the
-	// statements of a call, gets that context.
+	// Begin is called before the work. It returns the context that the work runs with,
+	// which is ctx or derived from it. Work within the work, such as the statements of
+	// a call, gets that context.
 	Begin(ctx context.Context, e *Event) context.Context
 	// End is called after the work, also if it panics, with the context and the
 	// event of Begin. The event then has its outcome.
@@ -66,8 +66,8 @@ type Event struct {
 	Operation string
 	// Door is the door that the call came through; empty for [Call].
 	Door Door
-	// Caller is who calls. It is the zero Caller until the call has authenticated,
-	// which is after Begin for the first call of a request.
+	// Caller is the caller. It is the zero Caller until the call is authenticated; for
+	// the first call of a request that is after Begin.
 	Caller Caller
 	// Query is the text of a statement, without its arguments.
 	Query string
@@ -136,13 +136,14 @@ func (o *observation) end(err *error) {
 	}
 }
 
-// OperationStats is what has happened to an operation since the program started.
+// OperationStats has the statistics of an operation since the program started.
 type OperationStats struct {
 	// Name is the operation's name. For a relation it is the name of its parent's
 	// type and its field: "Note.author". A relation is called once for all values
-	// of an answer.
+	// of an output.
 	Name string
-	// Calls is the number of calls that have ended, Running of those that have not.
+	// Calls is the number of calls that have ended, and Running the number of those that
+	// have not.
 	Calls, Running int64
 	// Failed is the number of calls that ended in an error, by its code.
 	Failed map[Code]int64
@@ -155,9 +156,9 @@ type OperationStats struct {
 
 const latencyBuckets = 20
 
-// LatencyBound returns the upper bound of a bucket of OperationStats.Latency: 64
-// µs for bucket 0, and twice the bound before for each other. The bound of the last
-// bucket, 19, is the largest duration.
+// LatencyBound returns the upper bound of a bucket of OperationStats.Latency. It is 64
+// µs for bucket 0, and doubles with each bucket. The bound of the last bucket, 19, is
+// the largest duration.
 func LatencyBound(bucket int) time.Duration {
 	if bucket >= latencyBuckets-1 {
 		return 1<<63 - 1

@@ -20,8 +20,8 @@ import (
 // This file describes the REST door in OpenAPI. The schemas are made by
 // internal/jsonschema.
 
-// OpenAPIConfig has what a description says about the whole API. The zero value is
-// valid.
+// OpenAPIConfig configures [RESTDoor.OpenAPI]. It describes the API as a whole. The zero
+// value is valid.
 type OpenAPIConfig struct {
 	// Title is the API's name. Defaults to "API".
 	Title string
@@ -37,8 +37,8 @@ type OpenAPIConfig struct {
 	ServerURL string
 	// Bearer says that the API accepts Authorization: Bearer TOKEN.
 	Bearer bool
-	// Cookie is the name of a cookie by which the API authenticates. Without Cookie
-	// and Bearer the description does not say how to authenticate.
+	// Cookie is the name of the cookie that authenticates callers. Without Cookie and
+	// Bearer the description does not say how to authenticate.
 	Cookie string
 }
 
@@ -50,10 +50,11 @@ type OpenAPIConfig struct {
 //	r.Mount("/api", rest)
 //	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //
-// The handler has no access rule. The description has an ETag. It is written at the first request: mount the door
-// before. OpenAPI cannot describe methods such as COPY, which are left out, nor
-// subtrees: "GET /files/{path...}" is described as if its path had one segment, and
-// left out if there is also "GET /files/{name}".
+// The handler has no access rule. The response has an ETag. The description is made at
+// the first request, so mount the door before. OpenAPI cannot describe methods such as
+// COPY, which are left out. It cannot describe subtrees either: the description of
+// "GET /files/{path...}" has a path of one segment, and is left out if there is also
+// "GET /files/{name}".
 func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 	text := sync.OnceValues(func() ([]byte, error) {
 		return json.MarshalIndent(d.describe(config), "", "  ")

@@ -20,13 +20,13 @@ import (
 // This file makes operations of functions, and says what is wrong with them.
 // Their options are in options.go, and how they are called is in call.go.
 
-// Definition is what [Logic.Add] takes: an *[Operation], made by [Query] or
-// [Mutation], or a *[RelationField], made by [Relation]. It does nothing by itself,
-// must not be changed, and may be added to any number of Logics.
+// Definition is an argument of [Logic.Add]: an *[Operation], made by [Query] or
+// [Mutation], or a *[RelationField], made by [Relation]. It must not be changed, and
+// may be added to any number of Logics.
 type Definition interface{ defined() *definition }
 
-// Operation is one registered function: its name, who may call it, what it takes
-// and returns, and how it is called. It is made by [Query] and [Mutation].
+// Operation is one registered function with its name, its access rule, the types of
+// its input and output, and its options. [Query] and [Mutation] make one.
 type Operation struct {
 	definition
 	access  Access
@@ -112,33 +112,33 @@ func (d *definition) report(title string, wrong []error) error {
 	return errors.New(fmt.Sprintf("%s %q, registered at %s:", d.kind, title, d.place) + strings.Join(lines, ""))
 }
 
-// Query makes an operation of a function that only reads. It runs outside of any
-// transaction unless [Tx] says otherwise, so its statements may each see another
+// Query makes an operation from a function that only reads. It runs outside of any
+// transaction unless it has the option [Tx], so each of its statements may see another
 // state of the database.
 //
-// name is what protocols and documentation call the operation: letters and digits,
-// beginning with a lower-case letter. access says who may call it. In is a struct,
-// or [None]; its fields are the input. Out is a struct, a pointer to a struct, a
-// slice, a map with string keys, a scalar, or None. A list that goes on is a
-// [Page]. The sections Inputs and Types of the package documentation say where the
-// fields of an input come from, which rules their tags have, and which types they
-// may be of.
+// name is the name of the operation in protocols and documentation. It consists of
+// letters and digits, and begins with a lower-case letter. access says who may call the
+// operation. In is a struct, or [None]; its fields are the input. Out is a struct, a
+// pointer to a struct, a slice, a map with string keys, a scalar, or None. A list with
+// several pages is a [Page]. The sections Inputs and Types of the package documentation
+// say where the fields of an input come from, which rules their tags have, and which
+// types they may have.
 //
-// A mistake, such as a type that is not supported or a name that is there twice,
-// panics when the operation is added to a [Logic]. The message has all mistakes,
-// and where each operation was made. [Logic.REST] reports mistakes in routes.
+// A mistake, such as a type that is not supported or a name that is used twice, panics
+// when the operation is added to a [Logic]. The message has all mistakes, and the file
+// and line where each operation was made. [Logic.REST] reports mistakes in routes.
 func Query[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isQuery, name, access, f, options)
 }
 
-// Mutation makes an operation of a function that may write. It runs in a read-write
-// transaction, if the Logic has a database, unless [Tx] or [OutsideTx] says otherwise. An error, a panic, the end
-// of the deadline, and a client that goes away each undo everything that the
-// function did.
+// Mutation makes an operation from a function that may write. It runs in a read-write
+// transaction, if the Logic has a database, unless it has the option [Tx] or
+// [OutsideTx]. An error, a panic, the end of the deadline, and a client that goes away
+// each undo everything that the function did in the transaction.
 //
 // If the transaction loses against another one, the function runs again from the
-// start, with an input that is decoded anew; see [DB.Tx]. In all else a mutation is
-// as a [Query].
+// start, with an input that is decoded again; see [DB.Tx]. The arguments are those of
+// [Query].
 func Mutation[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isMutation, name, access, f, options)
 }
@@ -170,7 +170,7 @@ func (o *Operation) Mutates() bool { return o.kind == isMutation }
 // Access returns the rule that says who may call the operation.
 func (o *Operation) Access() Access { return o.access }
 
-// Doc returns the text of the option [Doc], or "" without it.
+// Doc returns the text of the option [Doc], or "" if there is none.
 func (o *Operation) Doc() string { return o.settings.doc }
 
 // In returns the type of the input.

@@ -148,14 +148,15 @@ func Route(pattern string) Option {
 	return option{"Route", forOperations, func(d *definition) { d.settings.routes = append(d.settings.routes, pattern) }}
 }
 
-// Allow adds a rule that looks at the input. f returns nil to let the call pass,
-// and otherwise an error, such as one with the code [Forbidden] or [NotFound]. It
-// runs after the access rule, on input that was decoded and validated. In is exactly
-// the input type of the operation, and for a relation the list of parents. Allow may
-// be given more than once: every rule must let the call pass. It runs before the
-// operation's transaction, so what it finds in the database may have changed when the
-// function runs: check there who owns a record, with a condition in the SQL or
-// [Owned].
+// Allow adds an access rule that sees the input. f returns nil to allow the call, and
+// otherwise an error, such as one with the code [Forbidden] or [NotFound]. It runs
+// after the access rule, on input that was decoded and validated. In must be the input
+// type of the operation, and for a relation the list of parents. Allow may be given
+// more than once: every rule must allow the call.
+//
+// f runs before the operation's transaction, so what it reads from the database may
+// change before the function runs. Check in the function who owns a record, with a
+// condition in the SQL or [Owned].
 func Allow[In any](f func(ctx context.Context, in In) error) Option {
 	return option{"Allow", forAll, func(d *definition) {
 		if want := reflect.TypeFor[In](); f == nil || want != d.in {
@@ -180,15 +181,16 @@ func Tx(mode TxMode) Option {
 	}}
 }
 
-// OutsideTx runs a mutation outside of any transaction: each of its statements is
-// on its own, and an error of the function undoes nothing. Queries run so by
-// default.
+// OutsideTx runs a mutation outside of any transaction: each of its statements takes
+// effect by itself, and an error of the function undoes nothing. Queries run outside of
+// transactions by default.
 func OutsideTx() Option {
 	return option{"OutsideTx", forMutations, func(d *definition) { d.settings.inTx, d.settings.tx, d.settings.wantsTx = false, ReadWrite, false }}
 }
 
-// Deadline bounds the time of a call, waiting for the database included. The
-// default is 10 seconds. It ends no later than the time limit of the [Stack].
+// Deadline bounds the time of a call, including the time spent waiting for the
+// database. The default is 10 seconds. A call ends no later than the time limit of the
+// [Stack].
 func Deadline(limit time.Duration) Option {
 	return option{"Deadline", forOperations, func(d *definition) {
 		if limit <= 0 {
@@ -211,12 +213,12 @@ func MaxBody(bytes int64) Option {
 
 // Rate bounds how often one caller may call the operation: requests at once, and then
 // one more each time that period/requests has passed, as with [RateLimit]. An
-// anonymous caller is known by the client's address: that of [ClientIP], or the peer's
-// address if no middleware has looked at the request. A call beyond the limit is
-// [RateLimited], over REST with Retry-After. Calls whose input is refused and calls
-// under a known idempotency key count, too. Calls with wrong credentials do not:
-// RateLimit limits those. The limit is one of this process, for all doors together.
-// The default is no limit.
+// anonymous caller is identified by the client's address: that of [ClientIP], or the
+// peer's address if the request has passed no middleware of this package. A call over
+// the limit is [RateLimited], over REST with Retry-After. Calls whose input is refused
+// and calls that get a stored output (see [Idempotent]) count. Calls with wrong
+// credentials do not count: RateLimit limits those. Each process counts by itself, for
+// all doors together. The default is no limit.
 func Rate(requests int, period time.Duration) Option {
 	return option{"Rate", forOperations, func(d *definition) {
 		if err := checkRate(requests, period); err != nil {
@@ -242,12 +244,12 @@ func Status(code int) Option {
 	}}
 }
 
-// MaxAge lets caches keep the answers of a query for a time of at least a second;
-// fractions of a second are cut. The answer to an anonymous caller may be kept by
-// every cache, the answer to any other caller only by the caller's own. Without
-// MaxAge, the answer to a caller who is signed in is not kept at all (Cache-Control:
-// no-store), and the answer to an anonymous caller is kept, and not used again without
-// asking (no-cache).
+// MaxAge lets caches store the responses of a query for age, which is at least a
+// second. Fractions of a second are cut. Every cache may store a response to an
+// anonymous caller; only the caller's own cache may store a response to any other
+// caller. Without MaxAge, no cache stores a response to a caller who is signed in
+// (Cache-Control: no-store), and caches revalidate a response to an anonymous caller
+// before each use (no-cache).
 func MaxAge(age time.Duration) Option {
 	return option{"MaxAge", forQueries, func(d *definition) {
 		if age < time.Second {
@@ -257,18 +259,19 @@ func MaxAge(age time.Duration) Option {
 	}}
 }
 
-// RequireIfMatch makes REST refuse a request for the mutation that does not say in
-// If-Match which version it changes, as [PreconditionRequired], so that nobody
+// RequireIfMatch makes REST refuse a request without If-Match as
+// [PreconditionRequired]. The header names the version to change, so that nobody
 // overwrites what somebody else wrote in between. [Logic.REST] panics if there is no
 // GET of the same path that needs no other input, or if the mutation has no
-// transaction. [Call] and other doors know no versions.
+// transaction. [Call] and other doors do not check versions.
 func RequireIfMatch() Option {
 	return option{"RequireIfMatch", forMutations, func(d *definition) { d.settings.requireMatch = true }}
 }
 
-// Deprecated says since when an operation should no longer be used, and when it
-// will be gone; a zero sunset leaves that open. REST says so in the headers
-// Deprecation (RFC 9745) and Sunset (RFC 8594), and documentation shows it.
+// Deprecated says since when an operation should no longer be used, and when it will
+// be removed. A zero sunset means that this is not decided. REST sends both in the
+// headers Deprecation (RFC 9745) and Sunset (RFC 8594), and documentation shows that the
+// operation is deprecated.
 func Deprecated(since, sunset time.Time) Option {
 	return option{"Deprecated", forOperations, func(d *definition) {
 		if since.IsZero() || !sunset.IsZero() && sunset.Before(since) {
@@ -278,10 +281,10 @@ func Deprecated(since, sunset time.Time) Option {
 	}}
 }
 
-// Only offers the operation through these doors and no others. With no door it is
-// offered through none, for operations that only the program itself calls, with
-// [Call]. A kind of doors stands for all of that kind, see [Door]. A door that the
-// program never makes offers nothing.
+// Only offers the operation through these doors and no others. Only without doors is
+// for operations that only the program itself calls, with [Call]. A kind of doors stands
+// for all doors of that kind, see [Door]. Doors that the program does not make have no
+// effect.
 func Only(doors ...Door) Option {
 	return option{"Only", forAll, func(d *definition) {
 		d.settings.doors.onlySet = true
@@ -289,15 +292,16 @@ func Only(doors ...Door) Option {
 	}}
 }
 
-// Except offers the operation through all doors but these. A kind of doors stands for
-// all of that kind: Except(backend.REST) keeps the operation from every REST door.
+// Except offers the operation through all doors except these. A kind of doors stands
+// for all doors of that kind: with Except(backend.REST) no REST door offers the
+// operation.
 func Except(doors ...Door) Option {
 	return option{"Except", forAll, func(d *definition) { d.settings.doors.except = append(d.settings.doors.except, doors...) }}
 }
 
-// ForDoor attaches a setting to the operation that only one kind of door
-// understands. [Operation.Settings] returns it. It is for packages that make a
-// door of their own with [Logic.Door], which wrap it in an option with a name:
+// ForDoor attaches a setting for one door to the operation. [Operation.Settings]
+// returns it. It is for packages that make a door with [Logic.Door]. They wrap ForDoor
+// in an option of their own:
 //
 //	func Title(text string) backend.Option { return backend.ForDoor(Name, title(text)) }
 func ForDoor(door Door, setting any) Option {
@@ -312,8 +316,9 @@ func ForDoor(door Door, setting any) Option {
 	}}
 }
 
-// Doc describes the operation in documentation. Its first line is the summary; the
-// rest may be Markdown. Without it, OpenAPI has the operation's name in words.
+// Doc describes the operation in documentation. The first line of the text is the
+// summary; the rest may be Markdown. Without Doc, the summary in OpenAPI is the
+// operation's name in words.
 func Doc(text string) Option {
 	return option{"Doc", forAll, func(d *definition) { d.settings.doc = text }}
 }

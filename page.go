@@ -54,11 +54,10 @@ func nextCursor(out any) Cursor {
 }
 
 // Cursor is the position at which a page ends. Clients send it back to get the
-// next page. It is signed: a cursor that was made up, or that belongs to another
-// operation or another caller, is refused. It is not secret: whoever decodes it can
-// read the values in it. It does not hold the rest of the input. If a list can be
-// sorted in several ways, put the order into the cursor, too, and refuse a cursor of
-// another order.
+// next page. It is signed: a forged cursor, or one of another operation or another
+// caller, is refused. It is not secret: whoever decodes it can read the values in it.
+// It does not hold the rest of the input. If a list can be sorted in several ways, put
+// the order into the cursor, too, and refuse a cursor of another order.
 //
 // A query takes the Next of the previous page in a field of this type:
 //
@@ -80,9 +79,9 @@ func nextCursor(out any) Cursor {
 type Cursor string
 
 // NewPage returns a page of items that a query found with LIMIT limit. If there are
-// as many items as the limit, there may be more, and Next is a cursor with the values
-// that position returns for the last item; the page after may turn out to be empty.
-// Otherwise Next is empty. Nil items become an empty list.
+// fewer items than the limit, Next is empty. Otherwise there may be more items, and
+// Next is a cursor with the values that position returns for the last item; the next
+// page may be empty. Nil items become an empty list.
 func NewPage[T any](ctx context.Context, items []T, limit int, position func(last T) []any) (Page[T], error) {
 	page := Page[T]{Items: items}
 	page.fill()
@@ -94,9 +93,9 @@ func NewPage[T any](ctx context.Context, items []T, limit int, position func(las
 	return page, err
 }
 
-// NewCursor returns a cursor that holds values. They are stored as JSON. ctx is the
-// context of an operation, which signs the cursor. Outside of operations, as in
-// tests, a cursor can be read by any function outside of operations.
+// NewCursor returns a cursor that holds values, as JSON. ctx is the context of an
+// operation: only that operation can read the cursor, for the same caller. A cursor
+// made outside of operations, as in tests, can only be read outside of operations.
 func NewCursor(ctx context.Context, values ...any) (Cursor, error) {
 	text, err := json.Marshal(values)
 	if err != nil {
@@ -111,10 +110,10 @@ func NewCursor(ctx context.Context, values ...any) (Cursor, error) {
 
 const cursorMACLength = 16
 
-// Read stores the values of the cursor in what the pointers point to. An empty
-// cursor changes nothing. A cursor that was not made by the same operation for the
-// same caller, or that holds another number or other types of values, is a
-// [Malformed] error.
+// Read stores the values of the cursor in what the pointers into point to. An empty
+// cursor changes nothing. If the cursor was not made by the same operation for the same
+// caller, or holds values of another number or of other types, the error is
+// [Malformed].
 func (c Cursor) Read(ctx context.Context, into ...any) error {
 	if c == "" {
 		return nil

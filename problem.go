@@ -33,7 +33,7 @@ import (
 // [AccessLog] is around the handler, WriteError logs Internal errors to
 // [slog.Default].
 //
-// A response that the handler has begun, but of which nothing was sent, is dropped.
+// If the handler has begun a response but nothing of it was sent, it is dropped.
 // Headers that are set, such as Allow, are kept, with these exceptions:
 //
 //   - Content-Length, Content-Encoding, Content-Disposition, ETag and
@@ -97,8 +97,8 @@ var (
 	htmlType     = []string{"text/html; charset=utf-8"}
 )
 
-// Handler is an [http.Handler] that may return an error. The error is answered by
-// [WriteError]. A nil error means that the function has written its response.
+// Handler is an [http.Handler] that may return an error. [WriteError] writes the
+// response for the error. A nil error means that the function has written its response.
 //
 // If the response was sent in part when the function returns an error, the error
 // is logged, and the connection is aborted ([http.ErrAbortHandler]), so that the
@@ -107,7 +107,7 @@ var (
 // that was sent: check for errors before writing.
 type Handler func(http.ResponseWriter, *http.Request) error
 
-// ServeHTTP calls f and answers the error that it returns.
+// ServeHTTP calls f and writes the response for the error that it returns.
 func (f Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := f(w, r)
 	if err == nil {

@@ -14,8 +14,8 @@ import (
 // return them, such as the author of a note. A relation is registered once for the
 // type, and loaded for all values at once, if a client asks for it.
 
-// RelationField is a field that values of a type have wherever operations return
-// them, if the client asks for it. It is made by [Relation].
+// RelationField is a field that a client can ask for in all values of a type that
+// operations return. [Relation] makes one.
 type RelationField struct {
 	definition
 	parent, child         reflect.Type
@@ -23,11 +23,11 @@ type RelationField struct {
 	run                   func(ctx context.Context, parents any) (children reflect.Value, err error) // from a *[]Parent to a []Child
 }
 
-// Relation makes a field of the struct Parent, which values of that type have
-// wherever an operation returns them, if the client asks for it. f returns the
-// children of all parents of an answer at once, so that a list of 50 costs one more
-// query and not 50. children[i] belongs to parents[i], and there must be as many.
-// [HasOne] and [HasMany] put what a query has found into that order:
+// Relation makes a field that a client can ask for in all values of the type Parent
+// that operations return. f returns the children of all parents of an output at once,
+// so that a list of 50 costs one more query and not 50. children[i] belongs to
+// parents[i], and there must be as many. [HasOne] and [HasMany] put the rows of a query
+// into that order:
 //
 //	backend.Relation("author", app.Authors, backend.Doc("who wrote it"))
 //
@@ -42,18 +42,16 @@ type RelationField struct {
 //			func(a Author) backend.ID { return a.ID }), err
 //	}
 //
-// f runs within the call that returned the parents: with its context, caller,
-// deadline and transaction. It runs at most once for each place in the answer, and
-// never without parents. An error ends the call.
+// f runs within the call that returned the parents, with its context, caller, deadline
+// and transaction. It runs at most once for each path that the client asks for, and
+// never without parents. An error fails the call.
 //
-// A relation has no access rule of its own: a caller who gets a Parent from an
-// operation may ask for its children. f leaves out what the caller may not see, or
-// an [Allow] on []Parent refuses the call. A relation takes the options [Allow],
-// [Doc], [Only] and [Except].
+// A relation has no access rule: a caller who gets a Parent may ask for its children.
+// To restrict that, f leaves out children, or an [Allow] on []Parent refuses the call.
+// A relation takes the options [Allow], [Doc], [Only] and [Except].
 //
-// The name of the field has letters, digits and underscores, and begins with a
-// lower-case letter. Child is any type that an operation may return: a struct, a
-// pointer, which may be nil, a list, a number. Children may have relations, too.
+// field consists of letters, digits and underscores, and begins with a lower-case
+// letter. Child is any type that an operation may return. Children may have relations.
 func Relation[Parent, Child any](field string, f func(ctx context.Context, parents []Parent) (children []Child, err error), options ...Option) *RelationField {
 	r := &RelationField{
 		definition: define(isRelation, field, callsite.Caller(1), f, options),
@@ -101,7 +99,7 @@ func (r *RelationField) compile(t reflect.Type, what string) *plan.Type {
 	return compiled
 }
 
-// HasOne returns the child of each parent, for the function of a [Relation]:
+// HasOne returns the child of each parent, as the function of a [Relation] must:
 // found[i] is the child whose key is the key of parents[i], or nil if there is none.
 // If several children have one key, the last of them is used.
 func HasOne[Parent, Child any, Key comparable](parents []Parent, children []Child, ofParent func(Parent) Key, ofChild func(Child) Key) []*Child {
@@ -116,9 +114,9 @@ func HasOne[Parent, Child any, Key comparable](parents []Parent, children []Chil
 	return found
 }
 
-// HasMany returns the children of each parent, for the function of a [Relation]:
+// HasMany returns the children of each parent, as the function of a [Relation] must:
 // found[i] has the children whose key is the key of parents[i], in the order of
-// children. It is an empty list, and never nil, if there are none.
+// children. If there are none, it is empty and not nil.
 func HasMany[Parent, Child any, Key comparable](parents []Parent, children []Child, ofParent func(Parent) Key, ofChild func(Child) Key) [][]Child {
 	byKey := map[Key][]Child{}
 	for _, child := range children {

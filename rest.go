@@ -24,10 +24,10 @@ import (
 //
 //	r.Mount("/api", logic.REST())
 //
-// The sections REST requests and REST responses of the package documentation say
-// what the door takes and answers. What cannot be served, such as a field of a query
-// that has no form as text, panics here, with everything that is wrong. At most one
-// config may be given. All operations are added before.
+// The sections REST requests and REST responses of the package documentation describe
+// both. REST panics if an operation cannot be served, such as a query with a field that
+// a query string cannot hold, with all mistakes in one message. At most one config may
+// be given. Add all operations before: after REST, [Logic.Add] panics.
 func (l *Logic) REST(config ...RESTConfig) *RESTDoor {
 	name := REST
 	switch {
@@ -68,12 +68,13 @@ func (l *Logic) REST(config ...RESTConfig) *RESTDoor {
 	return door
 }
 
-// RESTConfig says how a [RESTDoor] differs from the usual one.
+// RESTConfig configures a [RESTDoor]. The zero value is for a program with one REST
+// door.
 type RESTConfig struct {
-	// Name is what [Only] and [Except] call the door: backend.REST, or backend.REST, a
-	// slash and a name. Several doors serve a public and an internal API, or two
-	// versions of one. Given const Internal = backend.REST + "/internal", an operation
-	// is offered
+	// Name is the name of the door for [Only] and [Except]: backend.REST, or
+	// backend.REST, a slash and a name. Several doors can serve a public and an internal
+	// API, or two versions of an API. With
+	// const Internal = backend.REST + "/internal", an operation is offered
 	//
 	//	by both doors          without an option
 	//	by the internal door   with Only(Internal)
@@ -84,8 +85,8 @@ type RESTConfig struct {
 	Name Door
 }
 
-// RESTDoor serves operations as JSON over HTTP. It is made by [Logic.REST], and is
-// safe for concurrent use.
+// RESTDoor serves operations as JSON over HTTP. [Logic.REST] makes one. It is safe for
+// concurrent use.
 type RESTDoor struct {
 	logic     *Logic
 	name      Door
@@ -100,7 +101,8 @@ type RESTDoor struct {
 	spare sync.Pool // of *buffers
 }
 
-// ServeHTTP answers a request, by the routes of the operations.
+// ServeHTTP calls the operation whose route matches the request, and writes the
+// response.
 func (d *RESTDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.router.ServeHTTP(w, r) }
 
 // mountOn makes the routes part of a router.

@@ -25,51 +25,8 @@ import (
 // is ready to use. A Router is safe for concurrent use; routes may be added while
 // it serves. It must not be copied.
 //
-// # Patterns
-//
-// A pattern is [METHOD ]/PATH, where segments of the path are literals or
-// wildcards:
-//
-//   - {name} matches one segment that is not empty.
-//   - {name...}, at the end, matches the rest of the path, which may be empty.
-//   - A slash at the end matches the rest of the path, too, without a name. Such a
-//     pattern is a subtree.
-//   - {$}, at the end, matches the end of a path that ends in a slash.
-//
-// Literals may be percent-encoded; they match any encoding in requests. GET serves
-// HEAD, too. A pattern without a method serves all methods but TRACE and CONNECT,
-// which need patterns with them. Patterns with a host are not supported.
-//
-// # Precedence
-//
-// Patterns conflict only if they match the same requests; registering the second
-// panics. Several patterns may match a request. Of these, the first segment in
-// which they differ decides: a literal comes before {name}, and {name} before
-// {name...} and subtrees. Of the same path, a pattern with the method comes before
-// one without. For example, /a/{x}/c and not /{y}/b/c serves the path /a/b/c. The
-// order of registration does not matter. ServeMux refuses more sets of patterns; of
-// those that it accepts, it chooses the same pattern.
-//
-// # What the router answers itself
-//
-//   - 400 for a path that does not begin with a slash, has an empty segment (//)
-//     before its last, a . or .. segment, a backslash or a NUL, percent-encoded or
-//     not. Programs read such paths differently, so the router neither cleans nor
-//     redirects them. The rule also holds for the part that {name...} matches. An
-//     encoded slash (%2F) is part of its wildcard's value, and does not hide a .. .
-//   - 307 to the path with a slash appended, if a subtree or {$} matches that and no
-//     pattern matches the path itself. The location is on the same origin.
-//   - 204 with Allow for OPTIONS, unless a pattern has that method. OPTIONS * lists
-//     the methods of all patterns.
-//   - 405 with Allow if patterns match the path and not the method; 404 if none
-//     matches the path.
-//   - 501 for CONNECT without a path, and for a method that is not in RFC 9110,
-//     RFC 5789 or any pattern, unless a pattern without a method matches (RFC 9110,
-//     section 9.1).
-//
-// Allow has the methods of all patterns that match the path, with HEAD for GET, and
-// OPTIONS. Of a pattern without a method it has the methods of RFC 9110 that the
-// pattern serves, and PATCH. [WriteError] writes the errors.
+// The section "Routing" of the package documentation describes patterns, which of them
+// comes first, and the responses of the router itself.
 type Router struct {
 	// A group has a parent, and uses the table of its root instead of its own.
 	parent     *Router

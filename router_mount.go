@@ -24,8 +24,8 @@ type mountable interface {
 //     are matched together with all others, and [http.Request.Pattern] is the whole
 //     pattern. The middleware of the mounted router wraps its routes. From then on
 //     it cannot be changed; registering more routes panics. It can still serve
-//     requests by itself. What r answers by itself, such as 404, is outside of that
-//     middleware, also below the prefix. To keep it inside, use
+//     requests by itself. Responses of r itself, such as 404, do not pass that
+//     middleware, not even below the prefix. To make them pass it, use
 //     r.Handle("/", mounted).
 //   - Any other handler gets the path below the prefix, beginning with a slash, as
 //     with [http.StripPrefix]: mounted at /files, it gets / for both /files and

@@ -10,7 +10,7 @@ import (
 )
 
 // ServeHTTP calls the handler of the pattern that matches. Without one it responds
-// itself, as the documentation of [Router] says.
+// itself; see the section "Routing" of the package documentation.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.root().compile().top.ServeHTTP(w, req)
 }

@@ -34,10 +34,10 @@ func (id *ID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Value stores it as an integer.
+// Value returns the id as an integer, for a query.
 func (id ID) Value() (driver.Value, error) { return int64(id), nil }
 
-// Scan reads it from an integer column, or from a text column that holds an
+// Scan reads the id from an integer column, or from a text column that holds an
 // integer.
 func (id *ID) Scan(src any) error {
 	switch v := src.(type) {
@@ -52,10 +52,10 @@ func (id *ID) Scan(src any) error {
 	return fmt.Errorf("a %T is no backend.ID", src)
 }
 
-// Opt is a field of an input that is absent, null or a value. It is for changes
-// that name only what is to be different (RFC 7396): an absent field leaves a value
-// as it is, null removes it. The zero Opt is absent. As an argument of a query it is
-// its value, or NULL if it has none:
+// Opt is a field of an input that is absent, null or a value. It is for updates
+// that name only what changes (RFC 7396): an absent field leaves a value as it is, and
+// null removes it. The zero Opt is absent. As an argument of a query, an Opt is its
+// value, or NULL if it has none:
 //
 //	if in.Phone.Present {
 //		changes = append(changes, backend.SQL("phone = ?", in.Phone))
@@ -63,13 +63,13 @@ func (id *ID) Scan(src any) error {
 //	…
 //	_, err := db.Exec(ctx, "UPDATE people SET ? WHERE id = ?", backend.JoinSQL(", ", changes...), in.ID)
 //
-// A value that can be left out but not removed is a plain field with
-// json:"name,omitempty", which refuses null. If its zero value is a value like
-// others, use an Opt, and a method Validate that refuses Null.
+// For a value that can be left out but not removed, use a plain field with
+// json:"name,omitempty", which refuses null. If the zero value must differ from an
+// absent one, use an Opt, and a method Validate that refuses Null.
 type Opt[T any] struct {
 	V       T    // the zero value unless Present and not Null
-	Present bool // the input names it
-	Null    bool // the input says null
+	Present bool // the input has the field
+	Null    bool // the input has the field, and it is null
 }
 
 // Some returns an Opt that is present with a value.
@@ -86,7 +86,7 @@ func (o Opt[T]) Or(otherwise T) T {
 // IsZero reports whether the Opt is absent, for the json option omitzero.
 func (o Opt[T]) IsZero() bool { return !o.Present }
 
-// Value stores the value as a T is stored, and NULL if there is none.
+// Value returns the value as it is stored for a T, or NULL if there is none.
 func (o Opt[T]) Value() (driver.Value, error) {
 	if !o.Present || o.Null {
 		return nil, nil
@@ -94,7 +94,8 @@ func (o Opt[T]) Value() (driver.Value, error) {
 	return bind.Value(&o.V)
 }
 
-// Scan reads a column as a T is read, and NULL as null. The Opt is present then.
+// Scan reads a column into V as it is read into a T. A NULL sets Null. Scan sets
+// Present.
 func (o *Opt[T]) Scan(src any) error {
 	*o = Opt[T]{Present: true, Null: src == nil}
 	if o.Null {
@@ -121,6 +122,6 @@ func (o *Opt[T]) UnmarshalJSON(text []byte) error {
 }
 
 // None is the input of an operation without input, or the output of an operation
-// without output. Over REST such an input has no body, and such an output is answered
-// with 204. As JSON it is {}.
+// without output. Over REST a request with such an input has no body, and a response
+// with such an output has the status 204. As JSON it is {}.
 type None struct{}

@@ -15,12 +15,12 @@ import (
 	"github.com/seed-215b9b7c/backend"
 )
 
-// Client uses a handler as a browser or an API client of the same origin would:
-// over a real connection, keeping cookies, and with the headers that browsers
+// Client sends requests to a handler as a browser or an API client of the same origin
+// would: over a real connection, with cookies, and with the headers that browsers
 // send, so that cross-origin protection stays on in tests. It does not follow
 // redirects. It is safe for concurrent use.
 type Client struct {
-	// URL is where the handler is served, without a slash at the end.
+	// URL is the base URL of the handler, without a slash at the end.
 	URL string
 
 	t      testing.TB
@@ -28,8 +28,7 @@ type Client struct {
 	header http.Header
 }
 
-// NewClient serves a handler for the length of a test and returns a client of
-// it.
+// NewClient serves a handler until the test ends, and returns a client of it.
 func NewClient(t testing.TB, handler http.Handler) *Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -47,9 +46,9 @@ func NewClient(t testing.TB, handler http.Handler) *Client {
 	}
 }
 
-// With returns a client of the same handler, with the same cookies, that sends
-// a header with every request, in place of what the client sends by itself; an
-// empty value removes one. Host is the host that is asked.
+// With returns a client of the same handler, with the same cookies, that sends a header
+// with every request. The header replaces one that the client sends by itself. An empty
+// value removes the header. The name Host sets the host of the request.
 func (c *Client) With(name, value string) *Client {
 	other := *c
 	other.header = c.header.Clone()
@@ -60,7 +59,7 @@ func (c *Client) With(name, value string) *Client {
 	return &other
 }
 
-// Response is what came back.
+// Response is the response to a request of a [Client].
 type Response struct {
 	*http.Response
 	// Body is the whole body.
@@ -192,13 +191,12 @@ func (r *Response) Problem() Problem {
 // callerHeader names the caller for [Callers].
 const callerHeader = "Backendtest-Caller"
 
-// Callers is an authenticator for tests: each request has the caller that its
-// client was given by [Client.As], or nobody. It stands in for the program's
-// own in backend.NewLogic. It believes what a request says of itself, so it must
-// never serve anybody but tests.
+// Callers is an Authenticator for tests, for [backend.NewLogic]. The caller of a request
+// is the one given to [Client.As], or else the anonymous caller. Callers trusts what the
+// request says, so never use it outside of tests.
 type Callers struct{}
 
-// Authenticate returns the caller that [Client.As] has named.
+// Authenticate returns the caller given to [Client.As].
 func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
 	var caller backend.Caller
 	text := r.Header.Get(callerHeader)
@@ -211,9 +209,9 @@ func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller,
 	return caller, nil
 }
 
-// As returns a client of the same handler, with the same cookies, whose requests are
-// made by caller. The program under test must authenticate with [Callers]; for
-// another Authenticator, use [Client.With] with its header:
+// As returns a client of the same handler, with the same cookies, whose requests come
+// from caller. The program under test must use [Callers] as its Authenticator. For
+// another Authenticator, use [Client.With] with the header that it reads:
 //
 //	logic := backend.NewLogic(db, backendtest.Callers{}, backend.LogicConfig{})
 //	…

@@ -18,13 +18,14 @@ import (
 	"github.com/seed-215b9b7c/backend"
 )
 
-// TestDB is the suite that says what every engine does alike: which values come
-// back as they were stored, what errors mean, what transactions promise. open
-// returns an empty database for each of its subtests. It holds for databases
-// of [backend.Open]; one of [backend.OpenDB] passes if its pool is set up as
-// that says, except for what is the driver's own: except names subtests to leave
-// out. For a pool of lib/pq that is "deadlines", since lib/pq asks the server to
-// cancel a statement only once, and waits for ever if that came too early.
+// TestDB tests the behaviour that all engines share: which values are read as they
+// were stored, what errors mean, what transactions guarantee. open returns an empty
+// database for each subtest. except names subtests to leave out.
+//
+// Databases of [backend.Open] pass. A database of [backend.OpenDB] passes if its pool
+// has the parameters that OpenDB asks for, except where the driver itself differs. For
+// a pool of lib/pq leave out "deadlines": lib/pq asks the server to cancel a statement
+// only once, and waits forever if the server gets that too early.
 func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string) {
 	for _, test := range []struct {
 		name string

@@ -13,9 +13,9 @@ import (
 	"github.com/seed-215b9b7c/backend"
 )
 
-// The environment variables that say which servers tests may use. Each test
-// makes databases of its own there and drops them again, so the account needs
-// the right to create databases.
+// These environment variables name the servers that tests may use. Each test creates
+// its own databases there and drops them again, so the account needs the right to create
+// databases.
 const (
 	// PostgresVariable holds a URL such as postgres://postgres@127.0.0.1/postgres.
 	PostgresVariable = "TEST_POSTGRES_URL"
@@ -29,12 +29,12 @@ const (
 // Engines are all engines, in the order in which [EachDB] runs them.
 var engines = []backend.Engine{backend.SQLite, backend.Postgres, backend.MySQL}
 
-// EachDB runs test on an empty database of every engine, as subtests that are
-// named after the engine and run in parallel. A server that is not configured
-// is skipped with a line that says how to enable it, or fails the test if
+// EachDB runs test on an empty database of every engine. The subtests have the names of
+// the engines and run in parallel. If the server of an engine is not configured, the
+// subtest is skipped with a line that says how to enable it, or fails if
 // TEST_REQUIRE_ENGINES is 1.
 //
-// The test program imports the drivers it wants to use.
+// The test program must import the drivers that it uses.
 func EachDB(t *testing.T, test func(t *testing.T, db *backend.DB), config ...backend.DBConfig) {
 	t.Helper()
 	for _, engine := range engines {
@@ -45,8 +45,8 @@ func EachDB(t *testing.T, test func(t *testing.T, db *backend.DB), config ...bac
 	}
 }
 
-// NewDB returns an empty database of an engine, which is closed and dropped
-// when the test ends. SQLite's is a file. See [EachDB] for servers that are not
+// NewDB returns an empty database of an engine, which is closed and dropped when the
+// test ends. A database of SQLite is a file. See [EachDB] for servers that are not
 // configured.
 func NewDB(t testing.TB, engine backend.Engine, config ...backend.DBConfig) *backend.DB {
 	t.Helper()
@@ -87,8 +87,8 @@ func NewURL(t testing.TB, engine backend.Engine) string {
 	return fresh.String()
 }
 
-// serverURL returns where an engine's server is, and skips or fails the test
-// if that is not known.
+// serverURL returns the URL of an engine's server. It skips or fails the test if the
+// server is not configured.
 func serverURL(t testing.TB, engine backend.Engine) string {
 	t.Helper()
 	variable, example := PostgresVariable, "postgres://postgres@127.0.0.1/postgres"
@@ -106,8 +106,8 @@ func serverURL(t testing.TB, engine backend.Engine) string {
 	return server
 }
 
-// execute runs one statement on a connection of its own. It has its own
-// context, since a test's has ended by the time of its cleanup.
+// execute runs one statement on its own connection. It has its own context, since the
+// context of a test has ended when its cleanup runs.
 func execute(t testing.TB, server, statement string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

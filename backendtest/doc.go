@@ -1,5 +1,5 @@
-// Package backendtest is for the go test of programs that use package backend:
-// throw-away databases on every engine ([EachDB], [NewDB]), a client for
-// handlers ([NewClient]), callers who need no password ([Callers]), and the suite
-// that says what every engine must do alike ([TestDB]).
+// Package backendtest helps to test programs that use package backend. It has
+// temporary databases on every engine ([EachDB], [NewDB]), a client for handlers
+// ([NewClient]), callers who need no password ([Callers]), and a suite of tests of the
+// behaviour that all engines share ([TestDB]).
 package backendtest

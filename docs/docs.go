@@ -1,7 +1,7 @@
 // Package docs serves a page that shows an OpenAPI description to people and
-// lets them try its operations out. It is a package of its own because it
-// carries half a megabyte of Swagger UI, which only programs that import it
-// should pay for. Nothing is loaded from anywhere else.
+// lets them try its operations out. It is a separate package because it embeds half a
+// megabyte of Swagger UI, which only programs that import it should carry. The page
+// loads nothing from other servers.
 package docs
 
 import (
@@ -20,33 +20,33 @@ import (
 	"github.com/seed-215b9b7c/backend"
 )
 
-// New returns the handler of a page that shows the description at a path of the
-// same origin, to be mounted wherever the page should be:
+// New returns a handler for a page that shows the description at a path of the same
+// origin. Mount it where the page should be:
 //
 //	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //	r.Mount("/docs", docs.New("/openapi.json"))
 //
-// Elsewhere than on a [backend.Router] it works below [http.StripPrefix]: it
-// serves the page at /, and the page's files beside it.
+// With other routers, wrap it in [http.StripPrefix]: it serves the page at /, and the
+// page's files beside it.
 //
-// Who may see the page, and the description, is for the router to say: both
-// tell strangers what there is to attack. "Try it out" calls the API as any page
-// of this origin does, with the user's cookies, and so only where the
-// description's server is this origin.
+// The handler has no access rule. The page and the description tell strangers what
+// there is to attack; use middleware of the router to decide who sees them. "Try it out"
+// calls the API as any page of this origin does, with the user's cookies. It works only
+// if the server in the description is this origin.
 //
-// The page is dark where the user's system is.
+// The page follows the light or dark mode of the user's system.
 //
-// Inside [backend.SecureHeaders], and so in a [backend.Stack], the page has
-// their Content-Security-Policy, and otherwise a strict one of its own. Neither
-// needs 'unsafe-inline' or 'unsafe-eval'. The page is never stored; its files
-// have their content's hash in their name and may be kept for a year.
+// Inside [backend.SecureHeaders] or [backend.Stack] the page has their
+// Content-Security-Policy, and otherwise a strict one of its own. Neither needs
+// 'unsafe-inline' or 'unsafe-eval'. Browsers never store the page. Its files have the
+// hash of their content in their names and may be stored for a year.
 //
-// A description that is not a path beginning with one slash panics. The handler
-// is safe for concurrent use.
+// New panics if description is not a path that begins with one slash. The handler is
+// safe for concurrent use.
 func New(description string) http.Handler {
 	_, err := url.Parse(description)
 	if err != nil || !strings.HasPrefix(description, "/") || strings.HasPrefix(description, "//") || strings.Contains(description, `\`) {
-		panic(fmt.Sprintf("backend: docs.New(%q): say at which path of this origin the description is, such as \"/openapi.json\"", description))
+		panic(fmt.Sprintf("backend: docs.New(%q): the description must be a path of this origin, such as \"/openapi.json\"", description))
 	}
 	p := &page{description: description, files: map[string]*file{}}
 	p.script = p.add("swagger-ui-bundle.js", "text/javascript; charset=utf-8", embedded("swagger-ui/swagger-ui-bundle.js.gz"))

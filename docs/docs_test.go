@@ -226,7 +226,7 @@ func TestReferencesStayBelowThePage(t *testing.T) {
 func TestNewRefusesDescriptionsElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, description := range []string{"", "openapi.json", "//evil.example/openapi.json", "https://evil.example/openapi.json", "javascript:alert(1)", `/\evil.example/`, "/%zz"} {
-		require.PanicsWithValue(t, fmt.Sprintf(`backend: docs.New(%q): say at which path of this origin the description is, such as "/openapi.json"`, description),
+		require.PanicsWithValue(t, fmt.Sprintf(`backend: docs.New(%q): the description must be a path of this origin, such as "/openapi.json"`, description),
 			func() { docs.New(description) }, description)
 	}
 }
