@@ -83,7 +83,7 @@ func (d *RESTDoor) describe(config OpenAPIConfig) *openapi.Document {
 		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie, Codes: codeNames(),
 	}, jsonschema.NewNames(openapi.Problem), d.describeRelations())
 	ids := map[string]bool{}
-	for _, op := range d.logic.ops {
+	for _, op := range d.ops {
 		ids[op.name] = true
 	}
 	for _, route := range d.routes {
