@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/seed-215b9b7c/backend"
@@ -341,4 +342,41 @@ func ExampleCompress() {
 	h.ServeHTTP(w, r)
 	fmt.Println(w.Header().Get("Content-Encoding"), w.Header().Get("Vary"), w.Body.Len() < 200)
 	// Output: gzip Accept-Encoding true
+}
+
+// What is answered after Compress has returned, such as the end of the time, is
+// not held back for it.
+func TestAnswersAfterCompress(t *testing.T) {
+	t.Parallel()
+	waits := mustRun(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	silent := backend.Compress()(mustRun(t, func(http.ResponseWriter, *http.Request) {}))
+	writes := func(text string) http.Handler {
+		return backend.Recover()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			silent.ServeHTTP(w, r)
+			io.WriteString(w, text)
+		}))
+	}
+	long := strings.Repeat("a long text ", 1000)
+	for name, want := range map[string]struct {
+		h      http.Handler
+		status int
+		body   string
+	}{
+		"the time is over": {backend.TimeLimit(10 * time.Millisecond)(backend.Compress()(waits)), http.StatusGatewayTimeout, "timeout"},
+		"short":            {writes("short"), http.StatusOK, "short"},
+		"long":             {writes(long), http.StatusOK, long},
+		"panic": {backend.Recover()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			silent.ServeHTTP(w, r)
+			panic("late")
+		})), http.StatusInternalServerError, "internal"},
+	} {
+		server := httptest.NewServer(want.h)
+		r, err := http.Get(server.URL) // asks for gzip
+		require.NoError(t, err, name)
+		body, err := io.ReadAll(r.Body)
+		require.NoError(t, err, name)
+		require.Equal(t, want.status, r.StatusCode, name)
+		require.Contains(t, string(body), want.body, name)
+		server.Close()
+	}
 }

@@ -23,6 +23,7 @@ type Writer struct {
 	committed bool       // the header was written to under
 	hijacked  bool
 	finished  bool
+	late      bool // Finish found nothing to end, and what is written now must still be ended
 	isHead    bool // the response to a HEAD request: its body is never sent
 	detects   bool // the content type is detected before the hooks run
 
@@ -112,16 +113,21 @@ func (w *Writer) Finish() {
 	w.writing.Lock()
 	defer w.writing.Unlock()
 	w.finish()
+	w.late = !w.finished
 }
 
 // End runs the hooks for a handler that has returned without writing. net/http
 // sends the header then. It comes after all that may still write a response in
-// the handler's place.
+// the handler's place, and ends such a response if that was written after
+// [Writer.Finish].
 func (w *Writer) End() {
 	w.writing.Lock()
 	defer w.writing.Unlock()
 	if w.status == 0 && !w.Begun() {
 		w.runHooks()
+	}
+	if w.late {
+		w.finish()
 	}
 }
 
