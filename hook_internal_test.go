@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -26,9 +27,13 @@ func TestErrorsOfHooksAreAnswered(t *testing.T) {
 		"writes":            http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, strings.Repeat("not this ", 1000)) }),
 		"writes too little": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "not this") }),
 		"redirects":         http.RedirectHandler("/not-this", http.StatusSeeOther),
-		"writes nothing":    http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
-		"flushes":           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.(http.Flusher).Flush() }),
-		"answers an error":  Handler(func(http.ResponseWriter, *http.Request) error { return Errorf(NotFound, "not this") }),
+		"sends a part": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Set("Range", "bytes=0-7")
+			http.ServeContent(w, r, "x.txt", time.Time{}, strings.NewReader("not this one"))
+		}),
+		"writes nothing":   http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		"flushes":          http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.(http.Flusher).Flush() }),
+		"answers an error": Handler(func(http.ResponseWriter, *http.Request) error { return Errorf(NotFound, "not this") }),
 		"returns an error afterwards": Handler(func(w http.ResponseWriter, r *http.Request) error {
 			w.WriteHeader(http.StatusNoContent)
 			_, err := io.WriteString(w, "not this")
@@ -68,6 +73,9 @@ func TestErrorsOfHooksAreAnswered(t *testing.T) {
 				body, head := w.Body.String(), w.Result().Header
 				require.NotContains(t, body, "not this")
 				require.NotContains(t, body, "secret")
+				for _, name := range []string{"Location", "Content-Range", "Accept-Ranges"} {
+					require.Empty(t, head[name], name)
+				}
 				require.Contains(t, body, "Something went wrong on our side.")
 				require.Contains(t, body, head.Get("X-Request-Id"))
 				require.Contains(t, head.Values("Vary"), "Origin", "outer hooks run for the answer")

@@ -51,8 +51,11 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // AnswerError implements [response.Owner]: it answers with the error of a hook as
-// WriteError does.
+// WriteError does. What the handler's response has led to is not told.
 func (x *exchange) AnswerError(w http.ResponseWriter, err error) {
+	for _, name := range [...]string{"Location", "Link", "Content-Range", "Accept-Ranges"} {
+		w.Header().Del(name)
+	}
 	e := asError(err)
 	id := x.report(x.request, e.Code.known(), err)
 	writeAnswer(w, x.request, e, id)
