@@ -34,6 +34,8 @@ type visit struct {
 
 	mu      sync.Mutex    // guards what follows
 	request *http.Request // says who calls, until that is known
+	asking  bool          // the authenticator is being asked
+	asked   chan struct{} // closed when it has answered; nil if nobody waits for that
 	known   bool          // who calls
 	caller  Caller
 	failed  error // of authentication
@@ -57,23 +59,47 @@ func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller)
 
 // identify authenticates the visit, once. If that fails, every call of the visit
 // fails with the same error. An error after the end of ctx is one of this call only:
-// the next call authenticates again.
+// the next call authenticates again. A call that waits for another one to
+// authenticate waits no longer than its own context.
 func (v *visit) identify(ctx context.Context) error {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	for v.asking {
+		if v.asked == nil {
+			v.asked = make(chan struct{})
+		}
+		asked := v.asked
+		v.mu.Unlock()
+		select {
+		case <-asked:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		v.mu.Lock()
+	}
 	if v.known {
+		defer v.mu.Unlock()
 		return v.failed
 	}
-	v.known, v.failed = true, errUnknownCaller // unless the authenticator returns
-	caller, err := v.logic.authenticate(ctx, v.request)
-	switch {
-	case err == nil:
-		v.caller = caller
-	case ctx.Err() != nil:
-		v.known = false
-		return err
+	v.asking = true
+	v.mu.Unlock()
+
+	err := errUnknownCaller // unless the authenticator returns
+	var caller Caller
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if v.asking = false; v.asked != nil {
+			close(v.asked)
+			v.asked = nil
+		}
+		if err == nil || ctx.Err() == nil || err == errUnknownCaller {
+			v.known, v.caller, v.failed, v.request = true, caller, err, nil
+		}
+	}()
+	found, err := v.logic.authenticate(ctx, v.request)
+	if err == nil {
+		caller = found
 	}
-	v.failed, v.request = err, nil
 	return err
 }
 

@@ -651,3 +651,32 @@ type panicking struct{ ended int }
 func (*panicking) Begin(context.Context, *backend.Event) context.Context { panic("begin") }
 
 func (o *panicking) End(context.Context, *backend.Event) { o.ended++ }
+
+// A call that waits until another call of its visit has authenticated ends with its
+// own context, and has the caller that the other one found.
+func TestVisitWaitsForItsCallerNoLongerThanItsContext(t *testing.T) {
+	t.Parallel()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) {
+		close(asked)
+		<-answer
+		return backend.Caller{ID: "ann"}, nil
+	}), backend.LogicConfig{})
+	logic.Add(backend.Query("q", backend.SignedIn, noop))
+	door := logic.Door("example.com/own")
+	visit := door.Visit(httptest.NewRequest("GET", "/", nil))
+	call := func(ctx context.Context) error {
+		_, err := visit.Call(ctx, door.Operation("q"), &jsonCall{}, backend.CallConfig{})
+		return err
+	}
+	first, other := make(chan error, 1), make(chan error, 1)
+	go func() { first <- call(t.Context()) }()
+	<-asked
+	go func() { other <- call(t.Context()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.Equal(t, backend.Timeout, backend.CodeOf(call(ctx)))
+	close(answer)
+	require.NoError(t, <-first)
+	require.NoError(t, <-other, "asked once, or the channel would be closed twice")
+}
