@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// This file says who calls, and who may. How callers prove who they are is an
-// Authenticator's business.
+// This file has callers, and the access rules that say who may call an operation. An
+// Authenticator checks credentials.
 
 // Door is the name of a door: a protocol through which operations are called.
 // [Only] and [Except] take it.
@@ -27,7 +27,7 @@ type Door string
 // REST is the door that [Logic.REST] returns, and the kind of all such doors.
 const REST Door = "rest"
 
-// isOf reports whether d is a door, or one of its kind.
+// isOf reports whether d is the door kind, or a door of that kind.
 func (d Door) isOf(kind Door) bool {
 	return d == kind || strings.HasPrefix(string(d), string(kind)+"/")
 }
@@ -38,7 +38,7 @@ func (d Door) check() error {
 	if Door(kind) == REST || strings.Contains(kind, ".") && !strings.HasSuffix(string(d), "/") {
 		return nil
 	}
-	return fmt.Errorf("there is no door %q; there is backend.REST, and the door of another package has a name that begins with a domain, such as \"example.com/toy\"", d)
+	return fmt.Errorf("there is no door %q; use backend.REST, or the name of another package's door, which begins with a domain, such as \"example.com/toy\"", d)
 }
 
 // Caller is the account that makes a call. The zero value is the anonymous caller, who
@@ -123,8 +123,8 @@ func (a fixedAccess) String() string {
 	return "signed in"
 }
 
-// denied is the error for a caller who may not call. An anonymous caller can sign
-// in, for another caller that does not help.
+// denied returns the error for a caller who may not call: Unauthenticated for the
+// anonymous caller, for whom signing in may help, and Forbidden for any other.
 func denied(caller Caller) error {
 	if !caller.SignedIn() {
 		return &Error{Code: Unauthenticated}
@@ -136,7 +136,7 @@ func denied(caller Caller) error {
 type accessFunc struct {
 	name string
 	f    func(ctx context.Context, caller Caller) error
-	open bool // known to let everybody call
+	open bool // certain to let every caller call
 }
 
 func (a accessFunc) check(ctx context.Context, caller Caller) error { return a.f(ctx, caller) }
@@ -193,7 +193,7 @@ func Fresh(d time.Duration) Access {
 // rule that failed with an error other than a refusal, or else an [Unauthenticated]
 // error of a rule, or else [Forbidden]. AnyOf without rules panics.
 func AnyOf(rules ...Access) Access {
-	rules = slices.Clone(rules) // which the caller may change afterwards
+	rules = slices.Clone(rules) // our caller may change the slice afterwards
 	return combined("AnyOf", " or ", rules, slices.ContainsFunc(rules, isOpen), func(ctx context.Context, caller Caller) error {
 		refusal := denied(caller)
 		for _, rule := range rules {
@@ -209,8 +209,8 @@ func AnyOf(rules ...Access) Access {
 	})
 }
 
-// weight orders the errors of several rules: an error that is no refusal weighs
-// most, then a refusal that signing in may change, then a final one.
+// weight orders the errors of several rules. An error that is not a refusal has the
+// largest weight, then a refusal that signing in may change, then a final refusal.
 func weight(err error) int {
 	switch CodeOf(err) {
 	case Forbidden, NotFound:
@@ -236,7 +236,7 @@ func AllOf(rules ...Access) Access {
 	})
 }
 
-// isOpen reports whether a rule is known to let every caller call.
+// isOpen reports whether a rule is certain to let every caller call.
 func isOpen(rule Access) bool {
 	f, _ := rule.(accessFunc)
 	return rule == Access(Public) || f.open

@@ -19,88 +19,92 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
-// This file calls operations. Every call takes this one way, whatever door it comes
-// through: doors decode and encode, and what no call may get around is here.
+// This file has the steps of every call, whatever door it comes through. Doors only
+// decode and encode. The steps that no call may skip are here.
 
-// visit is one arrival at a door: a request, a message, a job, or a [Call] from
-// inside the program. It is authenticated once, however many operations it calls. It
-// has the caller, the client's address, the door, the logger, and one budget of
-// relations for all its answers. It is safe for concurrent use.
+// visit is one request or message at a door, or one [Call] from inside the program. It
+// may call several operations, and is authenticated once. It has the caller, the
+// client's address, the door, the logger, and one budget of relations for all its
+// outputs. It is safe for concurrent use.
 type visit struct {
 	logic  *Logic
 	door   Door
-	client netip.Addr   // who asks, for limits on anonymous callers
+	client netip.Addr   // the client's address, for the rate limit of anonymous callers
 	logger *slog.Logger // nil: slog.Default
 
-	mu      sync.Mutex    // guards what follows
-	request *http.Request // says who calls, until that is known
-	asking  bool          // the authenticator is being asked
-	asked   chan struct{} // closed when it has answered; nil if nobody waits for that
-	known   bool          // who calls
-	caller  Caller
-	failed  error // of authentication
-	related int   // how many parents the relations of its answers were loaded for
+	mu            sync.Mutex    // guards the fields below
+	request       *http.Request // for the Authenticator; nil once it has answered
+	identifying   bool          // the Authenticator is being called
+	identifyEnded chan struct{} // closed when it returns; nil if no other call waits for it
+	identified    bool          // the Authenticator has answered, or is not needed
+	caller        Caller
+	failed        error // the error of authentication
+	related       int   // the number of parents for which relations were loaded
 }
 
-// visit begins a visit by a request. Its caller is not known yet.
+// visit makes v the visit of a request, which is not authenticated yet.
 func (l *Logic) visit(v *visit, door Door, r *http.Request) {
-	client, logger, ok := seen(r.Context())
+	client, logger, ok := clientAndLogger(r.Context())
 	if !ok {
 		client = peerAddr(r.RemoteAddr)
 	}
 	*v = visit{logic: l, door: door, request: r, client: client, logger: cmp.Or(l.config.Logger, logger)}
 }
 
-// visitAs begins a visit whose caller is known.
+// visitAs makes v the visit of a caller who needs no authentication.
 func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller) {
-	client, logger, _ := seen(ctx)
-	*v = visit{logic: l, door: door, caller: caller, known: true, client: client, logger: cmp.Or(l.config.Logger, logger)}
+	client, logger, _ := clientAndLogger(ctx)
+	*v = visit{logic: l, door: door, caller: caller, identified: true, client: client, logger: cmp.Or(l.config.Logger, logger)}
 }
 
-// identify authenticates the visit, once. If that fails, every call of the visit
-// fails with the same error. An error after the end of ctx is one of this call only:
-// the next call authenticates again. A call that waits for another one to
+// identify authenticates the visit, at its first call. If that fails, every call of the
+// visit fails with the same error. An error after the end of ctx is one of this call
+// only: the next call authenticates again. A call that waits for another one to
 // authenticate waits no longer than its own context.
 func (v *visit) identify(ctx context.Context) error {
 	v.mu.Lock()
-	for v.asking {
-		if v.asked == nil {
-			v.asked = make(chan struct{})
+	for v.identifying {
+		if v.identifyEnded == nil {
+			v.identifyEnded = make(chan struct{})
 		}
-		asked := v.asked
+		ended := v.identifyEnded
 		v.mu.Unlock()
 		select {
-		case <-asked:
+		case <-ended:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		v.mu.Lock()
 	}
-	if v.known {
+	if v.identified {
 		defer v.mu.Unlock()
 		return v.failed
 	}
-	v.asking = true
+	v.identifying = true
 	v.mu.Unlock()
 
-	err := errUnknownCaller // unless the authenticator returns
-	var caller Caller
-	defer func() {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		if v.asking = false; v.asked != nil {
-			close(v.asked)
-			v.asked = nil
-		}
-		if err == nil || ctx.Err() == nil || err == errUnknownCaller {
-			v.known, v.caller, v.failed, v.request = true, caller, err, nil
-		}
-	}()
-	found, err := v.logic.authenticate(ctx, v.request)
-	if err == nil {
-		caller = found
-	}
+	caller, err := Caller{}, errUnknownCaller // stays if the Authenticator panics
+	defer func() { v.endIdentify(ctx, caller, err) }()
+	caller, err = v.logic.authenticate(ctx, v.request)
 	return err
+}
+
+// endIdentify keeps what the Authenticator has answered, unless it was cut off by the
+// end of ctx.
+func (v *visit) endIdentify(ctx context.Context, caller Caller, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.identifying = false; v.identifyEnded != nil {
+		close(v.identifyEnded)
+		v.identifyEnded = nil
+	}
+	if err != nil && err != errUnknownCaller && ctx.Err() != nil {
+		return
+	}
+	v.identified, v.failed, v.request = true, err, nil
+	if err == nil {
+		v.caller = caller
+	}
 }
 
 // errUnknownCaller is the error of a visit whose authenticator panicked.
@@ -125,11 +129,11 @@ func (l *Logic) Authenticate(r *http.Request) (context.Context, error) {
 	return WithCaller(r.Context(), caller), err
 }
 
-// maxRelated bounds the number of parents for which one visit loads relations. Each
-// list within a list multiplies it.
+// maxRelated bounds the number of parents for which one visit loads relations. Lists
+// within lists multiply that number.
 const maxRelated = 10_000
 
-// spend takes parents from the budget of the visit.
+// spend takes a number of parents from the visit's budget of relations.
 func (v *visit) spend(parents int) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -148,8 +152,8 @@ func (v *visit) log() *slog.Logger {
 
 // transport is what a door does within one call.
 type transport interface {
-	// decode decodes into a *In. It is called only for callers who may call. If the
-	// transaction runs again, it is called again, with a new *In.
+	// decode decodes into a *In. It is called after the access rule has allowed the
+	// call. If the transaction runs again, it is called again, with a new *In.
 	decode(ctx context.Context, in any) error
 	// before is called in the transaction, before the function.
 	before(ctx context.Context) error
@@ -161,19 +165,19 @@ type transport interface {
 // callConfig is how an operation is called.
 type callConfig struct {
 	mode     TxMode // of the transaction; usually the operation's own
-	outside  bool   // no transaction of its own: ctx is in one already
+	outside  bool   // begin no transaction: ctx is in one already
 	key      string // the idempotency key, or ""
 	needsKey bool   // an operation with RequireIdempotencyKey refuses a call without key
-	again    bool   // a repetition, because the transaction runs again: not counted, no rate used
+	again    bool   // the transaction runs again: do not count the call, nor limit its rate
 }
 
 // callResult is the result of a call that has succeeded.
 type callResult struct {
 	out      any  // a *Out
-	replayed bool // it is the answer of an earlier call
+	replayed bool // out is the stored output of an earlier call
 }
 
-// call is the one way of every call.
+// call calls an operation. All doors, and Call, use it.
 func (v *visit) call(ctx context.Context, op *registered, t transport, how callConfig) (result callResult, err error) {
 	counts := &op.counts
 	if how.again {
@@ -208,13 +212,12 @@ func (v *visit) callerIfKnown() Caller {
 	return v.caller
 }
 
-// describe describes an event of the visit.
+// describe sets the fields of an event that say which call it belongs to.
 func (v *visit) describe(ctx context.Context, e *Event, operation string) {
 	e.Operation, e.Door, e.Caller, e.RequestID, e.TraceID = operation, v.door, v.callerIfKnown(), RequestIDFrom(ctx), traceIDFrom(ctx)
 }
 
-// admit does everything before the transaction. It returns the input of a call
-// that may be made.
+// admit runs the steps before the transaction. It returns the input.
 func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err error) {
 	if err := v.identify(&c.Context); err != nil {
 		return nil, err
@@ -241,7 +244,8 @@ func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err 
 	return in, nil
 }
 
-// limitRate uses up some of the caller's rate.
+// limitRate counts the call, and returns an error if the caller is over the limit of
+// the operation.
 func (v *visit) limitRate(op *registered) error {
 	if op.limiter == nil {
 		return nil
@@ -266,8 +270,8 @@ func (r *registered) input(ctx context.Context, t transport) (in any, err error)
 	return in, r.validate(ctx, in)
 }
 
-// decode decodes the input and checks the rules of its tags. Its error has all fields
-// that are wrong: those that could not be decoded, and those that break a rule.
+// decode decodes the input and checks the rules of its tags. Its error lists all wrong
+// fields: those that could not be decoded, and those that break a rule.
 func (r *registered) decode(ctx context.Context, in any, t transport) error {
 	var unread []FieldError
 	if err := t.decode(ctx, in); err != nil {
@@ -290,12 +294,12 @@ func (r *registered) decode(ctx context.Context, in any, t transport) error {
 	return &Error{Code: Invalid, Fields: wrong}
 }
 
-// maxFieldErrors is how many fields an error names, at most.
+// maxFieldErrors is the largest number of fields that an error lists.
 const maxFieldErrors = 50
 
-// followsFrom reports whether a rule may be broken only because a field could not be
-// decoded: the field of the rule, a field around or within it, or a field that the
-// rule compares it with.
+// followsFrom reports whether a rule may be broken only because some field could not be
+// decoded: the field of the rule, a field that contains it or is within it, or a field
+// that the rule compares it with.
 func followsFrom(unread []FieldError, broken validation.FieldError) bool {
 	relates := validation.Relates(broken.Rule)
 	within := func(inner, outer string) bool { return strings.HasPrefix(inner+"/", outer+"/") }
@@ -304,7 +308,7 @@ func followsFrom(unread []FieldError, broken validation.FieldError) bool {
 	})
 }
 
-// validate checks the input by its own method.
+// validate calls the method Validate of the input, if it has one.
 func (r *registered) validate(ctx context.Context, in any) error {
 	if own, ok := in.(interface{ Validate(context.Context) error }); ok {
 		return r.invalid(own.Validate(ctx))
@@ -312,8 +316,9 @@ func (r *registered) validate(ctx context.Context, in any) error {
 	return nil
 }
 
-// invalid returns the error of a Validate method. An error that is no *Error stays
-// Internal, because its text may be secret. The log then says what to return instead.
+// invalid returns the error for the result of a Validate method. An error that is not an
+// *Error stays Internal, because its text may be secret; the error then says in the log
+// what to return instead.
 func (r *registered) invalid(err error) error {
 	if err == nil {
 		return nil
@@ -326,10 +331,10 @@ func (r *registered) invalid(err error) error {
 	if _, ours := errors.AsType[*Error](err); ours || CodeOf(err) != Internal {
 		return err
 	}
-	return fmt.Errorf("validate %s: return a *backend.Error, such as backend.InvalidField(…), for what the client is to read: %w", r.name, err)
+	return fmt.Errorf("validate %s: to show this error to the client, return a *backend.Error, such as backend.InvalidField(…): %w", r.name, err)
 }
 
-// joinFields returns the error that has the fields of all, or nil unless all are
+// joinFields returns one error with the fields of all, or nil unless every error is
 // about fields.
 func joinFields(all []error) *Error {
 	joined := &Error{Code: Invalid}
@@ -343,8 +348,8 @@ func joinFields(all []error) *Error {
 	return joined
 }
 
-// run calls the function, in a transaction if the operation has one, or finds the
-// answer that is stored under the key.
+// run runs the function, in a transaction if the operation has one. If an output is
+// stored under the key, it returns that output instead.
 func (v *visit) run(c *callContext, t transport, how callConfig, in any) (result callResult, err error) {
 	if how.needsKey {
 		if err := c.op.checkKey(how.key); err != nil {
@@ -365,17 +370,17 @@ func (v *visit) run(c *callContext, t transport, how callConfig, in any) (result
 	return result, err
 }
 
-// attempts runs a function as often as its transaction needs.
+// attempts runs a function once for each attempt of its transaction.
 type attempts struct {
 	op        *registered
 	transport transport
-	in        any // of the next run; nil: decode it first
-	out       any // of the last run
+	in        any // the input of the next attempt; nil: decode it first
+	out       any // the output of the last attempt
 }
 
 func (a *attempts) run(ctx context.Context) (err error) {
 	in := a.in
-	a.in = nil // the function may change what it refers to
+	a.in = nil // the function may change what the input refers to, so decode it again
 	if in == nil {
 		if in, err = a.op.input(ctx, a.transport); err != nil {
 			return err
@@ -385,7 +390,7 @@ func (a *attempts) run(ctx context.Context) (err error) {
 	return err
 }
 
-// perform runs the function with what the door does around it.
+// perform runs the function, and the steps of the door before and after it.
 func (r *registered) perform(ctx context.Context, t transport, in any) (out any, err error) {
 	if err := t.before(ctx); err != nil {
 		return nil, err
@@ -396,34 +401,34 @@ func (r *registered) perform(ctx context.Context, t transport, in any) (out any,
 	return out, t.encode(ctx, out)
 }
 
-// load returns the children of parents, a *[]Parent, as a []Child. ctx is that of
-// the call whose answer has the parents.
+// load returns the children of parents, a *[]Parent, as a []Child. ctx is the context of
+// the call whose output has the parents.
 func (r *related) load(ctx context.Context, parents reflect.Value) (children reflect.Value, err error) {
 	work := beginWork(&r.counts)
 	defer work.end(&err)
 	c, _ := ctx.Value(callKey{}).(*callContext)
 	if c.visit.logic.observed {
-		facts := relationFacts{c, r}
+		relation := relationDescriber{c, r}
 		if observer := c.visit.logic.config.Observer; observer != nil {
 			e := Event{Kind: RelationEvent}
-			facts.describe(&e)
+			relation.describe(&e)
 			ctx = work.observe(ctx, observer, e)
 		}
-		ctx = context.WithValue(ctx, factsKey{}, describer(facts))
+		ctx = context.WithValue(ctx, describerKey{}, describer(relation))
 	}
 	children, err = r.loadIn(c, ctx, parents)
 	work.returned = true
 	return children, err
 }
 
-// relationFacts describes events within the load of a relation.
-type relationFacts struct {
+// relationDescriber describes events within the load of a relation.
+type relationDescriber struct {
 	call     *callContext
 	relation *related
 }
 
-func (f relationFacts) describe(e *Event) {
-	f.call.visit.describe(f.call, e, f.relation.title())
+func (d relationDescriber) describe(e *Event) {
+	d.call.visit.describe(d.call, e, d.relation.title())
 }
 
 func (r *related) loadIn(c *callContext, ctx context.Context, parents reflect.Value) (children reflect.Value, err error) {
@@ -479,7 +484,7 @@ type insideCall[In any] struct {
 }
 
 func (c *insideCall[In]) decode(_ context.Context, in any) error {
-	if c.op.inTx && c.op.refers { // it may run again, after the function has changed what in refers to
+	if c.op.inTx && c.op.refers { // the function may change what in refers to, and run again
 		c.op.inPlan.Clone(reflect.ValueOf(in).Elem(), reflect.ValueOf(&c.in).Elem())
 		return nil
 	}
@@ -490,26 +495,27 @@ func (c *insideCall[In]) decode(_ context.Context, in any) error {
 func (*insideCall[In]) before(context.Context) error      { return nil }
 func (*insideCall[In]) encode(context.Context, any) error { return nil }
 
-// callContext is the context of a call: its time limit, its caller, and which
-// call it is, in one allocation.
+// callContext is the context of a call. It has the time limit, the visit and the
+// operation in one allocation.
 type callContext struct {
 	lazyctx.Context
 	visit  *visit
 	op     *registered
-	denied atomic.Bool // that was logged, here or in a call within
+	denied atomic.Bool // a denial was logged, for this call or for a call within it
 }
 
 type callKey struct{}
 
-// Value finds the caller, the call, and what is said of it. Until the visit was
-// authenticated, the caller is asked of the parent only: see [visit.identify].
+// Value returns the caller, the call, its describer and its signer. Nothing asks it for
+// the caller before the visit is authenticated: the Authenticator gets the parent
+// context, see [visit.identify].
 func (c *callContext) Value(key any) any {
 	switch key.(type) {
 	case callerKey:
 		return &c.visit.caller
 	case callKey:
 		return c
-	case factsKey:
+	case describerKey:
 		return describer(c)
 	case signerKey:
 		return signer(c)
@@ -529,17 +535,17 @@ func (c *callContext) sign(ctx context.Context, text []byte) ([]byte, error) {
 	return cursorMAC(key, c.op.name, c.visit.caller.ID, text), nil
 }
 
-// logDenial logs that a rule refused the caller, under the name that OWASP's
-// logging vocabulary has for it, and returns err. A call logs no more than one,
-// with the calls within it that are of the same visit.
+// logDenial logs that a rule refused the caller, and returns err. The message is the
+// term of OWASP's logging vocabulary. A call, together with the calls of the same visit
+// within it, logs one denial.
 func (c *callContext) logDenial(operation string, err error) error {
 	if c.denied.Load() {
 		return err
 	}
 	switch CodeOf(err) {
 	case Unauthenticated, Forbidden, NotFound:
-		for around := c; around != nil && around.visit == c.visit; around, _ = around.Context.Value(callKey{}).(*callContext) {
-			around.denied.Store(true)
+		for call := c; call != nil && call.visit == c.visit; call, _ = call.Context.Value(callKey{}).(*callContext) {
+			call.denied.Store(true)
 		}
 		c.visit.log().LogAttrs(c, slog.LevelWarn, "authz_fail",
 			slog.String("operation", operation), slog.String("account", c.visit.caller.ID), slog.String("request_id", RequestIDFrom(c)))
@@ -547,7 +553,6 @@ func (c *callContext) logDenial(operation string, err error) error {
 	return err
 }
 
-// isDenial reports whether an error of a function says that its caller may not do
-// that. Whether something that was not found is somebody else's only [Owned]
-// knows.
+// isDenial reports whether the error of a function is a denial: Forbidden, or the error
+// of [Owned]. Any other NotFound error may mean that there is no such record.
 func isDenial(err error) bool { return CodeOf(err) == Forbidden || errors.Is(err, errNotOwned) }

@@ -41,9 +41,9 @@ type DBError struct {
 	// without arguments. It is empty if a transaction could not begin or commit.
 	Query string
 
-	err   error
-	kind  dberr.Kind
-	known bool // the engine itself answered
+	err      error
+	kind     dberr.Kind
+	answered bool // the engine itself answered
 }
 
 // Error returns the error of the driver and the beginning of the query. It is for
@@ -91,7 +91,7 @@ func (db *DB) failure(ctx context.Context, query string, err error) error {
 	info := classify(err)
 	cause := &DBError{
 		Engine: db.engine, Constraint: info.Constraint, Table: info.Table, Column: info.Column,
-		Query: query, err: err, kind: info.Kind, known: info.Answered,
+		Query: query, err: err, kind: info.Kind, answered: info.Answered,
 	}
 	if ended := contextEnd(ctx, err, info); ended != nil {
 		if !errors.Is(err, ended) {
@@ -151,5 +151,5 @@ func endsTx(err error) bool {
 	case dberr.Serialization, dberr.Timeout, dberr.Unavailable:
 		return true
 	}
-	return !failed.known
+	return !failed.answered
 }

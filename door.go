@@ -13,7 +13,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file has what packages outside of this one make doors of their own with.
+// This file has what other packages need to make doors.
 
 // CustomDoor calls operations for a protocol that this package does not have. [Logic.Door]
 // makes one. It is safe for concurrent use.
@@ -55,7 +55,7 @@ type CustomDoor struct {
 // name panics. After Door, [Logic.Add] panics.
 func (l *Logic) Door(name Door) *CustomDoor {
 	if err := name.check(); err != nil || name.isOf(REST) {
-		panic("backend: Logic.Door: the name of a door begins with a domain, as in \"example.com/toy\", and this is \"" + string(name) + "\"")
+		panic("backend: Logic.Door: the name \"" + string(name) + "\" must begin with a domain, as in \"example.com/toy\"")
 	}
 	offered, _ := l.seal(name)
 	d := &CustomDoor{logic: l, name: name, byName: map[string]*registered{}}
@@ -159,7 +159,7 @@ func (v *Visit) Call(ctx context.Context, operation *Operation, t Transport, con
 	return result.replayed, err
 }
 
-// customTransport is a Transport as a transport.
+// customTransport makes a transport from a Transport.
 type customTransport struct{ Transport }
 
 func (t customTransport) decode(ctx context.Context, in any) error  { return t.Decode(ctx, in) }
@@ -174,7 +174,7 @@ func (t customTransport) encode(ctx context.Context, out any) error { return t.E
 // that REST takes from the path, a header or a cookie is a field of the object. The
 // input [None] is {}.
 func (o *Operation) DecodeJSON(text []byte, in any) error {
-	decoder, err := o.whole()
+	decoder, err := o.decoder()
 	if err != nil {
 		return err
 	}
@@ -207,11 +207,11 @@ func (o *Operation) schema(t *plan.Type, direction plan.Direction) json.RawMessa
 
 // AppendJSON appends the JSON of the output that out points to.
 func (o *Operation) AppendJSON(dst []byte, out any) ([]byte, error) {
-	return o.written().Append(dst, reflect.ValueOf(out).Elem())
+	return o.encoder().Append(dst, reflect.ValueOf(out).Elem())
 }
 
-// decodeJSON decodes a text into a value. What is wrong with fields, whose pointers
-// begin with at, is added to wrong.
+// decodeJSON decodes text into a value. It appends the errors of fields to wrong, with
+// at before their pointers, and returns any other error.
 func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at string, wrong *[]FieldError) error {
 	err := decoder.Decode(text, into)
 	if err == nil {
@@ -220,23 +220,23 @@ func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at str
 	if fields, ok := errors.AsType[*jsonin.FieldsError](err); ok {
 		for i, field := range fields.Fields {
 			field.Pointer = at + field.Pointer
-			*wrong = append(*wrong, FieldError(field).saidBy(fields.Causes[i]))
+			*wrong = append(*wrong, FieldError(field).explainedBy(fields.Causes[i]))
 		}
 		return nil
 	}
 	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
 }
 
-// saidBy returns the error of a field whose type has read its text itself, with
-// what that has said, if it was to be shown.
-func (f FieldError) saidBy(cause error) FieldError {
-	said, ok := errors.AsType[*Error](cause)
+// explainedBy returns f with the rule and message of cause, which is the error of the
+// field's own UnmarshalText. Only an *Error that is Invalid or Malformed may be shown.
+func (f FieldError) explainedBy(cause error) FieldError {
+	e, ok := errors.AsType[*Error](cause)
 	switch {
-	case !ok || said.Code != Invalid && said.Code != Malformed:
-	case len(said.Fields) > 0:
-		f.Rule, f.Message = said.Fields[0].Rule, said.Fields[0].Message
-	case said.Message != "":
-		f.Message = said.Message
+	case !ok || e.Code != Invalid && e.Code != Malformed:
+	case len(e.Fields) > 0:
+		f.Rule, f.Message = e.Fields[0].Rule, e.Fields[0].Message
+	case e.Message != "":
+		f.Message = e.Message
 	}
 	return f
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// This file holds the one error type that leaves the package, and the one table
-// from its codes to protocols. What an error becomes over HTTP is in problem.go.
+// This file has the error type of the package, and the table of its codes. problem.go
+// writes an error as an HTTP response.
 
 // Code is the kind of an [Error]. Programs and protocols branch on it alone. The
 // zero value is [Internal], so that the text of an unclassified error is never shown
@@ -76,8 +76,7 @@ const (
 	codeCount
 )
 
-// codes is the one table from a code to its name, its HTTP status and what a
-// client is told when the error has no message of its own.
+// codes has the name, the HTTP status and the default message of each code.
 var codes = [codeCount]struct {
 	name    string
 	status  int
@@ -107,12 +106,12 @@ var codes = [codeCount]struct {
 
 // String returns the code's name in responses and logs, such as "not_found".
 func (c Code) String() string {
-	return codes[c.known()].name
+	return codes[c.orInternal()].name
 }
 
 // Status returns the HTTP status for the code. An unknown code is a 500.
 func (c Code) Status() int {
-	return codes[c.known()].status
+	return codes[c.orInternal()].status
 }
 
 // MarshalText writes the code's name.
@@ -131,7 +130,8 @@ func (c *Code) UnmarshalText(text []byte) error {
 	return fmt.Errorf("unknown error code %q", text)
 }
 
-func (c Code) known() Code {
+// orInternal returns c, or Internal if there is no such code.
+func (c Code) orInternal() Code {
 	if c >= codeCount {
 		return Internal
 	}
@@ -241,13 +241,13 @@ func (e *Error) Unwrap() error {
 func PublicError(err error) *Error {
 	e := asError(err)
 	message, fields := e.shown()
-	return &Error{Code: e.Code.known(), Message: message, Fields: fields, RetryAfter: e.RetryAfter}
+	return &Error{Code: e.Code.orInternal(), Message: message, Fields: fields, RetryAfter: e.RetryAfter}
 }
 
 // CodeOf returns the code of err by the rules of [Error]. It must not be
 // called with nil.
 func CodeOf(err error) Code {
-	return asError(err).Code.known()
+	return asError(err).Code.orInternal()
 }
 
 // asError returns the *Error that err is or wraps. For any other error it returns a
@@ -273,7 +273,7 @@ func asError(err error) *Error {
 
 // shown returns the message and the fields that a client may see.
 func (e *Error) shown() (message string, fields []FieldError) {
-	code := e.Code.known()
+	code := e.Code.orInternal()
 	if code == Internal || e.Message == "" {
 		message = codes[code].message
 	} else {

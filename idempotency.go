@@ -15,9 +15,9 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/fingerprint"
 )
 
-// This file has mutations that can be sent twice, as
-// draft-ietf-httpapi-idempotency-key-header describes: a client that got no answer
-// sends the call again under the same key, and gets the answer of the first call.
+// This file has idempotency keys (draft-ietf-httpapi-idempotency-key-header). A client
+// that got no response sends the request again with the same key, and gets the output
+// of the first call.
 
 // Idempotent makes a mutation store its outputs under the keys of its calls for 24
 // hours, for each caller, in the mutation's transaction. Over REST the key is the header
@@ -56,8 +56,8 @@ const (
 	maxKeyLength = 255
 )
 
-// storedCall is a row of the table. Output is NULL until the call has ended, in
-// the same transaction.
+// storedCall is a row of the table of keys. Output is NULL until the function has
+// returned, in the same transaction.
 type storedCall struct {
 	Input     string    `db:"input"`
 	Output    []byte    `db:"output"`
@@ -77,37 +77,37 @@ func (r *registered) checkKey(key string) error {
 	return nil
 }
 
-// keyed is one call under a key.
-type keyed struct {
+// keyedCall is one call with an idempotency key.
+type keyedCall struct {
 	db     *DB
 	op     *registered
-	id     string // of caller, operation and key
+	id     string // hash of caller, operation and key
 	input  string // hash of the input
 	logger *slog.Logger
-	fresh  bool
-	answer []byte
+	fresh  bool   // no output is stored under the key
+	output []byte // the stored output, unless fresh
 }
 
 func hash(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {
-		fmt.Fprintf(h, "%d:%s", len(part), part) // so that no two lists of parts are alike
+		fmt.Fprintf(h, "%d:%s", len(part), part) // the lengths make different parts differ
 	}
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-// runOnce runs a function in a transaction with the key of its call, unless it ran
-// under that key before.
+// runOnce runs a function in a transaction and stores its output under the key. If an
+// output is stored already, it uses that output instead and reports true.
 func (v *visit) runOnce(c *callContext, how callConfig, a *attempts) (replayed bool, err error) {
 	k, err := v.keyed(c.op, how.key, a.in)
 	if err != nil {
 		return false, err
 	}
-	leave, err := v.logic.enter(k.id)
+	release, err := v.logic.reserveKey(k.id)
 	if err != nil {
 		return false, err
 	}
-	defer leave()
+	defer release()
 	if err = v.logic.db.Tx(c, func(ctx context.Context) error { return k.once(ctx, a) }, how.mode); err != nil {
 		return false, err
 	}
@@ -117,23 +117,23 @@ func (v *visit) runOnce(c *callContext, how callConfig, a *attempts) (replayed b
 	return false, nil
 }
 
-// keyed returns a call under a key.
-func (v *visit) keyed(op *registered, key string, in any) (*keyed, error) {
+// keyed returns a call with a key.
+func (v *visit) keyed(op *registered, key string, in any) (*keyedCall, error) {
 	text, err := fingerprint.Append(nil, op.inPlan, reflect.ValueOf(in).Elem())
 	if err != nil {
 		return nil, err
 	}
-	return &keyed{db: v.logic.db, op: op, logger: v.log(), id: hash(v.caller.ID, op.name, key), input: hash(string(text))}, nil
+	return &keyedCall{db: v.logic.db, op: op, logger: v.log(), id: hash(v.caller.ID, op.name, key), input: hash(string(text))}, nil
 }
 
-// once runs the function and stores what it returned, or finds what was stored.
-func (k *keyed) once(ctx context.Context, a *attempts) (err error) {
+// once runs the function and stores its output, or reads the stored output.
+func (k *keyedCall) once(ctx context.Context, a *attempts) (err error) {
 	if err := k.claim(ctx); err != nil {
 		return err
 	}
 	if !k.fresh {
-		if a.out, err = k.op.stored().Read(k.answer); err != nil {
-			return fmt.Errorf("the stored answer of %s cannot be read: %w", k.op.name, err)
+		if a.out, err = k.op.stored().Read(k.output); err != nil {
+			return fmt.Errorf("the stored output of %s cannot be read: %w", k.op.name, err)
 		}
 		return nil
 	}
@@ -143,8 +143,8 @@ func (k *keyed) once(ctx context.Context, a *attempts) (err error) {
 	return k.store(ctx, a.out)
 }
 
-// store keeps the answer in the transaction of ctx.
-func (k *keyed) store(ctx context.Context, out any) error {
+// store stores the output in the transaction of ctx.
+func (k *keyedCall) store(ctx context.Context, out any) error {
 	text, err := k.op.stored().Append(nil, reflect.ValueOf(out).Elem())
 	if err != nil {
 		return err
@@ -153,10 +153,10 @@ func (k *keyed) store(ctx context.Context, out any) error {
 	return err
 }
 
-// claim takes the key in the transaction of ctx, or finds what was stored under
-// it. It does not wait for a call that has the key, but on SQLite, where the
-// transaction has waited before it began.
-func (k *keyed) claim(ctx context.Context) (err error) {
+// claim takes the key in the transaction of ctx, or reads the output stored under it.
+// If another call has the key, claim returns an error without waiting. On SQLite the
+// transaction has waited for that call when it began.
+func (k *keyedCall) claim(ctx context.Context) (err error) {
 	now := time.Now().Truncate(time.Microsecond) // as it is stored
 	if k.fresh, err = k.take(ctx, now); err != nil {
 		return err
@@ -169,7 +169,7 @@ func (k *keyed) claim(ctx context.Context) (err error) {
 	switch {
 	case err != nil:
 		return err
-	case stored == nil: // not committed yet, or undone just now
+	case stored == nil: // the other call has not committed yet, or was just undone
 		return keyInUse(nil)
 	case stored.ExpiresAt.Before(now):
 		return k.renew(ctx, now)
@@ -178,21 +178,21 @@ func (k *keyed) claim(ctx context.Context) (err error) {
 	case stored.Input != k.input:
 		return &Error{Code: Invalid, Message: "This Idempotency-Key was used with another input; use a new one."}
 	}
-	k.answer = stored.Output
+	k.output = stored.Output
 	return nil
 }
 
-// takeKey makes the row of a key, or makes it anew if it has expired. It does so
-// before anything looks for the row: on MySQL, a search by lock for one that is
-// not there locks the gap that it belongs into, and calls with other keys would
-// wait for this one.
+// takeKey inserts the row of a key, or replaces it if it has expired. It runs before
+// any search for the row: on MySQL, a locking search for a missing row locks the gap
+// where the row would be, and calls with other keys would wait.
 //
-//   - PostgreSQL would wait for a row that another transaction has made. The lock
-//     says that there is one; it ends with the transaction.
-//   - SQLite's transaction is the only one that writes.
-//   - MariaDB is told not to wait. MySQL, for which that is a comment, is told to
-//     wait for a second, which is the least. Neither can make a row anew here
-//     without locking it against those that read their answer: see renew.
+//   - PostgreSQL would wait for a row that another transaction has inserted. The
+//     advisory lock prevents that: without it, nothing is inserted. It ends with the
+//     transaction.
+//   - SQLite has only one transaction that writes.
+//   - MariaDB is told not to wait. MySQL, which reads that as a comment, is told to
+//     wait for a second, the shortest time that it has. Neither can replace a row here
+//     without locking it against calls that read their stored output: see renew.
 var takeKey = map[Engine]query{
 	Postgres: "INSERT INTO backend_idempotency_keys (id, input, expires_at) SELECT ?, ?, ? WHERE pg_try_advisory_xact_lock(?)" + orTakeExpired,
 	SQLite:   "INSERT INTO backend_idempotency_keys (id, input, expires_at) VALUES (?, ?, ?)" + orTakeExpired,
@@ -203,16 +203,16 @@ var takeKey = map[Engine]query{
 const orTakeExpired = " ON CONFLICT (id) DO UPDATE SET input = excluded.input, output = NULL, expires_at = excluded.expires_at" +
 	" WHERE backend_idempotency_keys.expires_at < ?"
 
-// findKey reads what is committed; on MySQL by a lock, as a transaction around
-// this one may have begun to read before that.
+// findKey reads the committed row of a key. On MySQL it needs a lock, because the
+// snapshot of an outer transaction may be older than the row.
 var findKey = map[Engine]query{
 	Postgres: "SELECT input, output, expires_at FROM backend_idempotency_keys WHERE id = ?",
 	SQLite:   "SELECT input, output, expires_at FROM backend_idempotency_keys WHERE id = ?",
 	MySQL:    "SELECT input, output, expires_at FROM backend_idempotency_keys WHERE id = ? LOCK IN SHARE MODE",
 }
 
-// take reports whether it has made the row of the key.
-func (k *keyed) take(ctx context.Context, now time.Time) (bool, error) {
+// take inserts the row of the key. It reports whether it did.
+func (k *keyedCall) take(ctx context.Context, now time.Time) (bool, error) {
 	args := []any{k.id, k.input, now.Add(keyLifetime)}
 	switch k.db.engine {
 	case Postgres:
@@ -228,29 +228,29 @@ func (k *keyed) take(ctx context.Context, now time.Time) (bool, error) {
 	return n == 1, err
 }
 
-// lock returns the number of the key's lock on PostgreSQL. Of the numbers that
-// the program itself locks, or of other keys that are in use, none will be the
-// same 64 bits of a hash.
-func (k *keyed) lock() int64 {
+// lock returns the number of the key's advisory lock on PostgreSQL. It is 64 bits of a
+// hash, so it differs from the numbers of other keys in use and from those that the
+// program itself locks.
+func (k *keyedCall) lock() int64 {
 	number, _ := strconv.ParseUint(k.id[:16], 16, 64) // a hash in hex
 	return int64(number)
 }
 
-// notWaited makes the error of MariaDB and MySQL that a lock was not to be had
-// the answer to the call, and keeps the transaction from trying again.
+// notWaited translates the error of MariaDB and MySQL for a lock that another call has.
+// It keeps the transaction from running again.
 func notWaited(err error) error {
 	const lockWaitTimeout = 1205
 	if failed, ok := errors.AsType[*DBError](err); ok && dberr.MySQLNumber(failed.err) == lockWaitTimeout {
-		failed.kind = dberr.Unavailable // not Serialization, as where the engine itself lost its patience
+		failed.kind = dberr.Unavailable // not Serialization, the kind of this error elsewhere
 		return keyInUse(err)
 	}
 	return err
 }
 
-// renew takes a key that has expired, on MySQL. Elsewhere take has done so,
-// unless another call has the key. Calls that find it at once are deadlocked: one
-// gets it, the others run again and find it in use.
-func (k *keyed) renew(ctx context.Context, now time.Time) error {
+// renew takes a key that has expired, on MySQL. On other engines take has done so,
+// unless another call has the key. If several calls renew a key at the same time, they
+// deadlock: one gets the key, the others run again and find it in use.
+func (k *keyedCall) renew(ctx context.Context, now time.Time) error {
 	if k.db.engine != MySQL {
 		return keyInUse(nil)
 	}
@@ -267,28 +267,28 @@ func (k *keyed) renew(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// maxCleaned bounds how many expired keys are deleted at once. As many come to be
-// as there are calls from one cleaning to the next, about 256.
+// maxCleaned bounds how many expired keys are deleted at once. About 256 keys expire
+// between two cleanings, since one in 256 calls cleans.
 const maxCleaned = 1000
 
-// cleanSometimes deletes keys that have expired once the transaction of ctx is
-// committed. In it, what is deleted would stay locked until its end.
-func (k *keyed) cleanSometimes(ctx context.Context) {
-	if !strings.HasPrefix(k.id, "00") { // one in 256: it is a hash in hex
+// cleanSometimes deletes expired keys, in one of 256 calls, after the transaction of ctx
+// has committed. Within it, the deleted rows would stay locked until its end.
+func (k *keyedCall) cleanSometimes(ctx context.Context) {
+	if !strings.HasPrefix(k.id, "00") { // true for one in 256 ids: they are hashes in hex
 		return
 	}
 	AfterCommit(ctx, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second) // the caller waits
 		defer cancel()
 		if err := k.clean(ctx, time.Now()); err != nil {
-			k.logger.LogAttrs(ctx, slog.LevelWarn, "expired idempotency keys were not deleted, and are left to a later call", slog.Any("error", err))
+			k.logger.LogAttrs(ctx, slog.LevelWarn, "expired idempotency keys were not deleted; a later call will try again", slog.Any("error", err))
 		}
 	})
 }
 
-// clean finds the keys before it deletes them by their ids: on MySQL, a DELETE
-// locks all that it looks at, and waits for the calls that run.
-func (k *keyed) clean(ctx context.Context, now time.Time) error {
+// clean finds expired keys, and then deletes them by their ids: on MySQL, a DELETE locks
+// every row that it examines, and so would wait for the calls that run.
+func (k *keyedCall) clean(ctx context.Context, now time.Time) error {
 	ids, err := All[string](ctx, k.db, "SELECT id FROM backend_idempotency_keys WHERE expires_at < ? LIMIT ?", now, maxCleaned)
 	if err != nil || len(ids) == 0 {
 		return err
@@ -301,23 +301,24 @@ func (k *keyed) clean(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// keyInUse is the answer to a call whose key another call has.
+// keyInUse returns the error of a call whose key another call has.
 func keyInUse(cause error) error {
 	busy := Error{Code: Conflict, Message: "A request with this Idempotency-Key is being worked on; try again when it has ended.", RetryAfter: time.Second}
 	return busy.Wrap(cause)
 }
 
-// enter notes that a call with a key runs in this process, or says that one does.
-func (l *Logic) enter(id string) (leave func(), err error) {
-	l.flights.Lock()
-	defer l.flights.Unlock()
-	if l.inFlight[id] {
+// reserveKey marks a key as in use in this process until release. It returns an error if
+// the key is in use already.
+func (l *Logic) reserveKey(id string) (release func(), err error) {
+	l.keysMu.Lock()
+	defer l.keysMu.Unlock()
+	if l.keysInUse[id] {
 		return nil, keyInUse(nil)
 	}
-	l.inFlight[id] = true
+	l.keysInUse[id] = true
 	return func() {
-		l.flights.Lock()
-		defer l.flights.Unlock()
-		delete(l.inFlight, id)
+		l.keysMu.Lock()
+		defer l.keysMu.Unlock()
+		delete(l.keysInUse, id)
 	}, nil
 }

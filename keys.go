@@ -10,15 +10,15 @@ import (
 
 // This file has the keys with which the package signs.
 
-// secret is the key with which a Logic signs. It comes from the database, so that all
-// processes have the same key. Without a database it is random.
+// secret is the key with which a Logic signs cursors. It comes from the database, so that
+// all processes have the same key. Without a database it is random.
 type secret struct {
 	mu  sync.Mutex
 	key []byte
 }
 
 func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
-	if key := s.known(db); key != nil {
+	if key := s.cached(db); key != nil {
 		return key, nil
 	}
 	// The lock is not held here: a call that waits for a connection must not block
@@ -36,8 +36,8 @@ func (s *secret) read(ctx context.Context, db *DB) ([]byte, error) {
 	return key, nil
 }
 
-// known returns the key if it was read or does not come from a database.
-func (s *secret) known(db *DB) []byte {
+// cached returns the key if it was read before or there is no database, and else nil.
+func (s *secret) cached(db *DB) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.key == nil && db == nil {

@@ -210,13 +210,13 @@ func defaultRunning() int { return max(256, 128*runtime.GOMAXPROCS(0)) }
 // admission is a semaphore with a bounded queue. The senders of a channel wait in
 // order of arrival.
 type admission struct {
-	places  chan struct{}
+	slots   chan struct{}
 	waiting atomic.Int64
 	wait    time.Duration
 }
 
 func newAdmission(running int, wait time.Duration) *admission {
-	return &admission{places: make(chan struct{}, running), wait: wait}
+	return &admission{slots: make(chan struct{}, running), wait: wait}
 }
 
 func (a *admission) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -230,24 +230,24 @@ func (a *admission) serve(x *exchange, w http.ResponseWriter, r *http.Request, n
 
 func (a *admission) enter(ctx context.Context) error {
 	select {
-	case a.places <- struct{}{}:
+	case a.slots <- struct{}{}:
 		return nil
 	default:
 		return a.queue(ctx)
 	}
 }
 
-func (a *admission) leave() { <-a.places }
+func (a *admission) leave() { <-a.slots }
 
 func (a *admission) queue(ctx context.Context) error {
 	defer a.waiting.Add(-1)
-	if a.waiting.Add(1) > int64(cap(a.places)) {
+	if a.waiting.Add(1) > int64(cap(a.slots)) {
 		return a.overloaded(errQueueFull)
 	}
 	timer := time.NewTimer(a.wait)
 	defer timer.Stop()
 	select {
-	case a.places <- struct{}{}:
+	case a.slots <- struct{}{}:
 		return nil
 	case <-timer.C:
 		return a.overloaded(errQueueWait)

@@ -16,8 +16,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
-// This file is the registry of operations, and counts their calls. The way that
-// a call takes is in call.go.
+// This file is the registry of operations. call.go has the steps of a call.
 
 // Logic is the application's logic: its operations, and the steps of every call. Doors
 // such as [Logic.REST] serve it.
@@ -32,7 +31,7 @@ type Logic struct {
 	auth   Authenticator
 	config LogicConfig
 
-	observed bool // somebody observes calls, or the statements within
+	observed bool // there is an Observer of calls or of statements
 
 	mu        sync.Mutex
 	sealed    bool          // a door was made
@@ -42,8 +41,8 @@ type Logic struct {
 
 	secret secret
 
-	flights  sync.Mutex
-	inFlight map[string]bool // idempotency keys of calls that run
+	keysMu    sync.Mutex
+	keysInUse map[string]bool // the ids of idempotency keys of calls that run
 }
 
 // LogicConfig configures a [Logic]. The zero value is valid.
@@ -62,21 +61,21 @@ type LogicConfig struct {
 // anonymous.
 func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 	observed := config.Observer != nil || db != nil && db.config.Observer != nil
-	return &Logic{db: db, auth: auth, config: config, observed: observed, byName: map[string]*registered{}, inFlight: map[string]bool{}}
+	return &Logic{db: db, auth: auth, config: config, observed: observed, byName: map[string]*registered{}, keysInUse: map[string]bool{}}
 }
 
-// registered is an operation with what this Logic has compiled for it.
+// registered is an operation in a Logic, compiled for its calls.
 type registered struct {
 	*Operation
 	validator *validation.Validator
 	limiter   *gcra.Limiter // nil: no limit
 	inTx      bool
-	refers    bool                  // the input refers to memory that copies share
-	stored    func() *replay.Format // of answers that are kept for a key
+	refers    bool                  // the input has pointers, slices or maps, which copies share
+	stored    func() *replay.Format // the format of outputs stored under idempotency keys
 	counts    operationCounts
 }
 
-// related is a relation with what this Logic counts of it.
+// related is a relation in a Logic, with the counts of its loads.
 type related struct {
 	*RelationField
 	counts operationCounts
@@ -110,13 +109,13 @@ func (l *Logic) Add(definitions ...Definition) {
 	}
 }
 
-// addOperation adds one operation, or says what is wrong with it.
+// addOperation adds one operation, or returns an error with all its mistakes.
 func (l *Logic) addOperation(o *Operation) error {
 	if o == nil {
 		return errors.New("an operation is nil")
 	}
 	r := &registered{Operation: o}
-	r.stored = sync.OnceValue(func() *replay.Format { return l.storedFormat(r) }) // once all relations are known
+	r.stored = sync.OnceValue(func() *replay.Format { return l.storedFormat(r) }) // at the first call, when all relations were added
 	wrong := slices.Clone(o.wrong)
 	if other := l.byName[o.name]; other != nil {
 		wrong = append(wrong, fmt.Errorf("its name is taken by the %s registered at %s", other.kind, other.place))
@@ -132,7 +131,7 @@ func (l *Logic) addOperation(o *Operation) error {
 	return nil
 }
 
-// addRelation adds one relation, or says what is wrong with it.
+// addRelation adds one relation, or returns an error with all its mistakes.
 func (l *Logic) addRelation(r *RelationField) error {
 	if r == nil {
 		return errors.New("a relation is nil")
@@ -150,9 +149,9 @@ func (l *Logic) addRelation(r *RelationField) error {
 	return nil
 }
 
-// compile makes what calls need, so that they need not look at types.
+// compile prepares the calls of the operation, so that they need not inspect types.
 func (r *registered) compile(db *DB) (err error) {
-	if !r.mistyped { // else its parts cannot be relied on
+	if !r.mistyped { // otherwise inPlan is incomplete
 		r.validator, err = validation.Compile(r.inPlan)
 		r.refers = r.inPlan.Refers()
 	}
@@ -161,12 +160,13 @@ func (r *registered) compile(db *DB) (err error) {
 	}
 	r.inTx = r.settings.inTx && db != nil
 	if db == nil && (r.settings.wantsTx || r.settings.key != keyIgnored) {
-		err = errors.Join(err, errors.New("it needs a transaction, and NewLogic was given no database"))
+		err = errors.Join(err, errors.New("it needs a transaction, but NewLogic was given no database"))
 	}
 	return err
 }
 
-// seal returns what a door offers. Nothing can be added afterwards.
+// seal returns the operations and relations that a door offers. Nothing can be added to
+// the Logic afterwards.
 func (l *Logic) seal(door Door) (offered []*registered, relations []*related) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -184,8 +184,8 @@ func (l *Logic) seal(door Door) (offered []*registered, relations []*related) {
 	return offered, relations
 }
 
-// checkParents returns an error for relations that nothing has: a type that no
-// operation returns is usually a mistake, such as a pointer's.
+// checkParents returns an error for each relation whose parent type no operation
+// returns: that is usually a mistake.
 func (l *Logic) checkParents() []error {
 	returned := map[reflect.Type]bool{}
 	note := func(t *plan.Type) { returned[t.Go] = true }
@@ -220,12 +220,12 @@ func (l *Logic) Stats() []OperationStats {
 	return all
 }
 
-// storedFormat returns how the answers of an operation are stored. All relations
-// must have been added.
+// storedFormat returns the format in which outputs of an operation are stored. All
+// relations must have been added.
 func (l *Logic) storedFormat(op *registered) *replay.Format {
 	var related []reflect.Type
 	for _, r := range l.relations {
 		related = append(related, r.parent)
 	}
-	return replay.New(op.outPlan, op.written(), related)
+	return replay.New(op.outPlan, op.encoder(), related)
 }

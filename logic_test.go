@@ -48,10 +48,10 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 	require.True(t, strings.HasPrefix(text, "backend: "), text)
 	for _, want := range []string{
 		"an operation is nil", `query "Upper"`, "lower-case letter", "say who may call it", "backend_test.bad.Func: a func() is not supported", "its output: chan int: a chan int is not supported",
-		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations, and this is a query", "OutsideTx is for mutations", "MaxBody is for mutations", "RequireIfMatch is for mutations", "RequireIdempotencyKey is for mutations",
+		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations, but this is a query", "OutsideTx is for mutations", "MaxBody is for mutations", "RequireIfMatch is for mutations", "RequireIdempotencyKey is for mutations",
 		"its input is a int; it must be a struct",
-		"Allow takes a function of a backend_test.bad, and the operation takes a backend.None",
-		"Deadline(-1ns) must be positive", "MaxBody(0)", "Rate: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "MaxAge is for queries, and this is a mutation",
+		"Allow has a function of a backend_test.bad, but the operation takes a backend.None",
+		"Deadline(-1ns) must be positive", "MaxBody(0)", "Rate: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "MaxAge is for queries, but this is a mutation",
 		`mutation "noDatabase"`, "NewLogic was given no database", "its name is taken by the query registered at",
 	} {
 		require.Contains(t, text, want)
@@ -521,7 +521,7 @@ func (in failing) Validate(context.Context) error {
 // Only an error of the house has a text that is meant for the client.
 func TestErrorsOfValidate(t *testing.T) {
 	t.Parallel()
-	const hint = "validate check: return a *backend.Error, such as backend.InvalidField(…), for what the client is to read: "
+	const hint = "validate check: to show this error to the client, return a *backend.Error, such as backend.InvalidField(…): "
 	for how, want := range map[string]struct {
 		status    int
 		body, log string

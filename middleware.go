@@ -45,10 +45,10 @@ func traceIDFrom(ctx context.Context) string {
 	return ""
 }
 
-// seen returns what middleware has found out about the request of ctx: the client's
-// address and the access log's logger, which may be nil. ok is false if there is
-// no middleware.
-func seen(ctx context.Context) (client netip.Addr, logger *slog.Logger, ok bool) {
+// clientAndLogger returns the client's address and the logger of the access log, which
+// may be nil, for the request of ctx. ok is false if the request has passed no
+// middleware of this package.
+func clientAndLogger(ctx context.Context) (client netip.Addr, logger *slog.Logger, ok bool) {
 	x := exchangeFrom(ctx)
 	if x == nil {
 		return netip.Addr{}, nil, false
@@ -86,24 +86,24 @@ type exchange struct {
 	page            pagePolicy
 }
 
-// requestName is how a request is found in logs. RequestID sets it.
+// requestName has the ids of a request in logs. RequestID sets it.
 type requestName struct {
 	id     string // empty without RequestID
 	header [1]string
 	trace  string // W3C trace id, empty without a valid traceparent
 }
 
-// client is who sent the request. TrustProxies changes it.
+// client is the sender of the request. TrustProxies changes it.
 type client struct {
 	addr  netip.Addr // invalid if the peer has no IP address
 	https bool       // the client speaks TLS, to the server or to a trusted proxy
 	http1 bool
 }
 
-// accessRecord is what the access log's record of the request needs.
+// accessRecord has the values that the access log's record of the request needs.
 type accessRecord struct {
-	err      error  // what WriteError answered with
-	pattern  string // of the route that matched, set by Router
+	err      error  // the argument of WriteError
+	pattern  string // the pattern of the route, set by Router
 	logger   *slog.Logger
 	pending  bool // an access log will write the record
 	recovers bool // Recover is outside and ends a request that panics
@@ -114,14 +114,15 @@ type accessRecord struct {
 // timeLimits are the limits of Stack and of TimeLimit.
 type timeLimits struct {
 	stack lazyctx.Context
-	setBy *time.Duration // the limit of the Stack that has begun stack, nil if none has
+	setBy *time.Duration // the limit of the Stack that has started stack, or nil
 
-	// Of the innermost TimeLimit: the context that carries it, and the one outside
-	// of it.
+	// limited is the context of the innermost TimeLimit, and unlimited the context
+	// outside of it.
 	limited, unlimited context.Context
 }
 
-// pagePolicy is what the headers of an HTML response need. SecureHeaders sets it.
+// pagePolicy has the values that the headers of an HTML response need. SecureHeaders
+// sets it.
 type pagePolicy struct {
 	csp         []string // the Content-Security-Policy, cut at its nonces; nil without SecureHeaders
 	permissions []string
@@ -131,18 +132,18 @@ type pagePolicy struct {
 
 type exchangeKey struct{}
 
-// Value returns the exchange for its own key, and else the context's value.
+// Value returns the exchange for its own key, and otherwise the context's value.
 func (x *exchange) Value(key any) any {
 	switch key.(type) {
 	case exchangeKey:
 		return x
-	case factsKey:
+	case describerKey:
 		return describer(x)
 	}
 	return x.Context.Value(key)
 }
 
-// describe describes events of a request that calls no operation.
+// describe sets the ids of the request in an event outside of operations.
 func (x *exchange) describe(e *Event) { e.RequestID, e.TraceID = x.name.id, x.name.trace }
 
 // exchangeFrom returns the exchange in ctx, or nil.
@@ -167,22 +168,22 @@ func newExchange(r *http.Request) *exchange {
 	}
 }
 
-// enter returns the exchange that w and r share, with the response and the request
-// to go on with. If there was none, it makes one, and made is true.
+// ensureExchange returns the exchange that w and r share, and the response and the
+// request to use from then on. If there is none, it makes one, and made is true.
 //
-// An exchange in the context with another response than w belongs to the request
-// around this one, or to the other side of a wrapper that cannot be unwrapped and
-// may run the handler on another goroutine, as [http.TimeoutHandler] does. Then
-// this request gets an exchange of its own, with the same id and client.
-func enter(w http.ResponseWriter, r *http.Request) (x *exchange, _ http.ResponseWriter, _ *http.Request, made bool) {
-	around := exchangeFrom(r.Context())
-	if around != nil && response.Of(w) == &around.response {
-		return around, w, r, false
+// If the exchange in the context has another response than w, it belongs to an outer
+// request, or w is wrapped by a type that cannot be unwrapped and that may run the
+// handler on another goroutine, as [http.TimeoutHandler] does. Then this request gets
+// its own exchange, with the same id and client.
+func ensureExchange(w http.ResponseWriter, r *http.Request) (x *exchange, _ http.ResponseWriter, _ *http.Request, made bool) {
+	outer := exchangeFrom(r.Context())
+	if outer != nil && response.Of(w) == &outer.response {
+		return outer, w, r, false
 	}
 	x = newExchange(r)
-	if around != nil {
-		x.name.id, x.name.trace = around.name.id, around.name.trace
-		x.client.addr, x.client.https = around.client.addr, around.client.https
+	if outer != nil {
+		x.name.id, x.name.trace = outer.name.id, outer.name.trace
+		x.client.addr, x.client.https = outer.client.addr, outer.client.https
 	}
 	return x, x.response.Begin(w, r, x), r.WithContext(x), true
 }
@@ -191,7 +192,7 @@ func enter(w http.ResponseWriter, r *http.Request) (x *exchange, _ http.Response
 func layer(step func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler)) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			x, w, r, made := enter(w, r)
+			x, w, r, made := ensureExchange(w, r)
 			step(x, w, r, next)
 			if made {
 				x.response.End()

@@ -186,7 +186,7 @@ func (m *migrator) piece(ctx context.Context, s *step, done int) error {
 		return mark(ctx, migrationStopped, after, done+1)
 	}
 	var failed *DBError
-	if errors.As(err, &failed) && failed.known { // the engine answered that it did nothing
+	if errors.As(err, &failed) && failed.answered { // the engine answered that it did nothing
 		return errors.Join(err, mark(ctx, migrationStopped, before, done))
 	}
 	return err

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// This file has the one hook for metrics, traces and audits, and counts calls by
-// the same means.
+// This file has the hook for metrics, traces and audits, and the counts of calls.
 
 // Observer is told when a call of an operation, the load of a relation, or an SQL
 // statement begins and ends. [LogicConfig.Observer] gets calls and relations,
@@ -87,23 +86,23 @@ type Event struct {
 // errPanicked is Event.Err of work that panicked, or ended its goroutine.
 var errPanicked = errors.New("panicked")
 
-// factsKey is the key in a context of what events are to say about it: of a
-// describer.
-type factsKey struct{}
+// describerKey is the key of the describer in a context.
+type describerKey struct{}
 
+// describer sets the fields of an event that say which call or relation it belongs to.
 type describer interface{ describe(e *Event) }
 
-// observation is work that has begun. It counts, observes, or both.
+// observation is work that is counted, observed, or both.
 type observation struct {
-	counts   *operationCounts // nil: it is not counted
-	observer Observer         // nil: nobody observes
-	ctx      context.Context  // of Begin
+	counts   *operationCounts // nil: do not count
+	observer Observer         // nil: do not observe
+	ctx      context.Context  // the context that Begin returned
 	event    *Event           // nil without observer
 	start    time.Time
-	returned bool // it did not panic
+	returned bool // the work did not panic
 }
 
-// beginWork begins work that counts, or is not counted with nil. It must be ended.
+// beginWork begins work. With nil counts it is not counted. Call end after the work.
 func beginWork(counts *operationCounts) observation {
 	if counts != nil {
 		counts.running.Add(1)
@@ -111,8 +110,8 @@ func beginWork(counts *operationCounts) observation {
 	return observation{counts: counts, start: time.Now()}
 }
 
-// observe tells the observer, which is not nil, that the work begins, and returns
-// the context to go on with.
+// observe calls Begin of the observer, which is not nil. It returns the context for the
+// work.
 func (o *observation) observe(ctx context.Context, observer Observer, e Event) context.Context {
 	e.Start = o.start
 	ctx = observer.Begin(ctx, &e)
@@ -120,7 +119,8 @@ func (o *observation) observe(ctx context.Context, observer Observer, e Event) c
 	return ctx
 }
 
-// end ends the work, with its error.
+// end counts the work, and calls End of the observer. err points to the error of the
+// work.
 func (o *observation) end(err *error) {
 	took := time.Since(o.start)
 	outcome := *err

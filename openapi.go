@@ -94,12 +94,12 @@ func (d *RESTDoor) describe(config OpenAPIConfig) *openapi.Document {
 	return document
 }
 
-// servers returns where the door is: at each prefix where it is mounted.
+// servers returns the URLs of the door, one for each prefix where it is mounted.
 func (d *RESTDoor) servers(origin string) (urls []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	prefixes := d.prefixes
-	if len(prefixes) == 0 { // it serves by itself
+	if len(prefixes) == 0 { // the door is not mounted
 		prefixes = []string{""}
 	}
 	for _, prefix := range prefixes {
@@ -117,7 +117,7 @@ func (d *RESTDoor) describeRelations() map[reflect.Type][]jsonschema.Relation {
 	return all
 }
 
-// openAPIMethods are the methods that OpenAPI 3.1 has a place for.
+// openAPIMethods are the methods that OpenAPI 3.1 can describe.
 var openAPIMethods = []string{"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"}
 
 // describe returns the description of a route.
@@ -148,7 +148,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	if op.settings.key != keyIgnored {
 		described.Key, described.KeyRequired = true, op.settings.key == keyRequired
 	}
-	// A POST to a list could name the list's version, too, but nobody does.
+	// A POST to a list could have the list's ETag in If-Match, but clients do not send it.
 	if op.kind == isMutation && (r.current != nil && op.inTx && r.method != http.MethodPost || op.settings.requireMatch) {
 		described.Match, described.MatchRequired = true, op.settings.requireMatch
 	}
@@ -156,8 +156,8 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	return described
 }
 
-// failures returns the errors that a client of the route must expect, as statuses and
-// codes. Errors that only a faulty client gets are left out.
+// failures returns the statuses and codes of the errors that a client of the route must
+// expect. It leaves out errors that only a faulty client gets.
 func (r *restRoute) failures(described openapi.Operation) (texts []string) {
 	for code, expected := range map[Code]bool{
 		Unauthenticated: described.Secured, Forbidden: described.Secured || len(r.op.settings.allow) > 0, NotFound: len(r.names) > 0,
@@ -179,10 +179,10 @@ func codeNames() (names []string) {
 	return names
 }
 
-// inWords returns a name like createNote as a text: "Create note".
+// inWords returns a name as words: "Create note" for createNote.
 func inWords(name string) string {
 	var b strings.Builder
-	lower := false // what came last
+	lower := false // the character before was not an upper-case letter
 	for i, c := range name {
 		upper := unicode.IsUpper(c)
 		switch {

@@ -17,8 +17,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file makes operations of functions, and says what is wrong with them.
-// Their options are in options.go, and how they are called is in call.go.
+// This file makes operations from functions, and checks them. Their options are in
+// options.go, and their calls are in call.go.
 
 // Definition is an argument of [Logic.Add]: an *[Operation], made by [Query] or
 // [Mutation], or a *[RelationField], made by [Relation]. It must not be changed, and
@@ -32,21 +32,21 @@ type Operation struct {
 	access  Access
 	inPlan  *plan.Type
 	outPlan *plan.Type
-	newIn   func() any                                     // a *In
-	run     func(ctx context.Context, in any) (any, error) // from a *In to a *Out
-	whole   func() (*jsonin.Decoder, error)                // of the input as one object
-	written func() jsonout.Encoder                         // of the output
+	newIn   func() any                                     // returns a *In
+	run     func(ctx context.Context, in any) (any, error) // takes a *In, returns a *Out
+	decoder func() (*jsonin.Decoder, error)                // decodes the input from one object
+	encoder func() jsonout.Encoder                         // encodes the output
 }
 
 // definition is what operations and relations have in common.
 type definition struct {
 	name     string
 	kind     kind
-	place    string // where it was made: file:line
+	place    string // file:line of the code that made it
 	in, out  reflect.Type
 	settings settings
 	wrong    []error
-	mistyped bool // one of its types is wrong, as wrong says
+	mistyped bool // one of its types is not supported; wrong has the error
 }
 
 type kind uint8
@@ -61,7 +61,8 @@ func (k kind) String() string {
 	return [...]string{"query", "mutation", "relation"}[k]
 }
 
-// define returns the definition of a function that was registered at a place.
+// define returns the definition of a function. place is the file:line of the code that
+// made it.
 func define[In, Out any](kind kind, name, place string, f func(context.Context, In) (Out, error), options []Option) definition {
 	d := definition{
 		name: name, kind: kind, place: place,
@@ -80,25 +81,25 @@ func define[In, Out any](kind kind, name, place string, f func(context.Context, 
 	return d
 }
 
-// fault notes what is wrong with the definition.
+// fault records a mistake in the definition.
 func (d *definition) fault(format string, args ...any) {
 	d.wrong = append(d.wrong, fmt.Errorf(format, args...))
 }
 
-// checkName notes a name that protocols cannot have. others are characters that
-// it may have besides letters and digits.
+// checkName checks that protocols can use the name. others are characters that it may
+// have besides letters and digits.
 func (d *definition) checkName(others string) {
 	first := d.name != "" && d.name[0] >= 'a' && d.name[0] <= 'z'
 	odd := func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(others, c)
 	}
 	if !first || strings.ContainsFunc(d.name, odd) {
-		d.fault("the name must begin with a lower-case letter and go on with letters and digits%s", strings.ReplaceAll(others, "_", ", or underscores"))
+		d.fault("the name must begin with a lower-case letter and continue with letters and digits%s", strings.ReplaceAll(others, "_", ", or underscores"))
 	}
 }
 
-// report returns an error that says everything that is wrong, or nil. title is
-// what the definition is called.
+// report returns one error with all mistakes, or nil if there are none. title is the
+// name of the definition in the error.
 func (d *definition) report(title string, wrong []error) error {
 	if len(wrong) == 0 {
 		return nil
@@ -153,8 +154,8 @@ func newOperation[In, Out any](kind kind, name string, access Access, f func(con
 			return &out, err
 		},
 	}
-	o.whole = sync.OnceValues(func() (*jsonin.Decoder, error) { return jsonin.Compile(o.inPlan, nil) })
-	o.written = sync.OnceValue(func() jsonout.Encoder { return jsonout.Compile(o.outPlan) })
+	o.decoder = sync.OnceValues(func() (*jsonin.Decoder, error) { return jsonin.Compile(o.inPlan, nil) })
+	o.encoder = sync.OnceValue(func() jsonout.Encoder { return jsonout.Compile(o.outPlan) })
 	o.check()
 	return o
 }
@@ -183,7 +184,7 @@ func (o *Operation) Out() reflect.Type { return o.out }
 // options.
 func (o *Operation) Settings(door Door) []any { return slices.Clone(o.settings.forDoor[door]) }
 
-// check compiles the types and notes everything that makes no sense.
+// check compiles the types and records all mistakes.
 func (o *Operation) check() {
 	o.checkName("")
 	if o.access == nil {
@@ -193,7 +194,7 @@ func (o *Operation) check() {
 	if o.inPlan.Kind != plan.Struct {
 		o.fault("its input is a %s; it must be a struct, or backend.None", o.in)
 	}
-	o.checkPlaces()
+	o.checkNestedTags()
 	o.checkValidate()
 	o.outPlan = o.compile(plan.Out, o.out, "its output")
 	if o.settings.key != keyIgnored {
@@ -214,20 +215,21 @@ func (o *Operation) compile(direction plan.Direction, t reflect.Type, what strin
 	return compiled
 }
 
-// checkPlaces notes tags in of fields that are within others: their values come
-// with those, from a body that anybody can write.
-func (o *Operation) checkPlaces() {
+// checkNestedTags records tags in of fields within other fields. Their values come with
+// the outer field, so the tag would have no effect: a field meant for a header could be
+// set in the body.
+func (o *Operation) checkNestedTags() {
 	o.inPlan.Walk(func(t *plan.Type) {
 		for _, field := range t.Fields {
 			if t != o.inPlan && field.Place != "" {
-				o.fault("its input: %s.%s: the tag in is for fields of the input itself, and this one is within another", t.Go, field.GoName)
+				o.fault("its input: %s.%s: the tag in is for fields of the input itself, but this field is within another", t.Go, field.GoName)
 			}
 		}
 	})
 }
 
-// checkValidate notes a method Validate of the input that looks like the one that
-// is called, and is not.
+// checkValidate records a method Validate of the input with another signature, which
+// would not be called.
 func (o *Operation) checkValidate() {
 	method := reflect.New(o.in).MethodByName("Validate")
 	if want := reflect.TypeFor[func(context.Context) error](); method.IsValid() && method.Type() != want {
@@ -235,13 +237,13 @@ func (o *Operation) checkValidate() {
 	}
 }
 
-// checkReplay notes types with which inputs cannot be compared, or answers not
-// be read again.
+// checkReplay records types of inputs that cannot be compared, and types of outputs that
+// cannot be stored and read again.
 func checkReplay(o *Operation) {
 	for _, t := range fingerprint.Incomparable(o.inPlan) {
 		o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t)
 	}
 	for _, t := range o.outPlan.Unreadable() {
-		o.fault("Idempotent: a stored answer with a %s cannot be read again; give it the method that reads what it writes", t)
+		o.fault("Idempotent: a stored output with a %s cannot be read again; give it the method that reads what it writes", t)
 	}
 }

@@ -19,16 +19,16 @@ type Option interface {
 	applyTo(d *definition)
 }
 
-// option is an Option that is for some kinds of definitions.
+// option is an Option for some kinds of definitions.
 type option struct {
-	name  string // as users write it
+	name  string // the name of its function
 	kinds kinds
 	set   func(d *definition)
 }
 
 func (o option) applyTo(d *definition) {
 	if !o.kinds.have(d.kind) {
-		d.fault("%s is for %s, and this is a %s", o.name, o.kinds, d.kind)
+		d.fault("%s is for %s, but this is a %s", o.name, o.kinds, d.kind)
 		return
 	}
 	o.set(d)
@@ -58,7 +58,7 @@ func (k kinds) String() string {
 	return strings.Join(names, " and ")
 }
 
-// settings is what options have said.
+// settings are the values of all options of a definition.
 type settings struct {
 	routes  []string
 	allow   []func(ctx context.Context, in any) error
@@ -72,7 +72,7 @@ type settings struct {
 	doc     string
 	tags    []string
 	doors   doorSet
-	since   time.Time // deprecated; zero: not
+	since   time.Time // since when it is deprecated; zero: not deprecated
 	sunset  time.Time
 	key     keyUse
 	maxAge  time.Duration
@@ -81,7 +81,7 @@ type settings struct {
 	requireMatch bool
 }
 
-// rate is how often something may happen.
+// rate is the limit of Rate.
 type rate struct {
 	requests int
 	period   time.Duration
@@ -91,26 +91,25 @@ func defaultSettings(kind kind) settings {
 	return settings{inTx: kind == isMutation, timeout: 10 * time.Second, maxBody: 1 << 20}
 }
 
-// check notes options that make no sense together.
+// check records options that exclude each other.
 func (s *settings) check(d *definition) {
 	if d.kind == isQuery && s.inTx && s.tx != ReadOnly {
 		d.fault("Tx: a query can only have a read-only transaction; register it as a mutation if it writes")
 	}
 	if s.key != keyIgnored && (!s.inTx || s.tx == ReadOnly) {
-		d.fault("Idempotent needs a read-write transaction, which the key is part of")
+		d.fault("Idempotent needs a read-write transaction, in which it stores the key")
 	}
 	s.doors.check(d)
 }
 
-// doorSet says which doors have an operation.
+// doorSet is the set of doors that offer an operation.
 type doorSet struct {
 	onlySet bool
 	only    []Door
 	except  []Door
 }
 
-// has reports whether a door, or the kind of doors that it is one of, is in the
-// set.
+// has reports whether a door, or its kind, is in the set.
 func (s *doorSet) has(door Door) bool {
 	contain := func(list []Door) bool { return slices.ContainsFunc(list, door.isOf) }
 	if s.onlySet {
@@ -130,7 +129,7 @@ func (s *doorSet) check(d *definition) {
 	}
 }
 
-// keyUse says what an operation does with idempotency keys.
+// keyUse says whether an operation ignores, accepts or requires idempotency keys.
 type keyUse uint8
 
 const (
@@ -160,7 +159,7 @@ func Route(pattern string) Option {
 func Allow[In any](f func(ctx context.Context, in In) error) Option {
 	return option{"Allow", forAll, func(d *definition) {
 		if want := reflect.TypeFor[In](); f == nil || want != d.in {
-			d.fault("Allow takes a function of a %s, and the operation takes a %s", want, d.in)
+			d.fault("Allow has a function of a %s, but the operation takes a %s", want, d.in)
 			return
 		}
 		d.settings.allow = append(d.settings.allow, func(ctx context.Context, in any) error { return f(ctx, *in.(*In)) })
@@ -174,7 +173,7 @@ func Allow[In any](f func(ctx context.Context, in In) error) Option {
 func Tx(mode TxMode) Option {
 	return option{"Tx", forOperations, func(d *definition) {
 		if mode > Serializable {
-			d.fault("Tx: mode %d is not known", mode)
+			d.fault("Tx: there is no mode %d", mode)
 			return
 		}
 		d.settings.inTx, d.settings.tx, d.settings.wantsTx = true, mode, true
@@ -236,9 +235,9 @@ func Status(code int) Option {
 	return option{"Status", forOperations, func(d *definition) {
 		switch {
 		case code < 200 || code > 299:
-			d.fault("Status(%d) is no success", code)
+			d.fault("Status(%d) is not a status of success", code)
 		case code == http.StatusResetContent || code == http.StatusPartialContent:
-			d.fault("Status(%d) has no content, or a part of it; operations answer with all of it", code)
+			d.fault("Status(%d) is for responses without content or with a part of it; operations send all of it", code)
 		}
 		d.settings.status = code
 	}}
@@ -275,7 +274,7 @@ func RequireIfMatch() Option {
 func Deprecated(since, sunset time.Time) Option {
 	return option{"Deprecated", forOperations, func(d *definition) {
 		if since.IsZero() || !sunset.IsZero() && sunset.Before(since) {
-			d.fault("Deprecated needs the time since when, and a sunset that is not before it")
+			d.fault("Deprecated needs a time since, and a sunset that is not before it")
 		}
 		d.settings.since, d.settings.sunset = since, sunset
 	}}

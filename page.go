@@ -10,7 +10,7 @@ import (
 	"reflect"
 )
 
-// This file has lists that come in pages.
+// This file has pages of lists, and the cursors between them.
 
 // Page is a part of a list: an output of queries. Next is empty on the last page.
 // REST also sends it as a Link header with rel="next". [NewPage] makes one.
@@ -21,21 +21,21 @@ type Page[T any] struct {
 
 func (p Page[T]) next() Cursor { return p.Next }
 
-// fill makes a nil list an empty one, so that it is never null on the wire.
+// fill replaces a nil list by an empty one, so that it is never null in JSON.
 func (p *Page[T]) fill() {
 	if p.Items == nil {
 		p.Items = []T{}
 	}
 }
 
-// fillPage fills a *Page, and leaves anything else as it is.
+// fillPage calls fill of a *Page. It does nothing to other outputs.
 func fillPage(out any) {
 	if page, ok := out.(interface{ fill() }); ok {
 		page.fill()
 	}
 }
 
-// fillEach fills the pages in a list that a relation returned.
+// fillEach calls fill of each page in a list that a relation returned.
 func fillEach(children reflect.Value) {
 	if !reflect.PointerTo(children.Type().Elem()).Implements(reflect.TypeFor[interface{ fill() }]()) {
 		return
@@ -143,7 +143,7 @@ func (c Cursor) Read(ctx context.Context, into ...any) error {
 	return nil
 }
 
-// signerKey is the key in a context of a signer: the call of an operation.
+// signerKey is the key of the signer in a context, which is the call of an operation.
 type signerKey struct{}
 
 type signer interface {

@@ -46,7 +46,7 @@ import (
 //     Bearer.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
-	id := reportError(w, r, e.Code.known(), err)
+	id := reportError(w, r, e.Code.orInternal(), err)
 	writeAnswer(w, r, e, id)
 }
 
@@ -57,7 +57,7 @@ func (x *exchange) AnswerError(w http.ResponseWriter, err error) {
 		w.Header().Del(name)
 	}
 	e := asError(err)
-	id := x.report(x.request, e.Code.known(), err)
+	id := x.report(x.request, e.Code.orInternal(), err)
 	writeAnswer(w, x.request, e, id)
 }
 
@@ -76,7 +76,7 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, id string) {
 		seconds := (e.RetryAfter + time.Second - 1) / time.Second
 		head.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
-	if e.Code.known() == Unauthenticated && head["Www-Authenticate"] == nil {
+	if e.Code.orInternal() == Unauthenticated && head["Www-Authenticate"] == nil {
 		head["Www-Authenticate"] = bearerScheme
 	}
 	if prefersHTML(r.Header.Values("Accept")) {
@@ -227,7 +227,7 @@ func writeProblem(w http.ResponseWriter, e *Error, id string) {
 	body = appendMember(body, `{"type":"about:blank","title":`, statusTitle(e.Code))
 	body = strconv.AppendInt(append(body, `,"status":`...), int64(e.Code.Status()), 10)
 	body = appendMember(body, `,"detail":`, message)
-	body = appendMember(body, `,"code":`, e.Code.known().String())
+	body = appendMember(body, `,"code":`, e.Code.orInternal().String())
 	if id != "" {
 		body = appendMember(body, `,"requestId":`, id)
 	}

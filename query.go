@@ -196,7 +196,7 @@ func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 
 func (db *DB) runObserved(ctx context.Context, s *statement.Statement, work work) (err error) {
 	e := Event{Kind: StatementEvent, Query: s.Query()}
-	if facts, ok := ctx.Value(factsKey{}).(describer); ok {
+	if facts, ok := ctx.Value(describerKey{}).(describer); ok {
 		facts.describe(&e)
 	}
 	begun := beginWork(nil)

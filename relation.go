@@ -10,9 +10,9 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file has relations: fields that values of a type have wherever operations
-// return them, such as the author of a note. A relation is registered once for the
-// type, and loaded for all values at once, if a client asks for it.
+// This file has relations, such as the author of a note. A relation is registered once
+// for a type. If a client asks for it, it is loaded for all values of the type in an
+// output at once.
 
 // RelationField is a field that a client can ask for in all values of a type that
 // operations return. [Relation] makes one.
@@ -69,12 +69,12 @@ func Relation[Parent, Child any](field string, f func(ctx context.Context, paren
 
 func (r *RelationField) defined() *definition { return &r.definition }
 
-// title names the relation by its parents' type, too.
+// title returns the name of the parents' type and the name of the field: "Note.author".
 func (r *RelationField) title() string {
 	return cmp.Or(r.parentPlan.Name, r.parent.String()) + "." + r.name
 }
 
-// check compiles the types and notes everything that makes no sense.
+// check compiles the types and records all mistakes.
 func (r *RelationField) check() {
 	r.checkName("_")
 	r.parentPlan = r.compile(r.parent, "its parents")

@@ -250,11 +250,11 @@ func TestRelationFaults(t *testing.T) {
 	})
 	for _, want := range []string{
 		`relation "film.director", registered at `, "relation_test.go:", "its name is taken by the relation registered at",
-		`relation "film.Director"`, "must begin with a lower-case letter and go on with letters and digits, or underscores",
-		"a backend_test.film has the field id already", "Route is for queries and mutations, and this is a relation",
+		`relation "film.Director"`, "must begin with a lower-case letter and continue with letters and digits, or underscores",
+		"a backend_test.film has the field id already", "Route is for queries and mutations, but this is a relation",
 		"Deadline is for queries and mutations", "Tx is for queries and mutations",
 		"has the field Director already", "a chan int is not supported", "they must be structs of a type with a name, as operations return them, and not pointers",
-		"its parents are struct { A int }", "the function is nil", "Allow takes a function of a backend_test.film, and the operation takes a []backend_test.film", `there is no door "soup"`,
+		"its parents are struct { A int }", "the function is nil", "Allow has a function of a backend_test.film, but the operation takes a []backend_test.film", `there is no door "soup"`,
 	} {
 		require.Contains(t, text, want)
 	}

@@ -84,11 +84,11 @@ func TestExchangeBelongsToOneResponse(t *testing.T) {
 func TestEnterSharesTheExchange(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	x, view, r, made := enter(w, httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
+	x, view, r, made := ensureExchange(w, httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
 	require.True(t, made)
 	require.Same(t, &x.response, response.Of(view))
 	require.Same(t, x, exchangeFrom(r.Context()))
-	again, sameView, sameRequest, made := enter(view, r)
+	again, sameView, sameRequest, made := ensureExchange(view, r)
 	require.False(t, made)
 	require.Same(t, x, again)
 	require.Equal(t, view, sameView)

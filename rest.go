@@ -15,8 +15,8 @@ import (
 )
 
 // This file makes the REST door: operations with a [Route], as JSON over HTTP. It
-// finds out, once for each route, what a request decodes and what its answer has.
-// rest_call.go answers a request.
+// compiles each route once, for its requests and responses. rest_call.go handles a
+// request.
 
 // REST returns a door for programs that speak JSON over HTTP. It serves each
 // operation that has a [Route], unless [Only] or [Except] keep it away. Mounted on a
@@ -52,11 +52,11 @@ func (l *Logic) REST(config ...RESTConfig) *RESTDoor {
 			door.routes = append(door.routes, route)
 		}
 	}
-	complete := len(wrong) == 0 // else a GET may only be missing because it is wrong itself
+	complete := len(wrong) == 0 // otherwise a GET may be missing because it has mistakes
 	for _, route := range door.routes {
 		route.relate(door.routes)
 		if complete && route.op.settings.requireMatch && (route.current == nil || !route.op.inTx) {
-			wrong = append(wrong, fmt.Errorf("%s %q, registered at %s: Route(%q): RequireIfMatch needs a GET of the same path, that takes nothing else, and a transaction", route.op.kind, route.op.name, route.op.place, route.pattern))
+			wrong = append(wrong, fmt.Errorf("%s %q, registered at %s: Route(%q): RequireIfMatch needs a GET of the same path that takes no other input, and a transaction", route.op.kind, route.op.name, route.op.place, route.pattern))
 		}
 		if err := door.router.add(route.pattern, route, nil, route.op.place); err != nil {
 			wrong = append(wrong, err)
@@ -98,14 +98,14 @@ type RESTDoor struct {
 	mu       sync.Mutex
 	prefixes []string // where it is mounted
 
-	spare sync.Pool // of *buffers
+	spare sync.Pool // has *buffers
 }
 
 // ServeHTTP calls the operation whose route matches the request, and writes the
 // response.
 func (d *RESTDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.router.ServeHTTP(w, r) }
 
-// mountOn makes the routes part of a router.
+// mountOn adds the routes to a router.
 func (d *RESTDoor) mountOn(r *Router, prefix, place string) {
 	d.mu.Lock()
 	d.prefixes = append(d.prefixes, r.fullPrefix()+prefix)
@@ -113,8 +113,7 @@ func (d *RESTDoor) mountOn(r *Router, prefix, place string) {
 	d.router.mountOn(r, prefix, place)
 }
 
-// restRoute is one route of an operation, with all that does not change from request
-// to request.
+// restRoute is one route of an operation, compiled for its requests.
 type restRoute struct {
 	door    *RESTDoor
 	op      *registered
@@ -122,25 +121,25 @@ type restRoute struct {
 	pattern string
 	method  string
 	path    string
-	names   []string // of the path's parameters
+	names   []string // the names of the path's parameters
 	handler Handler
 
 	input     *httpin.Input
-	cursor    string   // query parameter of the page's cursor
-	includes  []string // what the query parameter include can ask for
-	varies    []string // headers that an answer depends on
+	cursor    string   // the name of the query parameter with the cursor, or ""
+	includes  []string // the allowed values of the query parameter include
+	varies    []string // the request headers that a response depends on
 	status    int
-	created   *restRoute // the GET route of what a POST creates
-	createdBy *plan.Field
-	createdID jsonout.Encoder // of that field
+	created   *restRoute      // the GET route of what a POST creates
+	createdBy *plan.Field     // the field of the output that is the last segment of its path
+	createdID jsonout.Encoder // encodes that field
 	current   *restRoute      // the GET route of the same path
-	tagged    bool            // answers have an ETag
+	tagged    bool            // responses have an ETag
 }
 
 // includeParam is the query parameter that asks for relations.
 const includeParam = "include"
 
-// newRoute returns the route of an operation, or everything that is wrong with it.
+// newRoute returns the route of an operation, or an error with all its mistakes.
 func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) {
 	method, path, found := strings.Cut(pattern, " ")
 	if !found || method == "" || !strings.HasPrefix(path, "/") {
@@ -149,17 +148,17 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	if _, err := readPattern(pattern); err != nil {
 		return nil, err
 	}
-	if strings.ContainsAny(path, "?#") { // as they stand, no path has them
-		return nil, errors.New("a route has no query string; fields that are not in the path come from there anyway")
+	if strings.ContainsAny(path, "?#") { // a path has them only percent-encoded
+		return nil, errors.New("a route has no query string; the fields of a query that are not in the path come from the query string anyway")
 	}
 	if read := method == http.MethodGet || method == http.MethodHead; read != (op.kind == isQuery) {
-		return nil, fmt.Errorf("a %s cannot have the method %s: queries are GET, mutations are not", op.kind, method)
+		return nil, fmt.Errorf("a %s cannot have the method %s: queries need GET, mutations need another method", op.kind, method)
 	}
 	if slices.Contains([]string{http.MethodOptions, http.MethodTrace, http.MethodConnect}, method) || method != strings.ToUpper(method) {
 		// Browsers and cross-origin protection let OPTIONS and TRACE through.
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
-	r := &restRoute{door: d, op: op, encode: op.written(), pattern: pattern, method: method, path: path, names: httpin.PathNames(path), status: op.settings.status}
+	r := &restRoute{door: d, op: op, encode: op.encoder(), pattern: pattern, method: method, path: path, names: httpin.PathNames(path), status: op.settings.status}
 	r.handler = r.serve
 	if r.status == 0 {
 		r.status = r.defaultStatus()
@@ -191,7 +190,7 @@ func (r *restRoute) defaultStatus() int {
 	return http.StatusOK
 }
 
-// relate finds the GET routes that answers of this route refer to.
+// relate finds the GET routes that the route needs for Location, ETag and conditions.
 func (r *restRoute) relate(all []*restRoute) {
 	for _, other := range all {
 		if other.method != http.MethodGet {
@@ -224,7 +223,7 @@ func parentPath(path string) (parent, last string) {
 	return path[:i], path[i+1:]
 }
 
-// fitsPath reports whether values of a type can stand in a path. Their text there is
+// fitsPath reports whether values of a type can be a segment of a path. The segment is
 // their JSON without quotes.
 func fitsPath(t *plan.Type) bool {
 	switch t.Base().Kind {

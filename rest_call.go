@@ -15,8 +15,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
-// This file answers a request to the REST door. It makes a call of the request, and
-// a response of the result. rest_decode.go decodes the input.
+// This file handles a request to the REST door: it calls the operation and writes the
+// response. rest_decode.go decodes the input.
 
 // restCall is one request to a route: a visit, and the transport of its one call.
 type restCall struct {
@@ -26,26 +26,26 @@ type restCall struct {
 	req   *http.Request
 	how   callConfig
 
-	match, noneMatch []string          // the headers that compare versions
-	compared         bool              // they were, with what a GET has
-	selection        *render.Selection // nil: every field
-	tag              string            // of the answer; "": it has none
+	match, noneMatch []string          // the headers If-Match and If-None-Match
+	compared         bool              // the GET was called to compare its ETag
+	selection        *render.Selection // nil: all fields and no relations
+	tag              string            // the ETag of the response, or ""
 	*buffers
 }
 
-// buffers are the memory for the body of a request and for its answer.
+// buffers have the bodies of a request and of its response.
 type buffers struct {
 	body []byte // of the request
 	read bool   // body is complete
-	text []byte // of the answer
+	text []byte // of the response
 }
 
-// maxKept is how large a buffer may be that is kept for other requests.
-const maxKept = 64 << 10
+// maxSpare is the largest buffer that another request may use again.
+const maxSpare = 64 << 10
 
-// borrow returns empty buffers, which may have memory from an earlier request.
-// Nobody may keep a part of them: decoders copy what they take, and so does every
-// http.ResponseWriter.
+// borrow returns empty buffers, which may have been used by an earlier request. Nothing
+// may refer to them after giveBack: decoders and every http.ResponseWriter copy what
+// they need.
 func (d *RESTDoor) borrow() *buffers {
 	if b, ok := d.spare.Get().(*buffers); ok {
 		return b
@@ -54,13 +54,13 @@ func (d *RESTDoor) borrow() *buffers {
 }
 
 func (d *RESTDoor) giveBack(b *buffers) {
-	if cap(b.body) <= maxKept && cap(b.text) <= maxKept {
+	if cap(b.body) <= maxSpare && cap(b.text) <= maxSpare {
 		b.body, b.text, b.read = b.body[:0], b.text[:0], false
 		d.spare.Put(b)
 	}
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.handler.ServeHTTP(w, req) }
 
 func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
@@ -71,7 +71,7 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, buffers: r.door.borrow()}
 	r.door.logic.visit(&c.visit, r.door.name, req)
 	err := r.asSent(c.serve())
-	r.door.giveBack(c.buffers) // not after a panic, when somebody may still have them
+	r.door.giveBack(c.buffers) // not after a panic: something may still refer to them
 	return err
 }
 
@@ -86,11 +86,11 @@ func (c *restCall) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	return c.answer(result)
+	return c.respond(result)
 }
 
-// encode writes an output with the relations that the client asked for, and its ETag:
-// if a method ETag panics, the call is undone.
+// encode encodes an output with the relations that the client asked for, and finds its
+// ETag. It runs in the transaction, so that a panic of a method ETag undoes the call.
 func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	value := reflect.ValueOf(out).Elem()
 	if c.selection == nil {
@@ -118,7 +118,7 @@ func acceptsJSON(accept []string) bool {
 				rank = i
 			}
 		}
-		if rank > bestRank { // the most specific one counts
+		if rank > bestRank { // the most specific media range decides
 			best, bestRank = c.Weight, rank
 		}
 	}
@@ -126,9 +126,9 @@ func acceptsJSON(accept []string) bool {
 }
 
 // idempotencyKey returns the value of Idempotency-Key
-// (draft-ietf-httpapi-idempotency-key-header): a string in quotes, or without them,
-// as most clients send it. A header that holds no key is an error, because the client
-// relies on it.
+// (draft-ietf-httpapi-idempotency-key-header), with or without quotes, since most
+// clients send none. A header without a valid key is an error, because the client relies
+// on it.
 func idempotencyKey(head http.Header) (string, error) {
 	lines := head.Values("Idempotency-Key")
 	if len(lines) == 0 {
@@ -155,8 +155,8 @@ func (r *restRoute) deprecation(head http.Header) {
 	}
 }
 
-// answer writes the response to a call that has succeeded.
-func (c *restCall) answer(result callResult) error {
+// respond writes the response to a call that has succeeded.
+func (c *restCall) respond(result callResult) error {
 	r, head := c.route, c.w.Header()
 	if result.replayed {
 		head.Set("Idempotency-Replayed", "true")
@@ -167,14 +167,14 @@ func (c *restCall) answer(result callResult) error {
 		return nil
 	}
 	c.links(head, result.out)
-	if c.known() {
+	if c.setTag() {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	head["Content-Type"] = jsonType
 	head["Content-Length"] = []string{strconv.Itoa(len(c.text))}
 	c.w.WriteHeader(r.status)
-	if _, err := c.w.Write(c.text); err != nil { // nobody is there, or nobody reads
+	if _, err := c.w.Write(c.text); err != nil { // the client has gone away, or does not read
 		return (&Error{Code: Canceled}).Wrap(err)
 	}
 	return nil
@@ -218,13 +218,14 @@ func (r *restRoute) caching(head http.Header, caller Caller) {
 	}
 }
 
-// noCache lets caches keep an answer, and makes them ask before they use it. Without
-// Cache-Control they may decide by themselves (RFC 9111, section 4.2.2).
+// noCache lets caches store a response, but makes them revalidate it before each use.
+// Without Cache-Control they may use it for a time of their choice (RFC 9111, section
+// 4.2.2).
 var noCache = []string{"no-cache"}
 
-// variesBy returns the request headers that an answer depends on, for Vary (RFC
-// 9110, section 12.5.5): those of the input, and those that usually say who calls.
-// Answers that differ by them may have the same ETag, if it is the output's own.
+// variesBy returns the request headers that a response depends on, for Vary (RFC 9110,
+// section 12.5.5): those of the input, and those that usually have credentials. Two
+// responses that differ in them may have the same ETag, if it comes from a method ETag.
 func (r *restRoute) variesBy() []string {
 	names := map[string]bool{}
 	if r.door.logic.auth != nil {
@@ -241,9 +242,9 @@ func (r *restRoute) variesBy() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// location returns the path of what a POST has created: the path of the request and
-// one more segment, a field of the output. It returns "" if that field is empty. out
-// is a *Out.
+// location returns the path of what a POST has created: the path of the request, and a
+// field of the output as one more segment. It returns "" if that field is empty. out is
+// a *Out.
 func (r *restRoute) location(req *http.Request, out any) string {
 	value := reflect.ValueOf(out).Elem()
 	if value.Kind() == reflect.Pointer {
@@ -256,7 +257,7 @@ func (r *restRoute) location(req *http.Request, out any) string {
 	if err != nil {
 		return ""
 	}
-	id := string(text) // as it is on the wire, without quotes
+	id := string(text) // its JSON, without quotes
 	if strings.HasPrefix(id, `"`) && json.Unmarshal(text, &id) != nil {
 		return ""
 	}
@@ -266,8 +267,8 @@ func (r *restRoute) location(req *http.Request, out any) string {
 	return requestPath(req) + "/" + url.PathEscape(id)
 }
 
-// requestPath returns the path that the client sent. The path of req may be without
-// its beginning, which handlers such as [http.StripPrefix] remove.
+// requestPath returns the path that the client sent. Handlers such as [http.StripPrefix]
+// may have removed its beginning from the URL of req.
 func requestPath(req *http.Request) string {
 	path := req.URL.EscapedPath()
 	if query, whole := strings.CutPrefix(req.RequestURI, path); whole && (query == "" || query[0] == '?') {

@@ -41,7 +41,7 @@ func (c *restCall) decode(_ context.Context, in any) error {
 // maxQueryParams bounds the parameters of a query string.
 const maxQueryParams = 256
 
-// decodeText fills the fields that come from path, query, headers and cookies.
+// decodeText decodes the fields that come from path, query, headers and cookies.
 func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 	r, req := c.route, c.req
 	query, err := parseQuery(req.URL.RawQuery)
@@ -63,10 +63,10 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 	return nil
 }
 
-// wrongFields returns the errors of fields that are text in the request.
+// wrongFields returns the errors of fields from path, query, headers and cookies.
 func wrongFields(wrong []httpin.Wrong) (fields []FieldError) {
 	for _, w := range wrong {
-		fields = append(fields, FieldError{Pointer: w.Pointer, Rule: w.Rule, Message: w.Message}.saidBy(w.Cause))
+		fields = append(fields, FieldError{Pointer: w.Pointer, Rule: w.Rule, Message: w.Message}.explainedBy(w.Cause))
 	}
 	return fields
 }
@@ -85,7 +85,7 @@ func parseQuery(text string) (url.Values, error) {
 	return query, nil
 }
 
-// decodeInclude reads lists of relations.
+// decodeInclude returns the selection that the values of the parameter include ask for.
 func (r *restRoute) decodeInclude(lists []string, wrong *[]FieldError) *render.Selection {
 	tree := included{}
 	for _, list := range lists {
@@ -100,9 +100,9 @@ func (r *restRoute) decodeInclude(lists []string, wrong *[]FieldError) *render.S
 	return r.door.relations.selection(r.op.outPlan, tree)
 }
 
-// asSent returns an error about fields of the input as an error about the request:
-// its pointers have the names of parameters, headers and cookies, and are relative to
-// the body where a field is the body.
+// asSent translates the pointers of an error from fields of the input to the request:
+// to the names of parameters, headers and cookies, and to pointers into the body if one
+// field is the body.
 func (r *restRoute) asSent(err error) error {
 	wrong, ok := errors.AsType[*Error](err)
 	if !r.input.Renames() || !ok || len(wrong.Fields) == 0 {
@@ -116,7 +116,7 @@ func (r *restRoute) asSent(err error) error {
 	return &renamed
 }
 
-// decodeBody fills the fields that come from the body.
+// decodeBody decodes the fields that come from the body.
 func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	r := c.route
 	if r.op.kind == isQuery {
@@ -140,8 +140,8 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	return decodeJSON(r.input.Body, c.body, in.FieldByIndex(r.input.BodyAt.Index), httpin.Pointer(r.input.BodyAt.Name), wrong)
 }
 
-// readBody reads the body, once. The limit of the operation holds, and may be above
-// the limit of the stack.
+// readBody reads the body, once. It applies the limit of the operation, which may be
+// above the limit of the stack.
 func (c *restCall) readBody() (err error) {
 	if c.read {
 		return nil
@@ -149,7 +149,7 @@ func (c *restCall) readBody() (err error) {
 	limit := c.route.op.settings.maxBody
 	limitBody(c.w, c.req, limit)
 	from := io.Reader(c.req.Body)
-	if n := c.req.ContentLength; n < 0 || n > limit { // net/http sees to it that there is no more than it says
+	if n := c.req.ContentLength; n < 0 || n > limit { // net/http never reads more than ContentLength
 		from = http.MaxBytesReader(c.w, c.req.Body, limit)
 	}
 	c.body, err = readAll(c.body[:0], from)

@@ -29,7 +29,7 @@ func (c *restCall) readConditions() {
 func (c *restCall) conditional() bool { return len(c.match) > 0 || len(c.noneMatch) > 0 }
 
 // checkConditions returns an error if the request has a condition that the route
-// cannot check, or lacks one that the route requires.
+// cannot check, or does not have one that the route requires.
 func (c *restCall) checkConditions() error {
 	r := c.route
 	switch {
@@ -41,7 +41,7 @@ func (c *restCall) checkConditions() error {
 	return nil
 }
 
-// before checks the conditions against the ETag of a GET.
+// before compares the conditions with the ETag of a GET.
 func (c *restCall) before(ctx context.Context) error {
 	if !c.conditional() {
 		return nil
@@ -50,8 +50,8 @@ func (c *restCall) before(ctx context.Context) error {
 	return compare(tag, err, c.match, c.noneMatch)
 }
 
-// compare checks conditions against the ETag of a GET, or its error. If there is
-// nothing to get, If-None-Match holds.
+// compare compares conditions with the ETag of a GET, or with its error. If the GET
+// finds nothing, If-None-Match is true.
 func compare(tag string, err error, match, noneMatch []string) error {
 	if err != nil {
 		if code := CodeOf(err); len(match) == 0 && (code == NotFound || code == Gone) {
@@ -79,9 +79,9 @@ func (c *restCall) currentTag(ctx context.Context) (string, error) {
 	return get.tag, get.route.asSent(err)
 }
 
-// currentCall is the transport of the GET that a mutation is compared with. It
-// decodes the fields that come from the path, headers and cookies. It does not decode
-// the query string, which belongs to the mutation.
+// currentCall is the transport of the GET whose ETag the conditions of a mutation are
+// compared with. It decodes the fields that come from the path, headers and cookies. It
+// does not decode the query string, which belongs to the mutation.
 type currentCall struct {
 	route *restRoute
 	req   *http.Request
@@ -98,7 +98,7 @@ func (c *currentCall) decode(_ context.Context, in any) error {
 
 func (*currentCall) before(context.Context) error { return nil }
 
-// encode sets tag to the ETag of the answer.
+// encode sets tag to the ETag of the output.
 func (c *currentCall) encode(_ context.Context, out any) error {
 	text, err := c.route.encode.Append(nil, reflect.ValueOf(out).Elem())
 	if err == nil {
@@ -107,10 +107,10 @@ func (c *currentCall) encode(_ context.Context, out any) error {
 	return err
 }
 
-// version returns the ETag of an answer, or "" if it has none. The answer of a
-// mutation has the ETag that a GET would have now, so that the client can change the
-// thing again without a GET. PUT has none, because it would mean that the request was
-// stored as it was sent (RFC 9110, section 9.3.4).
+// version returns the ETag of the response, or "" if it has none. The response to a
+// mutation has the ETag that a GET would have now, so that the client can make another
+// change without a GET. The response to a PUT has none, because an ETag would mean that
+// the request was stored as it was sent (RFC 9110, section 9.3.4).
 func (c *restCall) version(out any) string {
 	r, related := c.route, c.selection != nil
 	switch {
@@ -122,27 +122,27 @@ func (c *restCall) version(out any) string {
 	return etagOf(out, c.text)
 }
 
-// known sets the ETag of an answer. It reports whether If-None-Match lists it, and
-// then sets the ETag that is listed: that of the plain form, or of a compressed form
-// that the client accepts.
-func (c *restCall) known() bool {
+// setTag sets the header ETag of the response. It reports whether If-None-Match lists the
+// ETag. If so, the header is the listed one: that of the plain response, or that of a
+// compressed response that the client accepts.
+func (c *restCall) setTag() (notModified bool) {
 	if c.tag == "" {
 		return false
 	}
 	if rw := response.Of(c.w); rw != nil {
 		rw.KeepStrongTags()
 	}
-	tag, known := c.tag, false
+	tag := c.tag
 	if lists := c.req.Header["If-None-Match"]; len(lists) > 0 && c.route.op.kind == isQuery {
-		tag, known = etag.Find(lists, c.tag, etag.Loose, response.AcceptableCodings(c.req.Header["Accept-Encoding"])...)
+		tag, notModified = etag.Find(lists, c.tag, etag.Loose, response.AcceptableCodings(c.req.Header["Accept-Encoding"])...)
 	}
 	c.w.Header()["Etag"] = []string{tag}
-	return known
+	return notModified
 }
 
-// etagOf returns the entity tag of an output, a *Out or nil, whose JSON is text: the
-// output's own, or else one of the text. An own tag that a header cannot carry is
-// not used.
+// etagOf returns the ETag of an output, a *Out or nil, whose JSON is text. It is that of
+// the output's method ETag, or else a hash of the text. The result of a method ETag is
+// not used if a header cannot hold it.
 func etagOf(out any, text []byte) string {
 	if own, ok := ownTag(out); ok {
 		if tag, ok := etag.Quote(own); ok {

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
-// This file has the query parameter include of the REST door: which relations a
-// client can ask for, and what is written of an answer then.
+// This file has the query parameter include of the REST door, by which clients ask for
+// relations.
 
 const (
 	// maxIncludeDepth and maxIncludePaths bound what clients can ask for.
@@ -19,16 +19,16 @@ const (
 	maxIncludePaths = 100
 )
 
-// relationSet is the relations that a door offers.
+// relationSet has the relations that a door offers.
 type relationSet struct {
-	all     []*related
-	written map[*related]*render.Relation // as the door writes them
+	all      []*related
+	rendered map[*related]*render.Relation
 }
 
 func newRelationSet(relations []*related) *relationSet {
 	s := &relationSet{relations, map[*related]*render.Relation{}}
 	for _, r := range relations {
-		s.written[r] = &render.Relation{Load: r.load, Parents: r.in, Encode: jsonout.Compile(r.childPlan).AppendSelected}
+		s.rendered[r] = &render.Relation{Load: r.load, Parents: r.in, Encode: jsonout.Compile(r.childPlan).AppendSelected}
 	}
 	return s
 }
@@ -45,8 +45,8 @@ func (s *relationSet) of(t *plan.Type) (relations []*related) {
 	return relations
 }
 
-// paths returns the values of include for a type: names of relations and, after a
-// dot, names of relations of their children. No path has a relation twice, so that
+// paths returns the values of include that a type allows: names of relations and, after
+// a dot, names of relations of their children. No path has a relation twice, so that
 // the number of paths is finite.
 func (s *relationSet) paths(t *plan.Type) (paths []string) {
 	for depth := maxIncludeDepth; depth > 0; depth-- {
@@ -73,7 +73,7 @@ func (s *relationSet) pathsFrom(t *plan.Type, prefix string, depth int, passed [
 	return paths
 }
 
-// included is a tree of relation names that a client asks for.
+// included is the tree of the relations that a client asks for, by their names.
 type included map[string]included
 
 // add adds a path such as "comments.author".
@@ -86,9 +86,8 @@ func (tree included) add(path string) {
 	}
 }
 
-// selection returns the selection of every field of a type, and of the relations in
-// the tree wherever there are values of their parents' types. It is nil for an empty
-// tree.
+// selection returns the selection of all fields of a type, and of the relations in the
+// tree for all values of their parents' types. It is nil for an empty tree.
 func (s *relationSet) selection(t *plan.Type, tree included) *render.Selection {
 	if len(tree) == 0 {
 		return nil
@@ -96,7 +95,7 @@ func (s *relationSet) selection(t *plan.Type, tree included) *render.Selection {
 	everywhere := map[reflect.Type][]render.Member{}
 	for _, r := range s.of(t) {
 		if below, asked := tree[r.name]; asked {
-			everywhere[r.parent] = append(everywhere[r.parent], render.Member{Key: r.name, Relation: s.written[r], Of: s.selection(r.childPlan, below)})
+			everywhere[r.parent] = append(everywhere[r.parent], render.Member{Key: r.name, Relation: s.rendered[r], Of: s.selection(r.childPlan, below)})
 		}
 	}
 	return &render.Selection{Everywhere: everywhere}

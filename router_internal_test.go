@@ -19,7 +19,7 @@ func TestRouterTellsTheExchangeItsPattern(t *testing.T) {
 	r.HandleFunc("GET /a/{x}", func(http.ResponseWriter, *http.Request) {})
 	r.HandleFunc("GET /tree/", func(http.ResponseWriter, *http.Request) {})
 	for path, want := range map[string]string{"/a/1": "GET /a/{x}", "/tree": "GET /tree/", "/no": "", "/a%00": ""} {
-		x, w, req, _ := enter(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+		x, w, req, _ := ensureExchange(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 		x.log.pattern = "before"
 		r.ServeHTTP(w, req)
 		require.Equal(t, want, x.log.pattern, path)
@@ -43,7 +43,7 @@ func TestHandlerFuncAbortsAResponseThatHasBegun(t *testing.T) {
 	serve := func(path string) (x *exchange, w *httptest.ResponseRecorder, panicked any) {
 		defer func() { panicked = recover() }()
 		w = httptest.NewRecorder()
-		x, view, req, _ := enter(w, httptest.NewRequest("GET", path, nil))
+		x, view, req, _ := ensureExchange(w, httptest.NewRequest("GET", path, nil))
 		f.ServeHTTP(plain{plain{view}}, req)
 		return
 	}

@@ -88,7 +88,7 @@ func TestNamesOfDoors(t *testing.T) {
 	t.Parallel()
 	for _, name := range []backend.Door{"rst", "REST", "rest/", "toy", "", "example.com/", "toy/example.com"} {
 		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
-		require.Contains(t, panicText(func() { logic.Door(name) }), "begins with a domain", name)
+		require.Contains(t, panicText(func() { logic.Door(name) }), "must begin with a domain", name)
 		for _, option := range []backend.Option{backend.Only(name), backend.Except(name), backend.ForDoor(name, 1)} {
 			if name != "rest/" { // of the kind that there is
 				require.Contains(t, panicText(func() { logic.Add(backend.Query("q", backend.Public, noop, option)) }), "there is no door", name)
@@ -99,7 +99,7 @@ func TestNamesOfDoors(t *testing.T) {
 		}
 	}
 	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
-	require.Contains(t, panicText(func() { logic.Door(backend.REST + "/v1") }), "begins with a domain")
+	require.Contains(t, panicText(func() { logic.Door(backend.REST + "/v1") }), "must begin with a domain")
 	require.Contains(t, panicText(func() { logic.REST(backend.RESTConfig{}, backend.RESTConfig{}) }), "2 configs were given")
 	logic.Door(toydoor.Name)
 	require.Contains(t, panicText(func() { logic.Add(backend.Query("q", backend.Public, noop)) }), "after a door was made")

@@ -382,7 +382,7 @@ func (s *server) finish(patience context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(patience, s.config.ShutdownTimeout,
 		fmt.Errorf("ShutdownTimeout of %v is over", s.config.ShutdownTimeout))
 	defer cancel()
-	if s.settle(ctx) {
+	if s.waitIdle(ctx) {
 		return nil
 	}
 	unanswered := s.unanswered()
@@ -394,9 +394,9 @@ func (s *server) finish(patience context.Context) error {
 	return fmt.Errorf("%d requests were cut off: %w", unanswered, context.Cause(ctx))
 }
 
-// settle waits until every request is answered and every connection closed. It
+// waitIdle waits until every request is answered and every connection closed. It
 // reports whether that was before ctx ended.
-func (s *server) settle(ctx context.Context) bool {
+func (s *server) waitIdle(ctx context.Context) bool {
 	return poll(ctx, func() bool { return s.conns.Dismiss(time.Now()) == 0 }) &&
 		s.http.Shutdown(ctx) == nil && // HTTP/2 announces the end of a connection
 		poll(ctx, func() bool { return s.running.Load() == 0 })

@@ -80,7 +80,7 @@ func Stack(config StackConfig) Middleware {
 			next = steps[i](next)
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			x, w, r, made := enter(w, r)
+			x, w, r, made := ensureExchange(w, r)
 			if made {
 				timeout.start(x)
 				defer x.time.stack.End()

@@ -102,7 +102,7 @@ func AfterCommit(ctx context.Context, f func(ctx context.Context)) {
 func (s *txScope) addHook(f func(context.Context)) (committed bool) {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
-	for s.kept {
+	for s.released {
 		s = s.parent
 	}
 	if !s.undone && !s.committed { // open, or its COMMIT is under way
@@ -124,7 +124,7 @@ type txScope struct {
 
 	ended     bool // its function has returned
 	undone    bool // it is rolled back, or its outcome is unknown
-	kept      bool // a savepoint is now part of its parent
+	released  bool // the savepoint was released: its parent has its changes and hooks
 	committed bool // the whole transaction is
 }
 
@@ -163,7 +163,7 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(c
 	defer func() {
 		if !returned { // f panicked or ended its goroutine
 			scope.end()
-			scope.settle(false)
+			scope.finish(false)
 			tx.rollback(ctx)
 		}
 	}()
@@ -181,12 +181,12 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(c
 	} else {
 		err = tx.commit(ctx)
 	}
-	return scope.settle(err == nil), err
+	return scope.finish(err == nil), err
 }
 
-// settle stores whether the transaction committed. If so, it returns the functions of
+// finish stores whether the transaction committed. If so, it returns the functions of
 // AfterCommit.
-func (s *txScope) settle(committed bool) []func(context.Context) {
+func (s *txScope) finish(committed bool) []func(context.Context) {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
 	s.committed, s.undone = committed, !committed
@@ -224,7 +224,7 @@ func (s *txScope) endLocked() error {
 	return s.failed
 }
 
-// over reports whether the scope or one around it has ended.
+// over reports whether the scope or an outer one has ended.
 func (s *txScope) over() bool {
 	for ; s != nil; s = s.parent {
 		if s.ended {
@@ -320,7 +320,7 @@ func (s *txScope) close(ctx context.Context, scope *txScope, keep bool, err erro
 	if failed := scope.endLocked(); failed != nil {
 		keep, err = false, undone(failed, err)
 	}
-	scope.kept, scope.undone = keep, !keep
+	scope.released, scope.undone = keep, !keep
 	switch {
 	case s.over(): // it is undone, since scope was open
 		return undone(errors.New("the outer transaction ended before this nested one"), err)

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/scan"
 )
 
-// This file has types for fields that Go has no type for.
+// This file has types for the fields of inputs and outputs.
 
 // ID is an integer key. It is a string in JSON, because JavaScript cannot hold
 // integers over 2^53 exactly, and an integer in the database.
@@ -49,7 +49,7 @@ func (id *ID) Scan(src any) error {
 	case []byte:
 		return id.UnmarshalText(v)
 	}
-	return fmt.Errorf("a %T is no backend.ID", src)
+	return fmt.Errorf("a %T is not a backend.ID", src)
 }
 
 // Opt is a field of an input that is absent, null or a value. It is for updates
@@ -109,7 +109,7 @@ func (o Opt[T]) MarshalJSON() ([]byte, error) {
 	if !o.Present || o.Null {
 		return []byte("null"), nil
 	}
-	return json.Marshal(&o.V) // whose methods may be those of its pointer
+	return json.Marshal(&o.V) // the type may have MarshalJSON on its pointer
 }
 
 // UnmarshalJSON reads a value or null; either is present.
