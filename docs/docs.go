@@ -99,8 +99,8 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// write fills in the page. html/template would add 4 MB to programs that have it
-// for nothing else.
+// write fills in the page. html/template would add 4 MB to programs that do not use it
+// otherwise.
 func (p *page) write(base, nonce string) string {
 	return strings.NewReplacer(
 		"{{description}}", html.EscapeString(p.description), "{{nonce}}", html.EscapeString(nonce),
@@ -109,8 +109,8 @@ func (p *page) write(base, nonce string) string {
 	).Replace(string(embedded("page.html")))
 }
 
-// ownPolicy returns the nonce of the request. Without SecureHeaders there is
-// none, and so no policy: then it makes both.
+// ownPolicy returns the nonce of the request. Without SecureHeaders it makes a nonce and
+// sets a policy.
 func ownPolicy(w http.ResponseWriter, r *http.Request) string {
 	if nonce := backend.Nonce(r.Context()); nonce != "" {
 		return nonce
@@ -125,8 +125,9 @@ func ownPolicy(w http.ResponseWriter, r *http.Request) string {
 	return nonce
 }
 
-// below returns what leads from the page's URL, as the browser sees it, to the
-// files below it: its last segment, unless it ends with a slash, so that the page need not know where it is mounted.
+// below returns the relative path from the page's URL, as the browser sees it, to its
+// files: the last segment, or "" if the URL ends with a slash. So the page need not know
+// where it is mounted.
 func below(r *http.Request) string {
 	asked := r.URL.EscapedPath()
 	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {

@@ -12,16 +12,16 @@ import (
 	"strings"
 )
 
-// This file serves what the page loads.
+// This file serves the files that the page loads.
 
-// file is something that the page loads.
+// file is a file that the page loads.
 type file struct {
 	mediaType string
 	content   []byte
 	zipped    bool // content is compressed by gzip
 }
 
-// embedded returns a file of this package, which is there.
+// embedded returns an embedded file of this package.
 func embedded(name string) []byte {
 	text, err := content.ReadFile(name)
 	if err != nil {
@@ -30,8 +30,7 @@ func embedded(name string) []byte {
 	return text
 }
 
-// add makes a file known and returns the name that it is served under, which has
-// the hash of its content.
+// add adds a file and returns its name in URLs, which has the hash of its content.
 func (p *page) add(name, mediaType string, content []byte) string {
 	sum := sha256.Sum256(content)
 	extension := path.Ext(name)
@@ -40,8 +39,7 @@ func (p *page) add(name, mediaType string, content []byte) string {
 	return name
 }
 
-// serve writes the file, compressed if the client takes that, as all browsers
-// do.
+// serve writes the file, compressed if the client accepts that, as all browsers do.
 func (f *file) serve(w http.ResponseWriter, r *http.Request) error {
 	head := w.Header()
 	head.Set("Content-Type", f.mediaType)
@@ -82,8 +80,8 @@ func takesGzip(accept []string) bool {
 	return takes
 }
 
-// wanted reports whether a weight, as in ";q=0.5", is more than nothing. One that
-// cannot be read is not.
+// wanted reports whether a weight, as in ";q=0.5", is more than 0. A malformed weight is
+// not.
 func wanted(weight string) bool {
 	weight = strings.ToLower(strings.TrimSpace(weight))
 	if weight == "" {

@@ -1,4 +1,4 @@
-// Hello is the router and the server, nothing else:
+// Hello shows the router and the server, and nothing else:
 //
 //	go run ./examples/hello
 //	curl http://127.0.0.1:8080/hello/world

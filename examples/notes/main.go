@@ -1,10 +1,10 @@
-// Notes keeps notes, by a page at / and by JSON under /api/notes. It runs with
-// nothing installed or configured:
+// Notes stores notes. It has a page at / and a JSON API under /api/notes. It needs no
+// installation and no configuration:
 //
 //	go run ./examples/notes
 //
-// ADDR says where to listen, 127.0.0.1:8080 if it is not set, and DATABASE_URL
-// where the notes are, sqlite:notes.db if it is not set.
+// ADDR is the address to listen on, by default 127.0.0.1:8080. DATABASE_URL is the
+// database of the notes, by default sqlite:notes.db.
 //
 // This file wires the program together. The application is in notes.go; the page
 // is in page.go, and the API needs no code of its own: /openapi.json describes it,
@@ -48,8 +48,8 @@ func run(ctx context.Context) error {
 	return backend.Serve(ctx, routes(db, health), backend.ServerConfig{Addr: os.Getenv("ADDR"), Health: health})
 }
 
-// operations registers the application. Everybody may do everything: there are
-// no accounts yet.
+// operations registers the application. All operations are public: there are no accounts
+// yet.
 func operations(db *backend.DB) *backend.Logic {
 	app := &App{db}
 	tag := backend.Tags("notes")
@@ -69,9 +69,9 @@ func operations(db *backend.DB) *backend.Logic {
 	return logic
 }
 
-// routes returns the whole program as a handler. What watches over it stands
-// beside the stack, so that it answers when the stack is full, and unlogged.
-// Everything else goes through the stack, even paths that no router would take.
+// routes returns the whole program as a handler. The health endpoints are outside of the
+// stack, so that they respond when the stack is overloaded, and are not logged. All other
+// requests pass the stack, even those that the router refuses.
 func routes(db *backend.DB, health *backend.Health) http.Handler {
 	logic := operations(db)
 	r := backend.NewRouter()

@@ -84,8 +84,8 @@ func (a *App) CreateNote(ctx context.Context, in CreateNote) (Note, error) {
 		rand.Text(), in.Title, in.Text, now, now)
 }
 
-// UpdateNote says what is to be different about a note. Null is nothing: there
-// may be no text, and there must be a title.
+// UpdateNote has the changes of a note. Null means an empty string: it empties the text,
+// and is refused for the title.
 type UpdateNote struct {
 	ID    string              `json:"id"`
 	Title backend.Opt[string] `json:"title,omitzero" validate:"omitempty,max=200"`
@@ -100,7 +100,7 @@ func (in UpdateNote) Validate(context.Context) error {
 	return checkTitle(in.Title.V)
 }
 
-// UpdateNote changes a note and returns it as it is then.
+// UpdateNote changes a note and returns the changed note.
 func (a *App) UpdateNote(ctx context.Context, in UpdateNote) (Note, error) {
 	changes := []backend.Fragment{backend.SQL("updated_at = ?", time.Now())}
 	if in.Title.Present {
@@ -121,7 +121,7 @@ func (a *App) DeleteNote(ctx context.Context, in NoteID) (backend.None, error) {
 	return backend.None{}, err
 }
 
-// checkTitle is a rule that no tag has.
+// checkTitle checks a rule that tags cannot express.
 func checkTitle(title string) error {
 	if strings.TrimSpace(title) != "" {
 		return nil

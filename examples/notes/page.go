@@ -28,8 +28,8 @@ type page struct {
 	Errors      map[string]string
 }
 
-// Pages serves the notes to people. They need no script: every button is a form.
-// What the forms send goes the same way as calls of the API.
+// Pages serves the notes as HTML pages, without scripts: every button is a form. The forms
+// call the same operations as the API.
 type Pages struct {
 	logic *backend.Logic
 }
@@ -95,8 +95,8 @@ func home(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// readForm reads what the page's form sends. Browsers write line breaks as CRLF
-// there, which would count twice.
+// readForm reads the form of the page. Browsers send line breaks as CRLF, which would
+// count as two characters.
 func readForm(r *http.Request) (title, text string, err error) {
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
 		return "", "", backend.Errorf(backend.Unsupported, "Send the note as application/x-www-form-urlencoded.")
@@ -110,7 +110,7 @@ func readForm(r *http.Request) (title, text string, err error) {
 	return r.PostForm.Get("title"), strings.ReplaceAll(r.PostForm.Get("text"), "\r\n", "\n"), nil
 }
 
-// showList shows the notes, and what was wrong with the one that was sent.
+// showList shows the notes, and the errors of the note that was sent.
 func (p *Pages) showList(w http.ResponseWriter, r *http.Request, shown page, refused error) error {
 	notes, err := backend.Call[backend.Page[Note]](r.Context(), p.logic, "notes", ListNotes{Search: shown.Search})
 	if err != nil {
@@ -120,8 +120,8 @@ func (p *Pages) showList(w http.ResponseWriter, r *http.Request, shown page, ref
 	return show(w, r, shown, refused)
 }
 
-// show writes the page: with what is wrong with the input if that is why it was
-// refused. Any other error is not the page's to show.
+// show writes the page, with the errors of the input if it was refused. It returns any
+// other error.
 func show(w http.ResponseWriter, r *http.Request, p page, refused error) error {
 	status := http.StatusOK
 	if refused != nil {

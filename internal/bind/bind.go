@@ -1,7 +1,6 @@
-// Package bind turns the Go values of a query's arguments into the few types
-// that every database driver takes, the same way for every engine: times in
-// UTC, text checked, lists expanded, everything else that has a structure as
-// JSON.
+// Package bind converts the Go values of a query's arguments to the few types that
+// every database driver accepts. It does so in the same way for every engine: times are
+// in UTC, text is checked, lists are expanded, and other structured values become JSON.
 package bind
 
 import (
@@ -97,7 +96,7 @@ func appendList(values []driver.NamedValue, list reflect.Value, asArray bool) ([
 }
 
 // asList returns the slice or array to expand, or the zero Value if arg is a single
-// value. Bytes are a single value, and so is what converts itself.
+// value. Bytes, and types that convert themselves, are single values.
 func asList(arg any) reflect.Value {
 	switch arg.(type) {
 	case nil, []byte, json.RawMessage, driver.Valuer, encoding.TextMarshaler:

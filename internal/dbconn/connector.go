@@ -15,7 +15,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
-// Options say how an engine's connections differ.
+// Options has the properties of an engine's connections.
 type Options struct {
 	// Statements is how many prepared statements a connection keeps.
 	Statements int
@@ -29,10 +29,10 @@ type Options struct {
 	// be executed any more, and Full whether one says that the server has no
 	// room for another. Either may be nil.
 	Outdated, Full func(error) bool
-	// ID asks a server for the number of a connection and something that tells
-	// it apart from those of other servers, Check with both for %d and %s
-	// whether it is there, in one number, and Kill, with the number for %d, ends
-	// it. All may be empty.
+	// ID, Check and Kill are queries, which may be empty. ID returns the number of a
+	// connection, and a mark that distinguishes it from connections of other servers.
+	// Check, with the two for %d and %s, returns in one number whether the connection
+	// exists. Kill, with the number for %d, ends it.
 	ID, Check, Kill string
 }
 
@@ -113,15 +113,13 @@ const (
 	killWait = 100 * time.Millisecond
 )
 
-// kill makes the server end what it does for a connection that was given up.
-// MySQL does not notice by itself: a statement that waits for a lock would take
-// effect long after its caller was told that it timed out. Unless the server is
-// known to be stalled, the caller waits a moment, so that mostly it is over when
-// it returns.
+// kill makes the server end the statement of a connection that was given up. MySQL does
+// not notice by itself: a statement that waits for a lock would take effect long after
+// its caller was told that it timed out. Unless the server is stalled, the caller waits
+// a moment, and usually the statement has ended when kill returns.
 //
-// Numbers begin anew when a server is restarted, and behind a load balancer
-// the next connection may be to another server. So the number alone could be
-// somebody else's connection.
+// The number alone does not identify a connection: numbers start again when a server
+// restarts, and behind a load balancer the next connection may be to another server.
 func (c *connector) kill(id int64, mark string, wait bool) {
 	done := make(chan struct{})
 	c.kills.Go(func() {
@@ -134,7 +132,7 @@ func (c *connector) kill(id int64, mark string, wait bool) {
 		}
 		defer inner.Close()
 		if conn := (foreign{inner}); c.there(ctx, conn, id, mark) {
-			conn.ExecContext(ctx, fmt.Sprintf(c.options.Kill, id), nil) // that it is gone already is as good
+			conn.ExecContext(ctx, fmt.Sprintf(c.options.Kill, id), nil) // an error may only mean that it is gone already
 		}
 	})
 	if !wait {
@@ -148,7 +146,7 @@ func (c *connector) kill(id int64, mark string, wait bool) {
 	}
 }
 
-// there reports whether the server at the other end of conn has the connection.
+// there reports whether the server of conn has the connection.
 func (c *connector) there(ctx context.Context, conn Conn, id int64, mark string) bool {
 	rows, err := conn.QueryContext(ctx, fmt.Sprintf(c.options.Check, id, strings.ReplaceAll(mark, "'", "''")), nil)
 	if err != nil {
@@ -194,8 +192,8 @@ var _ interface {
 	driver.NamedValueChecker
 } = (*conn)(nil)
 
-// QueryContext keeps the statements of queries with arguments; the others go
-// out as they are, in one round trip.
+// QueryContext prepares and keeps statements with arguments. It sends others directly,
+// in one round trip.
 func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
 	for try := 1; ; try++ {
 		rows, err := c.query(ctx, text, args)
@@ -208,7 +206,7 @@ func (c *conn) QueryContext(ctx context.Context, text string, args []driver.Name
 	}
 }
 
-// ExecContext keeps statements as QueryContext does.
+// ExecContext prepares and keeps statements as QueryContext does.
 func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	for try := 1; ; try++ {
 		result, err := c.exec(ctx, text, args)
@@ -274,7 +272,7 @@ func (c *conn) statement(ctx context.Context, text string) (*stmtcache.Entry[dri
 	}
 	stmt, err := prepare(ctx, c.Conn, text)
 	if err != nil && c.is(c.options.Full, err) {
-		// All connections share what the server has room for: give up our part.
+		// All connections share the server's limit: close the statements of this one.
 		if err := c.statements.Clear(); err != nil {
 			return nil, err
 		}
@@ -320,11 +318,11 @@ func (c *conn) StartTx(ctx context.Context, begin string) error {
 	}
 }
 
-// another decides what follows try, which failed with err and had no effect:
-// nil means another one. Once that is for a statement that was outdated, and as
-// long as ctx lives while another process holds SQLite's lock. Inside a
-// transaction waiting would not help: the lock was given when it began, or what
-// the transaction has read is out of date.
+// another decides whether to try a statement again that has failed with err and had no
+// effect. It returns nil to try again: once if the prepared statement was outdated, and
+// until ctx ends if another process holds SQLite's lock. Inside a transaction it does
+// not wait for the lock: either the transaction has the lock, or what it has read is out
+// of date.
 func (c *conn) another(ctx context.Context, try int, err error) error {
 	if try == 1 && c.is(c.options.Outdated, err) {
 		return nil
@@ -341,8 +339,8 @@ func (c *conn) another(ctx context.Context, try int, err error) error {
 	}
 }
 
-// Commit is not interrupted in an embedded engine: its outcome would not be
-// known, and nothing in it waits for anybody else.
+// Commit does not end with ctx in an embedded engine: its outcome would be unknown, and it
+// waits for nobody.
 func (c *conn) Commit(ctx context.Context) error {
 	if c.options.Embedded {
 		ctx = context.WithoutCancel(ctx)
@@ -352,8 +350,8 @@ func (c *conn) Commit(ctx context.Context) error {
 	return err
 }
 
-// Rollback counts a transaction that the engine has rolled back by itself, as
-// SQLite does when it is interrupted, as rolled back.
+// Rollback succeeds if the engine has rolled back the transaction by itself, as SQLite
+// does when it is interrupted.
 func (c *conn) Rollback(ctx context.Context) error {
 	err := c.foreign.Rollback(ctx)
 	if err != nil && strings.Contains(err.Error(), "no transaction is active") {

@@ -1,7 +1,6 @@
-// Package dbconn is a database connection as this module uses it: spoken to
-// directly, inside [database/sql.Conn.Raw], where database/sql starts no
-// goroutine and copies no values; with transactions whose every step has a
-// deadline, which database/sql's Commit has not.
+// Package dbconn calls database connections directly, inside [database/sql.Conn.Raw].
+// There database/sql starts no goroutine and copies no values. Every step of a
+// transaction has a deadline, unlike Commit of database/sql.
 package dbconn
 
 import (
@@ -19,15 +18,15 @@ type Conn interface {
 	driver.ExecerContext
 	// StartTx begins a transaction with the engine's own words.
 	StartTx(ctx context.Context, begin string) error
-	// Commit commits. Its error is the engine's own if the engine refused, and
-	// another if the outcome is unknown.
+	// Commit commits. If the engine refused, the error is that of the engine. Any
+	// other error means that the outcome is unknown.
 	Commit(ctx context.Context) error
 	// Rollback rolls back. After an error the connection must not be used.
 	Rollback(ctx context.Context) error
 }
 
-// Of returns what [database/sql.Conn.Raw] hands out as a Conn. Connections
-// that are none by themselves, from a pool made elsewhere, are wrapped.
+// Of returns the connection of [database/sql.Conn.Raw] as a Conn. It wraps connections of
+// other packages, from a pool made elsewhere.
 func Of(raw any) (Conn, error) {
 	switch c := raw.(type) {
 	case Conn:
@@ -38,7 +37,7 @@ func Of(raw any) (Conn, error) {
 	return nil, fmt.Errorf("the driver's connection is a %T, which is no driver.Conn", raw)
 }
 
-// Foreign reports whether a connection is none by itself.
+// Foreign reports whether a connection is wrapped by Of.
 func Foreign(c Conn) bool {
 	_, ok := c.(foreign)
 	return ok
@@ -133,7 +132,7 @@ func plainValues(args []driver.NamedValue) []driver.Value {
 	return values
 }
 
-// stmtRows are rows whose statement is given back when they are closed.
+// stmtRows are rows that release their statement when they are closed.
 type stmtRows struct {
 	driver.Rows
 	done func() error // called once
@@ -148,11 +147,11 @@ func (r *stmtRows) Close() error {
 	return err
 }
 
-// ReadAll calls each for every row of rows and closes them. The values are
-// valid until each returns; an error or io.EOF from each ends the reading,
-// io.EOF without being one.
+// ReadAll calls each for every row of rows, and closes rows. The values are valid until
+// each returns. If each returns an error, the reading ends; io.EOF ends it without an
+// error.
 //
-// failed is the database's error, err is the one of each.
+// failed is the error of the database, and err that of each.
 func ReadAll(rows driver.Rows, each func([]driver.Value) error) (failed, err error) {
 	defer func() {
 		if closing := rows.Close(); failed == nil && err == nil {

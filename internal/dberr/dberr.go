@@ -1,7 +1,7 @@
-// Package dberr tells what a database's error means, the same for every
-// engine: which rule was broken and where, whether trying again helps, whether
-// the connection is gone. It knows the errors of SQLite's and MySQL's drivers
-// by their shape, so that it need not import the drivers.
+// Package dberr classifies the errors of databases, in the same way for every engine:
+// which constraint was violated, whether trying again helps, whether the connection is
+// lost. It recognizes the errors of the drivers of SQLite and MySQL by the form of their
+// types, and does not import the drivers.
 package dberr
 
 import (
@@ -35,8 +35,7 @@ const (
 	Unavailable               // busy, out of connections, gone
 )
 
-// Info is what is known about an error. Names are empty where the engine does
-// not tell them.
+// Info describes an error. Names are empty if the engine does not report them.
 type Info struct {
 	Kind       Kind
 	Constraint string
@@ -47,7 +46,7 @@ type Info struct {
 	Answered bool
 }
 
-// Classify tells what err, which is not nil, means.
+// Classify returns the meaning of err, which must not be nil.
 func Classify(err error) Info {
 	var pg *pq.Error
 	if errors.As(err, &pg) {
@@ -71,7 +70,7 @@ func Classify(err error) Info {
 	return Info{}
 }
 
-// MySQLNumber returns the number of a MySQL error, or 0 if err is none.
+// MySQLNumber returns the number of a MySQL error, or 0 for any other error.
 func MySQLNumber(err error) uint64 {
 	for _, e := range chain(err) {
 		if v := reflect.ValueOf(e); v.Type().String() == "*mysql.MySQLError" && !v.IsNil() {
@@ -101,8 +100,7 @@ func chain(err error) []error {
 	return all
 }
 
-// isConnection reports whether err is a connection that could not be made or
-// did not last.
+// isConnection reports whether err says that a connection could not be made or was lost.
 func isConnection(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) ||
@@ -227,8 +225,8 @@ var (
 	mysqlCheck      = regexp.MustCompile("^(?:CONSTRAINT `(?:[^`]*\\.)?([^`]*)` failed for `[^`]*`\\.`([^`]*)`|Check constraint '([^']*)')")
 )
 
-// fromMySQL reads the error numbers of MySQL and MariaDB. Their messages hold the
-// names, and for duplicates the value, which is not taken over.
+// fromMySQL reads the error numbers of MySQL and MariaDB. The messages have the names. For
+// duplicates they also have the value, which Info must not have.
 func fromMySQL(number uint64, message string) Info {
 	info := Info{Answered: true}
 	switch number {

@@ -1,6 +1,5 @@
-// Package faultdb is a database/sql driver for tests: it stands before another
-// one and makes its Nth call fail. Running a scenario with N = 1, 2, … makes
-// everything fail once that can.
+// Package faultdb is a database/sql driver for tests. It wraps another driver and makes
+// its Nth call fail. Running a scenario with N = 1, 2, … makes every call fail once.
 package faultdb
 
 import (
@@ -12,7 +11,7 @@ import (
 	"sync"
 )
 
-// ErrInjected is the failure, as of a network that broke.
+// ErrInjected is the error of a failing call. It looks like that of a broken network.
 var ErrInjected = errors.New("injected failure")
 
 // Mode says how a call fails.
@@ -21,7 +20,7 @@ type Mode uint8
 const (
 	// Before fails without calling the driver.
 	Before Mode = iota
-	// After calls the driver, and fails all the same, as if the answer was lost.
+	// After calls the driver and then fails, as if the answer was lost.
 	After
 	// BadConn fails with driver.ErrBadConn without calling the driver.
 	BadConn
@@ -30,8 +29,8 @@ const (
 // String returns the mode's name.
 func (m Mode) String() string { return [...]string{"before", "after", "bad connection"}[m] }
 
-// Connector is a [driver.Connector] whose calls, and those of all that comes of
-// it, can be made to fail. It is safe for concurrent use.
+// Connector is a [driver.Connector] that can make its calls fail, and those of its
+// connections, statements and rows. It is safe for concurrent use.
 type Connector struct {
 	inner driver.Connector
 
@@ -47,7 +46,7 @@ type Connector struct {
 	before func()
 }
 
-// New returns a Connector that makes its connections with inner.
+// New returns a Connector whose connections are made by inner.
 func New(inner driver.Connector) *Connector {
 	return &Connector{inner: inner, count: map[string]int{}}
 }
@@ -86,7 +85,7 @@ func (c *Connector) opened(what string, by int) {
 	c.count[what] += by
 }
 
-// due counts a call and reports whether it is the one that fails.
+// due counts a call, and reports whether the call must fail.
 func (c *Connector) due(name string) (Mode, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,8 +101,7 @@ func (c *Connector) due(name string) (Mode, bool) {
 	return c.mode, true
 }
 
-// call makes a call, or lets it fail. undo is called with a result that nobody
-// gets.
+// call makes a call, or makes it fail. undo is called with a result that is not returned.
 func call[T any](c *Connector, name string, f func() (T, error), undo func(T)) (T, error) {
 	var none T
 	c.announce(name)
@@ -132,7 +130,7 @@ func (c *Connector) OnCall(name string, f func()) {
 	c.on, c.before = name, f
 }
 
-// announce calls what OnCall was given, if it was for this call.
+// announce calls the function of OnCall, if it is for this call.
 func (c *Connector) announce(name string) {
 	c.mu.Lock()
 	f := c.before
@@ -166,7 +164,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}, func(conn driver.Conn) { conn.Close() })
 }
 
-// connection is what we need the driver's connections to be.
+// connection has the methods that the driver's connections must have.
 type connection interface {
 	driver.Conn
 	driver.ConnPrepareContext

@@ -7,15 +7,15 @@
 //
 // # Memory
 //
-// A map from key to TAT grows with the number of keys, which an attacker
-// chooses; bounding it means forgetting keys, and forgetting a key is letting
-// it start afresh, which the attacker chooses too. So there is no map: TATs are
-// kept like the counters of a count-min sketch with conservative update. A key
-// owns four cells, found by a hash with a secret seed, and shares each with
-// other keys by chance. Its TAT is the earliest of its four cells; an event
-// moves those of the four that are earlier than the new TAT up to it.
+// A map from key to TAT would grow with the number of keys, which an attacker chooses.
+// A bounded map would forget keys, and an attacker could make it forget a key, which
+// then has its whole burst again. So there is no map: TATs are stored like the counters
+// of a count-min sketch with conservative update. A key has four cells, found by a hash
+// with a secret seed, and shares each with other keys by chance. Its TAT is the earliest
+// of its four cells. An event moves those of the four that are earlier than the new TAT
+// to the new TAT.
 //
-// What follows:
+// It follows that
 //   - a cell is never earlier than any of its keys' own TATs, so that no key is
 //     ever allowed more than its rate: nothing is evicted, and nothing another
 //     key does makes a cell earlier;
@@ -53,8 +53,8 @@ type shard struct {
 	cells [1 << cellBits]int64 // TATs, ns since start
 }
 
-// New returns a limiter that allows burst events of a key at once and one more
-// per interval. Both must be positive, and their product below 2^62 ns.
+// New returns a limiter that allows burst events of a key at once, and one more per
+// interval. Both must be positive, and their product must be below 2^62 ns.
 func New(interval time.Duration, burst int) *Limiter {
 	return &Limiter{
 		interval: int64(interval),
@@ -65,8 +65,8 @@ func New(interval time.Duration, burst int) *Limiter {
 }
 
 // Allow counts an event of key at the time now, and reports whether it is
-// within the rate. If not, it is not counted, and wait says after how long one
-// would be.
+// within the rate. If not, it is not counted, and wait is the time after which an event
+// would be allowed.
 func (l *Limiter) Allow(key []byte, now time.Time) (wait time.Duration, ok bool) {
 	hash := maphash.Bytes(l.seed, key)
 	s := &l.shards[hash&(1<<shardBits-1)]

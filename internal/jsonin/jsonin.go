@@ -1,10 +1,9 @@
-// Package jsonin reads JSON into Go values and accepts nothing that is not
-// exactly what the type says: no unknown or duplicate names, no other case, no
-// null where there is no null, no number that does not fit, nothing missing,
-// nothing after the value. What is wrong with fields is reported all at once.
+// Package jsonin decodes JSON into Go values, strictly. It refuses unknown and duplicate
+// names, names in another case, null for fields that cannot be null, numbers that do not
+// fit, missing fields, and data after the value. It reports all wrong fields at once.
 //
-// Beneath it is the tokenizer of go-json-experiment/json, which is encoding/json/v2
-// from Go 1.27 on.
+// It uses the tokenizer of go-json-experiment/json, which is encoding/json/v2 from
+// Go 1.27 on.
 package jsonin
 
 import (
@@ -27,7 +26,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// SyntaxError says that the text is no JSON, or not JSON that has one meaning.
+// SyntaxError says that the text is not JSON, or is ambiguous, such as an object with a
+// name twice.
 type SyntaxError struct {
 	Offset  int64
 	Message string
@@ -38,8 +38,7 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Mes
 // FieldsError lists what is wrong with fields.
 type FieldsError struct {
 	Fields []FieldError
-	// Causes has what the types of fields said that read their text themselves,
-	// by the index of the field.
+	// Causes has the errors of UnmarshalText, by the index of the field.
 	Causes map[int]error
 }
 
@@ -59,21 +58,21 @@ const (
 	maxFields = 50 // errors that are reported
 	maxName   = 50 // characters of an unknown name that are repeated
 
-	// minMemory and memoryFactor bound the bytes that elements of lists and maps
-	// take by the length of the text: {} is short, and the struct that it makes
-	// may be long.
+	// minMemory and memoryFactor bound the memory of the elements of lists and maps by
+	// the length of the text: the struct for a short {} may be large.
 	minMemory    = 1 << 20
 	memoryFactor = 64
 )
 
-// Decoder reads values of one type. It is safe for concurrent use.
+// Decoder decodes values of one type. It is safe for concurrent use.
 type Decoder struct {
 	read   decode
 	states sync.Pool // of *state, for what they have allocated
 }
 
 // Compile returns the decoder for t. If use is not nil, only the fields of the
-// struct t for which it returns true may be there; the others are left alone.
+// struct t for which it returns true may be in the JSON. The decoder does not change the
+// others.
 func Compile(t *plan.Type, use func(*plan.Field) bool) (*Decoder, error) {
 	c := compiler{known: map[*plan.Type]*decode{}}
 	if use != nil {
@@ -98,15 +97,14 @@ func (d *Decoder) Decode(data []byte, into reflect.Value) error {
 	}
 	s.begin(data)
 	err := s.all(d.read, into)
-	// Nothing of data or of what was decoded may stay reachable from the pool. A
-	// panic in a type's UnmarshalText does not come here, and leaves the state to
-	// the garbage collector.
+	// The pool must not hold references to data or to decoded values. After a panic
+	// in a type's UnmarshalText, the state does not go back to the pool.
 	s.begin(nil)
 	d.states.Put(s)
 	return err
 }
 
-// begin prepares for reading data.
+// begin prepares the state to read data.
 func (s *state) begin(data []byte) {
 	s.text = *bytes.NewBuffer(data)
 	s.tokens.Reset(&s.text)
@@ -114,7 +112,7 @@ func (s *state) begin(data []byte) {
 	s.path, s.depth, s.memory, s.wrong, s.causes = s.path[:0], 0, minMemory+memoryFactor*len(data), nil, nil
 }
 
-// all reads the one value that there must be.
+// all reads the one value that the text must have.
 func (s *state) all(read decode, into reflect.Value) error {
 	if err := read(s, into); err != nil {
 		return syntaxError(err)
@@ -145,7 +143,7 @@ func syntaxError(err error) error {
 	return found
 }
 
-// state is one decoding.
+// state is the state of one call of Decode.
 type state struct {
 	text   bytes.Buffer
 	tokens *jsontext.Decoder
@@ -156,7 +154,7 @@ type state struct {
 	causes map[int]error
 }
 
-// allocate takes the memory of one more element.
+// allocate counts the memory of one more element.
 func (s *state) allocate(t reflect.Type) error {
 	if s.memory -= int(t.Size()); s.memory < 0 {
 		return &SyntaxError{s.tokens.InputOffset(), "its lists would take far more memory than its length"}
@@ -164,11 +162,10 @@ func (s *state) allocate(t reflect.Type) error {
 	return nil
 }
 
-// decode reads one value into v. It returns only errors after which nothing can
-// be read.
+// decode reads one value into v. It returns only errors that end the decoding.
 type decode func(s *state, v reflect.Value) error
 
-// fail notes what is wrong with the value at the current path.
+// fail records an error of the value at the current path.
 func (s *state) fail(rule, message string) {
 	if len(s.wrong) == maxFields {
 		return
@@ -183,13 +180,14 @@ func (s *state) fail(rule, message string) {
 
 var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
-// skip notes what is wrong with the next value and passes over it.
+// skip records an error of the next value and skips the value.
 func (s *state) skip(rule, message string) error {
 	s.fail(rule, message)
 	return s.tokens.SkipValue()
 }
 
-// expect reports whether the next value has a kind; if not, it was passed over.
+// expect reports whether the next value has the kind. If not, it records an error and
+// skips the value.
 func (s *state) expect(kind jsontext.Kind, message string) (bool, error) {
 	switch next := s.tokens.PeekKind(); {
 	case next == kind, kind == 't' && next == 'f':
@@ -200,7 +198,7 @@ func (s *state) expect(kind jsontext.Kind, message string) (bool, error) {
 	return false, s.skip("type", message)
 }
 
-// enter goes one level deeper.
+// enter enters an object or an array.
 func (s *state) enter() error {
 	if s.depth++; s.depth > maxDepth {
 		return &SyntaxError{s.tokens.InputOffset(), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
@@ -232,8 +230,7 @@ func (s *state) readString(message string) (text string, ok bool, err error) {
 	return text, true, nil
 }
 
-// readNumber reads a number as it is written. The text is valid until the next
-// read.
+// readNumber reads a number and returns its text, which is valid until the next read.
 func (s *state) readNumber(message string) (text []byte, ok bool, err error) {
 	if ok, err := s.expect('0', message); !ok {
 		return nil, false, err
@@ -407,8 +404,8 @@ func readTime(s *state, v reflect.Value) error {
 	return nil
 }
 
-// readText leaves the text to the type. Its error may hold the value, so that it
-// is for those to show who know that they can.
+// readText calls UnmarshalText of the type. The error may hold the value, so the caller
+// must not show it unless it knows that it may.
 func readText(s *state, v reflect.Value) error {
 	text, ok, err := s.readString("must be a string")
 	if !ok {
@@ -420,7 +417,7 @@ func readText(s *state, v reflect.Value) error {
 	return nil
 }
 
-// failBy is fail that keeps the cause.
+// failBy is fail with a cause.
 func (s *state) failBy(cause error, rule, message string) {
 	i := len(s.wrong)
 	if s.fail(rule, message); i == len(s.wrong) { // there are too many
@@ -585,8 +582,8 @@ func optional(element decode) decode {
 	}
 }
 
-// short cuts names that are the client's: an error repeats them, and there may be
-// many below one name.
+// short cuts a name that the client chose: errors repeat it, and there may be many errors
+// below one name.
 func short(name string) string {
 	if len(name) <= maxName {
 		return name
@@ -662,8 +659,8 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 	}
 }
 
-// defaultOf returns what sets a field to its default, which is read each time:
-// values of types that read themselves may not be shared.
+// defaultOf returns a function that sets a field to its default. The function parses the
+// default each time, because values of types with UnmarshalText may not be shared.
 func defaultOf(field *plan.Field) func(reflect.Value) error {
 	set, err := params.Compile(field.Type)
 	if err != nil {
@@ -673,7 +670,7 @@ func defaultOf(field *plan.Field) func(reflect.Value) error {
 	return func(v reflect.Value) error { return set(text, v) }
 }
 
-// absent sets a member to its default, or notes that it is missing.
+// absent sets a member to its default, or records that it is missing.
 func (s *state) absent(m *member, v reflect.Value) {
 	defaulted := m.absent != nil && m.absent(v.FieldByIndex(m.index)) == nil
 	if m.required && !defaulted {
@@ -694,7 +691,7 @@ func (s *state) member(m *member, v reflect.Value) error {
 	return err
 }
 
-// unknown passes over the value of a member that there should not be.
+// unknown records an error of a member without a field, and skips its value.
 func (s *state) unknown(name string) error {
 	s.path = append(s.path, name)
 	err := s.skip("unknown", "is not a field of this request")
@@ -702,8 +699,7 @@ func (s *state) unknown(name string) error {
 	return err
 }
 
-// quoted reads a value that is written inside a string, by the option string of
-// encoding/json.
+// quoted reads a value that is inside a string (the option string of encoding/json).
 func quoted(read decode) decode {
 	return func(s *state, v reflect.Value) error {
 		if s.tokens.PeekKind() == 'n' {

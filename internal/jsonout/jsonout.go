@@ -1,6 +1,6 @@
-// Package jsonout writes values as JSON with encoders that are compiled once per
-// type. What it writes is byte for byte what [encoding/json.Marshal] writes; it
-// only does so faster, and without allocating for plain structs.
+// Package jsonout encodes values as JSON, with encoders that are compiled once per type.
+// The result is byte for byte that of [encoding/json.Marshal]. The encoders are faster,
+// and do not allocate for plain structs.
 package jsonout
 
 import (
@@ -19,19 +19,19 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
-// Encoder writes values of one type. It is safe for concurrent use.
+// Encoder encodes values of one type. It is safe for concurrent use.
 type Encoder struct {
 	write encode
 }
 
-// Append appends v, a value of the encoder's type, to dst. With an error what it
-// returns is of no use.
+// Append appends the JSON of v, a value of the encoder's type, to dst. If it returns an
+// error, the returned bytes must not be used.
 func (e Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	return e.write(dst, v, state{})
 }
 
-// AppendSelected is as Append, of what selection has of v, and appends a hole for
-// each relation to holes. It is a [render.Encode].
+// AppendSelected appends the JSON of the fields of v in selection to dst, as Append does,
+// and appends a hole for each relation to holes. It is a [render.Encode].
 func (e Encoder) AppendSelected(dst []byte, v reflect.Value, selection *render.Selection, holes *[]render.Hole) ([]byte, error) {
 	return e.write(dst, v, state{selection: selection, holes: holes})
 }
@@ -39,15 +39,14 @@ func (e Encoder) AppendSelected(dst []byte, v reflect.Value, selection *render.S
 // encode writes one value.
 type encode func(dst []byte, v reflect.Value, s state) ([]byte, error)
 
-// state is what the encoders of one text hand on.
+// state is the state of one encoding.
 type state struct {
 	depth     int               // of pointers, slices and maps, to notice values that contain themselves
 	selection *render.Selection // nil: every field
 	holes     *[]render.Hole
 }
 
-// maxDepth is where encoding/json begins to look for cycles. Data that deep is
-// not meant.
+// maxDepth is the depth at which encoding/json begins to look for cycles.
 const maxDepth = 1000
 
 var errDeep = errors.New("json: the value is nested too deeply, or contains itself")
@@ -122,8 +121,8 @@ func writeUint(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	return strconv.AppendUint(dst, v.Uint(), 10), nil
 }
 
-// writeFloat writes a number as ES6 does, as encoding/json has it: exponents
-// only for the very small and very large, and without a leading zero.
+// writeFloat writes a number as ES6 and encoding/json do: with an exponent only if it is
+// very small or very large, and without a leading zero in the exponent.
 func writeFloat(bits int) encode {
 	return func(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 		f := v.Float()
@@ -173,8 +172,8 @@ func writeTime(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	return append(dst, '"'), nil
 }
 
-// writeText calls MarshalText, of the value or of its pointer if it has an
-// address, as encoding/json does.
+// writeText writes the result of MarshalText. As in encoding/json, the method may be that
+// of the pointer if the value is addressable.
 func writeText(t reflect.Type) encode {
 	byValue := t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
 	return func(dst []byte, v reflect.Value, _ state) ([]byte, error) {
@@ -192,8 +191,8 @@ func writeText(t reflect.Type) encode {
 	}
 }
 
-// writeCustom leaves types that write JSON by themselves to encoding/json, which
-// checks and compacts it.
+// writeCustom uses encoding/json for types with MarshalJSON. It checks and compacts the
+// result.
 func writeCustom(dst []byte, v reflect.Value, _ state) ([]byte, error) {
 	if v.Kind() == reflect.Interface { // which Interface would take the value out of
 		v = addressable(v)
@@ -358,8 +357,8 @@ func (m *member) append(dst []byte, v reflect.Value, s state) ([]byte, error) {
 	return m.write(dst, v, s)
 }
 
-// writeMembers writes an object of what was selected. A field that was selected
-// by its name is there even where it would be left out otherwise.
+// writeMembers writes an object with the selected fields. A field that was selected by
+// its name is written even if it would be omitted otherwise.
 func writeMembers(dst []byte, v reflect.Value, byField map[*plan.Field]*member, s state) (_ []byte, err error) {
 	dst = append(dst, '{')
 	members, below := s.selection.Members, s
@@ -382,7 +381,7 @@ func writeMembers(dst []byte, v reflect.Value, byField map[*plan.Field]*member, 
 	return append(dst, '}'), nil
 }
 
-// appendHole writes the name of a relation and notes where its value belongs.
+// appendHole writes the name of a relation and records the position of its value.
 func appendHole(dst []byte, parent reflect.Value, m *render.Member, s state) []byte {
 	dst = append(AppendString(dst, m.Key), ':')
 	*s.holes = append(*s.holes, render.Hole{At: len(dst), Parent: parent, Member: m})
@@ -408,7 +407,7 @@ func quotedValue(dst []byte, v reflect.Value, write encode, s state) ([]byte, er
 	return AppendString(dst, string(inner)), nil
 }
 
-// omission returns when a field is left out.
+// omission returns the function that reports whether to omit a field.
 func omission(field *plan.Field) func(reflect.Value) bool {
 	var zero, empty func(reflect.Value) bool
 	if field.OmitZero {
@@ -428,8 +427,8 @@ func omission(field *plan.Field) func(reflect.Value) bool {
 
 type zeroer interface{ IsZero() bool }
 
-// isZero returns the test of omitzero: the type's own IsZero, or being the zero
-// value.
+// isZero returns the test of omitzero: the type's method IsZero, or else whether the
+// value is the zero value.
 func isZero(t reflect.Type) func(reflect.Value) bool {
 	isZeroer := reflect.TypeFor[zeroer]()
 	switch {

@@ -4,8 +4,8 @@ import "unicode/utf8"
 
 const hex = "0123456789abcdef"
 
-// plainByte has the ASCII characters that stand for themselves in a string.
-// Those that mean something in HTML do not, so that JSON can stand in a page.
+// plainByte has the ASCII characters that need no escape in a string. Characters with a
+// meaning in HTML are escaped, so that JSON can be part of a page.
 var plainByte = func() (plain [utf8.RuneSelf]bool) {
 	for c := byte(' '); c < utf8.RuneSelf; c++ {
 		plain[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'

@@ -87,8 +87,8 @@ func find(fsys fs.FS, dir, engine string) (string, []string, error) {
 	return dir, names, nil
 }
 
-// list returns the migration files and the folders in dir. A file that looks
-// like a migration and would be passed over is an error.
+// list returns the migration files and the folders in dir. A file that looks like a
+// migration but has a wrong name is an error.
 func list(fsys fs.FS, dir string) (names, folders []string, err error) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
@@ -142,7 +142,7 @@ func Parse(name, text string, dialect sqltext.Dialect) (*File, error) {
 	return &p.file, nil
 }
 
-// parser collects the lines of a section until something ends them.
+// parser collects the lines of a statement until it ends.
 type parser struct {
 	dialect sqltext.Dialect
 	file    File
@@ -192,7 +192,7 @@ func (p *parser) line(number int, line string) error {
 	return nil
 }
 
-// command carries out a "-- +goose" line.
+// command handles a "-- +goose" line.
 func (p *parser) command(number int, command string) error {
 	if p.block != 0 && command != "STATEMENTEND" {
 		return fmt.Errorf("%q inside the statement that begins at line %d", command, p.block)
@@ -257,8 +257,8 @@ func (p *parser) flush(single bool) error {
 	return nil
 }
 
-// Checksum returns the checksum of the first n statements, by which a
-// migration that stopped halfway is recognised.
+// Checksum returns the checksum of the first n statements. It shows whether the
+// statements of a migration that stopped halfway were changed.
 func Checksum(statements []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(statements, ";\n")))
 	return hex.EncodeToString(sum[:])

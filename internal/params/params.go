@@ -1,6 +1,5 @@
-// Package params reads fields from the text of paths, query strings, headers
-// and cookies, as strictly as JSON is read: each value has one spelling that is
-// not open to interpretation.
+// Package params parses fields from the text of paths, query strings, headers and
+// cookies, as strictly as package jsonin decodes JSON: each value has one spelling.
 package params
 
 import (
@@ -17,13 +16,12 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// Setter puts the values of a parameter, at least one, into a settable field. Its
-// error says what the value must be, without repeating it.
+// Setter sets a field to the values of a parameter, at least one. Its error says what the
+// value must be, without the value itself.
 type Setter func(values []string, into reflect.Value) error
 
-// Compile returns the setter for fields of type t: a scalar takes one value, a
-// slice of scalars any number. Other types have no form as text, which is an
-// error.
+// Compile returns the setter for fields of type t. A scalar takes one value, and a slice
+// of scalars any number. Other types cannot be parameters and are an error.
 func Compile(t *plan.Type) (Setter, error) {
 	switch t.Kind {
 	case plan.Pointer:
@@ -75,7 +73,7 @@ func list(t *plan.Type) (Setter, error) {
 	}, nil
 }
 
-// setOne puts one value into a field.
+// setOne sets a field to one value.
 type setOne func(value string, into reflect.Value) error
 
 func scalar(t *plan.Type) (setOne, error) {
@@ -132,8 +130,8 @@ func setUint(value string, into reflect.Value) error {
 	return nil
 }
 
-// number is how JSON has numbers (RFC 8259, section 6). ParseFloat takes .5, 5.,
-// 007 and Inf, too.
+// number matches the numbers of JSON (RFC 8259, section 6). ParseFloat also accepts .5,
+// 5., 007 and Inf.
 var number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
 func setFloat(bits int) setOne {
@@ -188,8 +186,8 @@ func setText(value string, into reflect.Value) error {
 	return nil
 }
 
-// textError says that a type that reads its text itself did not take it. The cause
-// may hold the value, so that it is for those to show who know that they can.
+// textError says that UnmarshalText of a type refused the text. The cause may hold the
+// value, so the caller must not show it unless it knows that it may.
 type textError struct{ cause error }
 
 func (e *textError) Error() string { return "is not valid" }

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
-// inner is what this package uses of lib/pq's connection. It is always given a
+// inner has the methods of lib/pq's connection that this package uses. They always get a
 // context that cannot end, so that lib/pq starts no goroutine.
 type inner interface {
 	driver.Conn
@@ -40,13 +40,12 @@ var (
 	_ driver.Validator          = (*Conn)(nil)
 )
 
-// Conn is one connection. database/sql uses it as any driver's; inside
-// [database/sql.Conn.Raw] its methods can be called directly, which saves the
-// goroutines and the scanning of database/sql.
+// Conn is one connection. It is a driver.Conn for database/sql. Inside
+// [database/sql.Conn.Raw] its methods can be called directly, without the goroutines and
+// the scanning of database/sql.
 //
-// It does one thing at a time and is not safe for concurrent use. Once an error
-// has left it in an unknown state, every call returns
-// [database/sql/driver.ErrBadConn] and touches nothing.
+// It is not safe for concurrent use. After an error that has left it in an unknown
+// state, every call returns [database/sql/driver.ErrBadConn] and does nothing.
 type Conn struct {
 	connector  *Connector
 	inner      inner
@@ -72,8 +71,8 @@ type Conn struct {
 	fired   atomic.Bool // an interruption has begun
 }
 
-// begin starts an operation that ends with ctx. ask says whether the server is
-// asked to cancel it then.
+// begin starts an operation that ends with ctx. ask says whether the server is then
+// asked to cancel it.
 func (c *Conn) begin(ctx context.Context, ask bool) error {
 	switch {
 	case c.bad:
@@ -89,9 +88,9 @@ func (c *Conn) begin(ctx context.Context, ask bool) error {
 	return nil
 }
 
-// end finishes an operation that lib/pq ended with err: it decides whether the
-// connection is still good and what the caller is told. harmless says that the
-// operation can be repeated elsewhere even if the server executed it.
+// end finishes an operation that lib/pq ended with err. It decides whether the connection
+// is still usable, and returns the error for the caller. harmless says that the operation
+// can be repeated on another connection even if the server has executed it.
 func (c *Conn) end(err error, harmless bool) error {
 	ctx := c.ctx
 	interrupted, settled := c.disarm()
@@ -116,8 +115,8 @@ func (c *Conn) end(err error, harmless bool) error {
 	return c.loss(err, harmless)
 }
 
-// interruption is the error of an operation that was stopped by its context, or
-// else by the bound on reading unread rows.
+// interruption returns the error of an operation that was stopped by its context or by
+// the time limit for reading unread rows.
 func (c *Conn) interruption(reason, err error) error {
 	if reason == nil {
 		reason = ErrRowsUnread
@@ -128,11 +127,11 @@ func (c *Conn) interruption(reason, err error) error {
 	return &interruptedError{reason: reason, cause: err}
 }
 
-// loss is the error of a connection that broke by itself.
+// loss returns the error of a connection that broke by itself.
 func (c *Conn) loss(err error, harmless bool) error {
 	if c.wire.err != nil {
-		// The server went away in the middle of an operation: it, or what stands
-		// before it, was stopped, so the other connections will not have survived.
+		// The connection was lost in the middle of an operation: the server, or a proxy
+		// before it, was stopped, so the other connections are probably lost, too.
 		c.connector.retire(c.generation)
 		if (harmless || c.wire.sent == 0) && !c.inTransaction() {
 			return driver.ErrBadConn
@@ -142,8 +141,8 @@ func (c *Conn) loss(err error, harmless bool) error {
 	return lost(err)
 }
 
-// breakOff gives the connection up: nothing is read from it or written to it
-// again, and the server notices at once.
+// breakOff closes the socket. Nothing is read from it or written to it again, and the
+// server notices at once.
 func (c *Conn) breakOff() {
 	c.bad = true
 	c.wire.Close()
@@ -158,18 +157,17 @@ func (c *Conn) inTransaction() bool {
 	return c.inTx
 }
 
-// IsValid reports whether the connection may be used again, without asking the
-// server. One whose rows are open or that is inside a transaction may not:
-// whoever gets it next would find itself in somebody else's transaction.
+// IsValid reports whether the connection may be used again, without asking the server.
+// A connection with open rows or inside a transaction may not: its next user would be in
+// somebody else's transaction.
 func (c *Conn) IsValid() bool {
 	return !c.bad && c.rows == nil && !c.inTransaction() &&
 		c.generation == c.connector.generation.Load()
 }
 
-// ResetSession is called by database/sql when it takes the connection out of the
-// pool. It finds out, without waiting and without a round trip, whether the
-// server has closed the connection or announced that it will; the pool then
-// takes another one.
+// ResetSession is called by database/sql when it takes the connection from the pool. It
+// checks, without waiting and without a round trip, whether the server has closed the
+// connection or announced that it will. The pool then takes another one.
 func (c *Conn) ResetSession(context.Context) error {
 	if !c.IsValid() {
 		return driver.ErrBadConn
@@ -182,11 +180,10 @@ func (c *Conn) ResetSession(context.Context) error {
 	return nil
 }
 
-// expected reports whether bytes that came while the connection was idle are
-// messages that a server may send at any time: notices, notifications and
-// changed parameters. The next operation reads them. Anything else is, most
-// likely, the error by which the server ends the session. Under TLS nothing can
-// be told, so nothing is expected.
+// expected reports whether bytes that arrived while the connection was idle are messages
+// that a server may send at any time: notices, notifications and changed parameters. The
+// next operation reads them. Anything else is probably the error by which the server
+// ends the session. Under TLS the messages cannot be read, so expected returns false.
 func (c *Conn) expected(waiting []byte) bool {
 	if c.wire.tls {
 		return len(waiting) == 0
@@ -207,7 +204,7 @@ func (c *Conn) expected(waiting []byte) bool {
 	return true
 }
 
-// Ping asks the server for a sign of life, in one round trip.
+// Ping checks that the server answers, in one round trip.
 func (c *Conn) Ping(ctx context.Context) error {
 	if err := c.begin(ctx, false); err != nil {
 		return err
@@ -229,7 +226,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// goodbye sends Terminate. What comes of it does not matter.
+// goodbye sends Terminate, and ignores errors.
 func (c *Conn) goodbye() {
 	var err error
 	defer rescue(&err)
@@ -256,7 +253,8 @@ func (c *Conn) CheckNamedValue(nv *driver.NamedValue) (err error) {
 	return err
 }
 
-// checkArgs refuses what lib/pq would find out only in the middle of an exchange.
+// checkArgs returns an error for arguments that lib/pq would refuse in the middle of an
+// exchange.
 func checkArgs(args []driver.NamedValue) error {
 	if len(args) > 65535 {
 		return fmt.Errorf("%d arguments: PostgreSQL takes at most 65535", len(args))

@@ -13,7 +13,7 @@ import (
 	"github.com/lib/pq"
 )
 
-// parseDSN reads the DSN and settles what it leaves open; see [NewConnector].
+// parseDSN parses the DSN and adds the defaults; see [NewConnector].
 func parseDSN(dsn string) (pq.Config, error) {
 	settings, err := pq.NewConfig(dsn)
 	if err != nil {
@@ -46,9 +46,9 @@ var (
 	unsupported = regexp.MustCompile(`^pq: environment variable \$[A-Z]+ is not supported$`)
 )
 
-// dsnError says which setting is wrong, without its value. lib/pq's own text may
-// quote any part of the DSN, and where a DSN is malformed (an @ or / in a
-// password that was not escaped) any part of it may be the password.
+// dsnError returns an error that names the wrong setting, without its value. The error of
+// lib/pq may quote any part of the DSN. If the DSN is malformed, as by an @ or / in the
+// password that was not escaped, any part of it may belong to the password.
 func dsnError(err error) error {
 	text := err.Error()
 	if found := wrongValue.FindStringSubmatch(text); found != nil {
@@ -71,9 +71,9 @@ func dsnError(err error) error {
 var errMalformed = errors.New("PostgreSQL URL: not understood; write it as postgres://user:password@host:port/database?sslmode=…, " +
 	"with special characters in user and password percent-encoded")
 
-// isTorn reports whether a URL has an @ that does not end a user's name and
-// password. Where a password holds a / or ? that was not escaped, what comes
-// before it passes for host and port, and would be looked up, dialed and logged.
+// isTorn reports whether a URL has an @ that does not end the user and password. If a
+// password has a / or ? that was not escaped, its beginning would be parsed as host and
+// port, and would be looked up, dialed and logged.
 func isTorn(dsn string) bool {
 	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
 		return false
@@ -94,8 +94,8 @@ func defaultSSLMode(settings pq.Config) pq.SSLMode {
 	return pq.SSLModeRequire
 }
 
-// isLocal reports whether what is sent to the host stays on this machine.
-// Names under localhost are loopback by RFC 6761 section 6.3.
+// isLocal reports whether the host is this machine. Names under localhost are loopback
+// (RFC 6761, section 6.3).
 func isLocal(host string, address netip.Addr) bool {
 	if address.IsValid() {
 		return address.Unmap().IsLoopback()

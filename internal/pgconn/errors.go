@@ -11,34 +11,33 @@ import (
 )
 
 var (
-	// ErrTxAborted is returned by Commit for a transaction in which a statement had
-	// failed. PostgreSQL rolls such a transaction back and calls that a success;
-	// nothing was committed.
+	// ErrTxAborted is returned by Commit for a transaction in which a statement has failed.
+	// PostgreSQL rolls back such a transaction and reports success. Nothing was committed.
 	ErrTxAborted = errors.New("the transaction had failed: it was rolled back, not committed")
 
-	// ErrCommitUnknown is returned by Commit when the connection was lost, or the
-	// context ended, between sending COMMIT and hearing the outcome: the
-	// transaction may have been committed or not.
+	// ErrCommitUnknown is returned by Commit if the connection was lost, or the context
+	// ended, after COMMIT was sent and before the outcome was received. The transaction may
+	// have been committed or not.
 	ErrCommitUnknown = errors.New("no answer to COMMIT: the transaction may have been committed or not")
 
-	// ErrConnectionLost is returned when the connection broke and the statement may
-	// have been executed, and inside a transaction, which is lost with it and was
-	// certainly not committed.
+	// ErrConnectionLost is returned if the connection was lost and the statement may have
+	// been executed. It is also returned inside a transaction, which is lost with the
+	// connection and was certainly not committed.
 	ErrConnectionLost = errors.New("connection to PostgreSQL lost")
 
-	// ErrOversizedError is returned for an error message of the server of more than
-	// 30 kB, which lib/pq cannot read. It is what a long value in the wrong form
-	// gets, because PostgreSQL quotes the value: the input is at fault. The
-	// statement was not executed; the connection is dropped.
+	// ErrOversizedError is returned for an error message of the server of more than 30 kB,
+	// which lib/pq cannot read. PostgreSQL sends one for a long value in a wrong form,
+	// because it quotes the value: the input is wrong. The statement was not executed; the
+	// connection is dropped.
 	ErrOversizedError = errors.New("PostgreSQL refused the statement with an error of over 30 kB, as for a long value in the wrong form")
 
 	// ErrRowsOpen is returned for a statement on a connection whose rows have not
 	// been read to the end or closed. Nothing was sent.
 	ErrRowsOpen = errors.New("rows are open on this connection: read them to the end or close them first")
 
-	// ErrRowsUnread is returned when rows were closed so far before their end that
-	// reading on took too long. The statement was stopped, and with it whatever it
-	// would have changed; inside a transaction the connection is lost with it.
+	// ErrRowsUnread is returned if rows were closed before their end, and reading the rest
+	// took too long. The statement was stopped, and its changes were undone. Inside a
+	// transaction the connection is lost, too.
 	ErrRowsUnread = errors.New("rows were closed long before their end: the statement was stopped")
 
 	// ErrTxOpen is returned for a transaction begun inside a transaction. Nothing
@@ -66,8 +65,8 @@ type staleError struct{ cause error }
 func (e *staleError) Error() string { return e.cause.Error() }
 func (e *staleError) Unwrap() error { return e.cause }
 
-// interruptedError is the end of a context (or of another bound on time) and what
-// it made of the call.
+// interruptedError has the error of a context (or of another time limit) and the outcome
+// of the call that it ended.
 type interruptedError struct{ reason, cause error }
 
 func (e *interruptedError) Error() string {
@@ -78,7 +77,7 @@ func (e *interruptedError) Unwrap() []error {
 	return []error{e.reason, e.cause}
 }
 
-// lost describes a connection that broke for the reason cause.
+// lost returns the error of a connection that broke because of cause.
 func lost(cause error) error {
 	if errors.Is(cause, driver.ErrBadConn) {
 		// database/sql must not see it: it would run the statement again.
@@ -87,7 +86,7 @@ func lost(cause error) error {
 	return fmt.Errorf("%w: %w", ErrConnectionLost, cause)
 }
 
-// serverError returns the error the server answered with, or nil if err is none.
+// serverError returns the error that the server has sent, or nil if err is not one.
 func serverError(err error) *pq.Error {
 	if err == nil {
 		return nil
@@ -101,19 +100,18 @@ func isOversized(err error) bool {
 	return strings.HasPrefix(err.Error(), "pq: server error: ")
 }
 
-// rescue turns a panic of lib/pq, which has some for messages it does not
-// expect, into an error. Like any error that the server did not send, it costs
-// the connection.
+// rescue returns an error for a panic of lib/pq, which panics for some unexpected
+// messages. As any error that the server did not send, it drops the connection.
 func rescue(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("lib/pq panicked: %v", p)
 	}
 }
 
-// isFailover reports whether the server said that it is going away, or that it
-// does not take writes any more. readOnly says that no writes were asked for.
-// 08P01 is not among them: as an ordinary error it only says that a message,
-// such as one with too few arguments, was wrong.
+// isFailover reports whether the server says that it is shutting down, or that it does
+// not accept writes any more. readOnly says that the session is meant to be read-only.
+// 08P01 does not count: it may only say that a message was wrong, such as one with too
+// few arguments.
 func isFailover(err *pq.Error, readOnly bool) bool {
 	switch err.Code {
 	case pqerror.ReadOnlySQLTransaction:
@@ -135,12 +133,11 @@ const (
 	likelyOutdated
 )
 
-// howOutdated tells from the error of a kept statement whether preparing it again
-// may help. What PostgreSQL fixes when it prepares are the result's columns and
-// the parameters' types: a column that went from integer to bigint leaves the
-// parameter compared with it an integer, so larger values are refused. A wrong
-// argument is refused with the same code; it costs three more round trips, and
-// is then refused again.
+// howOutdated decides by the error of a kept statement whether preparing it again may
+// help. PostgreSQL fixes the columns of the result and the types of the parameters when
+// it prepares a statement. If a column changes from integer to bigint, the parameter
+// compared with it stays an integer, and larger values are refused. A wrong argument is
+// refused with the same code; it then costs three more round trips.
 func howOutdated(err *pq.Error) outdated {
 	switch err.Code {
 	case pqerror.FeatureNotSupported:

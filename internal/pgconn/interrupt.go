@@ -12,8 +12,8 @@ import (
 	"github.com/lib/pq"
 )
 
-// arm has ctx interrupt the operation that is about to start. A context costs no
-// goroutine until it ends.
+// arm makes ctx interrupt the operation that is about to start. It starts no goroutine
+// until ctx ends.
 func (c *Conn) arm(ctx context.Context, ask bool) {
 	c.ctx, c.ask = ctx, ask
 	if ctx.Done() != nil {
@@ -41,9 +41,9 @@ func (c *Conn) interruptNow(ask bool) {
 	c.settled <- settled
 }
 
-// disarm ends what arm and interruptAfter began. interrupted reports whether an
-// interruption began; settled whether it is over, so that no cancel request can
-// reach the statement that the connection runs next.
+// disarm undoes arm and interruptAfter. interrupted reports whether an interruption has
+// started; settled whether it has ended, so that no cancel request can reach the next
+// statement of the connection.
 func (c *Conn) disarm() (interrupted, settled bool) {
 	settled = true
 	if c.stop != nil && c.stop() {
@@ -62,8 +62,8 @@ func (c *Conn) disarm() (interrupted, settled bool) {
 }
 
 // awaitSettled waits for the callbacks that have started. It does not wait if the
-// connection is broken already: a cancel request then ends by itself, for the
-// server's sake, and the connector waits for it.
+// connection is broken: the cancel request then continues, to free the server, and the
+// connector waits for it.
 func (c *Conn) awaitSettled() bool {
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
@@ -96,10 +96,9 @@ func (c *Conn) interruptAfter(d time.Duration, ask bool) (stop func()) {
 	}
 }
 
-// requestCancel asks the server to cancel what the connection runs, and reports
-// whether it did: the server closes the connection that asks once it has passed
-// the request on. Another attempt at the same backend cannot come later than
-// this function's return.
+// requestCancel asks the server to cancel the statement of the connection. It reports
+// whether the server has passed the request on, after which the server closes the
+// connection of the request. The request has no effect after requestCancel has returned.
 func (k *Connector) requestCancel(w *wire, in insides) bool {
 	if in.key == nil || !k.startCancel() {
 		return false
@@ -127,7 +126,7 @@ func (k *Connector) requestCancel(w *wire, in insides) bool {
 	return err == nil
 }
 
-// startCancel counts a cancel request in, unless the connector is closed.
+// startCancel counts a new cancel request. It returns false if the connector is closed.
 func (k *Connector) startCancel() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -151,10 +150,10 @@ func cancelMessage(in insides) []byte {
 	return append(message, in.key...)
 }
 
-// encrypt puts TLS on a connection for a cancel request. It does not verify the
-// server: all that is sent is the right to cancel this session's statements, and
-// whoever stands in between can stop those anyway by dropping packets. libpq
-// sent it in the clear until version 17.
+// encrypt starts TLS on the connection of a cancel request. It does not verify the
+// server: the request only has the key to cancel the statements of this session, and an
+// attacker in between can stop those anyway by dropping packets. libpq sent it
+// unencrypted until version 17.
 func (k *Connector) encrypt(conn net.Conn) (net.Conn, error) {
 	if k.settings.SSLNegotiation != pq.SSLNegotiationDirect {
 		request := binary.BigEndian.AppendUint32(nil, 8)

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// peeker looks at what waits to be read on an idle socket, without waiting and
-// without taking it. Everything it needs is made once per connection.
+// peeker peeks at the bytes that an idle socket has received, without waiting and without
+// consuming them. Its buffers are made once per connection.
 type peeker struct {
 	raw  syscall.RawConn
 	look func(fd uintptr)
@@ -42,7 +42,7 @@ func newPeeker(conn net.Conn) peeker {
 	}}
 }
 
-// peek returns what waits, and false if the socket was closed or is broken.
+// peek returns the bytes received, and false if the socket was closed or is broken.
 func (p *peeker) peek() (waiting []byte, open bool) {
 	if p.raw == nil {
 		return nil, true

@@ -1,29 +1,28 @@
-// Package pgconn is PostgreSQL through lib/pq, made safe: a
-// [database/sql/driver.Connector] around lib/pq's that keeps deadlines when the
-// server stalls, prepares each statement once per connection, and never uses a
-// connection again whose state it does not know.
+// Package pgconn connects to PostgreSQL. It wraps the [database/sql/driver.Connector] of
+// lib/pq. It keeps deadlines when the server stalls, prepares each statement once per
+// connection, and never uses a connection again if its state is unknown.
 //
-// What it adds to lib/pq:
+// It adds to lib/pq:
 //
-//   - A context ends every call, and every read of rows, at most 200 ms after the
-//     context ended, whether or not the server answers. A server that answers is
-//     asked to cancel first, so that the connection survives.
-//   - No call starts a goroutine. Only the end of a context does: one, which asks
-//     the server to cancel, lives for two seconds at most, and which
-//     [Connector.Close] waits for.
-//   - A statement with arguments is prepared at its first use and kept: 2 round
-//     trips the first time, 1 after that. Statements without arguments take 1.
-//     Begin, query and commit take 3. A statement more than the cache holds costs
-//     one more when it is prepared, to close the one that makes room.
+//   - Every call, and every read of rows, ends at most 200 ms after its context,
+//     even if the server does not answer. The server is asked to cancel first, so
+//     that the connection survives if the server answers.
+//   - No call starts a goroutine. Only the end of a context starts one, which asks
+//     the server to cancel. It lives for at most two seconds, and [Connector.Close]
+//     waits for it.
+//   - A statement with arguments is prepared at its first use and kept: it takes 2
+//     round trips the first time, and 1 after that. Statements without arguments take
+//     1. Begin, query and commit take 3. If the cache is full, preparing a statement
+//     takes one more round trip, to close another one.
 //   - A schema change under a kept statement is repaired by preparing it again;
 //     inside a transaction, where nothing can be repaired, see [Stale].
 //   - An error that did not come from the server drops the connection, because
-//     lib/pq may have lost its place in the stream. So do the errors by which a
-//     server says that it is going away or that it is a primary no longer; those
-//     drop every idle connection of the pool as well.
-//   - [database/sql/driver.ErrBadConn], on which database/sql tries again on
-//     another connection, is returned only where the server has certainly not
-//     executed the statement.
+//     lib/pq may have lost its position in the stream. An error by which a server
+//     says that it is shutting down, or is no longer a primary, drops the connection
+//     and every idle connection of the pool.
+//   - [database/sql/driver.ErrBadConn], after which database/sql tries another
+//     connection, is returned only if the server has certainly not executed the
+//     statement.
 //
 // COPY, LISTEN and NOTIFY are not supported.
 package pgconn
@@ -43,9 +42,9 @@ import (
 )
 
 const (
-	// grace is how long a call goes on after its context has ended: time for the
-	// server to confirm a cancellation, which saves the connection. A call ends
-	// within twice this time.
+	// grace is how long a call continues after its context has ended. In that time the
+	// server can confirm a cancellation, which saves the connection. A call ends within
+	// twice this time.
 	grace = 100 * time.Millisecond
 
 	// cancelTimeout bounds a cancel request. It may outlive its call, so that a
@@ -56,20 +55,20 @@ const (
 	// statement's end asked for by database/sql.
 	cleanupTimeout = 5 * time.Second
 
-	// drainTimeout bounds how long closing rows reads on to reach the result's
-	// end; drainTxTimeout is the same inside a transaction, which would be lost.
+	// drainTimeout bounds how long Close of rows reads the rest of the result.
+	// drainTxTimeout does so inside a transaction, which would be lost otherwise.
 	drainTimeout   = time.Second
 	drainTxTimeout = 10 * time.Second
 
 	defaultDialTimeout    = 5 * time.Second
 	defaultStatementCache = 256
 
-	// maxCachedText is the length of the longest statement that is kept: texts are
-	// the cache's keys, and the longest are made by expanding lists, each used once.
+	// maxCachedText is the length of the longest statement that is kept. Texts are the keys
+	// of the cache. The longest come from expanded lists, and are used once.
 	maxCachedText = 16 << 10
 )
 
-// Config says how connections are made. The zero value is good.
+// Config configures a Connector. The zero value is valid.
 type Config struct {
 	// StatementCache is how many prepared statements each connection keeps. Zero
 	// means 256. It is ignored with Pooler.
@@ -88,8 +87,7 @@ type Config struct {
 	DialTimeout time.Duration
 }
 
-// Connector makes connections; hand it to [database/sql.OpenDB]. It is safe for
-// concurrent use.
+// Connector makes connections, for [database/sql.OpenDB]. It is safe for concurrent use.
 type Connector struct {
 	settings    pq.Config
 	cacheSize   int
@@ -97,12 +95,12 @@ type Connector struct {
 	dialTimeout time.Duration
 	hosts       int
 
-	// standby says that a read-only server was asked for, so that being told that
-	// the server is read-only is no sign of a failover.
+	// standby says that the DSN asks for a read-only server. The error that the server is
+	// read-only then does not mean a failover.
 	standby bool
 
-	// generation is that of new connections. Connections of an older one leave the
-	// pool when they are checked out or returned.
+	// generation is the generation of new connections. Connections of an older one
+	// leave the pool when they are checked out or returned.
 	generation atomic.Uint64
 
 	// life ends when the connector is closed. It bounds cancel requests.
@@ -188,7 +186,7 @@ func (k *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return c, nil
 }
 
-// open has lib/pq make a connection through d.
+// open makes a connection with lib/pq, which dials through d.
 func (k *Connector) open(ctx context.Context, d *dialer) (_ inner, err error) {
 	defer rescue(&err)
 	connector, err := pq.NewConnectorConfig(k.settings)
@@ -207,7 +205,7 @@ func (k *Connector) open(ctx context.Context, d *dialer) (_ inner, err error) {
 	return own, nil
 }
 
-// connectError says what failed and, where it can, what to do.
+// connectError returns an error that says what failed and, if possible, what to do.
 func connectError(ctx context.Context, err error) error {
 	reason := ctx.Err()
 	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
@@ -239,8 +237,8 @@ func (k *Connector) Close() error {
 	return nil
 }
 
-// retire sends every connection as old as generation out of the pool. Those made
-// since then stay.
+// retire removes all connections of the generation, and older ones, from the pool. Newer
+// connections stay.
 func (k *Connector) retire(generation uint64) {
 	k.generation.CompareAndSwap(generation, generation+1)
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
-// background has no end: lib/pq is given it so that it watches no context.
+// background cannot end. lib/pq gets it so that it watches no context.
 var background = context.Background()
 
-// pqStmt is what this package uses of lib/pq's prepared statement. The one for
-// COPY lacks methods of it.
+// pqStmt has the methods of lib/pq's prepared statement that this package uses. The
+// statement for COPY does not have all of them.
 type pqStmt interface {
 	driver.Stmt
 	driver.StmtQueryContext
@@ -67,9 +67,8 @@ func (c *Conn) execute(ctx context.Context, text string, args []driver.NamedValu
 	return result, nil
 }
 
-// canRepeat reports whether a statement failed because what was prepared for it
-// is outdated, and can be run again: not inside a transaction, which has failed
-// with it.
+// canRepeat reports whether a statement failed because its prepared statement is
+// outdated, and can be run again. It cannot inside a transaction, which has failed, too.
 func (c *Conn) canRepeat(err error) bool {
 	if err == nil {
 		return false
@@ -79,7 +78,7 @@ func (c *Conn) canRepeat(err error) bool {
 	return (stale || doubtful) && !c.bad && !c.inTransaction()
 }
 
-// visible takes off what only canRepeat needs to see.
+// visible removes the wrapper that only canRepeat needs.
 func visible(err error) error {
 	if doubtful, ok := err.(*doubtfulError); ok {
 		return doubtful.cause
@@ -122,8 +121,7 @@ func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue,
 	return c.opened(rows, e, err)
 }
 
-// opened hands out the rows of a statement that was started, or ends the
-// operation with err.
+// opened returns the rows of a statement, or ends the operation with err.
 func (c *Conn) opened(rows driver.Rows, e *entry, err error) (*Rows, error) {
 	var own pqRows
 	if err == nil {
@@ -170,9 +168,9 @@ func (c *Conn) execOnce(ctx context.Context, text string, args []driver.NamedVal
 	return result, c.end(err, false)
 }
 
-// check refuses, before anything is sent, what cannot be sent. A NUL ends the
-// text early in the protocol, and what follows it would be read as something else.
-// To prepare a COPY makes lib/pq start one.
+// check returns an error for statements that cannot be sent. A NUL ends the text in the
+// protocol, and the rest would be read as another field. If a COPY is prepared, lib/pq
+// starts it.
 func (c *Conn) check(text string, args []driver.NamedValue, prepare bool) error {
 	if strings.IndexByte(text, 0) >= 0 {
 		return errors.New("the statement holds a NUL byte")
@@ -214,8 +212,8 @@ func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
 	return e, false, nil
 }
 
-// judge looks at the error of a kept statement. If the statement may be outdated
-// it is dropped, and the error says so to canRepeat.
+// judge examines the error of a kept statement. If the statement may be outdated, judge
+// drops it, and returns an error that tells canRepeat so.
 func (c *Conn) judge(e *entry, err error) error {
 	answer := serverError(err)
 	if answer == nil {
@@ -223,9 +221,9 @@ func (c *Conn) judge(e *entry, err error) error {
 	}
 	switch howOutdated(answer) {
 	case likelyOutdated:
-		// Other statements on the same table will be outdated as well, and inside a
-		// transaction each would fail it once more. Closing them is one message for
-		// all, when the next statement is prepared.
+		// Other statements on the same table are outdated, too, and each would fail a
+		// transaction once more. One message closes all of them, when the next statement
+		// is prepared.
 		c.cache.Forget()
 		c.forgotten = true
 		return &staleError{err}
@@ -246,7 +244,7 @@ func (c *Conn) release(e *entry) error {
 	return c.cache.Release(e)
 }
 
-// unused ends an operation that was refused before its statement ran.
+// unused ends an operation that failed before its statement ran.
 func (c *Conn) unused(e *entry, refusal error) error {
 	if err := c.end(c.release(e), true); err != nil {
 		return err

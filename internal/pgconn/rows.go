@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// pqRows is what lib/pq's rows can do.
+// pqRows has the methods of lib/pq's rows.
 type pqRows interface {
 	driver.RowsNextResultSet
 	driver.RowsColumnTypeScanType
@@ -56,11 +56,11 @@ func (r *Rows) Next(dest []driver.Value) error {
 	return io.EOF
 }
 
-// Close ends the rows. It reads what is left of them, because the connection can
-// do nothing else before that, and because a statement such as INSERT … RETURNING
-// takes effect only when it is done. Where that takes longer than 1 s (10 s inside
-// a transaction) or the context ends, the statement is stopped and Close returns
-// an error: [ErrRowsUnread], or the context's.
+// Close ends the rows. It reads the rest of them, because the connection can do nothing
+// else before that, and because a statement such as INSERT … RETURNING takes effect only
+// at its end. If that takes longer than 1 s (10 s inside a transaction), or if the
+// context ends, the statement is stopped and Close returns an error: [ErrRowsUnread], or
+// that of the context.
 func (r *Rows) Close() error {
 	switch {
 	case r.conn == nil:
@@ -79,9 +79,9 @@ func (r *Rows) Close() error {
 	return r.err
 }
 
-// abandon ends rows whose context has ended. The server, which was asked to
-// cancel, gets a little time to confirm it, counted from now: whoever reads the
-// rows may have been busy elsewhere.
+// abandon ends rows whose context has ended. The server, which was asked to cancel, gets
+// a short time to confirm that. It begins now, since the reader of the rows may have done
+// other work for a while.
 func (r *Rows) abandon() error {
 	r.conn.wire.deadline(time.Now().Add(grace))
 	reason := r.conn.ctx.Err()
@@ -92,7 +92,7 @@ func (r *Rows) abandon() error {
 	return r.err
 }
 
-// finish makes the connection free for the next statement.
+// finish frees the connection for the next statement.
 func (r *Rows) finish(err error) {
 	c := r.conn
 	r.conn, c.rows = nil, nil

@@ -5,9 +5,9 @@ import (
 	"database/sql/driver"
 )
 
-// Stmt is a statement prepared through database/sql. It is a name for a text:
-// the statement itself is among those that the connection keeps, is prepared
-// again when it was dropped from there, and so survives schema changes, too.
+// Stmt is a statement prepared through database/sql. It only has the text. The statement
+// itself is in the cache of the connection, and is prepared again if it was dropped
+// there, so that it survives schema changes.
 type Stmt struct {
 	conn   *Conn
 	text   string
@@ -24,9 +24,9 @@ func (c *Conn) Prepare(text string) (driver.Stmt, error) {
 	return c.PrepareContext(context.Background(), text)
 }
 
-// PrepareContext prepares a statement, which finds its mistakes. Where nothing is
-// kept, with a pooler or for a very long text, it sends nothing and mistakes are
-// found when the statement is executed.
+// PrepareContext prepares a statement, which reports its mistakes. If the statement is
+// not kept, as with a pooler or for a very long text, PrepareContext sends nothing, and
+// mistakes are reported when the statement is executed.
 func (c *Conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
 	if err := c.check(text, nil, true); err != nil {
 		return nil, err

@@ -12,9 +12,9 @@ import (
 )
 
 // StartTx begins a transaction by the given statement, such as
-// "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", in one round trip. A
-// connection that turns out to be dead gives [driver.ErrBadConn]: nothing was
-// done, begin on another one.
+// "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", in one round trip. If the
+// connection is dead, the error is [driver.ErrBadConn]: nothing was done, so begin the
+// transaction on another connection.
 func (c *Conn) StartTx(ctx context.Context, begin string) error {
 	if !c.bad && c.inTransaction() {
 		return ErrTxOpen
@@ -36,18 +36,18 @@ func (c *Conn) StartTx(ctx context.Context, begin string) error {
 	return nil
 }
 
-// Commit commits the transaction, in one round trip. Its errors say what became
-// of it:
+// Commit commits the transaction, in one round trip. Its errors say what the outcome
+// is:
 //
 //   - an error of the server (*[pq.Error]), such as a serialization failure or a
 //     violated deferred constraint, [ErrTxAborted], [ErrConnectionLost] or
 //     [driver.ErrBadConn]: certainly not committed;
-//   - [ErrCommitUnknown], which wraps what happened: nobody knows. Do not simply
-//     run the transaction again.
+//   - [ErrCommitUnknown], which wraps the cause: unknown. Do not simply run the
+//     transaction again.
 //   - the context's error alone: COMMIT was not sent and the transaction is open.
 //
-// A context that ends does not cancel a COMMIT that was sent: a server that waits
-// for its standbys would answer by confirming what they may not have.
+// The end of the context does not cancel a COMMIT that was sent: a server that waits for
+// its standbys would then confirm a commit that they may not have.
 func (c *Conn) Commit(ctx context.Context) error {
 	if err := c.startEnd(ctx); err != nil {
 		return err
@@ -77,17 +77,17 @@ func (c *Conn) committed(err error) error {
 	return fmt.Errorf("%w: %w", ErrCommitUnknown, result)
 }
 
-// isAborted reports whether a COMMIT became a ROLLBACK, which the server does to
-// a transaction that has failed and calls success.
+// isAborted reports whether the server rolled back at a COMMIT, because the transaction
+// had failed. The server reports that as a success.
 func isAborted(err error) bool {
 	return errors.Is(err, pq.ErrInFailedTransaction) ||
 		err != nil && err.Error() == "unexpected command tag ROLLBACK"
 }
 
-// Rollback rolls the transaction back, in one round trip. [driver.ErrBadConn] and
-// [ErrConnectionLost] mean that the connection is gone and the transaction with
-// it: rolled back all the same. If the context ended before the call, nothing is
-// sent and the transaction stays open.
+// Rollback rolls back the transaction, in one round trip. [driver.ErrBadConn] and
+// [ErrConnectionLost] mean that the connection is lost, and the transaction with it: it
+// is also rolled back. If the context ended before the call, nothing is sent and the
+// transaction stays open.
 func (c *Conn) Rollback(ctx context.Context) error {
 	if err := c.startEnd(ctx); err != nil {
 		return err
@@ -123,9 +123,9 @@ type tx struct {
 	ctx  context.Context
 }
 
-// BeginTx begins a transaction for database/sql. The context bounds all of it,
-// its end included. Where neither isolation nor ReadOnly is asked for, the
-// server's defaults hold.
+// BeginTx begins a transaction for database/sql. The context bounds the whole
+// transaction, including its end. Without an isolation level and ReadOnly, the defaults
+// of the server apply.
 func (c *Conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
 	level, err := isolation(sql.IsolationLevel(options.Isolation))
 	if err != nil {
@@ -145,9 +145,8 @@ func (t *tx) Commit() error {
 	return t.conn.Commit(t.ctx)
 }
 
-// Rollback is also called because the context has ended. It then has 100 ms and
-// the usual grace; a rollback that takes longer costs the connection, and is done
-// by that.
+// Rollback is also called because the context has ended. It then has 100 ms and the usual
+// grace. A rollback that takes longer closes the connection, which rolls back as well.
 func (t *tx) Rollback() error {
 	timeout := cleanupTimeout
 	ctx := t.ctx

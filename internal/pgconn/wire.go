@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// wire is the socket below lib/pq, and below TLS where that is used. It keeps
-// what lib/pq does not tell: whether anything was sent, and whether a read or
-// write failed. Deadlines are set by this package alone.
+// wire is the socket below lib/pq, and below TLS if that is used. It records what lib/pq
+// does not report: whether anything was sent, and whether a read or write failed. Only
+// this package sets deadlines.
 //
 // Read, Write and the fields belong to the goroutine that uses the connection;
 // deadline and Close may be called by any.
@@ -49,7 +49,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// mark starts counting what is sent anew.
+// mark sets the count of bytes sent to zero.
 func (w *wire) mark() {
 	w.sent = 0
 }
@@ -66,9 +66,9 @@ func (w *wire) SetDeadline(time.Time) error      { return nil }
 func (w *wire) SetReadDeadline(time.Time) error  { return nil }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
-// dialer makes the sockets of one attempt to connect and holds on to them,
-// because lib/pq forgets some when it falls back to another sslmode, and because
-// it has no deadline for what follows the dial.
+// dialer makes the sockets of one attempt to connect, and keeps them, because lib/pq
+// loses some when it falls back to another sslmode, and has no deadline for the steps
+// after the dial.
 type dialer struct {
 	timeout time.Duration // for each host
 	hosts   int
@@ -76,8 +76,8 @@ type dialer struct {
 	stops   []func() bool
 }
 
-// DialContext dials one host. Its share of the context's time is what remains,
-// divided by the hosts not yet tried, so that one dead host cannot use it all up.
+// DialContext dials one host. It divides the remaining time of the context by the number
+// of hosts not yet tried, so that one dead host cannot use all of it.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	deadline := time.Now().Add(d.timeout)
 	if end, ok := ctx.Deadline(); ok {
@@ -112,8 +112,8 @@ func (d *dialer) DialTimeout(network, address string, timeout time.Duration) (ne
 }
 
 // finish ends the attempt: it closes every socket except, after a success, the
-// last, which it returns without a deadline. ended reports that the context ended
-// just then, so that the socket may already be past its deadline.
+// last, which it returns without a deadline. ended reports that the context ended at the
+// same time, so that the deadline of the socket may have passed.
 func (d *dialer) finish(success bool) (w *wire, ended bool) {
 	for i, candidate := range d.dialed {
 		stopped := d.stops[i]()

@@ -2,9 +2,9 @@ package plan
 
 import "reflect"
 
-// Refers reports whether values of the type share memory with their copies: it
-// is, or holds, a slice, a map or a pointer. Types with text of their own count
-// as values, whatever they are made of.
+// Refers reports whether values of the type share memory with their copies: the type
+// is, or holds, a slice, a map or a pointer. A type with MarshalText counts as a value,
+// whatever it consists of.
 func (t *Type) Refers() (refers bool) {
 	t.Walk(func(t *Type) {
 		switch t.Kind {
@@ -17,11 +17,11 @@ func (t *Type) Refers() (refers bool) {
 
 // Clone copies v, a value of the type, into the settable value into, so that the
 // two share no memory that [Type.Refers] counts. Fields of structs that the plan
-// does not have are copied as an assignment copies them. Values deeper than a
-// thousand levels, or which contain themselves, are copied down to there.
+// does not have are copied by assignment. Clone copies the first thousand levels of
+// values that are deeper or that contain themselves.
 func (t *Type) Clone(into, v reflect.Value) { t.clone(into, v, 0) }
 
-// maxCloneDepth is deeper than anything that came through a door.
+// maxCloneDepth is larger than the depth of any value that a door decodes.
 const maxCloneDepth = 1000
 
 func (t *Type) clone(into, v reflect.Value, depth int) {

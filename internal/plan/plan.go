@@ -1,7 +1,7 @@
 // Package plan describes Go types once, at registration, so that nothing walks
-// them by reflection afterwards: which fields they have on the wire, where those
-// lie in the value, what is required. Decoders, encoders, validators and schemas
-// are all compiled from it, for every protocol.
+// them by reflection afterwards. A plan says which fields a type has in JSON, where they
+// are in the value, and which are required. Decoders, encoders, validators and schemas
+// of every protocol are compiled from plans.
 package plan
 
 import (
@@ -17,7 +17,7 @@ import (
 	"unicode"
 )
 
-// Kind is how a type looks on the wire.
+// Kind is the form of a type in JSON.
 type Kind uint8
 
 const (
@@ -40,9 +40,8 @@ const (
 	Opt           // the root package's Opt: Elem, null or absent
 )
 
-// Type is what is known about a Go type. It is immutable once it was compiled,
-// and the same for the same Go type and direction within one [Compiler], so
-// that recursive types end.
+// Type is the plan of a Go type. It is immutable once it was compiled. A [Compiler] has
+// one Type for each Go type, so that plans of recursive types are finite.
 type Type struct {
 	Go     reflect.Type
 	Kind   Kind
@@ -55,7 +54,7 @@ type Type struct {
 	Name string
 }
 
-// Field is a field of a struct on the wire.
+// Field is a field of a struct in JSON.
 type Field struct {
 	Name                string // on the wire
 	GoName              string // for errors: Author.Name
@@ -64,12 +63,12 @@ type Field struct {
 	Required            bool // input must have it: no omitempty or omitzero, no default, no pointer, no Opt
 	OmitEmpty, OmitZero bool
 	Quoted              bool // by the option string, where it has an effect
-	// Place is where it comes from in a request: "" for where the door puts
-	// it, else path, query, header, cookie or body, under the name PlaceName.
+	// Place is the part of a request that the field comes from: path, query, header,
+	// cookie or body. PlaceName is the name there. If Place is empty, the door chooses.
 	Place, PlaceName string
 	Validate         string // the validate tag
 	Doc, Example     string // the doc and example tags
-	// Default is the default tag, for input: what the field is where it is absent,
+	// Default is the default tag of a field of an input: the value of an absent field,
 	// as text.
 	Default    string
 	HasDefault bool
@@ -82,7 +81,7 @@ const (
 	OptNull
 )
 
-// Direction says whether values of a type come in or go out.
+// Direction says whether a type is one of inputs or of outputs.
 type Direction uint8
 
 const (
@@ -90,8 +89,8 @@ const (
 	Out
 )
 
-// Compiler compiles types of one direction. It is not safe for concurrent use;
-// what it compiled is.
+// Compiler compiles types of one direction. It is not safe for concurrent use, but the
+// Types that it returns are.
 type Compiler struct {
 	direction Direction
 	known     map[reflect.Type]*Type
@@ -136,15 +135,15 @@ func (c *Compiler) compile(t reflect.Type, path string, wrong *[]error) *Type {
 	return compiled
 }
 
-// saidOnce reports whether what is wrong within a type is wrong there, in its
-// declaration, however many fields are of the type. It is wrong with each field
-// that is of another one.
+// saidOnce reports whether a mistake within a type belongs to the declaration of that
+// type, and is reported once for all fields of the type. A mistake within any other type
+// is reported for each field.
 func (c *Compiler) saidOnce(t *Type) bool {
 	return t.Go.Name() != "" && t.Kind != Opt && (t.Elem != nil || t.Kind == Struct)
 }
 
-// special compiles types that are not what their kind says, and reports
-// whether t is one.
+// special compiles types whose JSON does not follow from their kind. It reports whether
+// t is one.
 func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
 	switch {
 	case t.Go == timeType:
@@ -181,7 +180,7 @@ func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
 	return true
 }
 
-// readsItself is the error for a type of an input with UnmarshalJSON.
+// readsItself returns the error for a type of an input with UnmarshalJSON.
 func (c *Compiler) readsItself(t reflect.Type, path string) error {
 	what := "give it UnmarshalText instead"
 	if c.has(t, textMarshaler, textUnmarshaler) {
@@ -194,8 +193,8 @@ func (c *Compiler) readsItself(t reflect.Type, path string) error {
 	return fmt.Errorf("%s: a %s reads JSON by itself, which cannot be checked; %s", path, t, what)
 }
 
-// embedded returns the type within a struct that it may have its UnmarshalJSON
-// from, although nobody wrote one, or nil.
+// embedded returns the embedded type from which a struct may have got its UnmarshalJSON,
+// or nil.
 func (c *Compiler) embedded(t reflect.Type) reflect.Type {
 	if t.Kind() != reflect.Struct {
 		return nil
@@ -260,10 +259,10 @@ func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {
 	}
 }
 
-// fields finds the fields of a struct as encoding/json does: those of embedded
-// structs count as its own unless a shallower one has their name, or one of the
-// same depth has a json tag and they have none. Fields that hide each other, so
-// that none of them is seen, are an error, which encoding/json has not.
+// fields finds the fields of a struct as encoding/json does: the fields of embedded
+// structs count as its own, unless a shallower field has the same name, or a field of
+// the same depth has the name by a json tag and they do not. Fields that hide each other
+// are an error. encoding/json ignores such fields.
 func (c *Compiler) fields(t *Type, path string, wrong *[]error) {
 	var all []candidate
 	c.collect(t.Go, nil, "", path, &all, wrong, map[reflect.Type]bool{})
@@ -281,9 +280,8 @@ func (c *Compiler) fields(t *Type, path string, wrong *[]error) {
 	slices.SortStableFunc(t.Fields, func(a, b *Field) int { return slices.Compare(a.Index, b.Index) })
 }
 
-// allUnexported reports whether a struct has fields and none of them can be on
-// the wire: it is a value of its own, such as a type made from time.Time, which
-// has none of its methods.
+// allUnexported reports whether a struct has fields and none of them can be in JSON. An
+// example is a type made from time.Time, which has none of its methods.
 func allUnexported(t reflect.Type) bool {
 	for f := range t.Fields() {
 		if f.IsExported() || f.Anonymous {
@@ -298,8 +296,8 @@ type candidate struct {
 	tagged bool // the json tag names it
 }
 
-// rivals returns which of all fields the name of field i could stand for: the
-// shallowest, and of these those with a json tag if any has one.
+// rivals returns the fields that have the name of field i: the shallowest ones, and of
+// these only those with a json tag if any has one.
 func rivals(all []candidate, i int) (best []int) {
 	for j, other := range all {
 		if other.field.Name != all[i].field.Name {
@@ -318,7 +316,7 @@ func rivals(all []candidate, i int) (best []int) {
 	return best
 }
 
-// compare is negative if a hides b, and 0 if they hide each other.
+// compare returns a negative number if a hides b, and 0 if they hide each other.
 func compare(a, b candidate) int {
 	switch depth := len(a.field.Index) - len(b.field.Index); {
 	case depth != 0:
@@ -331,7 +329,7 @@ func compare(a, b candidate) int {
 	return 1
 }
 
-// hidden is the error for fields that hide each other.
+// hidden returns the error for fields that hide each other.
 func hidden(all []candidate, same []int, path string) error {
 	var names []string
 	for _, i := range same {
@@ -384,8 +382,8 @@ func embeddedStruct(f reflect.StructField) reflect.Type {
 	return t
 }
 
-// checkEmbedded reports whether the fields of an embedded struct are those of the
-// struct that has it.
+// checkEmbedded reports whether the fields of an embedded struct become fields of the
+// outer struct.
 func (c *Compiler) checkEmbedded(f reflect.StructField, t reflect.Type, at string, wrong *[]error) bool {
 	if c.direction == In && f.Tag.Get("validate")+f.Tag.Get("in") != "" {
 		*wrong = append(*wrong, fmt.Errorf("%s: an embedded struct has no rules or place of its own; give them to its fields", at))
@@ -401,14 +399,14 @@ func (c *Compiler) checkEmbedded(f reflect.StructField, t reflect.Type, at strin
 	return false
 }
 
-// checkSkipped looks for tags of a field that is not on the wire.
+// checkSkipped reports tags of a field that is not in JSON.
 func (c *Compiler) checkSkipped(f reflect.StructField, at string, wrong *[]error) {
 	if rules := f.Tag.Get("validate"); c.direction == In && (f.Tag.Get("in") != "" || rules != "" && rules != "-") {
 		*wrong = append(*wrong, fmt.Errorf("%s: it is no part of the input, so that its tags in and validate mean nothing; give it a json name, or remove them", at))
 	}
 }
 
-// opaque reports whether a struct is a value of its own and not its fields.
+// opaque reports whether a struct is one value and not an object with fields.
 func (c *Compiler) opaque(t reflect.Type) bool {
 	return t == timeType || IsOpt(t) || c.has(t, jsonMarshaler, jsonUnmarshaler) || c.has(t, textMarshaler, textUnmarshaler)
 }
@@ -447,8 +445,8 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 	return field
 }
 
-// canDefault reports whether a field may be absent where it stands, and its values
-// have the same form as text everywhere.
+// canDefault reports whether a field may be absent in its part of the request, and has
+// values with the same text in all parts.
 func canDefault(field *Field) bool {
 	switch field.Type.Kind {
 	case Bool, Int, Uint, Float, String, Time, Duration, Text:
@@ -501,7 +499,7 @@ func (c *Compiler) place(field *Field, tag, at string, wrong *[]error) {
 	}
 }
 
-// takenHeaders are those that net/http keeps elsewhere than in Request.Header.
+// takenHeaders are the headers that net/http removes from Request.Header.
 var takenHeaders = []string{"Host", "Transfer-Encoding", "Trailer"}
 
 // isToken reports whether a name is a token (RFC 9110, section 5.6.2).
@@ -525,8 +523,8 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// schemaName returns a type's name without packages, and generic types with
-// their arguments run together: Page[pkg.Note] is PageNote.
+// schemaName returns a type's name without packages. The name of a generic type is
+// followed by those of its arguments: Page[pkg.Note] is PageNote.
 func schemaName(t reflect.Type) string {
 	var b strings.Builder
 	name := t.Name()

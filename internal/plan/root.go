@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// rootPackage is the path of the package that this one belongs to and must not
-// import. It is found by where this package is, so that it is right in a fork,
-// too.
+// rootPackage is the import path of the root package, which this package must not
+// import. It is derived from the path of this package, so that it is right in a fork.
 var rootPackage = strings.TrimSuffix(reflect.TypeFor[Type]().PkgPath(), "/internal/plan")
 
 // IsOpt reports whether t is the root package's Opt.

@@ -7,9 +7,9 @@ import (
 
 var errTime = errors.New("is no time of RFC 3339")
 
-// ParseTime reads a time as RFC 3339, section 5.6, has it, with T and Z in upper
-// case. The time package takes more: hours of one digit, a comma before the
-// fraction, and zones a day away, which cannot be written again.
+// ParseTime parses a time by RFC 3339, section 5.6, with T and Z in upper case. The time
+// package accepts more: hours of one digit, a comma before the fraction, and zone
+// offsets of a day, which it cannot format again.
 func ParseTime(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {

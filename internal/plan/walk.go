@@ -10,8 +10,7 @@ func (t *Type) Base() *Type {
 	return t
 }
 
-// Walk calls f once for t and for each type within it: elements and fields, and
-// those of these.
+// Walk calls f once for t and for each type within it, at any depth.
 func (t *Type) Walk(f func(*Type)) { t.walk(map[*Type]bool{}, f) }
 
 func (t *Type) walk(seen map[*Type]bool, f func(*Type)) {
@@ -26,8 +25,8 @@ func (t *Type) walk(seen map[*Type]bool, f func(*Type)) {
 	}
 }
 
-// Unreadable returns the types within an output that write text or JSON by
-// themselves and cannot read it.
+// Unreadable returns the types within an output that have MarshalText or MarshalJSON but
+// not the method that reads the result.
 func (t *Type) Unreadable() (types []reflect.Type) {
 	t.Walk(func(t *Type) {
 		p := reflect.PointerTo(t.Go)

@@ -10,7 +10,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 )
 
-// Outcome says what became of a lookup.
+// Outcome is the outcome of a lookup.
 type Outcome uint8
 
 const (
@@ -19,7 +19,7 @@ const (
 	// Found means that Result.Pattern serves the request.
 	Found
 	// Redirect means that Result.Pattern would serve the path with a slash
-	// appended, and nothing matches the path as it is but a larger subtree.
+	// appended, and at most a larger subtree matches the path itself.
 	Redirect
 	// Refused means that the path must not be looked up at all: it does not
 	// begin with a slash, or it has an empty segment that is not its last,
@@ -27,7 +27,7 @@ const (
 	Refused
 )
 
-// Result is the answer to a lookup.
+// Result is the result of a lookup.
 type Result struct {
 	Outcome Outcome
 	// Pattern is the index of the pattern that was found.
@@ -66,7 +66,7 @@ func (t *Table) Find(method string, u *url.URL, values []string) Result {
 	return result
 }
 
-// ask offers the search what the layers hold for the path, until it has a match.
+// ask offers the search the leaves of the layers for the path, until it has a match.
 func (t *Table) ask(s *search, path string) {
 	if t.guards {
 		path = guard(path)
@@ -80,7 +80,7 @@ func (t *Table) ask(s *search, path string) {
 	}
 }
 
-// values appends what the pattern's wildcards matched.
+// values appends the values of the pattern's wildcards.
 func (t *Table) values(s *search, path string, pattern int, values []string) []string {
 	found := s.values
 	if s.match.isRest {
@@ -147,8 +147,8 @@ func (set methodSet) add(s *shape) {
 	}
 }
 
-// everyMethod is what a pattern without a method is said to accept, out of an
-// endless list.
+// everyMethod has the methods that Allow lists for a pattern without a method, which
+// accepts all methods.
 var everyMethod = [...]string{
 	http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions,
 	http.MethodPatch, http.MethodPost, http.MethodPut,
@@ -158,9 +158,8 @@ func (set methodSet) sorted() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// search is one lookup's state. httprouter hands it back to the leaves as the
-// response writer, so that they need no closure per lookup; nothing is ever
-// written to it.
+// search is the state of one lookup. httprouter passes it to the leaves as the response
+// writer, so that a lookup needs no closure. Nothing is written to it.
 type search struct {
 	method   string
 	match    *shape       // what matches path and method,
@@ -175,15 +174,15 @@ func newSearch() *search {
 	return &search{redirect: none, request: http.Request{Method: layerMethod, URL: &url.URL{}}}
 }
 
-// reset drops everything that belongs to the request that was looked up.
+// reset removes all references to the request that was looked up.
 func (s *search) reset() {
 	clear(s.values)
 	s.request.URL.Path = ""
 	s.method, s.match, s.redirect, s.values = "", nil, none, s.values[:0]
 }
 
-// offer takes what is at a leaf if it accepts the method. Leaves are offered in
-// the order of precedence.
+// offer takes the pattern of a leaf if it accepts the method. Leaves are offered in the
+// order of precedence.
 func (s *search) offer(at *leaf, ps httprouter.Params) {
 	if s.methods != nil {
 		s.collect(at)
@@ -219,9 +218,9 @@ func (s *search) collect(at *leaf) {
 	}
 }
 
-// result decides as http.ServeMux does: a match of the whole path stands; one
-// in which a rest took something up gives way to a redirect. Whatever the
-// redirect leads to comes before it, or it would not have been offered.
+// result decides as http.ServeMux does. A match without a rest wins over a redirect, and
+// a redirect wins over a match in which a rest matched something. The target of such a
+// redirect has precedence over that match, or it would not have been offered.
 func (s *search) result() Result {
 	whole := s.match != nil && (!s.match.isRest || s.values[len(s.values)-1] == "/")
 	switch {

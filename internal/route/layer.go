@@ -6,10 +6,10 @@ import (
 	"github.com/julienschmidt/httprouter"
 )
 
-// A layer is a set of shapes that httprouter takes as they are. It panics where
-// a literal and a wildcard, or a rest and anything else, meet at one position;
-// such shapes go to different layers. What a lookup costs depends on how many
-// kinds of conflict a table has, not on how many routes.
+// A layer is a set of shapes that httprouter accepts together. httprouter panics if a
+// literal and a wildcard, or a rest and anything else, are at one position. Such shapes
+// go to different layers. The cost of a lookup depends on the number of kinds of conflict
+// in a table, and not on the number of routes.
 //
 // Shapes are added in the order of precedence, each to the first layer that it
 // fits. So the first layer in which a path is found has the best match for it:
@@ -27,13 +27,13 @@ type layer struct {
 	leaves map[string]*leaf
 }
 
-// leaf is where a path ends.
+// leaf is the end of a path.
 type leaf struct {
 	match    *shape   // matches the path
 	subtrees []*shape // match the path with a slash appended and nothing more
 }
 
-// position is what a layer holds below one prefix, by segments.
+// position has the segments of a layer after one prefix.
 type position struct {
 	literals map[string]*position
 	param    *position
@@ -50,7 +50,7 @@ func newLayer() *layer {
 	return l
 }
 
-// fits reports whether httprouter accepts the segments beside those in l, which
+// fits reports whether httprouter accepts the segments together with those in l, which
 // come before them in the order of precedence.
 func (l *layer) fits(segments []segment) bool {
 	at := &l.root

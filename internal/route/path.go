@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Paths are looked up unescaped, with two bytes that no accepted request can
-// hold put to use: NUL stands for a slash inside a segment (%2F in the request),
-// and a backslash guards the characters that are wildcards to httprouter.
+// Paths are looked up unescaped. Two bytes that no accepted request has get a meaning:
+// NUL stands for a slash inside a segment (%2F in the request), and a backslash escapes
+// the characters that are wildcards in httprouter.
 
 // innerSlash stands for a slash that does not separate segments.
 const innerSlash = "\x00"
@@ -94,7 +94,7 @@ func inner(text string) string {
 	return strings.ReplaceAll(text, "/", innerSlash)
 }
 
-// guard encodes what httprouter would take for a wildcard.
+// guard escapes the characters that httprouter would take for wildcards.
 func guard(path string) string {
 	if !strings.ContainsAny(path, ":*") {
 		return path

@@ -14,7 +14,7 @@ import (
 // [METHOD ]/literal/{name}/{rest...}. Two patterns with equal [Pattern.Key]
 // match exactly the same requests.
 type Pattern struct {
-	// Method is what the pattern demands, or "" for every method.
+	// Method is the method of the pattern, or "" for every method.
 	Method string
 	// Path is the path as it was written.
 	Path string
@@ -24,7 +24,7 @@ type Pattern struct {
 	segments []segment
 }
 
-// kind orders what can stand at one position of a path, most specific first.
+// kind is the kind of a segment. The most specific kind is the smallest.
 type kind uint8
 
 const (
@@ -39,11 +39,11 @@ type segment struct {
 	text string // unescaped, of a literal
 }
 
-// ErrHost is what [Parse] returns for a pattern with a host.
+// ErrHost is the error of [Parse] for a pattern with a host.
 var ErrHost = errors.New("patterns do not match hosts")
 
-// Parse reads a pattern, with the rules and the meaning it has for
-// http.ServeMux: literal segments may be percent-encoded, a trailing slash
+// Parse parses a pattern by the rules of http.ServeMux: literal segments may be
+// percent-encoded, a trailing slash
 // matches the whole subtree, a wildcard is a whole segment with a Go identifier
 // for a name, {name...} and {$} come last.
 func Parse(pattern string) (Pattern, error) {
@@ -144,14 +144,13 @@ func (p Pattern) Open() bool {
 	return p.ends(rest) || p.ends(slash)
 }
 
-// Key is equal for patterns that match the same requests, whatever their
-// wildcards are called.
+// Key returns a string that is equal for patterns that match the same requests, whatever
+// the names of their wildcards are.
 func (p Pattern) Key() string {
 	return p.Method + " " + p.shape()
 }
 
-// shape is the path as httprouter takes it, and the identity of the path
-// without wildcard names.
+// shape returns the path in the syntax of httprouter, without the names of wildcards.
 func (p Pattern) shape() string {
 	return shapeOf(p.segments)
 }
@@ -161,7 +160,7 @@ func (p Pattern) ends(k kind) bool {
 	return n > 0 && p.segments[n-1].kind == k
 }
 
-// named reports whether the pattern hands out what its rest matched.
+// named reports whether the rest of the pattern has a name, and so a value.
 func (p Pattern) named() bool {
 	return p.ends(rest) && p.segments[len(p.segments)-1].text != ""
 }

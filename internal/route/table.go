@@ -1,13 +1,13 @@
-// Package route matches request paths against patterns in the syntax of
-// http.ServeMux. Matching runs on httprouter, whose conflicts are lifted: every
-// set of patterns is accepted as long as no two are the same.
+// Package route matches request paths against patterns in the syntax of http.ServeMux.
+// It uses httprouter, without its conflicts: it accepts every set of patterns in which no
+// two match the same requests.
 //
 // Among the patterns that match a path and accept its method, the leftmost
-// segment in which they differ decides: a literal before a {param} before a
-// {rest...}; at the same path, a pattern with the method comes before one
-// without. The order in which patterns were given plays no part. A lookup takes
-// time in proportion to the path's length: there is no backtracking that a
-// client could provoke.
+// segment in which they differ decides: a literal comes before a {param}, and a {param}
+// before a {rest...}. For the same path, a pattern with the method comes before one
+// without. The order of the patterns does not matter. The time of a lookup is
+// proportional to the length of the path: there is no backtracking that a client could
+// cause.
 package route
 
 import (
@@ -43,8 +43,8 @@ type endpoint struct {
 
 const none = -1
 
-// New compiles a table. Patterns are known by their index from then on. No two
-// may have the same [Pattern.Key].
+// New compiles a table. Results have the indexes of patterns. No two patterns may have
+// the same [Pattern.Key].
 func New(patterns []Pattern) *Table {
 	t := &Table{static: map[string]*leaf{}, methods: methodSet{http.MethodOptions: true}}
 	t.searches.New = func() any { return newSearch() }
@@ -81,8 +81,8 @@ func shapesOf(patterns []Pattern) []*shape {
 	})
 }
 
-// addStatic enters those paths of a shape that have no wildcard: its own, or
-// the one of its subtree without the slash.
+// addStatic adds the paths of a shape that have no wildcard: its own, or that of its
+// subtree without the slash.
 func (t *Table) addStatic(s *shape) {
 	if isStatic(s.segments) {
 		t.staticLeaf(s.segments).match = s
@@ -119,8 +119,8 @@ func (t *Table) addToLayer(s *shape) {
 	t.layers = append(t.layers, l)
 }
 
-// subtreeOf returns the path of which s is the subtree, without the slash; nil
-// if s does not end in one or is the subtree of the root.
+// subtreeOf returns the path whose subtree s is, without the slash. It returns nil if s is
+// not a subtree, or is that of the root.
 func (s *shape) subtreeOf() []segment {
 	last := len(s.segments) - 1
 	if last == 0 || s.segments[last].kind != slash && s.segments[last].kind != rest {
@@ -129,8 +129,8 @@ func (s *shape) subtreeOf() []segment {
 	return s.segments[:last]
 }
 
-// pattern returns the shape's pattern for a method, or none. GET serves HEAD.
-// TRACE and CONNECT are served by patterns that name them only.
+// pattern returns the shape's pattern for a method, or none. GET serves HEAD. Only
+// patterns that name TRACE or CONNECT serve these methods.
 func (s *shape) pattern(method string) int {
 	get := none
 	for i := range s.byMethod {

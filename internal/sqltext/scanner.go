@@ -48,8 +48,8 @@ func (t token) binds() bool {
 	return t.char == '&' || t.char == '|' || t.char == '!'
 }
 
-// takesList has the words before a parameter that is no condition but a list or
-// a subquery. Another pair of parentheses would make one value of it.
+// takesList has the words after which a parameter is a list or a subquery and not a
+// condition. Another pair of parentheses would make it one value.
 var takesList = map[string]bool{"IN": true, "ANY": true, "ALL": true, "SOME": true}
 
 func (s *scanner) run() error {
@@ -220,7 +220,7 @@ func (s *scanner) quoted(end byte, backslash bool, what string) error {
 	return unterminated(what, s.src, start)
 }
 
-// dollar reads a dollar-quoted string, or a $ that is something else.
+// dollar skips a dollar-quoted string, or a single $.
 func (s *scanner) dollar() error {
 	start := s.pos
 	end := s.pos + 1
@@ -242,8 +242,8 @@ func (s *scanner) dollar() error {
 	return nil
 }
 
-// question reads a ?, which is a parameter unless it is doubled or, in
-// PostgreSQL, stands where an operator must.
+// question reads a ?. It is a parameter, unless it is doubled or, in PostgreSQL, follows
+// an operand and so is an operator.
 func (s *scanner) question() {
 	start := s.pos
 	s.pos++
@@ -268,7 +268,7 @@ func (s *scanner) afterAt(at int) bool {
 	return last.char == '@' && last.start == at-1 && !touches
 }
 
-// list notes that the last parameter stands alone in a list which the
+// list records that the last parameter is the only element of a list, which the
 // character at the current position closes.
 func (s *scanner) list() {
 	if !s.recent[0].slot || s.recent[1].char != '(' || s.recent[2].word != "IN" {
@@ -296,7 +296,8 @@ func (s *scanner) word() {
 	s.push(token{word: word, start: start}, !beforeOperand[word] && !fetching)
 }
 
-// note keeps what decides whether the query only reads.
+// note records the words that decide whether the query only reads, and whether it begins
+// or ends a transaction.
 func (s *scanner) note(word string) {
 	switch {
 	case s.first == "":

@@ -1,7 +1,7 @@
-// Package sqltext reads SQL just far enough to find its parameters. Callers
-// write ? for every parameter on every engine; this package turns them into
-// the engine's own, leaves strings, comments, casts and JSON operators alone,
-// and makes IN (?) fit a list of any length.
+// Package sqltext scans SQL to find its parameters. Callers write ? for every parameter
+// on every engine. This package replaces each ? by the engine's placeholder, does not
+// change strings, comments, casts and JSON operators, and expands IN (?) to the length
+// of the list.
 //
 // It does not check SQL: the engine reports what is wrong with it.
 package sqltext
@@ -46,7 +46,7 @@ type slot struct {
 	bound              bool // AND, OR or NOT stands beside it
 }
 
-// Tail says what a text does to text that is written after it.
+// Tail says how a text affects text that is appended to it.
 type Tail uint8
 
 const (
@@ -74,8 +74,8 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 // Params returns the number of parameters.
 func (q *Query) Params() int { return len(q.slots) }
 
-// WrongNumber returns the error of a number of arguments that is not that of the
-// parameters. what names the text, such as "the query".
+// WrongNumber returns the error for a number of arguments that differs from the number
+// of parameters. what names the text, such as "the query".
 func (q *Query) WrongNumber(what string, args int) error {
 	hint := ""
 	if strings.Count(q.source, "?") > len(q.slots) {
@@ -105,7 +105,7 @@ func (q *Query) Joins() bool { return q.joins }
 // of the source, without its comments and white space.
 func (q *Query) Tokens() int { return q.tokens }
 
-// Tail says what the source does to text that is written after it.
+// Tail returns how the source affects text that is appended to it.
 func (q *Query) Tail() Tail { return q.tail }
 
 // Reads reports whether the query certainly only reads, judged by its keywords: it
@@ -179,7 +179,7 @@ func (q *Query) write(lengths []int) string {
 	return w.out.String()
 }
 
-// writer copies a source up to the places where something else goes.
+// writer copies a source with replacements.
 type writer struct {
 	source string
 	drops  []int
@@ -253,8 +253,8 @@ func Split(dialect Dialect, script string) ([]string, error) {
 	return statements, nil
 }
 
-// Single returns a script that is one statement whatever semicolons it has. It
-// is empty if there is nothing but comments.
+// Single returns a script as one statement, even if it has semicolons. The result is
+// empty if the script has only comments.
 func Single(dialect Dialect, script string) string {
 	statement := strings.TrimSpace(script)
 	if blank(dialect, statement) {
@@ -263,7 +263,7 @@ func Single(dialect Dialect, script string) string {
 	return statement
 }
 
-// blank reports whether text holds no token. Text that cannot be read does.
+// blank reports whether text has no tokens. Text that cannot be scanned is not blank.
 func blank(dialect Dialect, text string) bool {
 	s := scanner{dialect: dialect, src: text}
 	return s.run() == nil && s.tokens == 0

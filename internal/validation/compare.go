@@ -9,14 +9,14 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file finds rules that compare two fields and do not look at what these
-// hold: validator compares the lengths of strings, nothing of structs, and says no
-// where a field is null or the types are not alike.
+// This file finds rules that compare two fields but not their values: validator compares
+// the lengths of strings, compares nothing of structs, and fails if a field is null or
+// the types differ.
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// incomparable returns what is wrong with a rule about a field of the type of that
-// compares it with another one, or nothing.
+// incomparable returns the mistake in a rule that compares a field of the type of with
+// another field, or "" if there is none.
 func (c *checker) incomparable(of reflect.Type, rule, name string) string {
 	ordered := false
 	switch rule {
@@ -45,7 +45,7 @@ func (c *checker) incomparable(of reflect.Type, rule, name string) string {
 	return ""
 }
 
-// nonNull returns a type without pointers and Opts, and whether it had any.
+// nonNull returns a type without pointers and Opts, and whether there were any.
 func nonNull(t reflect.Type) (of reflect.Type, null bool) {
 	for {
 		switch {
@@ -60,8 +60,7 @@ func nonNull(t reflect.Type) (of reflect.Type, null bool) {
 	}
 }
 
-// needed reports whether a field has the rule required, so that a request in
-// which it is null is refused anyway.
+// needed reports whether a field has the rule required, which refuses null.
 func needed(field reflect.StructField) bool {
 	first, _, _ := strings.Cut(field.Tag.Get("validate"), ",")
 	return first == "required"

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// Constraints are what the validate tag of a field means for its schema. Nil and
-// empty mean that there is no such constraint.
+// Constraints are the constraints of a field's schema that its validate tag implies. Nil
+// and empty mean that there is no such constraint.
 type Constraints struct {
 	MinLength, MaxLength               *int64   // of strings, in characters
 	MinItems, MaxItems                 *int64   // of lists and maps
@@ -23,26 +23,26 @@ type Constraints struct {
 	Format, Pattern                    string // of strings; the pattern is one of ECMA-262
 	Unique                             bool
 	Required                           bool // may be neither absent nor null
-	// Items are those of the elements, after dive; nil if there are none.
+	// Items has the constraints of the elements, after dive; nil if there are none.
 	Items *Constraints
 }
 
-// formats are the rules that JSON Schema has a format for.
+// formats has the formats of JSON Schema by the rules that mean the same.
 var formats = map[string]string{
 	"email": "email", "url": "uri", "http_url": "uri", "uri": "uri", "uuid": "uuid", "uuid4": "uuid",
 	"ipv4": "ipv4", "ipv6": "ipv6", "hostname": "hostname", "datetime=2006-01-02": "date",
 }
 
-// patterns are the rules that validator has a regular expression for. Like there,
-// they mean something for strings only.
+// patterns has the regular expressions of validator by their rules. They apply to
+// strings only, as in validator.
 var patterns = map[string]string{
 	"alpha": "^[a-zA-Z]+$", "alphanum": "^[a-zA-Z0-9]+$", "number": "^[0-9]+$", "numeric": `^[-+]?[0-9]+(?:\.[0-9]+)?$`,
 	"hexadecimal": "^(0[xX])?[0-9a-fA-F]+$", "e164": `^\+?[1-9][0-9]{7,14}$`,
 }
 
-// ConstraintsOf returns what the tag of a field means. What it does not know,
-// such as rules about other fields, it leaves out: the schema then allows more
-// than the operation.
+// ConstraintsOf returns the constraints that the tag of a field implies. It leaves out
+// rules that it cannot express, such as rules about other fields: the schema then allows
+// more than the operation.
 func ConstraintsOf(field *plan.Field) *Constraints {
 	return constraints(strings.Split(field.Validate, ","), field.Type)
 }
@@ -76,7 +76,7 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 		case name == "unique":
 			c.Unique = t.Elem != nil && sameAsJSON(pointed(t.Elem))
 		case name == "oneof" && t.Kind == plan.Text && t.Go.Kind() != reflect.String:
-			// What is compared is the number within, of which only an ID is the text.
+			// Rules compare the number. Only the text of an ID is that number.
 			if plan.IsID(t.Go) {
 				c.Enum = choices(param)
 			}
@@ -94,8 +94,8 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 	return c
 }
 
-// require takes over the rule required, for which zero is as if it was absent;
-// that of a pointer is null. passed says that zero was passed over before.
+// require applies the rule required, which refuses the zero value, and for a pointer
+// null. passed says that an earlier rule skips the zero value.
 func (c *Constraints) require(t *plan.Type, null, passed bool) {
 	if passed {
 		return
@@ -110,8 +110,9 @@ func (c *Constraints) require(t *plan.Type, null, passed bool) {
 	}
 }
 
-// Demands reports whether an input must have a field because of its rules, as far
-// as they are known: if it is absent it has the zero value, and that breaks one.
+// Demands reports whether the rules of a field require it in an input: an absent field
+// has the zero value, and the zero value breaks a rule. It considers only rules that
+// ConstraintsOf can express.
 func Demands(field *plan.Field) bool {
 	c, rules := ConstraintsOf(field), levels(field.Validate)[0].rules
 	if c.Required || value(field.Type) != field.Type {
@@ -121,8 +122,8 @@ func Demands(field *plan.Field) bool {
 	return !passed && field.Validate != "-" && c.breakZero(field.Type)
 }
 
-// breakZero reports whether the zero value of a type breaks what is asked for, of
-// it or of the fields of a struct.
+// breakZero reports whether the zero value of a type breaks the constraints of the type
+// or, for a struct, those of its fields.
 func (c *Constraints) breakZero(t *plan.Type) bool {
 	switch t.Kind {
 	case plan.Text:
@@ -143,8 +144,7 @@ func (c *Constraints) breakZero(t *plan.Type) bool {
 	return false
 }
 
-// zeroText is how zero is written in an Enum of a type that is text by its own
-// doing.
+// zeroText is the text of zero in an Enum of a type with MarshalText.
 func zeroText(t *plan.Type) string {
 	if t.Go.Kind() == reflect.String {
 		return ""
@@ -152,12 +152,12 @@ func zeroText(t *plan.Type) string {
 	return "0"
 }
 
-// leaveOut reports whether values are named, and this one is not.
+// leaveOut reports whether the constraints list the allowed values, and this is not one.
 func (c *Constraints) leaveOut(value string) bool {
 	return len(c.Enum) > 0 && !slices.Contains(c.Enum, value)
 }
 
-// pointed returns the type that a pointer leads to, whose values are compared.
+// pointed returns the type that a pointer points to, whose values rules compare.
 func pointed(t *plan.Type) *plan.Type {
 	if t.Kind == plan.Pointer {
 		return t.Elem
@@ -165,8 +165,8 @@ func pointed(t *plan.Type) *plan.Type {
 	return t
 }
 
-// sameAsJSON reports whether elements of a list are the same where their JSON is:
-// two times or pointers within structs may have the same and differ.
+// sameAsJSON reports whether elements of a list are equal if their JSON is equal. Structs
+// with times or pointers may differ and have the same JSON.
 func sameAsJSON(t *plan.Type) bool {
 	switch t.Kind {
 	case plan.Time, plan.Pointer, plan.Opt, plan.Slice, plan.Map, plan.Bytes, plan.Raw:
@@ -179,8 +179,8 @@ func sameAsJSON(t *plan.Type) bool {
 	return true
 }
 
-// text takes over the rules about what a string is. JSON Schema has one pattern:
-// the first rule's.
+// text applies the rules for the content of strings. A schema has one pattern: that of
+// the first rule.
 func (c *Constraints) text(rule, param string) {
 	pattern, quoted := patterns[rule], regexp.QuoteMeta(param)
 	switch rule {
@@ -196,10 +196,10 @@ func (c *Constraints) text(rule, param string) {
 	c.Pattern = cmp.Or(c.Pattern, pattern)
 }
 
-// admitZero takes back what the zero value breaks, which the rule omitempty or
-// omitzero passes over. A format is a hint to what is there, and stays. A list
-// is empty to omitzero only: omitempty asks for nil. An array is zero if all that
-// is in it is.
+// admitZero removes the constraints that the zero value breaks, because the rule
+// omitempty or omitzero skips the zero value. A format is only a hint, and stays. For
+// lists, omitzero skips empty ones, and omitempty only nil. An array is zero if all its
+// elements are.
 func (c *Constraints) admitZero(rule string, t *plan.Type) {
 	switch {
 	case t.Kind == plan.String:
@@ -225,7 +225,7 @@ func (c *Constraints) admitZero(rule string, t *plan.Type) {
 	}
 }
 
-// choose adds a value to those that there are, if they are named.
+// choose adds a value to the allowed values, if the constraints list them.
 func (c *Constraints) choose(value string) {
 	if c.leaveOut(value) {
 		c.Enum = append(c.Enum, value)
@@ -239,7 +239,7 @@ func drop(bound **float64, breaks func(float64) bool) {
 	}
 }
 
-// size takes over the rules min, max, len, gt, gte, lt and lte.
+// size applies the rules min, max, len, gt, gte, lt and lte.
 func (c *Constraints) size(rule, param string, t *plan.Type) {
 	switch t.Kind {
 	case plan.Int, plan.Uint:
@@ -297,8 +297,8 @@ func count(rule, param string, least, most **int64) {
 	}
 }
 
-// raise and lower move a bound where another rule has it already, for all rules
-// hold.
+// raise and lower set a bound. If another rule has set it, the stricter one stays, since
+// all rules apply.
 func raise[T int64 | float64](bound **T, n T) {
 	if *bound == nil || n > **bound {
 		*bound = &n

@@ -15,30 +15,29 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file looks at the rules that most values have: validator takes a
-// microsecond and some allocations for each struct and list, even if nothing is
-// wrong. Whatever it would say of these rules is said here, and the same is said
-// of them; all others are left to it.
+// This file checks the most common rules itself, because validator takes a microsecond
+// and some allocations for each struct and list, even if all rules hold. The results are
+// those of validator. validator checks all other rules.
 
 // broken is a rule that a value breaks.
 type broken struct{ rule, message string }
 
-// rule returns what a value breaks, or nil.
+// rule returns the rule that a value breaks, or nil.
 type rule func(v reflect.Value) *broken
 
-// known are the rules of a field or an element, as far as they are known here.
+// known are the rules of a field or an element that this file can check.
 type known struct {
 	rule rule // nil: there are none
 	not  bool // they are not known: validator must look
 }
 
-// holds reports whether a value is known to keep the rules.
+// holds reports whether a value certainly satisfies the rules.
 func (k *known) holds(v reflect.Value) bool {
 	return !k.not && (k.rule == nil || k.rule(v) == nil)
 }
 
-// holds reports whether a struct and all that is in it is known to keep its
-// rules. It allocates nothing.
+// holds reports whether a struct, with all values in it, certainly satisfies its rules.
+// It allocates nothing.
 func (s *structCheck) holds(v reflect.Value) bool {
 	for i := range s.fields {
 		field := &s.fields[i]
@@ -53,7 +52,7 @@ func (s *structCheck) holds(v reflect.Value) bool {
 	return true
 }
 
-// holds reports whether what is inside a value is known to keep its rules.
+// holds reports whether the parts of a value certainly satisfy their rules.
 func (n *node) holds(v reflect.Value) bool {
 	v, pointed := through(n.t, v)
 	switch {
@@ -125,8 +124,8 @@ func quickly(v *validator.Validate, rules []string, t *plan.Type) known {
 	}}
 }
 
-// throughPointer compiles the rules of a value that may be null, which must say
-// first what that means.
+// throughPointer compiles the rules of a value that may be null. The first rule must say
+// whether null is allowed.
 func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
 	first, others := rules[0], rules[1:]
 	optional := slices.Contains([]string{"omitempty", "omitnil", "omitzero"}, first)
@@ -151,14 +150,14 @@ func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
 	}}
 }
 
-// isRequired reports whether a rule is required, which whatever a pointer leads to
-// keeps, were it zero.
+// isRequired reports whether a rule is required. Any value behind a pointer satisfies it,
+// even zero.
 func isRequired(rule string) bool { return rule == "required" }
 
-// omits are the tests by which validator passes over a value.
+// omits are the tests by which validator skips a value.
 var omits = map[string]test{"omitempty": absent, "omitzero": zero}
 
-// absent reports whether validator's omitempty passes over a value.
+// absent reports whether omitempty of validator skips a value.
 func absent(v reflect.Value) bool {
 	if hasNil(v) {
 		return v.IsNil()
@@ -166,7 +165,7 @@ func absent(v reflect.Value) bool {
 	return v.IsZero()
 }
 
-// zero reports whether validator's omitzero passes over a value.
+// zero reports whether omitzero of validator skips a value.
 func zero(v reflect.Value) bool {
 	if hasNil(v) {
 		return v.Len() == 0
@@ -177,10 +176,10 @@ func zero(v reflect.Value) bool {
 // hasNil reports whether a value is a list or a map.
 func hasNil(v reflect.Value) bool { return v.Kind() == reflect.Slice || v.Kind() == reflect.Map }
 
-// decimal is how numbers are written that validator, too, reads as decimal.
+// decimal matches the numbers that validator reads as decimal.
 var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,17})$`)
 
-// test reports whether a value keeps a rule.
+// test reports whether a value satisfies a rule.
 type test func(v reflect.Value) bool
 
 // quickRule returns the test of one rule, or nil if it is not known.
@@ -212,12 +211,12 @@ func quickRule(v *validator.Validate, name, param string, t reflect.Type) test {
 	return nil
 }
 
-// local are rules of validator's that look at nothing but the text.
+// local are the rules of validator that depend on nothing but the string.
 var local = []string{
 	"email", "url", "http_url", "uri", "uuid", "uuid4", "ip", "ipv4", "ipv6", "hostname", "alpha", "alphanum", "numeric", "lowercase", "uppercase", "ascii",
 }
 
-// alone lets validator look at a text, without the struct around it.
+// alone lets validator check a string without its struct.
 func alone(v *validator.Validate, name, param string) test {
 	if param != "" {
 		return nil
@@ -225,7 +224,7 @@ func alone(v *validator.Validate, name, param string) test {
 	return func(text reflect.Value) bool { return v.Var(text.String(), name) == nil }
 }
 
-// quickSize returns the test of a rule about how large something is, or nil.
+// quickSize returns the test of a rule about a size, or nil.
 func quickSize(name string, n int64, kind reflect.Kind) test {
 	fits := sizes[name]
 	if fits == nil {
@@ -253,8 +252,7 @@ func quickSize(name string, n int64, kind reflect.Kind) test {
 	return nil
 }
 
-// sizes are the rules about how large something is, by how it compares with
-// their parameter.
+// sizes has the rules about sizes, with the comparison of the size and the parameter.
 var sizes = map[string]func(sign int) bool{
 	"min": func(sign int) bool { return sign >= 0 }, "gte": func(sign int) bool { return sign >= 0 },
 	"max": func(sign int) bool { return sign <= 0 }, "lte": func(sign int) bool { return sign <= 0 },
@@ -262,5 +260,5 @@ var sizes = map[string]func(sign int) bool{
 	"len": func(sign int) bool { return sign == 0 }, "eq": func(sign int) bool { return sign == 0 }, "ne": func(sign int) bool { return sign != 0 },
 }
 
-// keyType is what the keys of maps are on the wire.
+// keyType is the type of the keys of maps in JSON.
 var keyType = &plan.Type{Go: reflect.TypeFor[string](), Kind: plan.String}

@@ -14,11 +14,10 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file finds tags that validator takes without a word, and that are not
-// what their author meant.
+// This file finds mistakes in tags that validator does not report.
 
-// level is what a validate tag says of one level of a field: of the field
-// itself, or after a dive of the elements of a list or a map.
+// level has the rules of a validate tag for one level of a field: for the field itself
+// or, after a dive, for the elements of a list or a map.
 type level struct {
 	rules []string
 	keys  []string // of a map's keys, from keys to endkeys
@@ -53,7 +52,7 @@ func value(t *plan.Type) *plan.Type {
 	return t
 }
 
-// check returns everything that is wrong with the tags of a struct's fields.
+// check returns all mistakes in the tags of a struct's fields.
 func check(v *validator.Validate, s *plan.Type) error {
 	var wrong []error
 	for _, field := range s.Fields {
@@ -70,9 +69,8 @@ func check(v *validator.Validate, s *plan.Type) error {
 	return errors.Join(wrong...)
 }
 
-// undived returns an error for a field that holds structs with tags in a list or
-// a map without the rule dive: they are not looked at, so that their tags would
-// be there for nothing.
+// undived returns an error for a list or a map of structs with tags, if the field does
+// not have the rule dive: validator would not check the structs.
 func undived(at string, field *plan.Field) error {
 	lists, t := 0, field.Type
 	for ; t.Elem != nil && lists < 10; t = t.Elem { // type T []T has no end
@@ -87,7 +85,7 @@ func undived(at string, field *plan.Field) error {
 	return nil
 }
 
-// checker looks at the tag of a field.
+// checker checks the tag of a field.
 type checker struct {
 	validate *validator.Validate
 	at       string       // the path to the field
@@ -99,7 +97,7 @@ func (c *checker) fault(format string, args ...any) {
 	c.wrong = append(c.wrong, fmt.Errorf(c.at+": "+format, args...))
 }
 
-// levels looks at what a tag says of each level of a type.
+// levels checks the rules of a tag for each level of a type.
 func (c *checker) levels(t *plan.Type, all []level) error {
 	for i, level := range all {
 		c.nullable(t, level)
@@ -127,7 +125,7 @@ func (c *checker) levels(t *plan.Type, all []level) error {
 	return errors.Join(c.wrong...)
 }
 
-// keys looks at the rules for the keys of a map.
+// keys checks the rules for the keys of a map.
 func (c *checker) keys(t *plan.Type, elements level) {
 	switch {
 	case len(elements.keys) == 0:
@@ -140,7 +138,7 @@ func (c *checker) keys(t *plan.Type, elements level) {
 	}
 }
 
-// nullable looks for rules that null breaks, although nobody meant them to.
+// nullable finds rules that null breaks, which their author hardly meant.
 func (c *checker) nullable(t *plan.Type, l level) {
 	if t.Kind != plan.Pointer && t.Kind != plan.Opt || len(l.rules) == 0 {
 		return
@@ -154,8 +152,8 @@ func (c *checker) nullable(t *plan.Type, l level) {
 	c.fault("null breaks the rule %s; begin with omitempty, which lets null be, or with required", first)
 }
 
-// rule runs a rule, and each of several that are joined by |, so that one that is
-// not known or does not fit the type is found now.
+// rule runs a rule, and each of several rules joined by |, to find rules that do not
+// exist or do not fit the type.
 func (c *checker) rule(of reflect.Type, rule string) {
 	for one := range strings.SplitSeq(rule, "|") {
 		name, param, _ := strings.Cut(one, "=")
@@ -173,7 +171,7 @@ func (c *checker) rule(of reflect.Type, rule string) {
 	}
 }
 
-// try runs a rule and returns what it panics with.
+// try runs a rule and returns the value of its panic.
 func (c *checker) try(of reflect.Type, rule string) (panicked any) {
 	defer func() { panicked = recover() }()
 	whole := reflect.New(c.whole)
@@ -186,8 +184,8 @@ func (c *checker) try(of reflect.Type, rule string) (panicked any) {
 	return nil
 }
 
-// missing returns the first field that a rule is about and that is not there:
-// such a rule would never hold, or always.
+// missing returns the first field that a rule refers to and that does not exist. Such a
+// rule would always hold, or never.
 func (c *checker) missing(rule, param string) string {
 	names := strings.Fields(param)
 	switch rule {
@@ -218,7 +216,7 @@ func aboutField(rule string) bool {
 	return false
 }
 
-// Relates reports whether a rule looks at other fields than its own.
+// Relates reports whether a rule depends on other fields than its own.
 func Relates(rule string) bool {
 	return aboutField(rule) || rule == "skip_unless" || strings.HasPrefix(rule, "required_") || strings.HasPrefix(rule, "excluded_")
 }
@@ -231,8 +229,8 @@ func everyOther(pairs []string) (names []string) {
 	return names
 }
 
-// has reports whether a struct has a field, by a path such as Author.Name.
-// What is in lists and maps, which may be there or not, is taken as it stands.
+// has reports whether a struct has the field of a path such as Author.Name. It accepts
+// any path into a list or a map.
 func has(t reflect.Type, path string) bool {
 	_, known := fieldOf(t, path)
 	return known || strings.Contains(path, "[")
@@ -267,13 +265,13 @@ func choices(param string) []string {
 	return all
 }
 
-// unescape returns the parameter of a rule as it is meant: in a tag, commas and
-// bars stand for themselves only so.
+// unescape returns the parameter of a rule without the escapes that commas and bars need
+// in a tag.
 func unescape(param string) string {
 	return strings.NewReplacer("0x2C", ",", "0x7C", "|").Replace(param)
 }
 
-// bounds reports whether a rule says how many elements there may be at most.
+// bounds reports whether a rule limits the number of elements.
 func bounds(rule string) bool {
 	name, param, _ := strings.Cut(rule, "=")
 	_, err := strconv.ParseInt(param, 0, 64)

@@ -29,8 +29,8 @@ type Validator struct {
 	names    map[reflect.Type]map[string]string
 }
 
-// Compile returns the validator for the struct t and all that it holds. Tags that
-// cannot be read, or do not fit, are an error that names every one of them.
+// Compile returns the validator for the struct t and all types within it. The error lists
+// all tags that are malformed or do not fit their fields.
 func Compile(t *plan.Type) (*Validator, error) {
 	var structs []*plan.Type
 	var opts []any
@@ -81,8 +81,7 @@ func walk(t *plan.Type, seen map[*plan.Type]bool, structs *[]*plan.Type, opts *[
 	return tagged
 }
 
-// optional shows validator an Opt as the pointer that it stands for, so that the
-// same rules mean the same for both.
+// optional makes validator see an Opt as a pointer, so that rules mean the same for both.
 func optional(v reflect.Value) any {
 	of := v.Field(plan.OptValue)
 	if !v.Field(plan.OptPresent).Bool() || v.Field(plan.OptNull).Bool() {
@@ -93,8 +92,8 @@ func optional(v reflect.Value) any {
 	return pointer.Interface()
 }
 
-// parse makes validator read the rules of a struct now, and run them. It panics
-// on those that it does not know, or that do not fit.
+// parse makes validator parse and run the rules of a struct. It panics if a rule does not
+// exist or does not fit its field.
 func parse(v *validator.Validate, of reflect.Type) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -108,7 +107,7 @@ func parse(v *validator.Validate, of reflect.Type) (err error) {
 	return nil
 }
 
-// fill puts something that is not zero into what a value has.
+// fill sets all parts of a value to something other than zero.
 func fill(v reflect.Value, depth int) {
 	if depth == 0 || !v.CanSet() && v.Kind() != reflect.Struct {
 		return
@@ -129,7 +128,7 @@ func fill(v reflect.Value, depth int) {
 	}
 }
 
-// fillParts fills what a value consists of, or refers to: one element of a list.
+// fillParts fills the parts of a value, such as one element of a list.
 func fillParts(v reflect.Value, depth int) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -158,16 +157,16 @@ func fillParts(v reflect.Value, depth int) {
 	}
 }
 
-// maxFields and maxName bound what is reported, which would otherwise grow with
-// the input: a list of a megabyte has half a million elements, and each may be
-// wrong, below a name as long.
+// maxFields and maxName bound the size of errors, which would otherwise grow with the
+// input: a list of a megabyte has half a million elements, each of which may be wrong,
+// and a name may be as long as the input.
 const (
 	maxFields = 50
 	maxName   = 50 // characters
 )
 
-// Validate returns what is wrong with value, a struct or a pointer to one: the
-// first 50 of what it finds, and it looks no further.
+// Validate returns the errors of value, a struct or a pointer to one. It stops after the
+// first 50.
 func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
 	if v.root == nil {
 		return nil
@@ -185,7 +184,7 @@ func (v *Validator) Validate(ctx context.Context, value any) []FieldError {
 	return r.found
 }
 
-// short cuts names, since those of maps are the client's.
+// short cuts names, since the client chooses the keys of maps.
 func short(name string) string {
 	if runes := []rune(name); len(runes) > maxName {
 		return string(runes[:maxName]) + "…"
@@ -195,8 +194,8 @@ func short(name string) string {
 
 var escaper = strings.NewReplacer("~", "~0", "/", "~1")
 
-// sentences are what is said of a rule; %s is its parameter. Rules that count
-// say what by the kind of the field.
+// sentences has the message of each rule; %s is its parameter. The messages of rules about
+// sizes depend on the kind of the field.
 var sentences = map[string]string{
 	"required": "is missing", "email": "must be an e-mail address", "url": "must be a URL", "http_url": "must be an http or https URL", "uri": "must be a URI",
 	"uuid": "must be a UUID", "uuid4": "must be a UUID", "ip": "must be an IP address", "ipv4": "must be an IPv4 address", "ipv6": "must be an IPv6 address",
@@ -208,7 +207,7 @@ var sentences = map[string]string{
 	"datetime": "must be a time like %s",
 }
 
-// counted are the rules about size, for numbers and for what is counted.
+// counted has the messages of rules about sizes, for numbers and for counted things.
 var counted = map[string][2]string{
 	"min": {"must be at least %s", "must have at least %s %s"}, "gte": {"must be at least %s", "must have at least %s %s"},
 	"max": {"must be at most %s", "may have at most %s %s"}, "lte": {"must be at most %s", "may have at most %s %s"},
@@ -216,7 +215,7 @@ var counted = map[string][2]string{
 	"len": {"must be %s", "must have exactly %s %s"},
 }
 
-// sentence says what is wrong with a value of a kind that breaks a rule.
+// sentence returns the message for a value of a kind that breaks a rule.
 func sentence(rule, param string, kind reflect.Kind) string {
 	if forms, ok := counted[rule]; ok {
 		what := ""

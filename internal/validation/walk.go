@@ -14,19 +14,19 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
-// This file looks at a value, struct by struct and element by element. Only the
-// rules of one struct's fields, or of one element, are left to validator at a
-// time: by itself it would make an error for every element of a list before the
-// first could be taken, and its names for fields are not the wire's.
+// This file walks through a value, struct by struct and element by element. It calls
+// validator for the fields of one struct, or for one element, at a time. If validator
+// walked itself, it would make an error for every element of a list before it returned,
+// and it does not know the names of fields in JSON.
 
-// structCheck is what is checked of a struct.
+// structCheck has the checks of a struct.
 type structCheck struct {
 	typ    reflect.Type
 	rules  bool // fields have rules of their own that validator must look at
 	fields []fieldCheck
 }
 
-// fieldCheck is what is checked of a field.
+// fieldCheck has the checks of a field.
 type fieldCheck struct {
 	name, goName string
 	index        []int
@@ -34,8 +34,8 @@ type fieldCheck struct {
 	inside       *node // nil: nothing
 }
 
-// node is what is checked inside a value: the fields of a struct, or the elements
-// of a list or a map, through pointers and Opts.
+// node has the checks inside a value: those of the fields of a struct, or of the elements
+// of a list or a map, also behind pointers and Opts.
 type node struct {
 	t         *plan.Type
 	omitEmpty bool         // nothing is, of the zero value that nothing points to
@@ -48,7 +48,7 @@ type node struct {
 	known, knownKeys known // the rules of elements and keys
 }
 
-// compiler makes structChecks and the rules that validator is given.
+// compiler makes structChecks, and the rules for validator.
 type compiler struct {
 	validate *validator.Validate
 	known    map[*plan.Type]*structCheck
@@ -84,8 +84,8 @@ func (c *compiler) structOf(t *plan.Type) *structCheck {
 	return s
 }
 
-// rule notes the rules of a field. All others are passed over, but for embedded
-// structs, whose fields are the struct's.
+// rule adds the rules of a field at a path. It makes validator skip the other fields of
+// each struct on the path. A struct on the path itself is embedded, and is not skipped.
 func (c *compiler) rule(t reflect.Type, index []int, rule string) {
 	for i, at := range index {
 		if c.rules[t] == nil {
@@ -104,8 +104,8 @@ func (c *compiler) rule(t reflect.Type, index []int, rule string) {
 	}
 }
 
-// text writes the rules of a level. What is in a struct is not validator's to
-// look at.
+// text returns the rules of a level as a tag. The tag keeps validator from checking the
+// fields of a struct.
 func text(l level, t *plan.Type) string {
 	rules := l.rules
 	if len(rules) > 0 && value(t).Go.Kind() == reflect.Struct {
@@ -114,7 +114,7 @@ func text(l level, t *plan.Type) string {
 	return strings.Join(rules, ",")
 }
 
-// dived makes rules those of a list's elements.
+// dived makes rules apply to the elements of a list.
 func dived(rules string) string {
 	if rules == "" {
 		return ""
@@ -122,7 +122,7 @@ func dived(rules string) string {
 	return "dive," + rules
 }
 
-// node returns what is checked inside values of a type, or nil.
+// node returns the checks inside values of a type, or nil.
 func (c *compiler) node(t *plan.Type, all []level) *node {
 	n := &node{t: t}
 	for _, rule := range all[0].rules {
@@ -160,10 +160,10 @@ type run struct {
 	slowly   bool // validator must look at everything
 }
 
-// full reports whether enough was found.
+// full reports whether the errors have reached maxFields.
 func (r *run) full() bool { return len(r.found) >= maxFields }
 
-// fail notes that the value at the path breaks a rule.
+// fail records that the value at the path breaks a rule.
 func (r *run) fail(b *broken) {
 	var pointer strings.Builder
 	for _, name := range r.path {
@@ -177,7 +177,7 @@ func (r *run) fail(b *broken) {
 func (r *run) enter(name string) { r.path = append(r.path, name) }
 func (r *run) leave()            { r.path = r.path[:len(r.path)-1] }
 
-// check checks a struct, which has an address.
+// check checks a struct, which is addressable.
 func (s *structCheck) check(r *run, v reflect.Value) {
 	whole := v.Addr().Interface()
 	var said map[string]*broken
@@ -206,7 +206,7 @@ func (s *structCheck) check(r *run, v reflect.Value) {
 	}
 }
 
-// broken returns what a value breaks of rules that are known.
+// broken returns the known rule that a value breaks, or nil.
 func (k *known) broken(v reflect.Value) *broken {
 	if k.rule == nil {
 		return nil
@@ -214,8 +214,8 @@ func (k *known) broken(v reflect.Value) *broken {
 	return k.rule(v)
 }
 
-// ask asks validator which fields of a struct break a rule of their own, by their
-// names in Go.
+// ask calls validator for the fields of a struct, and returns the rules that they break by
+// their names in Go.
 func (s *structCheck) ask(r *run, whole any) map[string]*broken {
 	err := r.validate.StructCtx(r.ctx, whole)
 	if err == nil {
@@ -233,8 +233,8 @@ func (s *structCheck) ask(r *run, whole any) map[string]*broken {
 	return said
 }
 
-// saidOf returns what validator says of a field of a struct, or what is in it. A
-// rule about another field names it in Go, which the client does not know.
+// saidOf returns the error of validator for a field of a struct, or for a value in it. The
+// parameter of a rule about another field is a name in Go, which clients do not know.
 func (r *run) saidOf(e validator.FieldError, whole any) *broken {
 	param := e.Param()
 	if aboutField(e.Tag()) {
@@ -243,7 +243,7 @@ func (r *run) saidOf(e validator.FieldError, whole any) *broken {
 	return &broken{e.Tag(), sentence(e.Tag(), param, e.Kind())}
 }
 
-// check checks what is inside a value; whole is the struct that has it.
+// check checks the parts of a value; whole is the struct that has the value.
 func (n *node) check(r *run, v reflect.Value, whole any) {
 	v, pointed := through(n.t, v)
 	switch {
@@ -259,7 +259,7 @@ func (n *node) check(r *run, v reflect.Value, whole any) {
 	}
 }
 
-// omitted reports whether nothing is checked inside a value.
+// omitted reports whether the parts of a value are not checked.
 func (n *node) omitted(v reflect.Value, pointed bool) bool {
 	return (n.omitZero || n.omitEmpty && !pointed) && v.IsZero()
 }
@@ -287,7 +287,7 @@ func (n *node) checkSome(r *run, v reflect.Value, from, to int, whole any) {
 	}
 }
 
-// through returns what pointers and Opts lead to, the invalid value for null.
+// through returns the value behind pointers and Opts, or the invalid value for null.
 func through(t *plan.Type, v reflect.Value) (found reflect.Value, pointed bool) {
 	for ; ; t, pointed = t.Elem, true {
 		switch {
@@ -303,8 +303,8 @@ func through(t *plan.Type, v reflect.Value) (found reflect.Value, pointed bool) 
 	}
 }
 
-// checkMap checks the elements of a map in the order of their keys, so that the
-// same input has the same answer.
+// checkMap checks the elements of a map in the order of their keys, so that the same
+// input has the same errors.
 func (n *node) checkMap(r *run, v reflect.Value, whole any) {
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
@@ -326,7 +326,7 @@ func (n *node) checkMap(r *run, v reflect.Value, whole any) {
 	}
 }
 
-// ofOne returns what the one element of a list breaks.
+// ofOne returns the rule that the only element of a list breaks.
 func (k *known) ofOne(r *run, list reflect.Value, whole any, rules string) *broken {
 	if k.not || r.slowly {
 		return askAll(r, list, whole, rules)[0]
@@ -345,8 +345,7 @@ func (n *node) element(r *run, wrong *broken, v reflect.Value, whole any) {
 	}
 }
 
-// askAll asks validator which elements of a list break a rule. There are at most
-// maxFields of them.
+// askAll calls validator for the elements of a list, which are at most maxFields.
 func askAll(r *run, list reflect.Value, whole any, rules string) map[int]*broken {
 	if rules == "" {
 		return nil
