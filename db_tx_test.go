@@ -209,3 +209,38 @@ func TestRollbackKeepsItsConnection(t *testing.T) {
 		})
 	}
 }
+
+// No statement of a text ends the transaction that it is in: Tx would say that all was
+// undone, and it was not.
+func TestTransactionsCannotBeEndedByALaterStatement(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := db.Exec(t.Context(), "CREATE TABLE ended (n INTEGER)")
+		require.NoError(t, err)
+		for name, f := range map[string]func(ctx context.Context) error{
+			"COMMIT": func(ctx context.Context) error {
+				_, err := db.Exec(ctx, "INSERT INTO ended VALUES (2); COMMIT")
+				return err
+			},
+			"nothing":  func(ctx context.Context) error { _, err := db.Exec(ctx, ";COMMIT"); return err },
+			"ROLLBACK": func(ctx context.Context) error { _, err := db.Exec(ctx, "SELECT 1; ROLLBACK; BEGIN"); return err },
+			"a query":  func(ctx context.Context) error { _, err := backend.One[int](ctx, db, "SELECT 1; COMMIT"); return err },
+			"a fragment": func(ctx context.Context) error {
+				_, err := db.Exec(ctx, "?", backend.UnsafeSQL("INSERT INTO ended VALUES (3);\n-- done\ncommit"))
+				return err
+			},
+		} {
+			require.ErrorContains(t, f(t.Context()), "use DB.Tx", "%s, outside of a transaction", name)
+			err := db.Tx(t.Context(), func(ctx context.Context) error {
+				if _, err := db.Exec(ctx, "INSERT INTO ended VALUES (1)"); err != nil {
+					return err
+				}
+				return f(ctx)
+			})
+			require.ErrorContains(t, err, "use DB.Tx", name)
+			n, err := backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM ended")
+			require.NoError(t, err)
+			require.Zero(t, n, name)
+		}
+	})
+}

@@ -20,13 +20,14 @@ type scanner struct {
 	recent  [4]token // the last tokens, newest first
 	inside  int      // open executable comments, MySQL's /*! … */
 
-	first  string // the first word, upper case
-	second string
-	writes bool // a keyword that changes data was seen
-	more   bool // a second statement follows
-	ended  bool // a semicolon was seen
-	tail   Tail // how the text ends
-	joins  bool // the first token binds
+	first     string    // the first word, upper case
+	statement statement // the one that is being read
+	endsTx    bool      // a statement begins or ends a transaction
+	writes    bool      // a keyword that changes data was seen
+	more      bool      // a second statement follows
+	ended     bool      // a semicolon was seen
+	tail      Tail      // how the text ends
+	joins     bool      // the first token binds
 }
 
 // token is a token as far as list recognition needs it.
@@ -299,12 +300,10 @@ func (s *scanner) word() {
 // note records the words that decide whether the query only reads, and whether it begins
 // or ends a transaction.
 func (s *scanner) note(word string) {
-	switch {
-	case s.first == "":
+	if s.first == "" {
 		s.first = word
-	case s.second == "":
-		s.second = word
 	}
+	s.endsTx = s.statement.word(word) || s.endsTx
 	switch word {
 	case "INSERT", "UPDATE", "DELETE", "MERGE":
 		s.writes = true
@@ -322,14 +321,51 @@ func (s *scanner) reads() bool {
 	return false
 }
 
-// transaction reports whether the first words are those that begin or end a
-// transaction or a savepoint.
-func (s *scanner) transaction() bool {
-	switch s.first {
-	case "BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT", "SAVEPOINT", "RELEASE":
-		return true
+// statement is what the words of one statement say so far. Several statements may
+// follow each other in one text.
+type statement struct {
+	words   int // how many there are, up to 3
+	first   string
+	routine bool // it creates a trigger, a function or a procedure
+	open    int  // BEGIN and CASE without their END, in a routine
+}
+
+// word reads the next word, and reports whether it makes the statement one that
+// begins or ends a transaction or a savepoint.
+func (s *statement) word(word string) bool {
+	s.words = min(s.words+1, 3)
+	if s.words == 1 {
+		s.first = word
+		switch word {
+		case "BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT", "SAVEPOINT", "RELEASE":
+			return true
+		}
+		return false
 	}
-	return s.first == "START" && s.second == "TRANSACTION"
+	switch word {
+	case "TRIGGER", "FUNCTION", "PROCEDURE":
+		s.routine = s.routine || s.first == "CREATE"
+	case "BEGIN":
+		if s.routine {
+			s.open++
+		}
+	case "CASE":
+		if s.open > 0 {
+			s.open++
+		}
+	case "END":
+		s.open = max(0, s.open-1)
+	case "TRANSACTION":
+		return s.words == 2 && (s.first == "START" || s.first == "PREPARE")
+	}
+	return false
+}
+
+// semicolon ends the statement, unless it ends a statement in the body of a routine.
+func (s *statement) semicolon() {
+	if s.open == 0 {
+		*s = statement{}
+	}
 }
 
 func (s *scanner) number() {
@@ -344,6 +380,7 @@ func (s *scanner) punctuation(c byte) {
 	switch c {
 	case ';':
 		s.ended = true
+		s.statement.semicolon()
 		s.ends = append(s.ends, s.pos)
 	case ')':
 		s.list()

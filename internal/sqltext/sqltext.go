@@ -66,7 +66,7 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.transaction(), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
 	q.plain = q.write(nil)
 	return q, nil
 }
@@ -112,8 +112,8 @@ func (q *Query) Tail() Tail { return q.tail }
 // is one SELECT or VALUES, or one WITH in which nothing writes.
 func (q *Query) Reads() bool { return q.reads }
 
-// Transaction reports whether the query begins or ends a transaction or a
-// savepoint, judged by its first word.
+// Transaction reports whether the query begins or ends a transaction or a savepoint,
+// in any of its statements.
 func (q *Query) Transaction() bool { return q.ends }
 
 // List reports whether parameter i stands alone in a list, as in IN (?), and

@@ -160,6 +160,36 @@ func TestTransaction(t *testing.T) {
 	}
 }
 
+// What begins or ends a transaction may stand in any statement of a text. The body of
+// a trigger or a function is one statement, whatever words are in it.
+func TestTransactionInALaterStatement(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]bool{
+		"INSERT INTO a VALUES (1); COMMIT":      true,
+		"INSERT INTO a VALUES (1);COMMIT;":      true,
+		";; rollback":                           true,
+		"SELECT 1; -- ;\n /* ; */ end":          true,
+		"SELECT 1; START TRANSACTION":           true,
+		"SELECT 1; START":                       false,
+		"PREPARE TRANSACTION 'a'":               true,
+		"PREPARE a AS SELECT 1":                 false,
+		"SELECT 1; SAVEPOINT a":                 true,
+		"SELECT ';COMMIT'; SELECT \"; COMMIT\"": false,
+		"SELECT a.commit; SELECT 1 AS commit":   false,
+		"CREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET b = CASE WHEN b THEN 1 ELSE 2 END; DELETE FROM c; END":         false,
+		"CREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET b = CASE WHEN b THEN 1 ELSE 2 END; DELETE FROM c; END; COMMIT": true,
+		"CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END;":                                                        false,
+		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END; SELECT 3":                                      false,
+		"CREATE TABLE t (begin int); COMMIT":                                                                                  true,
+	} {
+		for _, dialect := range []Dialect{SQLite, Postgres} {
+			q, err := Parse(dialect, source)
+			require.NoError(t, err, source)
+			require.Equal(t, want, q.Transaction(), source)
+		}
+	}
+}
+
 func TestUnterminated(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{"SELECT 'a", `SELECT "a`, "SELECT /* /* */", "SELECT $x$ a $$", `SELECT E'\'`} {
