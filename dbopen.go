@@ -38,7 +38,9 @@ const sqliteBusyWait = 100 * time.Millisecond
 //
 // Special characters in the user and password must be percent-encoded. To use a unix
 // socket, leave out the host and set the parameter host=/folder for PostgreSQL or
-// socket=/file for MySQL. No error shows the password.
+// socket=/file for MySQL. The parameter ssl-mode of MySQL's own clients is understood.
+// Parameters of other programs, such as pgbouncer, are errors that say what to write.
+// No error shows the password.
 //
 // The program must import the driver for SQLite, modernc.org/sqlite, or MySQL,
 // github.com/go-sql-driver/mysql. The latter logs lost connections itself; its

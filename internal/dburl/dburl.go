@@ -48,6 +48,14 @@ func Parse(text string) (*Source, error) {
 		if err != nil {
 			return nil, err
 		}
+		params, err := understood(Postgres, u.Query())
+		if err != nil {
+			return nil, err
+		}
+		if len(params) != len(u.Query()) {
+			u.RawQuery = params.Encode()
+			text = u.String()
+		}
 		return &Source{Engine: Postgres, Name: publicURL(u), DSN: text}, nil
 	case "mysql", "mariadb":
 		u, err := parseServerURL(text)
@@ -131,7 +139,10 @@ var mysqlFixed = []string{
 // that make the engine behave like the others: times are in UTC, values that do
 // not fit are errors, and the number of affected rows counts all that match.
 func parseMySQL(u *url.URL) (*Source, error) {
-	params := u.Query()
+	params, err := understood(MySQL, u.Query())
+	if err != nil {
+		return nil, err
+	}
 	address := mysqlAddress(u, params.Get("socket"))
 	params.Del("socket")
 	for _, fixed := range mysqlFixed {

@@ -111,3 +111,43 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What hosting providers and other programs write into URLs is understood, or refused
+// by its name with what to write.
+func TestParametersOfOtherPrograms(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"postgres://u:secret@h/n?sslmode=require&channel_binding=prefer": "postgres://u:secret@h/n?sslmode=require",
+		"postgres://u@h/n?gssencmode=Disable&a=b":                        "postgres://u@h/n?a=b",
+		"postgres://u@h/n?keepalives=1&pgbouncer=false":                  "postgres://u@h/n",
+		"postgres://u@h/n?sslmode=verify-full&connect_timeout=3":         "postgres://u@h/n?sslmode=verify-full&connect_timeout=3",
+	} {
+		got, err := dburl.Parse(url)
+		require.NoError(t, err, url)
+		require.Equal(t, want, got.DSN)
+	}
+	for mode, tls := range map[string]string{"DISABLED": "false", "preferred": "preferred", "REQUIRED": "skip-verify", "VERIFY_CA": "true", "VERIFY_IDENTITY": "true"} {
+		got, err := dburl.Parse("mysql://u@h/n?ssl-mode=" + mode)
+		require.NoError(t, err, mode)
+		config, err := mysql.ParseDSN(got.DSN)
+		require.NoError(t, err)
+		require.Equal(t, tls, config.TLSConfig, mode)
+		require.NotContains(t, config.Params, "ssl-mode")
+	}
+	for url, wants := range map[string][]string{
+		"postgres://u:secret@h/n?channel_binding=require":               {"remove the parameter channel_binding: "},
+		"postgres://u:secret@h/n?gssencmode=require":                    {"remove the parameter gssencmode: "},
+		"postgres://u:secret@h/n?keepalives_idle=30&keepalives=0":       {"remove the parameter keepalives: ", "remove the parameter keepalives_idle: "},
+		"postgres://u:secret@h/n?pgbouncer=true&connection_limit=1":     {"remove the parameter connection_limit: set DBConfig.MaxConns", "remove the parameter pgbouncer: set DBConfig.Pooler"},
+		"postgres://u:secret@h/n?currentSchema=a":                       {"remove the parameter currentSchema: write search_path"},
+		"mysql://u:secret@h/n?ssl-mode=secret":                          {"the parameter ssl-mode must be DISABLED"},
+		"mysql://u:secret@h/n?ssl-mode=REQUIRED&tls=true":               {"remove the parameter ssl-mode: tls is there, too"},
+		"mysql://u:secret@h/n?useSSL=true&serverTimezone=Europe/Berlin": {"remove the parameter serverTimezone: ", "remove the parameter useSSL: write tls=true"},
+	} {
+		_, err := dburl.Parse(url)
+		for _, want := range wants {
+			require.ErrorContains(t, err, want, url)
+		}
+		require.NotContains(t, err.Error(), "secret")
+	}
+}

@@ -44,6 +44,9 @@ func Load(fsys fs.FS, engine string, dialect sqltext.Dialect) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("there is no .sql file in %s; give the folder that has them, or nil if there are none", dir)
+	}
 	var files []File
 	var wrong []error
 	for _, name := range names {

@@ -128,3 +128,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A wrong folder must not look like a database that is up to date.
+func TestLoadOfNothing(t *testing.T) {
+	t.Parallel()
+	for name, fsys := range map[string]fstest.MapFS{
+		"empty":             {},
+		"other files":       {"README.md": {}},
+		"in a folder":       {"migrations/README.md": {}},
+		"the engine's":      {"sqlite/README.md": {}, "postgres/1_a.sql": {Data: []byte("-- +goose Up\nSELECT 1;")}},
+		"a folder too deep": {"a/b/c/README.md": {}},
+	} {
+		_, err := Load(fsys, "sqlite", sqltext.SQLite)
+		require.ErrorContains(t, err, "no .sql file", name)
+	}
+}
