@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
@@ -52,14 +54,33 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ..
 	}
 }
 
-// callHooks calls all hooks, even if one of them panics. If ctx is in a transaction of
-// another database, they wait for its commit.
+// callHooks calls all hooks, even if one of them ends the goroutine. If ctx is in a
+// transaction of another database, they wait for its commit.
 func callHooks(ctx context.Context, hooks []func(context.Context)) {
 	if len(hooks) == 0 {
 		return
 	}
 	defer callHooks(ctx, hooks[1:])
 	AfterCommit(ctx, hooks[0])
+}
+
+// runHook calls a function of AfterCommit and logs its panic. The panic must not become
+// the answer, since what was done before the function is committed.
+func runHook(ctx context.Context, hook func(context.Context)) {
+	defer func() {
+		value := recover()
+		if value == nil {
+			return
+		}
+		logger := slog.Default()
+		if c, ok := ctx.Value(callKey{}).(*callContext); ok {
+			logger = c.visit.log()
+		}
+		err := &panicError{value, debug.Stack()}
+		attrs := []slog.Attr{slog.Any("error", err), slog.String("request_id", RequestIDFrom(ctx))}
+		logger.LogAttrs(ctx, slog.LevelError, "a function of AfterCommit panicked", appendStack(attrs, err)...)
+	}()
+	hook(ctx)
 }
 
 func oneMode(mode []TxMode) (TxMode, error) {
@@ -80,7 +101,9 @@ func oneMode(mode []TxMode) (TxMode, error) {
 //
 // The functions run in the order of the calls, on the goroutine that called [DB.Tx],
 // before Tx returns, and with the context that Tx was called with. If one of them
-// panics, the others still run. A transaction inside one of another database counts
+// panics, the panic and its stack are written to LogicConfig.Logger, or to
+// [slog.Default] outside of operations. The others still run, and Tx returns nil, since
+// the transaction has committed. A transaction inside one of another database counts
 // as part of that one. A goroutine that calls AfterCommit after the transaction has
 // committed runs f immediately.
 //
@@ -90,10 +113,10 @@ func AfterCommit(ctx context.Context, f func(ctx context.Context)) {
 	scope, _ := ctx.Value(scopeKey{}).(*txScope)
 	switch {
 	case scope == nil:
-		f(ctx)
+		runHook(ctx, f)
 	case scope.addHook(f):
 		// ctx belongs to the transaction, and may have ended with it.
-		f(context.WithValue(context.WithoutCancel(ctx), scopeKey{}, (*txScope)(nil)))
+		runHook(context.WithValue(context.WithoutCancel(ctx), scopeKey{}, (*txScope)(nil)), f)
 	}
 }
 
