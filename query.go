@@ -127,16 +127,22 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 	}
 }
 
-// Exec runs a statement that returns no rows. Its arguments are those of [One]. A
-// statement that begins or ends a transaction is an error; use [DB.Tx].
+// Exec runs a statement and discards the rows that it returns, if any. Its arguments are
+// those of [One]. A statement that begins or ends a transaction is an error; use
+// [DB.Tx].
 //
 // RowsAffected of the result counts the rows that matched, on every engine.
-// LastInsertId works on SQLite and MySQL only. INSERT … RETURNING with [One] works
+// LastInsertId works on SQLite and MySQL only, and on MySQL not for a statement that
+// returns rows. INSERT … RETURNING with [One] works
 // on all engines but MySQL proper. MariaDB has no UPDATE … RETURNING: update,
 // then select.
 func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
 	var result driver.Result
 	err := db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement.Statement) (err error) {
+		if db.engine == MySQL && s.Returns() {
+			result, err = db.discard(ctx, conn, s)
+			return err
+		}
 		result, err = conn.ExecContext(ctx, s.Text, s.Args)
 		return err
 	})
@@ -144,6 +150,27 @@ func (db *DB) Exec(ctx context.Context, q query, args ...any) (sql.Result, error
 		return nil, err
 	}
 	return result, nil
+}
+
+// discard runs a statement that returns rows, and reads them all. The MySQL driver's
+// own Exec waits for ever for packets that the server has no reason to send.
+func (db *DB) discard(ctx context.Context, conn dbconn.Conn, s *statement.Statement) (driver.Result, error) {
+	rows, err := conn.QueryContext(ctx, s.Text, s.Args)
+	if err != nil {
+		return nil, err
+	}
+	columns, n := len(rows.Columns()), int64(0)
+	failed, err := dbconn.ReadAll(rows, func([]driver.Value) error {
+		n++
+		return ctx.Err()
+	})
+	if err := errors.Join(failed, err); err != nil {
+		return nil, db.failure(ctx, s.Query(), err)
+	}
+	if columns == 0 { // such as SELECT … INTO @variable
+		return driver.ResultNoRows, nil
+	}
+	return driver.RowsAffected(n), nil
 }
 
 // rows runs a query and calls each for every row.

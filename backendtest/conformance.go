@@ -41,6 +41,7 @@ func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string)
 		{"rows", (*suite).rows},
 		{"joined rows", (*suite).joined},
 		{"affected rows", (*suite).affected},
+		{"discarded rows", (*suite).discarded},
 		{"schema changes", (*suite).schema},
 		{"error codes", (*suite).codes},
 		{"bad input", (*suite).badInput},
@@ -483,6 +484,44 @@ func (s *suite) affected() {
 }
 
 // schema changes a table under statements that are prepared already.
+// discarded runs statements that return rows with Exec, with and without arguments.
+func (s *suite) discarded() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), note VARCHAR(20))")
+	ctx, cancel := context.WithTimeout(s.Context(), 5*time.Second)
+	defer cancel()
+	affected := func(want int64, q string, args ...any) {
+		s.Helper()
+		result, err := s.db.Exec(ctx, "?", backend.UnsafeSQL(q, args...))
+		s.succeeds(err)
+		n, err := result.RowsAffected()
+		s.succeeds(err)
+		s.equal(want, n)
+	}
+	for range 2 { // the second time with the prepared statement
+		affected(1, "INSERT INTO t VALUES (?, ?, ?) RETURNING id, name, note", 1, "a", nil)
+		affected(2, "INSERT INTO t VALUES (?, ?, ?), (3, 'c', 'c') RETURNING *", 2, "b", nil)
+		affected(1, "DELETE FROM t WHERE id = ? RETURNING id, name, note", 1)
+		affected(0, "DELETE FROM t WHERE id = ? RETURNING id, name, note", 1)
+		affected(2, "DELETE FROM t WHERE id > 0 RETURNING id")
+	}
+	affected(1, "INSERT INTO t VALUES (1, 'a', 'b') RETURNING id, name, note")
+	for _, q := range []string{"SELECT id, name, note FROM t WHERE id = ?", "SELECT id, name, note FROM t WHERE id <> ?", "WITH x AS (SELECT * FROM t) SELECT * FROM x WHERE id = ?"} {
+		_, err := s.db.Exec(ctx, "?", backend.UnsafeSQL(q, 1))
+		s.succeeds(err)
+	}
+	if s.db.Engine() != backend.SQLite {
+		s.succeeds(s.db.Tx(ctx, func(ctx context.Context) error {
+			for _, id := range []int{1, 9} {
+				if _, err := s.db.Exec(ctx, "SELECT id, name, note FROM t WHERE id = ? FOR UPDATE", id); err != nil {
+					return err
+				}
+			}
+			return s.insert(ctx, 4)
+		}))
+		s.equal([]int{1, 4}, s.ids(ctx))
+	}
+}
+
 func (s *suite) schema() {
 	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
 	type wide struct {

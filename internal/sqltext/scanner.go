@@ -23,6 +23,9 @@ type scanner struct {
 	first     string    // the first word, upper case
 	statement statement // the one that is being read
 	endsTx    bool      // a statement begins or ends a transaction
+	depth     int       // open parentheses
+	verb      string    // what a WITH is for: its first SELECT, INSERT, … outside of parentheses
+	gives     bool      // RETURNING was seen
 	writes    bool      // a keyword that changes data was seen
 	more      bool      // a second statement follows
 	ended     bool      // a semicolon was seen
@@ -309,7 +312,28 @@ func (s *scanner) note(word string) {
 		s.writes = true
 	case "INTO": // REPLACE INTO, SELECT … INTO
 		s.writes = true
+	case "RETURNING":
+		s.gives = true
 	}
+	switch word {
+	case "SELECT", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE":
+		if s.verb == "" && s.depth == 0 {
+			s.verb = word
+		}
+	}
+}
+
+// returnsRows reports whether the query returns rows.
+func (s *scanner) returnsRows() bool {
+	verb := s.first
+	if verb == "WITH" {
+		verb = s.verb
+	}
+	switch verb {
+	case "SELECT", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE", "DESC", "ANALYZE", "CHECK", "CHECKSUM", "OPTIMIZE", "REPAIR", "PRAGMA":
+		return true
+	}
+	return s.gives
 }
 
 // reads reports whether the query only reads. FOR UPDATE counts as a write.
@@ -382,7 +406,10 @@ func (s *scanner) punctuation(c byte) {
 		s.ended = true
 		s.statement.semicolon()
 		s.ends = append(s.ends, s.pos)
+	case '(':
+		s.depth++
 	case ')':
+		s.depth--
 		s.list()
 	}
 	s.push(token{char: c, start: s.pos}, c == ')' || c == ']')

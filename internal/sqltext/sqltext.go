@@ -30,6 +30,7 @@ type Query struct {
 	plain   string
 	reads   bool
 	ends    bool
+	returns bool
 	tokens  int
 	joins   bool
 	tail    Tail
@@ -66,7 +67,7 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, returns: s.returnsRows(), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
 	q.plain = q.write(nil)
 	return q, nil
 }
@@ -111,6 +112,10 @@ func (q *Query) Tail() Tail { return q.tail }
 // Reads reports whether the query certainly only reads, judged by its keywords: it
 // is one SELECT or VALUES, or one WITH in which nothing writes.
 func (q *Query) Reads() bool { return q.reads }
+
+// Returns reports whether the query returns rows, judged by its keywords. A query that
+// returns rows may write, as INSERT … RETURNING and SELECT … FOR UPDATE do.
+func (q *Query) Returns() bool { return q.returns }
 
 // Transaction reports whether the query begins or ends a transaction or a savepoint,
 // in any of its statements.

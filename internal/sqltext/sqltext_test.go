@@ -257,3 +257,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestReturns(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]bool{
+		"SELECT 1": true, "(SELECT 1)": true, "/* a */ VALUES (1)": true, "SELECT id FROM t FOR UPDATE": true, "SHOW TABLES": true,
+		"INSERT INTO t VALUES (1) RETURNING id": true, "DELETE FROM t returning *": true, "EXPLAIN DELETE FROM t": true,
+		"WITH a AS (SELECT 1) SELECT * FROM a": true, "WITH a AS (DELETE FROM t RETURNING id) SELECT * FROM a": true,
+		"WITH a AS (SELECT 1) UPDATE t SET n = 1": false, "WITH a AS (SELECT 1) DELETE FROM t": false,
+		"INSERT INTO t SELECT 1": false, "UPDATE t SET n = (SELECT 1)": false, "DELETE FROM t WHERE a = 'RETURNING'": false,
+		"INSERT INTO t (t.returning) VALUES (1)": false, "UPDATE t SET `returning` = 1": false, "CALL p(1)": false, "": false,
+	} {
+		q, err := Parse(MySQL, query)
+		require.NoError(t, err)
+		require.Equal(t, want, q.Returns(), query)
+	}
+}
