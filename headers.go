@@ -62,6 +62,11 @@ const (
 // without a charset get charset=utf-8. SecureHeaders does not change a header that
 // the handler has set, and does not restore one that it has deleted.
 //
+// A 304 response has none of the headers that depend on the content type, unless the
+// handler sets them: a cache updates its stored response with those of a 304 (RFC
+// 9111, section 3.2), whose Content-Type is usually missing and whose nonce is
+// another one.
+//
 // Invalid values panic.
 func SecureHeaders(config HeadersConfig) Middleware {
 	set, err := newHeaderSet(config)
@@ -193,31 +198,49 @@ func (s *headerSet) begin(x *exchange, head http.Header) {
 type pageHeaders struct{ x *exchange }
 
 func (p pageHeaders) BeforeHeader(head http.Header) error {
-	x, types := p.x, head["Content-Type"]
+	x := p.x
+	html := typeText(head)
+	switch {
+	case x.response.Status() == http.StatusNotModified: // a cache would change the stored response
+		deleteSame(head, "Content-Security-Policy", closedPolicy)
+		deleteSame(head, "Referrer-Policy", apiReferrer)
+	case html:
+		if same(head["Content-Security-Policy"], closedPolicy) {
+			head["Content-Security-Policy"] = []string{strings.Join(x.page.csp, x.cspNonce())}
+		}
+		if same(head["Referrer-Policy"], apiReferrer) {
+			head["Referrer-Policy"] = htmlReferrer
+		}
+		setDefault(head, "Cross-Origin-Opener-Policy", coopSameOrigin)
+		setDefault(head, "Permissions-Policy", x.page.permissions)
+	}
+	return nil
+}
+
+// typeText adds the charset to a Content-Type of text or XML that has none. It reports
+// whether the type is HTML.
+func typeText(head http.Header) (html bool) {
+	types := head["Content-Type"]
 	if len(types) != 1 {
-		return nil
+		return false
 	}
 	mediaType, params := header.CutParams(types[0])
 	if isText(mediaType) && !header.HasParam(params, "charset") {
 		head["Content-Type"] = withCharset(types[0])
 	}
-	if !strings.EqualFold(mediaType, "text/html") && !strings.EqualFold(mediaType, "application/xhtml+xml") {
-		return nil
-	}
-	if same(head["Content-Security-Policy"], closedPolicy) {
-		head["Content-Security-Policy"] = []string{strings.Join(x.page.csp, x.cspNonce())}
-	}
-	if same(head["Referrer-Policy"], apiReferrer) {
-		head["Referrer-Policy"] = htmlReferrer
-	}
-	setDefault(head, "Cross-Origin-Opener-Policy", coopSameOrigin)
-	setDefault(head, "Permissions-Policy", x.page.permissions)
-	return nil
+	return strings.EqualFold(mediaType, "text/html") || strings.EqualFold(mediaType, "application/xhtml+xml")
 }
 
 // same reports whether two header values are one and the same slice.
 func same(a, b []string) bool {
 	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
+}
+
+// deleteSame deletes a header whose value is one and the same slice as value.
+func deleteSame(head http.Header, name string, value []string) {
+	if same(head[name], value) {
+		delete(head, name)
+	}
 }
 
 func setDefault(head http.Header, name string, value []string) {

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed-215b9b7c/backend"
 	"github.com/stretchr/testify/require"
@@ -181,6 +183,78 @@ func TestHeadersOfTheHandlerWin(t *testing.T) {
 		require.Empty(t, resp.Header.Values("Cross-Origin-Resource-Policy"))
 		require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
 	}
+}
+
+// A cache updates the response that it has stored with the headers of a 304 (RFC 9111,
+// section 3.2), so they must not say what the 200 response did not say. The 304 of a
+// file has no Content-Type. A page keeps the nonce that is in its stored body.
+func TestNotModifiedSaysNothingThatDependsOnTheType(t *testing.T) {
+	t.Parallel()
+	dependent := []string{"Content-Security-Policy", "Referrer-Policy", "Cross-Origin-Opener-Policy", "Permissions-Policy"}
+	tests := []struct {
+		name   string
+		handle func(w http.ResponseWriter, r *http.Request)
+	}{
+		{"a file", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Etag", `"1"`)
+			http.ServeContent(w, r, "page.html", time.Time{}, strings.NewReader("<!doctype html>"))
+		}},
+		{"a script", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Etag", `"1"`)
+			http.ServeContent(w, r, "app.js", time.Time{}, strings.NewReader("1"))
+		}},
+		{"a handler that says the type", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Etag", `"1"`)
+			if r.Header.Get("If-None-Match") != "" {
+				w.WriteHeader(304)
+				return
+			}
+			fmt.Fprint(w, backend.Nonce(r.Context()))
+		}},
+		{"another handler than the 200's", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("If-None-Match") == "" {
+				w.Header().Set("Content-Type", "text/html")
+				return
+			}
+			w.WriteHeader(304)
+		}},
+	}
+	for _, test := range tests {
+		for stack, middleware := range map[string]backend.Middleware{
+			"SecureHeaders": backend.SecureHeaders(backend.HeadersConfig{}),
+			"Stack":         backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)}),
+		} {
+			t.Run(test.name+" in "+stack, func(t *testing.T) {
+				t.Parallel()
+				server := mwServe(t, middleware(mustRun(t, test.handle)))
+				full, _ := mwDo(t, server, "GET", "/", "")
+				require.Equal(t, 200, full.StatusCode)
+				require.NotEmpty(t, full.Header.Get("Content-Security-Policy"))
+				not, _ := mwDo(t, server, "GET", "/", "", "If-None-Match", `"1"`)
+				require.Equal(t, 304, not.StatusCode)
+				for _, name := range dependent {
+					require.Empty(t, not.Header.Values(name), name)
+				}
+				for _, name := range []string{"X-Content-Type-Options", "Cross-Origin-Resource-Policy"} {
+					require.Equal(t, full.Header.Values(name), not.Header.Values(name), name)
+				}
+			})
+		}
+	}
+	t.Run("the handler's own", func(t *testing.T) {
+		t.Parallel()
+		server := mwServe(t, backend.SecureHeaders(backend.HeadersConfig{})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
+			for _, name := range dependent {
+				w.Header().Set(name, "own")
+			}
+			w.WriteHeader(304)
+		})))
+		resp, _ := mwDo(t, server, "GET", "/", "")
+		for _, name := range dependent {
+			require.Equal(t, []string{"own"}, resp.Header.Values(name))
+		}
+	})
 }
 
 func ExampleSecureHeaders() {
