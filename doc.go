@@ -322,7 +322,8 @@
 //     If If-Match does not list its ETag, the mutation is [PreconditionFailed]. If the
 //     GET fails, the mutation fails with its error, such as [NotFound]. The GET counts
 //     as a call of its own operation. [RequireIfMatch] refuses requests without
-//     If-Match. With If-None-Match: * a mutation runs only if that GET finds nothing.
+//     If-Match. A GET whose own ETag If-Match does not list is PreconditionFailed, too.
+//     With If-None-Match: * a mutation runs only if that GET finds nothing.
 //   - Idempotency-Key is the key of operations with [Idempotent]. Others ignore it.
 //
 // # REST responses

@@ -65,6 +65,9 @@ func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 			return err
 		}
 		tag := etag.Of(body)
+		if err := failsIfMatch(r.Header, tag); err != nil {
+			return err
+		}
 		w.Header().Set("ETag", tag)
 		if _, known := etag.Find(r.Header.Values("If-None-Match"), tag, etag.Loose, response.Codings...); known {
 			w.WriteHeader(http.StatusNotModified)

@@ -158,6 +158,11 @@ func (r *restRoute) deprecation(head http.Header) {
 // respond writes the response to a call that has succeeded.
 func (c *restCall) respond(result callResult) error {
 	r, head := c.route, c.w.Header()
+	if r.op.kind == isQuery { // a mutation has compared before it was done
+		if err := failsIfMatch(c.req.Header, c.tag); err != nil {
+			return err
+		}
+	}
 	if result.replayed {
 		head.Set("Idempotency-Replayed", "true")
 	}

@@ -346,3 +346,47 @@ func TestIfMatchInReadOnlyTransactions(t *testing.T) {
 		require.Zero(t, n)
 	})
 }
+
+// A GET, too, evaluates If-Match, before If-None-Match (RFC 9110, sections 13.1.1 and
+// 13.2.2).
+func TestGetEvaluatesIfMatch(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	long := strings.Repeat("a long text ", 200)
+	logic.Add(
+		backend.Query("text", backend.Public, func(context.Context, backend.None) (string, error) { return long, nil }, backend.Route("GET /text")),
+		backend.Query("nothing", backend.Public, noop, backend.Route("GET /nothing")),
+		backend.Query("missing", backend.Public, func(context.Context, backend.None) (string, error) { return "", &backend.Error{Code: backend.NotFound} }, backend.Route("GET /missing")),
+	)
+	rest := logic.REST()
+	r := backend.NewRouter()
+	r.Use(backend.Compress())
+	r.Mount("/api", rest)
+	r.Handle("GET /api/openapi.json", rest.OpenAPI(backend.OpenAPIConfig{}))
+	c := restClient{t: t, h: r}
+	for _, path := range []string{"/text", "/openapi.json"} {
+		tag := c.do("GET", path, "").Header().Get("ETag")
+		require.NotEmpty(t, tag)
+		coded := c.do("GET", path, "", "Accept-Encoding", "gzip").Header().Get("ETag")
+		for _, method := range []string{"GET", "HEAD"} {
+			for match, status := range map[string]int{
+				tag: 200, `"x", ` + tag: 200, "*": 200, coded: 200, `"x"`: 412, "W/" + tag: 412, "": 412, "nonsense": 412,
+			} {
+				if path == "/openapi.json" && match == coded && strings.HasPrefix(coded, "W/") {
+					status = 412 // a weak tag never matches
+				}
+				w := c.do(method, path, "", "If-Match", match)
+				require.Equal(t, status, w.Code, "%s %s with %q", method, path, match)
+				if status == 412 {
+					require.Empty(t, w.Header().Get("ETag"))
+					require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+				}
+			}
+		}
+		require.Equal(t, 304, c.do("GET", path, "", "If-Match", tag, "If-None-Match", tag).Code)
+		require.Equal(t, 412, c.do("GET", path, "", "If-Match", `"x"`, "If-None-Match", tag).Code, "If-Match comes first")
+	}
+	require.Equal(t, 204, c.do("GET", "/nothing", "", "If-Match", "*").Code)
+	require.Equal(t, 412, c.do("GET", "/nothing", "", "If-Match", `"x"`).Code, "what has no version has none of these")
+	require.Equal(t, 404, c.do("GET", "/missing", "", "If-Match", `"x"`).Code)
+}

@@ -122,6 +122,19 @@ func (c *restCall) version(out any) string {
 	return etagOf(out, c.text)
 }
 
+// failsIfMatch returns an error if a GET has an If-Match that does not list tag, the
+// ETag of its response, or "" if it has none (RFC 9110, section 13.1.1).
+func failsIfMatch(head http.Header, tag string) error {
+	lists := head["If-Match"]
+	if len(lists) == 0 {
+		return nil
+	}
+	if _, matches := etag.Find(lists, tag, etag.Strong, response.Codings...); !matches {
+		return &Error{Code: PreconditionFailed}
+	}
+	return nil
+}
+
 // setTag sets the header ETag of the response. It reports whether If-None-Match lists the
 // ETag. If so, the header is the listed one: that of the plain response, or that of a
 // compressed response that the client accepts.
