@@ -40,6 +40,8 @@ const (
 	// NotAcceptable is a request for a representation that the server does not have.
 	// HTTP 406.
 	NotAcceptable
+	// RequestTimeout is a request whose body did not arrive in time. HTTP 408.
+	RequestTimeout
 	// Conflict is a change that contradicts what is stored, such as a second
 	// account with one e-mail address. HTTP 409.
 	Conflict
@@ -90,6 +92,7 @@ var codes = [codeCount]struct {
 	NotFound:             {"not_found", http.StatusNotFound, "There is nothing here."},
 	MethodNotAllowed:     {"method_not_allowed", http.StatusMethodNotAllowed, "This method is not supported here; the Allow header lists those that are."},
 	NotAcceptable:        {"not_acceptable", http.StatusNotAcceptable, "None of the accepted content types is available."},
+	RequestTimeout:       {"request_timeout", http.StatusRequestTimeout, "The request did not arrive in time."},
 	Conflict:             {"conflict", http.StatusConflict, "This contradicts what is already stored."},
 	Gone:                 {"gone", http.StatusGone, "This no longer exists."},
 	PreconditionFailed:   {"precondition_failed", http.StatusPreconditionFailed, "This was changed in the meantime; read it again first."},
@@ -146,7 +149,7 @@ func (c Code) orInternal() Code {
 // request id, and the log gets the error. Four other errors have a code:
 // [context.Canceled] is [Canceled], [context.DeadlineExceeded] and
 // [os.ErrDeadlineExceeded] are [Timeout], and *[http.MaxBytesError] is
-// [TooLarge].
+// [TooLarge]. [Handler] knows more.
 type Error struct {
 	// Code is the kind of failure. The zero value is [Internal].
 	Code Code

@@ -20,7 +20,7 @@ import (
 // nginx's.
 var codeStatus = map[backend.Code]int{
 	backend.Internal: 500, backend.Malformed: 400, backend.Invalid: 422, backend.Unauthenticated: 401, backend.Forbidden: 403,
-	backend.NotFound: 404, backend.MethodNotAllowed: 405, backend.NotAcceptable: 406, backend.Conflict: 409, backend.Gone: 410,
+	backend.NotFound: 404, backend.MethodNotAllowed: 405, backend.NotAcceptable: 406, backend.RequestTimeout: 408, backend.Conflict: 409, backend.Gone: 410,
 	backend.PreconditionFailed: 412, backend.TooLarge: 413, backend.Unsupported: 415, backend.Misdirected: 421,
 	backend.PreconditionRequired: 428, backend.RateLimited: 429, backend.Canceled: 499, backend.Unimplemented: 501,
 	backend.Unavailable: 503, backend.Timeout: 504,

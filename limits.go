@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/netip"
 	"os"
@@ -33,19 +34,26 @@ import (
 // all if it does not.
 //
 // If the body ends early or is malformed, reading returns an [Error] with the code
-// [Malformed]; if it does not arrive in time, one with the code [Timeout].
+// [Malformed]; if it does not arrive in time, one with the code [RequestTimeout].
 //
 // A limit of 0 allows no body. BodyLimit panics if the limit is negative.
 func BodyLimit(limit int64) Middleware {
 	must("BodyLimit", checkBody(limit))
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		x.body.SetLimit(limit)
-		if x.body.Begin(r, bodyError) {
-			x.response.Before(closesAfterTooMuch{x})
-			r.Body = &x.body // r is the exchange's own copy or one made after it
-		}
+		x.beginBody(r)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// beginBody makes x.body the body of r, unless it is already or r has none.
+func (x *exchange) beginBody(r *http.Request) (begun bool) {
+	begun = x.body.Begin(r, bodyError)
+	if begun {
+		x.response.Before(closesAfterTooMuch{x})
+		r.Body = &x.body // r is the exchange's own copy or one made after it
+	}
+	return begun
 }
 
 func checkBody(limit int64) error {
@@ -84,17 +92,21 @@ func bodyError(err error) error {
 	case err == nil || err == io.EOF || errors.As(err, &known):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return (&Error{Code: Timeout, Message: "The request body did not arrive in time."}).Wrap(err)
+		return lateBody.Wrap(err)
 	case errors.Is(err, context.Canceled):
 		return err
 	}
 	return (&Error{Code: Malformed, Message: "The request body is not complete."}).Wrap(err)
 }
 
+var lateBody = &Error{Code: RequestTimeout, Message: "The request body did not arrive in time."}
+
 // TimeLimit returns middleware that limits the time of the handler to d. The context
 // of the request ends after d, so that whatever waits with it returns. If the
 // handler then returns without writing, or calls [WriteError] with the context's
-// error, the response is 504.
+// error, the response is 504. It is 408 if the handler reads a request body that has
+// not arrived, and returns without writing or with the error: the client is slow, and
+// not the program.
 //
 // TimeLimit also sets deadlines of the connection: for reading the request body to
 // one second after d; for writing the response to 30 seconds after d, unless the
@@ -155,9 +167,19 @@ func serveWithin(d time.Duration, w http.ResponseWriter, r *http.Request, next h
 	moveDeadlines(d, w, r)
 	next.ServeHTTP(w, r)
 	x := exchangeFrom(r.Context())
-	if x.response.Status() == 0 && !x.response.Begun() && errors.Is(r.Context().Err(), context.DeadlineExceeded) {
-		WriteError(w, r, context.DeadlineExceeded)
+	ended := r.Context().Err() // a late body cancels the context of the server
+	if x.response.Status() == 0 && !x.response.Begun() && ended != nil && (errors.Is(ended, context.DeadlineExceeded) || x.body.Late()) {
+		WriteError(w, r, x.whoseTimeout(ended))
 	}
+}
+
+// whoseTimeout returns err, which is that of a context, or that the client was late if
+// the body has not arrived.
+func (x *exchange) whoseTimeout(err error) error {
+	if x.body.Late() {
+		return lateBody.Wrap(err)
+	}
+	return err
 }
 
 // moveDeadlines sets the connection's deadlines for the limit d. The server has set
@@ -169,6 +191,9 @@ func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {
+		if x := exchangeFrom(r.Context()); x.beginBody(r) { // to tell a late body from a late handler
+			x.body.SetLimit(math.MaxInt64)
+		}
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(d + bodyGrace))
 	}
 	if server.WriteTimeout < d+answerGrace {

@@ -112,10 +112,13 @@ type Handler func(http.ResponseWriter, *http.Request) error
 
 // ServeHTTP calls f and writes the response for the error that it returns.
 func (f Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	err := f(w, r)
-	if err == nil {
-		return
+	if err := f(w, r); err != nil {
+		endHandler(w, r, explained(w, r, err))
 	}
+}
+
+// endHandler writes the response for the error that a handler has returned.
+func endHandler(w http.ResponseWriter, r *http.Request, err error) {
 	switch rw := response.Of(w); {
 	case rw != nil && rw.Failure() != nil: // answered already, with what made the handler fail
 	case rw != nil && rw.Begun():

@@ -122,7 +122,6 @@ type restRoute struct {
 	method  string
 	path    string
 	names   []string // the names of the path's parameters
-	handler Handler
 
 	input     *httpin.Input
 	cursor    string   // the name of the query parameter with the cursor, or ""
@@ -159,7 +158,6 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
 	r := &restRoute{door: d, op: op, encode: op.encoder(), pattern: pattern, method: method, path: path, names: httpin.PathNames(path), status: op.settings.status}
-	r.handler = r.serve
 	if r.status == 0 {
 		r.status = r.defaultStatus()
 	}

@@ -61,7 +61,11 @@ func (d *RESTDoor) giveBack(b *buffers) {
 }
 
 // ServeHTTP handles one request.
-func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.handler.ServeHTTP(w, req) }
+func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if err := r.serve(w, req); err != nil {
+		endHandler(w, req, err) // not as a Handler: the errors of operations are the program's
+	}
+}
 
 func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	if r.status != http.StatusNoContent && !acceptsJSON(req.Header["Accept"]) {

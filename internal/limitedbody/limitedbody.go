@@ -2,23 +2,30 @@
 package limitedbody
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 )
 
 // Body is a request body under a limit. It is meant to be a field of what is
 // allocated for the request anyway. [Body.Begin] comes before Read and Close.
-// [Body.TooLong] is safe for concurrent use with them, nothing else is.
+// [Body.TooLong], [Body.Late] and [Body.Progress] are safe for concurrent use with
+// them, nothing else is.
 type Body struct {
 	from     io.ReadCloser
 	declared int64 // Content-Length, -1 if unknown
 	explain  func(error) error
 
 	limit   int64
-	read    int64
+	read    atomic.Int64
 	err     error
 	tooLong atomic.Bool
+	late    atomic.Bool
+	whole   atomic.Bool
+	solid   atomic.Bool // a byte other than whitespace was read
 }
 
 // Begin makes b the body of r under a limit that [Body.SetLimit] has set or will
@@ -38,10 +45,25 @@ func (b *Body) SetLimit(limit int64) { b.limit = limit }
 // TooLong reports whether reading has met the limit.
 func (b *Body) TooLong() bool { return b.tooLong.Load() }
 
+// Late reports whether reading has met the connection's deadline.
+func (b *Body) Late() bool { return b.late.Load() }
+
+// Progress is what was read of a body.
+type Progress struct {
+	Bytes int64
+	Whole bool // it is the whole body
+	Blank bool // it is nothing but whitespace, as JSON has it
+}
+
+// Progress returns what was read so far.
+func (b *Body) Progress() Progress {
+	return Progress{b.read.Load(), b.whole.Load(), !b.solid.Load()}
+}
+
 // Read reads up to the limit. Beyond it, it returns an *[http.MaxBytesError]. If the
 // declared length is over the limit, it reads nothing and returns that error.
 func (b *Body) Read(p []byte) (int, error) {
-	left := b.limit - b.read
+	left := b.limit - b.read.Load()
 	switch {
 	case b.err != nil:
 		return 0, b.err
@@ -54,11 +76,16 @@ func (b *Body) Read(p []byte) (int, error) {
 		p = p[:left+1]
 	}
 	n, err := b.from.Read(p)
-	b.read += int64(n)
+	b.read.Add(int64(n))
+	if !b.solid.Load() && len(bytes.TrimLeft(p[:n], " \t\r\n")) > 0 {
+		b.solid.Store(true)
+	}
 	if int64(n) > left {
 		return int(left), b.overLimit()
 	}
 	if err != nil {
+		b.whole.Store(err == io.EOF)
+		b.late.Store(errors.Is(err, os.ErrDeadlineExceeded))
 		b.err = b.explain(err)
 	}
 	return n, b.err

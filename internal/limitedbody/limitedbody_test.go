@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -179,3 +181,36 @@ type pieces struct {
 }
 
 func (p pieces) Read(b []byte) (int, error) { return p.Reader.Read(b[:min(len(b), p.most)]) }
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text string
+		read int
+		want limitedbody.Progress
+	}{
+		"nothing read":   {"abc", 0, limitedbody.Progress{Blank: true}},
+		"a part":         {"abc", 2, limitedbody.Progress{Bytes: 2}},
+		"a blank part":   {" \t\r\nabc", 4, limitedbody.Progress{Bytes: 4, Blank: true}},
+		"all":            {" abc ", 9, limitedbody.Progress{Bytes: 5, Whole: true}},
+		"all is blank":   {"\n\n", 9, limitedbody.Progress{Bytes: 2, Whole: true, Blank: true}},
+		"over the limit": {"abcdefghijk", 99, limitedbody.Progress{Bytes: 11}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := limited(t, io.MultiReader(strings.NewReader(test.text)), 10)
+			io.ReadAll(io.LimitReader(b, int64(test.read)))
+			require.Equal(t, test.want, b.Progress())
+			require.False(t, b.Late())
+		})
+	}
+}
+
+func TestLate(t *testing.T) {
+	t.Parallel()
+	b, _ := limited(t, iotest.ErrReader(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}), 10)
+	_, err := b.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.True(t, b.Late())
+	require.False(t, b.Progress().Whole)
+}
