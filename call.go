@@ -519,6 +519,8 @@ func (c *callContext) Value(key any) any {
 		return describer(c)
 	case signerKey:
 		return signer(c)
+	case loggerKey:
+		return c.visit.log()
 	}
 	return c.Context.Value(key)
 }

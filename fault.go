@@ -121,3 +121,14 @@ func jsonFault(r *http.Request, err error, read limitedbody.Progress) *Error {
 func hasNoBody(r *http.Request) bool {
 	return r.ContentLength == 0 && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch)
 }
+
+// whoseTimeout returns err, which is that of a context, or that the client was late if
+// the body has not arrived.
+func (x *exchange) whoseTimeout(err error) error {
+	if x.body.Late() {
+		return lateBody.Wrap(err)
+	}
+	return err
+}
+
+var lateBody = &Error{Code: RequestTimeout, Message: "The request body did not arrive in time."}

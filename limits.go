@@ -99,8 +99,6 @@ func bodyError(err error) error {
 	return (&Error{Code: Malformed, Message: "The request body is not complete."}).Wrap(err)
 }
 
-var lateBody = &Error{Code: RequestTimeout, Message: "The request body did not arrive in time."}
-
 // TimeLimit returns middleware that limits the time of the handler to d. The context
 // of the request ends after d, so that whatever waits with it returns. If the
 // handler then returns without writing, or calls [WriteError] with the context's
@@ -171,15 +169,6 @@ func serveWithin(d time.Duration, w http.ResponseWriter, r *http.Request, next h
 	if x.response.Status() == 0 && !x.response.Begun() && ended != nil && (errors.Is(ended, context.DeadlineExceeded) || x.body.Late()) {
 		WriteError(w, r, x.whoseTimeout(ended))
 	}
-}
-
-// whoseTimeout returns err, which is that of a context, or that the client was late if
-// the body has not arrived.
-func (x *exchange) whoseTimeout(err error) error {
-	if x.body.Late() {
-		return lateBody.Wrap(err)
-	}
-	return err
 }
 
 // moveDeadlines sets the connection's deadlines for the limit d. The server has set

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -91,6 +92,17 @@ type describerKey struct{}
 
 // describer sets the fields of an event that say which call or relation it belongs to.
 type describer interface{ describe(e *Event) }
+
+// loggerKey is the key in a context of the logger of a call.
+type loggerKey struct{}
+
+// loggerFrom returns the logger of the call that ctx belongs to, or slog.Default.
+func loggerFrom(ctx context.Context) *slog.Logger {
+	if logger, ok := ctx.Value(loggerKey{}).(*slog.Logger); ok {
+		return logger
+	}
+	return slog.Default()
+}
 
 // observation is work that is counted, observed, or both.
 type observation struct {

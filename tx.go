@@ -72,13 +72,9 @@ func runHook(ctx context.Context, hook func(context.Context)) {
 		if value == nil {
 			return
 		}
-		logger := slog.Default()
-		if c, ok := ctx.Value(callKey{}).(*callContext); ok {
-			logger = c.visit.log()
-		}
 		err := &panicError{value, debug.Stack()}
 		attrs := []slog.Attr{slog.Any("error", err), slog.String("request_id", RequestIDFrom(ctx))}
-		logger.LogAttrs(ctx, slog.LevelError, "a function of AfterCommit panicked", appendStack(attrs, err)...)
+		loggerFrom(ctx).LogAttrs(ctx, slog.LevelError, "a function of AfterCommit panicked", appendStack(attrs, err)...)
 	}()
 	hook(ctx)
 }
