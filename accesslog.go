@@ -77,10 +77,26 @@ func RequestID() Middleware {
 			x.name.id = requestID(r.Header["X-Request-Id"])
 			x.name.trace = header.TraceID(r.Header["Traceparent"])
 		}
-		x.name.header[0] = x.name.id
-		w.Header()["X-Request-Id"] = x.name.header[:]
+		if x.name.header[0] == "" {
+			x.name.header[0] = x.name.id
+			x.response.Before(idHeader{x})
+		}
+		setDefault(w.Header(), "X-Request-Id", x.name.header[:])
 		next.ServeHTTP(w, r)
 	})
+}
+
+// idHeader is the hook that sees to it that the response has one id: that of the handler
+// if it has added one.
+type idHeader struct{ x *exchange }
+
+func (i idHeader) BeforeHeader(head http.Header) error {
+	ours := i.x.name.header[:]
+	if i.x.response.Informed() { // a proxy deletes the header then
+		setDefault(head, "X-Request-Id", ours)
+	}
+	yield(head, "X-Request-Id", ours)
+	return nil
 }
 
 // requestID returns the id that the client has sent if it is valid, or a new one.

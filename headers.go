@@ -60,7 +60,9 @@ const (
 // A response is HTML if its Content-Type says so when the header is sent. If the
 // handler sets no Content-Type, it is detected as net/http does. Text and XML types
 // without a charset get charset=utf-8. SecureHeaders does not change a header that
-// the handler has set, and does not restore one that it has deleted.
+// the handler has set, before or after, and gives way where it has added a value, as
+// [httputil.ReverseProxy] does. It does not restore a header that the handler has
+// deleted, unless that was after an informational response, when the proxy deletes all.
 //
 // A 304 response has none of the headers that depend on the content type, unless the
 // handler sets them: a cache updates its stored response with those of a 304 (RFC
@@ -80,7 +82,7 @@ func SecureHeaders(config HeadersConfig) Middleware {
 // empty. Nonce is safe for concurrent use.
 func Nonce(ctx context.Context) string {
 	x := exchangeFrom(ctx)
-	if x == nil || x.page.csp == nil {
+	if x == nil || x.page.set == nil {
 		return ""
 	}
 	return x.cspNonce()
@@ -172,24 +174,45 @@ func checkValue(what, value string) error {
 }
 
 func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if x.page.csp == nil {
+	if x.page.set == nil {
 		x.response.DetectType()
 		x.response.Before(pageHeaders{x})
 	}
-	x.page.csp, x.page.permissions = s.policy, s.permissions
 	s.begin(x, w.Header())
+	x.page.set = s
 	next.ServeHTTP(w, r)
 	x.response.Finish()
 }
 
-// begin sets the headers that do not depend on the content type.
+// begin sets the headers that do not depend on the content type, unless they are set by
+// something else than an outer SecureHeaders.
 func (s *headerSet) begin(x *exchange, head http.Header) {
-	head["X-Content-Type-Options"] = nosniff
-	head["Content-Security-Policy"] = closedPolicy
-	head["Referrer-Policy"] = apiReferrer
-	head["Cross-Origin-Resource-Policy"] = corpSameOrigin
+	if outer := x.page.set; outer != nil {
+		deleteSame(head, "Strict-Transport-Security", outer.hsts)
+	}
+	setDefault(head, "X-Content-Type-Options", nosniff)
+	setDefault(head, "Content-Security-Policy", closedPolicy)
+	setDefault(head, "Referrer-Policy", apiReferrer)
+	setDefault(head, "Cross-Origin-Resource-Policy", corpSameOrigin)
 	if x.client.https {
-		head["Strict-Transport-Security"] = s.hsts
+		setDefault(head, "Strict-Transport-Security", s.hsts)
+	}
+}
+
+// yield removes the values that begin has set where the handler has added its own, as a
+// reverse proxy does.
+func (s *headerSet) yield(head http.Header) {
+	yield(head, "X-Content-Type-Options", nosniff)
+	yield(head, "Content-Security-Policy", closedPolicy)
+	yield(head, "Referrer-Policy", apiReferrer)
+	yield(head, "Cross-Origin-Resource-Policy", corpSameOrigin)
+	yield(head, "Strict-Transport-Security", s.hsts)
+}
+
+// yield removes a value of ours that other values follow.
+func yield(head http.Header, name string, ours []string) {
+	if values := head[name]; len(values) > 1 && values[0] == ours[0] {
+		head[name] = values[1:]
 	}
 }
 
@@ -199,6 +222,10 @@ type pageHeaders struct{ x *exchange }
 
 func (p pageHeaders) BeforeHeader(head http.Header) error {
 	x := p.x
+	if x.response.Informed() {
+		x.page.set.begin(x, head)
+	}
+	x.page.set.yield(head)
 	html := typeText(head)
 	switch {
 	case x.response.Status() == http.StatusNotModified: // a cache would change the stored response
@@ -206,13 +233,13 @@ func (p pageHeaders) BeforeHeader(head http.Header) error {
 		deleteSame(head, "Referrer-Policy", apiReferrer)
 	case html:
 		if same(head["Content-Security-Policy"], closedPolicy) {
-			head["Content-Security-Policy"] = []string{strings.Join(x.page.csp, x.cspNonce())}
+			head["Content-Security-Policy"] = []string{strings.Join(x.page.set.policy, x.cspNonce())}
 		}
 		if same(head["Referrer-Policy"], apiReferrer) {
 			head["Referrer-Policy"] = htmlReferrer
 		}
 		setDefault(head, "Cross-Origin-Opener-Policy", coopSameOrigin)
-		setDefault(head, "Permissions-Policy", x.page.permissions)
+		setDefault(head, "Permissions-Policy", x.page.set.permissions)
 	}
 	return nil
 }

@@ -84,6 +84,7 @@ type exchange struct {
 	body            limitedbody.Body // used by BodyLimit
 	time            timeLimits
 	page            pagePolicy
+	cors            *cors // the innermost CORS that allows the origin, or otherwise the outermost; nil without CORS
 }
 
 // requestName has the ids of a request in logs. RequestID sets it.
@@ -121,13 +122,11 @@ type timeLimits struct {
 	limited, unlimited context.Context
 }
 
-// pagePolicy has the values that the headers of an HTML response need. SecureHeaders
-// sets it.
+// pagePolicy has what the headers of an HTML response need. SecureHeaders sets it.
 type pagePolicy struct {
-	csp         []string // the Content-Security-Policy, cut at its nonces; nil without SecureHeaders
-	permissions []string
-	nonceOnce   sync.Once // Nonce is safe for concurrent use
-	nonce       string
+	set       *headerSet // nil without SecureHeaders
+	nonceOnce sync.Once  // Nonce is safe for concurrent use
+	nonce     string
 }
 
 type exchangeKey struct{}

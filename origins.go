@@ -44,7 +44,8 @@ type CORSConfig struct {
 // (Fetch standard, section 3.3). It answers preflight requests with 204 itself. All
 // responses have Vary: Origin. Responses to origins that are not allowed have no
 // Access-Control header, but their requests are served: CORS allows browsers to
-// show responses, and refuses no request.
+// show responses, and refuses no request. A header that the handler sets or adds itself
+// replaces that of CORS; if it allows another origin, CORS allows no credentials.
 //
 // Requests that change something must also pass [CrossOrigin], if it is used. In
 // [Stack], CrossOrigin trusts the origins of CORS if Credentials is set. If it is not,
@@ -124,23 +125,26 @@ func checkTokens(what string, names []string) error {
 
 func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	head := w.Header()
-	x.response.Before(variesByOrigin{})
-	header.AddVary(head, varyOrigin)
 	origin := r.Header.Get("Origin")
 	preflight := r.Method == http.MethodOptions && origin != "" && r.Header["Access-Control-Request-Method"] != nil
-	if allowed := c.allowOrigin(origin); allowed != nil {
-		head["Access-Control-Allow-Origin"] = allowed
-		if c.credentials != nil {
-			head["Access-Control-Allow-Credentials"] = c.credentials
+	outer := x.cors
+	if outer == nil {
+		x.response.Before(originHeaders{x})
+	}
+	if allowed := c.allowOrigin(origin); allowed != nil || outer == nil {
+		if outer != nil {
+			outer.remove(head)
 		}
-		if preflight {
+		x.cors = c
+		c.allow(head, origin)
+		if allowed != nil && preflight {
+			delete(head, "Access-Control-Expose-Headers")
 			head["Access-Control-Allow-Methods"] = c.methods
 			head["Access-Control-Allow-Headers"] = c.headers
 			head["Access-Control-Max-Age"] = c.maxAge
-		} else {
-			head["Access-Control-Expose-Headers"] = c.expose
 		}
 	}
+	header.AddVary(head, varyOrigin)
 	if preflight {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -148,11 +152,54 @@ func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next h
 	next.ServeHTTP(w, r)
 }
 
-// variesByOrigin is the hook that adds Vary: Origin again: handlers set Vary, too.
-type variesByOrigin struct{}
+// allow sets the headers that allow an origin to read a response, unless the handler has
+// allowed one.
+func (c *cors) allow(head http.Header, origin string) {
+	allowed := c.allowOrigin(origin)
+	if _, own := head["Access-Control-Allow-Origin"]; own || allowed == nil {
+		return
+	}
+	head["Access-Control-Allow-Origin"] = allowed
+	if c.credentials != nil {
+		setDefault(head, "Access-Control-Allow-Credentials", c.credentials)
+	}
+	setDefault(head, "Access-Control-Expose-Headers", c.expose)
+}
 
-func (variesByOrigin) BeforeHeader(head http.Header) error {
+// remove removes the headers that allow has set.
+func (c *cors) remove(head http.Header) {
+	if allowed := head["Access-Control-Allow-Origin"]; len(allowed) == 1 && same(allowed, c.allowOrigin(allowed[0])) {
+		delete(head, "Access-Control-Allow-Origin")
+	}
+	deleteSame(head, "Access-Control-Allow-Credentials", c.credentials)
+	deleteSame(head, "Access-Control-Expose-Headers", c.expose)
+}
+
+// originHeaders is the hook that sees to it that each header of CORS is there once: that
+// of the handler if it has added one. It adds Vary: Origin again, since handlers set
+// Vary, too.
+type originHeaders struct{ x *exchange }
+
+func (o originHeaders) BeforeHeader(head http.Header) error {
+	c, origin := o.x.cors, o.x.request.Header.Get("Origin")
+	if o.x.response.Informed() { // a proxy deletes the header then
+		c.allow(head, origin)
+	}
+	if ours := c.allowOrigin(origin); ours != nil {
+		yield(head, "Access-Control-Allow-Origin", ours)
+		if now := head["Access-Control-Allow-Origin"]; len(now) != 1 || now[0] != ours[0] {
+			// The credentials are for the origins of CORS only.
+			deleteSame(head, "Access-Control-Allow-Credentials", c.credentials)
+		}
+		if c.credentials != nil {
+			yield(head, "Access-Control-Allow-Credentials", c.credentials)
+		}
+		yield(head, "Access-Control-Expose-Headers", c.expose)
+	}
 	header.AddVary(head, varyOrigin)
+	if vary := head["Vary"]; len(vary) > 1 && vary[0] == varyOrigin[0] && header.Contains(vary[1:], varyOrigin[0]) {
+		head["Vary"] = vary[1:]
+	}
 	return nil
 }
 

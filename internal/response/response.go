@@ -68,6 +68,9 @@ func (v view) Header() http.Header { return v.w.under.Header() }
 func (v view) WriteHeader(status int) {
 	w := v.w
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.writing.Lock()
+		w.informed = true
+		w.writing.Unlock()
 		w.under.WriteHeader(status)
 		return
 	}

@@ -22,6 +22,7 @@ type Writer struct {
 	bytes     int64      // body bytes written to under
 	committed bool       // the header was written to under
 	hijacked  bool
+	informed  bool // an informational response was sent
 	finished  bool
 	late      bool // Finish found nothing to end, and what is written now must still be ended
 	isHead    bool // the response to a HEAD request: its body is never sent
@@ -97,6 +98,10 @@ func (w *Writer) Sent() bool { return w.committed }
 
 // Hijacked reports whether the connection was hijacked.
 func (w *Writer) Hijacked() bool { return w.hijacked }
+
+// Informed reports whether an informational response was sent. The handler may have
+// cleared the header afterwards, as [httputil.ReverseProxy] does.
+func (w *Writer) Informed() bool { return w.informed }
 
 // Begun reports whether the client may have seen some of the response, so that
 // another one is no longer possible.
