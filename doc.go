@@ -306,8 +306,9 @@
 //   - A parameter, or a member of the body, that belongs to no field is [Invalid]. So is
 //     a parameter that is given several times for a field that is not a slice.
 //   - A body is application/json, and for PATCH also application/merge-patch+json,
-//     whose meaning Opt fields have (RFC 7396). Other types, and compressed bodies,
-//     are [Unsupported]. If no field comes from the body, as with None, a body is
+//     whose meaning Opt fields have (RFC 7396). Parameters such as charset have no
+//     meaning (RFC 8259). Other types, and compressed bodies, are [Unsupported], and
+//     the response says in Accept, Accept-Patch or Accept-Encoding what to send. If no field comes from the body, as with None, a body is
 //     [Malformed].
 //   - A body that is not JSON, has a name twice in one object, or has data after the
 //     object is Malformed.

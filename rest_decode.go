@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
@@ -131,7 +131,7 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 		}
 		return nil
 	}
-	if err := r.checkType(c.req.Header); err != nil {
+	if err := r.checkType(c.req.Header, c.w.Header()); err != nil {
 		return err
 	}
 	if r.input.BodyAt == nil {
@@ -175,24 +175,38 @@ func readAll(dst []byte, from io.Reader) ([]byte, error) {
 	}
 }
 
-// checkType refuses a body whose Content-Type is not JSON. A page of another origin
-// can send other types without a preflight.
-func (r *restRoute) checkType(head http.Header) error {
+// checkType refuses a body whose Content-Type is not JSON, and says in answer what is
+// accepted. A page of another origin can send other types without a preflight.
+func (r *restRoute) checkType(head, answer http.Header) error {
 	if coding := head.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return &Error{Code: Unsupported, Message: "Send the body without Content-Encoding."} // RFC 9110, section 8.4
+		answer.Set("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
+		return &Error{Code: Unsupported, Message: "Send the body without Content-Encoding."}
 	}
 	declared := head["Content-Type"]
 	if len(declared) == 1 && (declared[0] == "application/json" || r.isJSON(declared[0])) {
 		return nil
 	}
+	if patch := r.acceptPatch(); patch != nil {
+		answer["Accept-Patch"] = patch
+	} else {
+		answer.Set("Accept", "application/json") // RFC 9110, section 15.5.16
+	}
 	return &Error{Code: Unsupported, Message: "Send the body as application/json in UTF-8."}
 }
 
+// isJSON reports whether a Content-Type is JSON. Its parameters, and the charset of old
+// clients, have no meaning (RFC 8259, section 11): a body that is not UTF-8 is not JSON.
 func (r *restRoute) isJSON(declared string) bool {
-	mediaType, params, err := mime.ParseMediaType(declared)
-	charset := strings.ToLower(params["charset"])
-	if err != nil || charset != "" && charset != "utf-8" {
-		return false
-	}
-	return mediaType == "application/json" || mediaType == "application/merge-patch+json" && r.method == http.MethodPatch
+	mediaType, _ := header.CutParams(declared)
+	return strings.EqualFold(mediaType, "application/json") || strings.EqualFold(mediaType, "application/merge-patch+json") && r.method == http.MethodPatch
 }
+
+// acceptPatch implements [patches].
+func (r *restRoute) acceptPatch() []string {
+	if r.method != http.MethodPatch || r.input.Body == nil {
+		return nil
+	}
+	return patchTypes
+}
+
+var patchTypes = []string{"application/json, application/merge-patch+json"}

@@ -78,7 +78,9 @@ func TestRESTRefusesInput(t *testing.T) {
 			"no type":           {"POST", "/items", `{"name":"a"}`, []string{"Content-Type", ""}, 415, ""},
 			"form":              {"POST", "/items", `name=a`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, ""},
 			"text":              {"POST", "/items", `{"name":"a"}`, []string{"Content-Type", "text/plain"}, 415, ""},
-			"charset":           {"POST", "/items", `{"name":"a"}`, []string{"Content-Type", "application/json; charset=latin1"}, 415, ""},
+			"a list of types":   {"POST", "/items", `{"name":"a"}`, []string{"Content-Type", "application/json, text/plain"}, 415, ""},
+			"type in parameter": {"POST", "/items", `{"name":"a"}`, []string{"Content-Type", "text/plain; application/json"}, 415, ""},
+			"latin1":            {"POST", "/items", "{\"name\":\"\xe9\"}", []string{"Content-Type", "application/json; charset=iso-8859-1"}, 400, ""},
 			"patch type":        {"POST", "/items", `{"name":"a"}`, []string{"Content-Type", "application/merge-patch+json"}, 415, ""},
 			"too large":         {"POST", "/items", `{"name":"` + strings.Repeat("a", 1<<20) + `"}`, nil, 413, ""},
 			"NUL":               {"POST", "/items", `{"name":"a\u0000b"}`, nil, 422, "/name format"},
@@ -632,6 +634,48 @@ func TestRESTOfOtherTypes(t *testing.T) {
 		require.Equal(t, 200, c.do("GET", "/items", "", "Accept", "").Code)
 		require.Equal(t, 406, c.do("GET", "/items", "", "Accept", "text/html").Code)
 		require.Equal(t, 204, c.do("DELETE", "/items/1", "", "Accept", "text/html", "If-Match", "*").Code, "there is nothing to send")
+	})
+}
+
+// The media type application/json has no parameters, and a charset has no meaning (RFC
+// 8259, section 11).
+func TestRESTIgnoresParametersOfJSON(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, c restClient) {
+		for _, params := range []string{"; charset=utf8", "; charset=utf-8", ";charset=UTF-8", "; charset=iso-8859-1", `; charset="latin1"`, "; odata=verbose", "; charset", ";", "; charset=a; charset=b"} {
+			require.Equal(t, 201, c.do("POST", "/items", `{"name":"é"}`, "Content-Type", "application/json"+params).Code, params)
+			require.Equal(t, 200, c.do("PATCH", "/items/1", `{"price":1}`, "If-Match", "*", "Content-Type", "Application/Merge-Patch+JSON"+params).Code, params)
+		}
+	})
+}
+
+// A response that refuses a body says what is accepted: Accept-Patch (RFC 5789, section
+// 2.2), Accept and Accept-Encoding (RFC 9110, section 15.5.16).
+func TestRESTSaysWhatItAccepts(t *testing.T) {
+	onShop(t, func(t *testing.T, s *shop, c restClient) {
+		patch := []string{"application/json, application/merge-patch+json"}
+		check := func(head http.Header, accept, acceptPatch, acceptEncoding []string) {
+			require.Equal(t, accept, head.Values("Accept"))
+			require.Equal(t, acceptPatch, head.Values("Accept-Patch"))
+			require.Equal(t, acceptEncoding, head.Values("Accept-Encoding"))
+		}
+		w := c.do("PATCH", "/items/1", `{}`, "If-Match", "*", "Content-Type", "application/json-patch+json")
+		require.Equal(t, 415, w.Code)
+		check(w.Header(), nil, patch, nil)
+		w = c.do("POST", "/items", `a`, "Content-Type", "text/plain")
+		require.Equal(t, 415, w.Code)
+		check(w.Header(), []string{"application/json"}, nil, nil)
+		w = c.do("POST", "/items", `a`, "Content-Encoding", "gzip")
+		require.Equal(t, 415, w.Code)
+		check(w.Header(), nil, nil, []string{"identity"})
+		w = c.do("OPTIONS", "/items/1", ``)
+		require.Equal(t, 204, w.Code)
+		require.Contains(t, w.Header().Get("Allow"), "PATCH")
+		check(w.Header(), nil, patch, nil)
+		w = c.do("OPTIONS", "/items", ``)
+		require.Equal(t, 204, w.Code)
+		require.NotContains(t, w.Header().Get("Allow"), "PATCH")
+		check(w.Header(), nil, nil, nil)
+		check(c.do("POST", "/items", `{"name":"a"}`).Header(), nil, nil, nil)
 	})
 }
 

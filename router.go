@@ -306,4 +306,5 @@ type compiledEntry struct {
 	handler http.Handler
 	pattern string
 	names   []string
+	patch   []string // Accept-Patch, or nil
 }

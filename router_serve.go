@@ -65,10 +65,18 @@ func (s routerSnapshot) compile(top *wrapped, dispatch http.HandlerFunc) *compil
 	patterns := make([]route.Pattern, len(s.entries))
 	for i, e := range s.entries {
 		patterns[i] = e.pattern
-		c.entries[i] = compiledEntry{e.wrapped.in(s.chains[i], e.handler), e.text, e.pattern.Names}
+		c.entries[i] = compiledEntry{handler: e.wrapped.in(s.chains[i], e.handler), pattern: e.text, names: e.pattern.Names}
+		if p, ok := e.handler.(patches); ok {
+			c.entries[i].patch = p.acceptPatch()
+		}
 	}
 	c.routes = route.New(patterns)
 	return c
+}
+
+// patches is a handler of PATCH requests that knows the types of their bodies.
+type patches interface {
+	acceptPatch() []string // the value of Accept-Patch, or nil
 }
 
 // usualParams is the number of wildcards for whose values a lookup does not
@@ -161,6 +169,9 @@ func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
 	case len(allowed) == 0:
 		WriteError(w, req, &Error{Code: NotFound})
 	case req.Method == http.MethodOptions:
+		if found := c.routes.Find(http.MethodPatch, req.URL, nil); found.Outcome == route.Found && c.entries[found.Pattern].patch != nil {
+			w.Header()["Accept-Patch"] = c.entries[found.Pattern].patch // RFC 5789, section 3.1
+		}
 		writeEmpty(w, http.StatusNoContent)
 	default:
 		WriteError(w, req, &Error{Code: MethodNotAllowed})
