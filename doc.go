@@ -142,15 +142,18 @@
 //
 //   - A slice in IN (?) stands for its values. IN matches nothing if there are none,
 //     and NOT IN matches everything.
-//   - A [time.Time] is converted to UTC and truncated to microseconds.
+//   - A [time.Time] is converted to UTC and truncated to microseconds. So is a type made
+//     from it, as in type Deadline time.Time, and a struct that only embeds it.
 //   - A nil pointer, slice or map is NULL. Any other pointer is what it points to.
 //   - A driver.Valuer or an encoding.TextMarshaler converts itself.
 //   - []byte, and an array of bytes such as a hash, are stored as they are.
 //   - Any other struct, map, slice or array is stored as JSON, for a JSON column.
-//     Use pq.Array for PostgreSQL's own arrays.
+//     Use pq.Array for PostgreSQL's own arrays. A value whose JSON does not contain it,
+//     such as an error, a bytes.Buffer or any struct without exported fields, is an
+//     error.
 //   - Text that is not valid UTF-8 or contains a NUL byte is an [Invalid] error. So
-//     are NaN, years outside 1 to 9999, and integers larger than the largest int64:
-//     not every engine can store them.
+//     are NaN, times outside of the years 1 to 9999 in UTC, and integers larger than
+//     the largest int64: not every engine can store them.
 //
 // A query inside [DB.Tx] that uses its context is part of the transaction. A query
 // ends with the deadline of its context, or after DBConfig.Timeout if it has none.
@@ -191,7 +194,8 @@
 //   - NULL needs a pointer, an sql.Null, a slice or a map.
 //   - An sql.Scanner converts itself, and text an encoding.TextUnmarshaler.
 //   - Any other struct, map or slice is read from JSON.
-//   - Times are in UTC.
+//   - Times are in UTC. A type made from [time.Time], or a struct that only embeds it,
+//     is read as a time.
 //
 // Columns of these types give back what was stored, on every engine:
 //
@@ -284,7 +288,8 @@
 //   - an [ID], and other types with MarshalText and UnmarshalText, as strings.
 //     UnmarshalText may return an *Error for the client, such as
 //     Errorf(Invalid, "must be an amount such as 12.50");
-//   - [time.Time], as a string by RFC 3339. A day is a string with the rule
+//   - [time.Time], as a string by RFC 3339, in the years 1 to 9999 in UTC. A day is a
+//     string with the rule
 //     validate:"datetime=2006-01-02";
 //   - [time.Duration], as a whole number of nanoseconds;
 //   - []byte, as base64; in paths, query strings, headers and cookies as base64url

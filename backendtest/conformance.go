@@ -32,6 +32,8 @@ func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string)
 		run  func(s *suite)
 	}{
 		{"values", (*suite).values},
+		{"times", (*suite).times},
+		{"what is no data", (*suite).noData},
 		{"null", (*suite).null},
 		{"text", (*suite).text},
 		{"lists", (*suite).lists},
@@ -168,6 +170,88 @@ func (s *suite) values() {
 	if age := time.Since(now).Abs(); age > time.Minute || now.Location() != time.UTC {
 		s.Fatalf("CURRENT_TIMESTAMP is %v, not now in UTC", now)
 	}
+}
+
+type (
+	stamp    time.Time
+	envelope struct{ time.Time }
+)
+
+// times stores a time in all forms that a program may have it in. Each is stored as the
+// plain one is, and read back.
+func (s *suite) times() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME(6))")
+	at := time.Date(2026, 1, 2, 8, 0, 0, 123_456_789, time.FixedZone("", 3600))
+	want := time.Date(2026, 1, 2, 7, 0, 0, 123_456_000, time.UTC)
+	named, embedded := stamp(at), envelope{at}
+	forms := []any{at, &at, named, &named, embedded, &embedded, backend.Some(at), backend.Some(&at), backend.Some(named), backend.Some(embedded), sql.NullTime{Time: at, Valid: true}, sql.Null[time.Time]{V: at, Valid: true}, sql.Null[stamp]{V: named, Valid: true}, sql.Null[envelope]{V: embedded, Valid: true}}
+	for i, form := range forms {
+		_, err := s.db.Exec(s.Context(), "INSERT INTO t VALUES (?, ?)", i, form)
+		s.succeeds(err)
+		for _, q := range []string{"at = ?", "at <= ?", "at >= ?", "at IN (?)"} {
+			n, err := backend.One[int](s.Context(), s.db, "?", backend.UnsafeSQL("SELECT count(*) FROM t WHERE "+q, form))
+			s.succeeds(err)
+			s.equal(i+1, n)
+		}
+		n, err := backend.One[int](s.Context(), s.db, "SELECT count(*) FROM t WHERE at <= ?", backend.Some(want.Add(-time.Microsecond)))
+		s.succeeds(err)
+		s.equal(0, n)
+	}
+	type holder struct {
+		Plain     time.Time              `db:"a"`
+		Pointer   *time.Time             `db:"b"`
+		Named     stamp                  `db:"c"`
+		Embedded  envelope               `db:"d"`
+		Opt       backend.Opt[time.Time] `db:"e"`
+		OptNamed  backend.Opt[stamp]     `db:"f"`
+		Null      sql.Null[time.Time]    `db:"g"`
+		NullNamed sql.Null[stamp]        `db:"h"`
+		NullOther sql.Null[envelope]     `db:"i"`
+		Old       sql.NullTime           `db:"j"`
+	}
+	got, err := backend.All[holder](s.Context(), s.db, "SELECT at AS a, at AS b, at AS c, at AS d, at AS e, at AS f, at AS g, at AS h, at AS i, at AS j FROM t ORDER BY id")
+	s.succeeds(err)
+	s.equal(len(forms), len(got))
+	for _, got := range got {
+		s.equal(holder{
+			want, &want, stamp(want), envelope{want}, backend.Some(want), backend.Some(stamp(want)), sql.Null[time.Time]{V: want, Valid: true}, sql.Null[stamp]{V: stamp(want), Valid: true},
+			sql.Null[envelope]{V: envelope{want}, Valid: true}, sql.NullTime{Time: want, Valid: true},
+		}, got)
+	}
+	scalar, err := backend.One[stamp](s.Context(), s.db, "SELECT at FROM t WHERE id = 1")
+	s.succeeds(err)
+	s.equal(stamp(want), scalar)
+
+	for _, at := range []time.Time{
+		time.Date(9999, 12, 31, 23, 30, 0, 0, time.FixedZone("", -3600)), time.Date(9999, 12, 31, 23, 59, 59, 999_999_900, time.UTC), time.Date(0, 5, 1, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
+	} {
+		for _, form := range []any{at, &at, stamp(at), envelope{at}, backend.Some(at), sql.Null[time.Time]{V: at, Valid: true}} {
+			_, err := s.db.Exec(s.Context(), "UPDATE t SET at = ?", form)
+			s.fails(backend.Invalid, err)
+		}
+	}
+	latest := time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+	_, err = s.db.Exec(s.Context(), "UPDATE t SET at = ?", backend.Some(latest))
+	s.succeeds(err)
+	plain, err := backend.One[time.Time](s.Context(), s.db, "SELECT at FROM t WHERE id = 1")
+	s.succeeds(err)
+	s.equal(latest, plain)
+}
+
+// noData gives values whose JSON would be {}. They are a mistake of the program and not
+// of its client.
+func (s *suite) noData() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, doc JSON, name VARCHAR(99))")
+	for _, value := range []any{
+		errStop, &errStop, fmt.Errorf("%w", errStop), &bytes.Buffer{}, strings.NewReader(""), time.UTC, sql.Named("name", "a"), struct{ at stamp }{}, struct{ At stamp }{},
+		[]error{errStop}, map[string]any{"error": errStop}, backend.Some(errStop), sql.Null[error]{V: errStop, Valid: true}, make(chan int),
+	} {
+		for _, column := range []string{"doc", "name"} {
+			_, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL("INSERT INTO t (id, "+column+") VALUES (1, ?)", value))
+			s.fails(backend.Internal, err)
+		}
+	}
+	s.equal([]int{}, s.ids(s.Context()))
 }
 
 func (s *suite) null() {

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
+	"github.com/seed-215b9b7c/backend/internal/stamp"
 )
 
 // ErrText is the error of text that not every engine can store. It and [ErrRange] are
@@ -156,14 +157,17 @@ func quoteItem(b *strings.Builder, text string) {
 // Value returns arg as nil, int64, float64, bool, []byte, string or time.Time.
 //
 //   - A time becomes UTC and is cut to microseconds, which is what every
-//     engine can store.
+//     engine can store. So does a type made from time.Time, and one that embeds it,
+//     see [stamp.Of].
 //   - A string must be valid UTF-8 without NUL, or the error is [ErrText].
-//   - NaN, a year outside 1 to 9999 and an integer over int64's largest are
-//     [ErrRange].
+//   - NaN, a time outside of the years 1 to 9999 and an integer over int64's
+//     largest are [ErrRange].
 //   - A driver.Valuer or encoding.TextMarshaler converts itself.
 //   - A pointer is what it points to; nil is NULL.
 //   - An array of bytes, such as a hash, is bytes.
 //   - Any other struct, map, slice or array becomes its JSON text.
+//   - A value whose JSON does not contain it, such as an error or a bytes.Buffer,
+//     is an error.
 func Value(arg any) (driver.Value, error) {
 	switch v := arg.(type) { // the usual types, without reflection
 	case nil:
@@ -183,6 +187,11 @@ func Value(arg any) (driver.Value, error) {
 		return v, nil
 	case time.Time:
 		return moment(v)
+	case *time.Time: // it is an encoding.TextMarshaler, which writes another form
+		if v == nil {
+			return nil, nil
+		}
+		return moment(*v)
 	case json.RawMessage:
 		if v == nil {
 			return nil, nil
@@ -191,16 +200,33 @@ func Value(arg any) (driver.Value, error) {
 	case driver.Valuer:
 		return fromValuer(v)
 	case encoding.TextMarshaler:
-		if isNilPointer(arg) {
-			return nil, nil
-		}
-		marshaled, err := v.MarshalText()
-		if err != nil {
-			return nil, err
-		}
-		return text(string(marshaled))
+		return fromMarshaler(v)
 	}
 	return fromKind(reflect.ValueOf(arg))
+}
+
+func fromMarshaler(m encoding.TextMarshaler) (driver.Value, error) {
+	v := reflect.ValueOf(m)
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil, nil
+		}
+		v = v.Elem()
+	}
+	marshaled, err := m.MarshalText()
+	if t, embedded := stamp.Within(v); embedded {
+		// A type that embeds a time has its MarshalText, or one of its own.
+		if plain, failed := t.MarshalText(); failed != nil || err == nil && bytes.Equal(marshaled, plain) {
+			if !stamp.Is(v.Type()) {
+				return nil, fmt.Errorf("a %s embeds a time, and its other fields would be lost; pass the fields one by one, or give the type a method Value", v.Type())
+			}
+			return moment(t)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return text(string(marshaled))
 }
 
 func fromKind(v reflect.Value) (driver.Value, error) {
@@ -211,12 +237,22 @@ func fromKind(v reflect.Value) (driver.Value, error) {
 		copied.Elem().Set(v)
 		return Value(copied.Interface())
 	}
-	switch v.Kind() {
-	case reflect.Pointer:
+	if t, ok := stamp.Of(v); ok {
+		return moment(t)
+	}
+	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			return nil, nil
 		}
+		if err := verdictOf(v.Type()).err; err != nil {
+			return nil, err
+		}
 		return Value(v.Elem().Interface())
+	}
+	if err := isData(v); err != nil {
+		return nil, err
+	}
+	switch v.Kind() {
 	case reflect.String:
 		return text(v.String())
 	case reflect.Bool:
@@ -284,12 +320,15 @@ func number(f float64) (driver.Value, error) {
 	return f, nil
 }
 
+// last is the latest time that every engine can store.
+var last = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+
 func moment(t time.Time) (driver.Value, error) {
-	t = t.UTC().Truncate(time.Microsecond)
-	if t.Year() < 1 || t.Year() > 9999 {
-		return nil, fmt.Errorf("%w: a year outside 1 to 9999", ErrRange)
+	t = t.UTC()
+	if t.Year() < 1 || t.After(last) {
+		return nil, fmt.Errorf("%w: a time outside of the years 1 to 9999, in UTC", ErrRange)
 	}
-	return t, nil
+	return t.Truncate(time.Microsecond), nil
 }
 
 // bytesOf copies an array of bytes, such as a hash, which cannot be sliced
@@ -308,6 +347,12 @@ func fromJSON(v reflect.Value) (driver.Value, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
+	if v.Kind() == reflect.Struct || v.Kind() == reflect.Array {
+		// A method MarshalJSON of the pointer is used only if there is a pointer.
+		copied := reflect.New(v.Type())
+		copied.Elem().Set(v)
+		v = copied
+	}
 	if err := encoder.Encode(v.Interface()); err != nil {
 		return nil, err
 	}

@@ -1,12 +1,19 @@
 package bind
 
 import (
+	"bytes"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +78,110 @@ func TestValue(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, test.want, got)
 		})
+	}
+}
+
+type (
+	stampNamed    time.Time
+	stampEmbedded struct{ time.Time }
+	StampMore     struct {
+		time.Time
+		Note string
+	}
+	day     struct{ time.Time }
+	guarded struct {
+		sync.Mutex
+		N int
+	}
+	chain struct {
+		N    int
+		Next *chain
+	}
+	pointerJSON struct{ n int }
+	flag        string
+)
+
+func (d day) MarshalText() ([]byte, error)          { return []byte(d.Format(time.DateOnly)), nil }
+func (p *pointerJSON) MarshalJSON() ([]byte, error) { return []byte(`"json"`), nil }
+func (f flag) Error() string                        { return string(f) }
+
+// One conversion for a type in all its forms.
+func TestValueOfTimes(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6789, time.FixedZone("", 3600))
+	want := time.Date(2026, 1, 2, 2, 4, 5, 6000, time.UTC)
+	pointer := &at
+	named, embedded := stampNamed(at), stampEmbedded{at}
+	for _, arg := range []any{
+		at, pointer, &pointer, named, &named, embedded, &embedded, sql.NullTime{Time: at, Valid: true}, sql.Null[time.Time]{V: at, Valid: true}, sql.Null[*time.Time]{V: pointer, Valid: true},
+		sql.Null[stampNamed]{V: named, Valid: true}, sql.Null[stampEmbedded]{V: embedded, Valid: true},
+	} {
+		got, err := Value(arg)
+		require.NoError(t, err, "%T", arg)
+		require.Equal(t, want, got, "%T", arg)
+	}
+	for _, arg := range []any{(*time.Time)(nil), (*stampNamed)(nil), (*stampEmbedded)(nil), sql.Null[stampNamed]{}, new(*time.Time)} {
+		got, err := Value(arg)
+		require.NoError(t, err, "%T", arg)
+		require.Nil(t, got, "%T", arg)
+	}
+	got, err := Value(day{at})
+	require.NoError(t, err)
+	require.Equal(t, "2026-01-02", got, "a type with a form of its own")
+	_, err = Value(StampMore{at, "note"})
+	require.ErrorContains(t, err, "its other fields would be lost")
+	require.NotErrorIs(t, err, ErrRange)
+
+	for _, at := range []time.Time{
+		time.Date(9999, 12, 31, 23, 30, 0, 0, time.FixedZone("", -3600)), time.Date(9999, 12, 31, 23, 59, 59, 999_999_900, time.UTC), time.Date(0, 5, 1, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
+	} {
+		for _, arg := range []any{at, &at, stampNamed(at), stampEmbedded{at}, &stampEmbedded{at}, sql.Null[time.Time]{V: at, Valid: true}} {
+			_, err := Value(arg)
+			require.ErrorIs(t, err, ErrRange, "%T %v", arg, arg)
+		}
+	}
+	got, err = Value(time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC))
+	require.NoError(t, err)
+	require.Equal(t, last, got)
+}
+
+// What encoding/json would write as {} is no data.
+func TestValueThatIsNoData(t *testing.T) {
+	t.Parallel()
+	failed := errors.New("failed")
+	for _, arg := range []any{
+		failed, &failed, fmt.Errorf("%w", failed), &url.Error{}, &bytes.Buffer{}, *bytes.NewBufferString("a"), strings.NewReader(""), time.UTC, sql.Named("a", 1), sql.Out{}, struct{ n int }{1},
+		[]error{failed}, map[string]any{"a": []any{failed}}, []any{&bytes.Buffer{}}, struct{ Err error }{failed}, struct{ At stampNamed }{}, []struct{ B *bytes.Buffer }{{&bytes.Buffer{}}}, sql.Null[error]{V: failed, Valid: true}, &sync.Mutex{}, &url.URL{User: url.User("a")},
+	} {
+		_, err := Value(arg)
+		require.ErrorContains(t, err, "cannot be", "%T", arg)
+		require.NotErrorIs(t, err, ErrRange)
+	}
+	var loop []any
+	loop = append(loop, nil)
+	loop[0] = loop
+	_, err := Value(loop)
+	require.Error(t, err)
+	for _, test := range []struct {
+		arg  any
+		want driver.Value
+	}{
+		{(*bytes.Buffer)(nil), nil},
+		{struct{}{}, "{}"},
+		{struct{ Err error }{}, `{"Err":null}`},
+		{[]error{}, "[]"},
+		{struct{ B *bytes.Buffer }{}, `{"B":null}`},
+		{&guarded{N: 1}, `{"N":1}`},
+		{chain{1, &chain{2, nil}}, `{"N":1,"Next":{"N":2,"Next":null}}`},
+		{pointerJSON{1}, `"json"`},
+		{[]any{time.Time{}, "a"}, `["0001-01-01T00:00:00Z","a"]`},
+		{flag("f"), "f"},
+		{syscall.ENOENT, int64(syscall.ENOENT)},
+		{struct{ At time.Time }{}, `{"At":"0001-01-01T00:00:00Z"}`},
+	} {
+		got, err := Value(test.arg)
+		require.NoError(t, err, "%T", test.arg)
+		require.Equal(t, test.want, got, "%T", test.arg)
 	}
 }
 

@@ -10,7 +10,10 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/stamp"
 )
 
 // setter stores the value of a driver in dst, which is settable.
@@ -19,8 +22,6 @@ type setter func(dst reflect.Value, src driver.Value) error
 var (
 	scannerType     = reflect.TypeFor[sql.Scanner]()
 	unmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
-	timeType        = reflect.TypeFor[time.Time]()
-	nullTimeType    = reflect.TypeFor[sql.Null[time.Time]]()
 	oldNullTimeType = reflect.TypeFor[sql.NullTime]()
 	rawType         = reflect.TypeFor[json.RawMessage]()
 )
@@ -28,18 +29,20 @@ var (
 // isRow reports whether t is a struct whose fields are columns. A struct that converts
 // itself is not.
 func isRow(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != timeType &&
+	return t.Kind() == reflect.Struct && !stamp.Is(t) &&
 		!reflect.PointerTo(t).Implements(scannerType) && !reflect.PointerTo(t).Implements(unmarshalerType)
 }
 
 // setterFor returns the setter for fields of type t.
 func setterFor(t reflect.Type) (setter, error) {
 	switch {
-	case t == nullTimeType, t == oldNullTimeType:
+	case t == oldNullTimeType:
 		return setNullTime, nil
+	case isNull(t) && stamp.Is(t.Field(0).Type):
+		return setNull(t.Field(0).Type)
 	case reflect.PointerTo(t).Implements(scannerType):
 		return setScanner, nil
-	case t == timeType:
+	case stamp.Is(t):
 		return notNull(setTime), nil
 	case t == rawType:
 		return setBytes, nil
@@ -125,6 +128,28 @@ func setScanner(dst reflect.Value, src driver.Value) error {
 		src = v.UTC()
 	}
 	return dst.Addr().Interface().(sql.Scanner).Scan(src)
+}
+
+// isNull reports whether t is a [sql.Null].
+func isNull(t reflect.Type) bool {
+	return t.PkgPath() == "database/sql" && strings.HasPrefix(t.Name(), "Null[")
+}
+
+// setNull returns the setter for a sql.Null of values of type t. Its own Scan method
+// converts fewer types.
+func setNull(t reflect.Type) (setter, error) {
+	set, err := setterFor(t)
+	if err != nil {
+		return nil, err
+	}
+	return func(dst reflect.Value, src driver.Value) error {
+		dst.SetZero()
+		if src == nil {
+			return nil
+		}
+		dst.FieldByName("Valid").SetBool(true)
+		return set(dst.FieldByName("V"), src)
+	}, nil
 }
 
 // setNullTime is setScanner for a type that cannot read SQLite's text.
@@ -328,18 +353,26 @@ var timeLayouts = []string{
 	"2006-01-02",
 }
 
+// setTime sets a time, or a type made from it.
 func setTime(dst reflect.Value, src driver.Value) error {
 	if v, ok := src.(time.Time); ok {
-		dst.Set(reflect.ValueOf(v.UTC()))
+		stamp.Set(dst, v.UTC())
 		return nil
 	}
 	text, ok := asText(src)
 	if !ok {
 		return mismatch(dst, src)
 	}
+	if own, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok && dst.Type() != stamp.Type {
+		if own.UnmarshalText([]byte(text)) == nil { // a type that embeds a time may have a form of its own
+			t, _ := stamp.Of(dst)
+			stamp.Set(dst, t.UTC())
+			return nil
+		}
+	}
 	for _, layout := range timeLayouts {
 		if v, err := time.Parse(layout, text); err == nil {
-			dst.Set(reflect.ValueOf(v.UTC()))
+			stamp.Set(dst, v.UTC())
 			return nil
 		}
 	}

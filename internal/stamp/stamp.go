@@ -1,0 +1,63 @@
+// Package stamp finds the time in a value whose type is made from [time.Time]. Arguments
+// of queries and rows treat such a type as the time itself.
+package stamp
+
+import (
+	"reflect"
+	"time"
+)
+
+// Type is the type time.Time.
+var Type = reflect.TypeFor[time.Time]()
+
+// Is reports whether t is time.Time, a type made from it, as in
+// type Deadline time.Time, or a struct whose only field is an embedded time.
+func Is(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && (t.ConvertibleTo(Type) || embeds(t))
+}
+
+func embeds(t reflect.Type) bool {
+	return t.NumField() == 1 && t.Field(0).Anonymous && t.Field(0).IsExported() && Is(t.Field(0).Type)
+}
+
+// Of returns the time of a value, if [Is] holds for its type.
+func Of(v reflect.Value) (time.Time, bool) {
+	if v.Kind() != reflect.Struct {
+		return time.Time{}, false
+	}
+	switch t := v.Type(); {
+	case t.ConvertibleTo(Type):
+		return v.Convert(Type).Interface().(time.Time), true
+	case embeds(t):
+		return Of(v.Field(0))
+	}
+	return time.Time{}, false
+}
+
+// Within returns the time of a value as [Of] does, or the time that a struct with other
+// fields embeds.
+func Within(v reflect.Value) (time.Time, bool) {
+	if t, ok := Of(v); ok || v.Kind() != reflect.Struct {
+		return t, ok
+	}
+	for i := range v.NumField() {
+		if field := v.Type().Field(i); field.Anonymous && field.IsExported() {
+			if t, ok := Within(v.Field(i)); ok {
+				return t, true
+			}
+		}
+	}
+	return time.Time{}, false
+}
+
+// Set stores a time in a value that can be set, and for whose type [Is] holds.
+func Set(v reflect.Value, t time.Time) {
+	switch {
+	case v.Type() == Type:
+		*v.Addr().Interface().(*time.Time) = t // no copy into an interface
+	case v.Type().ConvertibleTo(Type):
+		v.Set(reflect.ValueOf(t).Convert(v.Type()))
+	default:
+		Set(v.Field(0), t)
+	}
+}
