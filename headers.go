@@ -97,14 +97,6 @@ func (x *exchange) cspNonce() string {
 	return x.page.nonce
 }
 
-// headerSet has the header values of a HeadersConfig. All responses share the
-// slices; they must not be changed.
-type headerSet struct {
-	policy      []string // the HTML policy, cut at its nonces
-	permissions []string
-	hsts        []string
-}
-
 var (
 	corpSameOrigin = []string{"same-origin"}
 	coopSameOrigin = []string{"same-origin"}

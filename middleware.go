@@ -208,3 +208,19 @@ func peerAddr(remote string) netip.Addr {
 	addr, _ := netip.ParseAddr(remote)
 	return addr.Unmap().WithZone("")
 }
+
+// headerSet has the header values of a HeadersConfig. All responses share the
+// slices; they must not be changed.
+type headerSet struct {
+	policy      []string // the HTML policy, cut at its nonces
+	permissions []string
+	hsts        []string
+}
+
+// cors has the header values of a CORSConfig. All responses share the slices; they
+// must not be changed.
+type cors struct {
+	origins                                       map[string][]string // origin → Access-Control-Allow-Origin
+	any                                           []string            // the same for any origin, or nil
+	methods, headers, expose, credentials, maxAge []string
+}

@@ -59,14 +59,6 @@ func CORS(config CORSConfig) Middleware {
 	return layer(c.serve)
 }
 
-// cors has the header values of a CORSConfig. All responses share the slices; they
-// must not be changed.
-type cors struct {
-	origins                                       map[string][]string // origin → Access-Control-Allow-Origin
-	any                                           []string            // the same for any origin, or nil
-	methods, headers, expose, credentials, maxAge []string
-}
-
 func newCORS(config CORSConfig) (*cors, error) {
 	c := &cors{
 		origins: map[string][]string{},
