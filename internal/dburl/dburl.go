@@ -96,6 +96,11 @@ func parseServerURL(text string) (*url.URL, error) {
 			// Without its @, the user and password would be a host, and be shown.
 			return nil, errors.New("the host has more than one colon; write user:password@host, and [ ] around an IPv6 address")
 		}
+		// net/url reads only the port of the last host.
+		port := host[strings.LastIndexAny(host, ":]")+1:]
+		if strings.Contains(host, ":") && strings.Trim(port, "0123456789") != "" {
+			return nil, errors.New("a port is not a number; write user:password@host, and percent-encode special characters in the password")
+		}
 	}
 	if _, err := url.ParseQuery(u.RawQuery); err != nil {
 		return nil, errors.New("the URL's parameters cannot be read; write ?name=value&name=value, with special characters percent-encoded")

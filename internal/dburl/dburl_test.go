@@ -87,7 +87,7 @@ func TestParseErrors(t *testing.T) {
 // its first characters, and that MySQL's driver reads what was written for it.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"@host/name", "/b?c@host:1/name?x=y", "%41@/n?socket=/x", "#x@h", " @h", "@[::1/x", "@h/x?tls=%", "", ":1/", "@h:1/a%2Fb?loc=x", "%zz@h", "\x7f@h", "@h@h/", "@h/x?tls=a;b",
+		"@host/name", "/b?c@host:1/name?x=y", "%41@/n?socket=/x", "#x@h", " @h", "@[::1/x", "@h/x?tls=%", "", ":1/", "@h:1/a%2Fb?loc=x", "%zz@h", "\x7f@h", "@h@h/", "@h/x?tls=a;b", ",:", ",h:1", ",[::1]:1/n",
 	} {
 		f.Add(uint8(0), seed)
 		f.Add(uint8(1), seed)
