@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -82,6 +83,48 @@ func TestHostsWithoutNamesRefusesOnlyNonsense(t *testing.T) {
 		r.Host = host
 		h.ServeHTTP(w, r)
 		require.Equal(t, status, w.Code, host)
+	}
+}
+
+// HTTP/1.0 has no Host field that a client must send, and the health checks of load
+// balancers send none: "OPTIONS / HTTP/1.0" is HAProxy's.
+func TestHTTP10WithoutAHost(t *testing.T) {
+	t.Parallel()
+	open := map[string]backend.Middleware{"Stack": backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)}), "Hosts": backend.Hosts()}
+	listed := map[string]backend.Middleware{
+		"Stack": backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), Hosts: []string{"a.example"}}), "Hosts": backend.Hosts("a.example"),
+	}
+	for name := range open {
+		for request, status := range map[string][2]int{ // without and with names
+			"OPTIONS / HTTP/1.0\r\n\r\n":                    {204, 400},
+			"GET / HTTP/1.0\r\n\r\n":                        {200, 400},
+			"GET / HTTP/1.0\r\nHost:\r\n\r\n":               {200, 400},
+			"GET / HTTP/1.0\r\nHost: a.example\r\n\r\n":     {200, 200},
+			"GET / HTTP/1.0\r\nHost: a b\r\n\r\n":           {400, 400},
+			"GET / HTTP/1.1\r\n\r\n":                        {400, 400}, // RFC 9112, section 3.2
+			"GET / HTTP/1.1\r\nHost:\r\n\r\n":               {400, 400},
+			"GET http://a.example/ HTTP/1.0\r\n\r\n":        {200, 200},
+			"GET / HTTP/1.0\r\nConnection: close\r\n\r\n":   {200, 400},
+			"HEAD / HTTP/1.0\r\nUser-Agent: check\r\n\r\n":  {200, 400},
+			"GET / HTTP/1.0\r\nX-Forwarded-Host: b\r\n\r\n": {200, 400},
+		} {
+			for i, middleware := range []backend.Middleware{open[name], listed[name]} {
+				t.Run(fmt.Sprintf("%s %q %v", name, request, i == 1), func(t *testing.T) {
+					t.Parallel()
+					r := backend.NewRouter()
+					r.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {})
+					_, reader := mwRaw(t, mwServe(t, middleware(r)), request)
+					resp, err := http.ReadResponse(reader, &http.Request{Method: request[:strings.IndexByte(request, ' ')]})
+					require.NoError(t, err)
+					body, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					require.Equal(t, status[i], resp.StatusCode)
+					if i == 1 && status[0] == 200 && status[1] == 400 && resp.ContentLength > 0 && len(body) > 0 {
+						require.Contains(t, string(body), "Send a Host header with a name of this server.")
+					}
+				})
+			}
+		}
 	}
 }
 

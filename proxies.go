@@ -139,10 +139,11 @@ func lastElement(lines []string) string {
 // brackets. "*.example.com" matches all names with exactly one label more. A name
 // with a port, such as "localhost:8080", matches this port only; a name without one
 // matches all ports. Letter case and a trailing dot make no difference. Without
-// names, all well-formed hosts are served.
+// names, all well-formed hosts are served, and HTTP/1.0 requests without a host.
 //
-// Load balancers often check health by address and not by name: list the address,
-// too, or serve health endpoints outside.
+// Load balancers often check health by address and not by name, or by HTTP/1.0 without
+// a host, as HAProxy does: list the address, too, and make HAProxy send a Host (option
+// http-check send), or serve health endpoints outside.
 //
 // Hosts panics if a name is invalid.
 func Hosts(names ...string) Middleware {
@@ -186,6 +187,14 @@ func newHosts(names []string) (*hosts, error) {
 }
 
 func (h *hosts) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if r.Host == "" && !r.ProtoAtLeast(1, 1) { // as load balancers check health
+		if len(h.names)+len(h.wildcards) == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		WriteError(w, r, &Error{Code: Malformed, Message: "The Host header is missing. Send a Host header with a name of this server."})
+		return
+	}
 	host, port, ok := header.SplitHost(r.Host)
 	if !ok {
 		WriteError(w, r, &Error{Code: Malformed, Message: "The Host header is missing or malformed."})
