@@ -55,7 +55,8 @@ const (
 //     Origin: null with the forms of the page; otherwise no-referrer;
 //   - for HTML, Cross-Origin-Opener-Policy: same-origin and Permissions-Policy;
 //   - over TLS, Strict-Transport-Security (RFC 6797), by default for two years and
-//     with subdomains. Behind a proxy that ends TLS this needs [TrustProxies] outside.
+//     with subdomains, unless the host is localhost or an IP address. Behind a proxy
+//     that ends TLS this needs [TrustProxies] outside.
 //
 // A response is HTML if its Content-Type says so when the header is sent. If the
 // handler sets no Content-Type, it is detected as net/http does. Text and XML types
@@ -170,6 +171,9 @@ func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, n
 		x.response.DetectType()
 		x.response.Before(pageHeaders{x})
 	}
+	if host, _, ok := header.SplitHost(r.Host); ok && x.client.https {
+		x.page.strict = header.IsDomain(host)
+	}
 	s.begin(x, w.Header())
 	x.page.set = s
 	next.ServeHTTP(w, r)
@@ -186,7 +190,7 @@ func (s *headerSet) begin(x *exchange, head http.Header) {
 	setDefault(head, "Content-Security-Policy", closedPolicy)
 	setDefault(head, "Referrer-Policy", apiReferrer)
 	setDefault(head, "Cross-Origin-Resource-Policy", corpSameOrigin)
-	if x.client.https {
+	if x.page.strict {
 		setDefault(head, "Strict-Transport-Security", s.hsts)
 	}
 }

@@ -26,7 +26,7 @@ func TestHeadersOfAnAPIResponse(t *testing.T) {
 	})))
 	server.StartTLS()
 	defer server.Close()
-	resp, _ := mwDo(t, server, "GET", "/", "", "X-Request-Id", "a", "Accept-Encoding", "gzip")
+	resp, _ := mwDo(t, server, "GET", "/", "", "X-Request-Id", "a", "Accept-Encoding", "gzip", "Host", "a.example")
 	resp.Header.Del("Date")
 	require.Equal(t, http.Header{
 		"Content-Type":                 {"application/json"},
@@ -118,14 +118,36 @@ func TestStatement03_HSTSOverTLSOnly_ASVS_3_4_1(t *testing.T) {
 	defer secure.Close()
 	resp, _ := mwDo(t, plain, "GET", "/", "", "X-Forwarded-Proto", "https")
 	require.Empty(t, resp.Header.Values("Strict-Transport-Security"))
-	resp, _ = mwDo(t, secure, "GET", "/", "")
+	resp, _ = mwDo(t, secure, "GET", "/", "", "Host", "a.example")
 	require.Equal(t, []string{"max-age=63072000"}, resp.Header.Values("Strict-Transport-Security"))
 
 	proxied := mwServe(t, backend.TrustProxies("127.0.0.1")(h))
-	resp, _ = mwDo(t, proxied, "GET", "/", "", "X-Forwarded-Proto", "https")
+	resp, _ = mwDo(t, proxied, "GET", "/", "", "X-Forwarded-Proto", "https", "Host", "a.example")
 	require.Equal(t, []string{"max-age=63072000"}, resp.Header.Values("Strict-Transport-Security"))
-	resp, _ = mwDo(t, proxied, "GET", "/", "", "X-Forwarded-Proto", "https, http")
+	resp, _ = mwDo(t, proxied, "GET", "/", "", "X-Forwarded-Proto", "https, http", "Host", "a.example")
 	require.Empty(t, resp.Header.Values("Strict-Transport-Security"))
+}
+
+// Browsers note no policy for an IP address (RFC 6797, section 8.1.1), and one for
+// localhost would be for every other program that is developed there.
+func TestHSTSIsForDomainsOnly(t *testing.T) {
+	t.Parallel()
+	h := backend.SecureHeaders(backend.HeadersConfig{})(http.NotFoundHandler())
+	server := httptest.NewTLSServer(h)
+	defer server.Close()
+	proxied := mwServe(t, backend.TrustProxies("127.0.0.1")(h))
+	for host, want := range map[string]bool{
+		"a.example": true, "A.Example:8443": true, "a.example.": true, "localhost.example": true, "127.example": true, "intranet": true, "notlocalhost": true, "1.2.3.4a": true,
+		"localhost": false, "LOCALHOST:8443": false, "localhost.": false, "app.localhost": false, "app.localhost:1": false,
+		"127.0.0.1": false, "127.0.0.1:8443": false, "192.0.2.7.": false, "[::1]": false, "[2001:db8::1]:443": false, "127.1": false, "0x7f.0.0.0x1": false, "a.0x": false,
+	} {
+		t.Run(host, func(t *testing.T) {
+			resp, _ := mwDo(t, server, "GET", "/", "", "Host", host)
+			require.Equal(t, want, resp.Header.Get("Strict-Transport-Security") != "")
+			resp, _ = mwDo(t, proxied, "GET", "/", "", "Host", "127.0.0.1", "X-Forwarded-Host", host, "X-Forwarded-Proto", "https")
+			require.Equal(t, want, resp.Header.Get("Strict-Transport-Security") != "", "the host that the client has asked for")
+		})
+	}
 }
 
 func TestStatement09_TextHasACharset_ASVS_4_1_1(t *testing.T) {

@@ -127,6 +127,7 @@ type pagePolicy struct {
 	set       *headerSet // nil without SecureHeaders
 	nonceOnce sync.Once  // Nonce is safe for concurrent use
 	nonce     string
+	strict    bool // the response has Strict-Transport-Security
 }
 
 type exchangeKey struct{}

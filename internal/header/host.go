@@ -22,6 +22,20 @@ func SplitHost(s string) (host, port string, ok bool) {
 	return host, port, validName(host) && validPort(port)
 }
 
+// IsDomain reports whether a host that [SplitHost] has returned is a domain name that
+// HSTS can be for (RFC 6797): not an IP address, in any form that browsers know (URL
+// standard, section 3.5), and not localhost or a name below it (RFC 6761, section 6.3).
+func IsDomain(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	switch {
+	case last == "", host[0] == '[', strings.EqualFold(last, "localhost"):
+		return false
+	case len(last) >= 2 && (last[:2] == "0x" || last[:2] == "0X"):
+		return strings.Trim(last[2:], "0123456789abcdefABCDEF") != ""
+	}
+	return strings.Trim(last, "0123456789") != ""
+}
+
 func splitIPv6(s string) (host, port string, ok bool) {
 	end := strings.IndexByte(s, ']')
 	if end < 0 {

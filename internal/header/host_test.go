@@ -113,3 +113,19 @@ func FuzzCheckOrigin(f *testing.F) {
 		require.NotContains(t, s, "*")
 	})
 }
+
+func FuzzIsDomain(f *testing.F) {
+	for _, s := range []string{"a.example", "localhost", "a.localhost:1", "127.0.0.1", "[::1]", "0x7f.1", "a.0x", "1.2.3.4a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		host, _, ok := header.SplitHost(s)
+		if !ok {
+			return
+		}
+		_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		isDomain := header.IsDomain(host)
+		require.False(t, isDomain && err == nil, "%q is an address", host)
+		require.Equal(t, isDomain, header.IsDomain(strings.ToUpper(host)))
+	})
+}
