@@ -115,6 +115,9 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 	if l.auth == nil {
 		return Caller{}, nil
 	}
+	if len(r.Header["Authorization"]) > 1 { // two identities
+		return Caller{}, checkAmbiguous(r.Header)
+	}
 	return l.auth.Authenticate(ctx, r)
 }
 

@@ -221,3 +221,11 @@ func (h *hosts) lists(host string) bool {
 	dot := strings.IndexByte(host, '.')
 	return h.names[host] || dot > 0 && h.wildcards[host[dot:]]
 }
+
+// checkAmbiguous returns an error for the header of a request that says two things.
+func checkAmbiguous(head http.Header) error {
+	if name := header.Ambiguous(head); name != "" {
+		return &Error{Code: Malformed, Message: "Send one " + name + " header."}
+	}
+	return nil
+}

@@ -68,6 +68,9 @@ func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
+	if err := checkAmbiguous(req.Header); err != nil {
+		return err
+	}
 	if r.status != http.StatusNoContent && !acceptsJSON(req.Header["Accept"]) {
 		return &Error{Code: NotAcceptable, Message: "This is available as application/json."}
 	}

@@ -58,7 +58,8 @@ type StackConfig struct {
 //  1. [Recover], [RequestID], [AccessLog]: all requests are answered and logged;
 //  2. [TrustProxies]: the steps below use the client's address, scheme and host;
 //  3. [SecureHeaders]: for all responses, also those of the steps below;
-//  4. TRACE and CONNECT are answered 501;
+//  4. TRACE and CONNECT are answered 501, and requests with two Authorization headers,
+//     or with two headers of one Content- name that differ, 400;
 //  5. [Hosts];
 //  6. [CORS], if there are origins: scripts can also read the error responses of the
 //     steps below;
@@ -106,7 +107,7 @@ func (c StackConfig) steps() ([]Middleware, *stackTimeout) {
 		checkPerMinute(c.RequestsPerMinute))
 
 	timeout := &stackTimeout{c.Timeout}
-	steps := []Middleware{Recover(), RequestID(), AccessLog(c.Logger), layer(proxies.serve), layer(headers.serve), layer(refuseTrace), layer(hosts.serve)}
+	steps := []Middleware{Recover(), RequestID(), AccessLog(c.Logger), layer(proxies.serve), layer(headers.serve), layer(refuse), layer(hosts.serve)}
 	if len(c.CORS.Origins) > 0 {
 		steps = append(steps, layer(cors.serve))
 	}
@@ -140,12 +141,16 @@ func checkPerMinute(n int) error {
 	return nil
 }
 
-// refuseTrace answers 501 to TRACE, which would show scripts the headers of a request
-// [ASVS 5.0 13.4.4], and to CONNECT, which is for proxies. A ServeMux would call
-// handlers for them.
-func refuseTrace(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+// refuse answers 501 to TRACE, which would show scripts the headers of a request [ASVS
+// 5.0 13.4.4], and to CONNECT, which is for proxies. A ServeMux would call handlers for
+// them. It answers 400 to requests that say two things.
+func refuse(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	err := checkAmbiguous(r.Header)
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
-		WriteError(w, r, Errorf(Unimplemented, "This server does not do %s.", r.Method))
+		err = Errorf(Unimplemented, "This server does not do %s.", r.Method)
+	}
+	if err != nil {
+		WriteError(w, r, err)
 		return
 	}
 	next.ServeHTTP(w, r)
