@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -131,6 +132,7 @@ type restRoute struct {
 	created   *restRoute      // the GET route of what a POST creates
 	createdBy *plan.Field     // the field of the output that is the last segment of its path
 	createdID jsonout.Encoder // encodes that field
+	siblings  []string        // the last segments of GET routes beside created that have no wildcard there
 	current   *restRoute      // the GET route of the same path
 	tagged    bool            // responses have an ETag
 }
@@ -198,6 +200,9 @@ func (r *restRoute) relate(all []*restRoute) {
 			r.current = other
 		}
 		parent, last := parentPath(other.path)
+		if sibling, err := url.PathUnescape(last); err == nil && parent == r.path && !strings.HasPrefix(last, "{") {
+			r.siblings = append(r.siblings, sibling)
+		}
 		if r.method != http.MethodPost || parent != r.path || !strings.HasPrefix(last, "{") || last == "{$}" || strings.HasSuffix(last, "...}") {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/render"
+	"github.com/seed-215b9b7c/backend/internal/route"
 )
 
 // This file handles a request to the REST door: it calls the operation and writes the
@@ -255,8 +256,8 @@ func (r *restRoute) variesBy() []string {
 }
 
 // location returns the path of what a POST has created: the path of the request, and a
-// field of the output as one more segment. It returns "" if that field is empty. out is
-// a *Out.
+// field of the output as one more segment. It returns "" if that field is empty, or if
+// the path would be refused or be that of another operation. out is a *Out.
 func (r *restRoute) location(req *http.Request, out any) string {
 	value := reflect.ValueOf(out).Elem()
 	if value.Kind() == reflect.Pointer {
@@ -273,7 +274,7 @@ func (r *restRoute) location(req *http.Request, out any) string {
 	if strings.HasPrefix(id, `"`) && json.Unmarshal(text, &id) != nil {
 		return ""
 	}
-	if id == "" || id == "null" || id == "." || id == ".." { // the last two would be another path
+	if id == "null" || !route.IsSegment(id) || slices.Contains(r.siblings, id) {
 		return ""
 	}
 	return requestPath(req) + "/" + url.PathEscape(id)

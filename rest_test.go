@@ -242,6 +242,42 @@ func TestLocation(t *testing.T) {
 	}
 }
 
+// A Location leads to what was created, or is not there: the router refuses some ids, and
+// others are the path of another operation.
+func TestLocationLeadsToWhatWasCreated(t *testing.T) {
+	t.Parallel()
+	type thing struct {
+		ID string `json:"id"`
+	}
+	type input struct {
+		ID string `json:"id"`
+	}
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	logic.Add(
+		backend.Mutation("create", backend.Public, func(_ context.Context, in input) (thing, error) { return thing(in), nil }, backend.Route("POST /things")),
+		backend.Query("get", backend.Public, func(_ context.Context, in input) (thing, error) { return thing(in), nil }, backend.Route("GET /things/{id}")),
+		backend.Query("newest", backend.Public, func(context.Context, backend.None) (thing, error) { return thing{"other"}, nil }, backend.Route("GET /things/newest")),
+		backend.Query("percent", backend.Public, func(context.Context, backend.None) (thing, error) { return thing{"other"}, nil }, backend.Route("GET /things/a%20b")),
+	)
+	c := newRESTClient(t, logic)
+	for id, works := range map[string]bool{
+		"7": true, "a/b": true, "a//b": true, "a.b": true, "...": true, ".hidden": true, "a..b": true, "/a": true, "a/": true, "%2e%2e": true, "é ?#;": true, "a%2Fb": true, "NEWEST": true,
+		`a\b`: false, `\`: false, "..": false, ".": false, "a/../b": false, "a/./b": false, "../a": false, "a/..": false, "./a": false, "": false, "newest": false, "a b": false,
+	} {
+		body, err := json.Marshal(thing{id})
+		require.NoError(t, err)
+		w := c.do("POST", "/things", string(body))
+		require.Equal(t, 201, w.Code, w.Body.String())
+		location := w.Header().Get("Location")
+		require.Equal(t, works, location != "", "%q: %s", id, location)
+		if works {
+			got := c.do("GET", strings.TrimPrefix(location, "/api"), "")
+			require.Equal(t, 200, got.Code, "%q: %s", id, location)
+			require.JSONEq(t, string(body), got.Body.String())
+		}
+	}
+}
+
 func TestLocationBelowAPrefixWithAParameter(t *testing.T) {
 	t.Parallel()
 	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})

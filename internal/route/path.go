@@ -45,6 +45,15 @@ func clean(u *url.URL) (path string, ok bool) {
 	return path, !refused(path, true)
 }
 
+// IsSegment reports whether a value, when it is escaped, is a whole segment of a path
+// that is looked up, so that a wildcard can have it.
+func IsSegment(value string) bool {
+	if !strings.ContainsAny(value, "./\\\x00") {
+		return value != ""
+	}
+	return !strings.Contains(value, innerSlash) && !refused("/"+strings.ReplaceAll(value, "/", innerSlash), true)
+}
+
 // refused reports whether a path must not be looked up. NUL is refused unless
 // it stands for inner slashes.
 func refused(path string, innerSlashes bool) bool {

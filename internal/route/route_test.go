@@ -180,3 +180,20 @@ func TestFindServesTheBenchmarkSets(t *testing.T) {
 		}
 	}
 }
+
+// A segment is what a wildcard can have: IsSegment agrees with Find.
+func FuzzIsSegment(f *testing.F) {
+	table := tableOf(f, "GET /a/{x}")
+	for _, s := range []string{"", "a", ".", "..", "a/b", "a/../b", "/..", "a\\b", "\x00", "a//", "%2e", "é ?#;"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		u, err := url.ParseRequestURI("/a/" + url.PathEscape(value))
+		require.NoError(t, err)
+		found := table.Find(http.MethodGet, u, nil)
+		require.Equal(t, found.Outcome == route.Found, route.IsSegment(value), "%q", value)
+		if found.Outcome == route.Found {
+			require.Equal(t, []string{value}, found.Values)
+		}
+	})
+}
