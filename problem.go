@@ -108,6 +108,19 @@ var (
 // client does not take the part for the whole. This needs a middleware of this
 // package around the handler. Without one, the error response follows the part
 // that was sent: check for errors before writing.
+//
+// Errors of the standard library about the request are the client's fault. They are
+// answered with 400, 413 or 415, and logged as Info:
+//   - errors of ParseForm, ParseMultipartForm, FormFile, MultipartReader and Cookie of
+//     [http.Request];
+//   - errors of encoding/json, [io.EOF] and [io.ErrUnexpectedEOF] that the handler
+//     returns as they are, if as much of the request body was read as the error is
+//     about. A handler that reads a body and JSON of the program's own must wrap the
+//     errors about the latter, by [fmt.Errorf] or [Error.Wrap]: they look the same.
+//
+// Without [BodyLimit] around the handler it is not known what was read, and most of
+// these errors are [Internal]. So are all others, such as those of strconv and
+// encoding/xml: return an [Error] for them.
 type Handler func(http.ResponseWriter, *http.Request) error
 
 // ServeHTTP calls f and writes the response for the error that it returns.
