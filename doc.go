@@ -141,7 +141,9 @@
 // ?? for an operator that is taken for a parameter. Arguments are stored as follows:
 //
 //   - A slice in IN (?) stands for its values. IN matches nothing if there are none,
-//     and NOT IN matches everything.
+//     and NOT IN matches everything. The ? must be alone in its parentheses.
+//   - A slice or map after a comparison, in another list such as IN (?, ?) or ANY(?), or
+//     as a condition is an error. To compare with JSON, pass it as a [json.RawMessage].
 //   - A [time.Time] is converted to UTC and truncated to microseconds. So is a type made
 //     from it, as in type Deadline time.Time, and a struct that only embeds it.
 //   - A nil pointer, slice or map is NULL. Any other pointer is what it points to.
@@ -289,8 +291,7 @@
 //     UnmarshalText may return an *Error for the client, such as
 //     Errorf(Invalid, "must be an amount such as 12.50");
 //   - [time.Time], as a string by RFC 3339, in the years 1 to 9999 in UTC. A day is a
-//     string with the rule
-//     validate:"datetime=2006-01-02";
+//     string with the rule validate:"datetime=2006-01-02";
 //   - [time.Duration], as a whole number of nanoseconds;
 //   - []byte, as base64; in paths, query strings, headers and cookies as base64url
 //     without padding;

@@ -37,6 +37,7 @@ func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string)
 		{"null", (*suite).null},
 		{"text", (*suite).text},
 		{"lists", (*suite).lists},
+		{"slices that are no list", (*suite).noLists},
 		{"fragments", (*suite).fragments},
 		{"what is no fragment", (*suite).noFragments},
 		{"json", (*suite).json},
@@ -319,6 +320,48 @@ func (s *suite) lists() {
 	s.equal([]int{1, 2, 3, 4}, find("id IN (?)", many))
 	type name string
 	s.equal([]int{1}, find("name IN (?)", []name{"a"}))
+	s.equal([]int{2, 3}, find("id IN (?) AND id NOT IN (?)", &[]int{2, 3, 4}, backend.Some([]int{4})))
+}
+
+// noLists gives a slice where the query takes one value. It would be compared as the text
+// of its JSON, so that NOT IN matches every row. That is a mistake of the program and not
+// of its client.
+func (s *suite) noLists() {
+	s.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), doc JSON, tags JSON)", "INSERT INTO t (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+	two := []int{1, 2}
+	for _, list := range []any{two, &two, [2]int{1, 2}, []string{"a"}, []int(nil), backend.Some(two), sql.Null[[]int]{V: two, Valid: true}, map[int]bool{1: true}} {
+		for _, q := range []string{
+			"DELETE FROM t WHERE id NOT IN (?, 3)", "DELETE FROM t WHERE id NOT IN (3, ?)", "DELETE FROM t WHERE id = ?", "DELETE FROM t WHERE id <> ?", "DELETE FROM t WHERE name > ?", "DELETE FROM t WHERE name NOT LIKE ?",
+			"DELETE FROM t WHERE id = ANY(?)", "DELETE FROM t WHERE id <> ALL(?)", "DELETE FROM t WHERE ? <> id", "DELETE FROM t WHERE NOT (id = (?))", "DELETE FROM t WHERE ?", "DELETE FROM t WHERE name NOT BETWEEN ? AND 'a'",
+			"UPDATE t SET name = 'x' WHERE id <> ?", "UPDATE t SET name = CASE WHEN id <> ? THEN 'x' END", "DELETE FROM t WHERE id IN (SELECT id FROM t WHERE id <> ?)",
+		} {
+			_, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL(q, list))
+			s.fails(backend.Internal, err)
+			if !strings.Contains(err.Error(), "IN (?)") {
+				s.Fatalf("the error does not say what to write: %v", err)
+			}
+		}
+	}
+	_, err := s.db.Exec(s.Context(), "DELETE FROM t WHERE id NOT IN (?, ?)", two, 3)
+	s.fails(backend.Internal, err)
+	_, err = s.db.Exec(s.Context(), "DELETE FROM t WHERE id NOT IN (?)", [][]int{{1}, {2}})
+	s.fails(backend.Internal, err)
+	s.equal([]int{1, 2, 3}, s.ids(s.Context()))
+
+	// As values of JSON columns they go on working.
+	changes := backend.JoinSQL(", ", backend.SQL("doc = ?", two), backend.SQL("tags = ?", []string{"x"}))
+	_, err = s.db.Exec(s.Context(), "UPDATE t SET ? WHERE id = ?", changes, 1)
+	s.succeeds(err)
+	_, err = s.db.Exec(s.Context(), "UPDATE t SET name = ?, doc = ? WHERE id IN (?)", "y", backend.Some(two), []int{2})
+	s.succeeds(err)
+	_, err = s.db.Exec(s.Context(), "INSERT INTO t (id, doc) VALUES (?, ?), (?, ?)", 4, two, 5, map[int]bool{1: true})
+	s.succeeds(err)
+	docs, err := backend.All[string](s.Context(), s.db, "SELECT doc FROM t WHERE id IN (1, 2, 4) ORDER BY id")
+	s.succeeds(err)
+	for i, doc := range docs {
+		docs[i] = strings.ReplaceAll(doc, " ", "")
+	}
+	s.equal([]string{"[1,2]", "[1,2]", "[1,2]"}, docs)
 }
 
 // fragments builds queries of pieces, which mean on every engine what the same

@@ -39,27 +39,43 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 	var lengths []int // made when the first list turns up
 	for i, arg := range args {
 		list := reflect.Value{}
-		if q.List(i) {
+		if q.Plain(i) {
 			list = asList(arg)
 		}
-		if !list.IsValid() {
-			value, err := Value(arg)
-			if err != nil {
-				return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
-			}
-			values = appendValue(values, value)
-			continue
-		}
-		if lengths == nil {
-			lengths = ones(len(args))
-		}
-		lengths[i] = list.Len()
 		var err error
-		if values, err = appendList(values, list, q.ListAsArray()); err != nil {
+		switch {
+		case !list.IsValid():
+			var value driver.Value
+			if value, err = Value(arg); err == nil {
+				values = appendValue(values, value)
+			}
+		case !q.List(i) || list.Kind() == reflect.Map:
+			err = noList(list)
+		default:
+			if lengths == nil {
+				lengths = ones(len(args))
+			}
+			lengths[i] = list.Len()
+			values, err = appendList(values, list, q.ListAsArray())
+		}
+		if err != nil {
 			return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
 		}
 	}
 	return q.Text(lengths), values, nil
+}
+
+// noList returns the error for a list in the place of a single value. Its JSON would be
+// compared as text: NOT IN would match every row.
+func noList(list reflect.Value) error {
+	_, err := Value(list.Interface())
+	switch {
+	case err != nil && !errors.Is(err, ErrText) && !errors.Is(err, ErrRange):
+		return err // it is a mistake anywhere
+	case list.Kind() == reflect.Map:
+		return fmt.Errorf("a %s cannot be compared; pass a slice to IN (?) or NOT IN (?), or JSON as a json.RawMessage", list.Type())
+	}
+	return fmt.Errorf("a %s is no single value; write IN (?) or NOT IN (?) with this ? alone in the parentheses, or pass JSON as a json.RawMessage", list.Type())
 }
 
 func ones(n int) []int {
@@ -79,8 +95,12 @@ func appendValue(values []driver.NamedValue, value driver.Value) []driver.NamedV
 func appendList(values []driver.NamedValue, list reflect.Value, asArray bool) ([]driver.NamedValue, error) {
 	items := make([]driver.Value, list.Len(), sqltext.Padded(list.Len()))
 	for i := range items {
+		item := list.Index(i).Interface()
+		if inner := asList(item); inner.IsValid() {
+			return nil, fmt.Errorf("item %d: %w", i, noList(inner))
+		}
 		var err error
-		if items[i], err = Value(list.Index(i).Interface()); err != nil {
+		if items[i], err = Value(item); err != nil {
 			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
 	}
@@ -96,21 +116,40 @@ func appendList(values []driver.NamedValue, list reflect.Value, asArray bool) ([
 	return values, nil
 }
 
-// asList returns the slice or array to expand, or the zero Value if arg is a single
-// value. Bytes, and types that convert themselves, are single values.
+// asList returns the slice, array or map that arg is or has in it, or the zero Value if
+// arg is a single value. Bytes, and types that convert themselves, are single values.
 func asList(arg any) reflect.Value {
-	switch arg.(type) {
-	case nil, []byte, json.RawMessage, driver.Valuer, encoding.TextMarshaler:
+	switch arg.(type) { // the usual types, without reflection
+	case nil, string, int, int64, bool, float64, time.Time, []byte, json.RawMessage:
 		return reflect.Value{}
 	}
-	v := reflect.ValueOf(arg)
+	v := content(reflect.ValueOf(arg))
 	switch v.Kind() {
-	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() != reflect.Uint8 {
+	case reflect.Slice, reflect.Array, reflect.Map:
+		if pointer := reflect.PointerTo(v.Type()); pointer.Implements(valuerType) || pointer.Implements(marshalerType) {
+			return reflect.Value{}
+		}
+		if v.Kind() == reflect.Map || v.Type().Elem().Kind() != reflect.Uint8 {
 			return v
 		}
 	}
 	return reflect.Value{}
+}
+
+// content returns what a value holds: what it points to, or what is in an optional
+// value. It returns other values, nil pointers and empty optional values as they are.
+func content(v reflect.Value) reflect.Value {
+	for {
+		switch {
+		case (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && !v.IsNil():
+			v = v.Elem()
+		case v.Kind() == reflect.Struct && isNull(v.Type()) && v.FieldByName("Valid").Bool(),
+			v.Kind() == reflect.Struct && isOpt(v.Type()) && v.FieldByName("Present").Bool() && !v.FieldByName("Null").Bool():
+			v = v.FieldByName("V")
+		default:
+			return v
+		}
+	}
 }
 
 // arrayLiteral writes a PostgreSQL array as text. The server reads it as an array of
@@ -307,6 +346,14 @@ func fromValuer(v driver.Valuer) (driver.Value, error) {
 func isNull(t reflect.Type) bool {
 	return t.PkgPath() == "database/sql" && strings.HasPrefix(t.Name(), "Null[")
 }
+
+// isOpt reports whether t is the Opt of this module's root package, which this package
+// cannot import.
+func isOpt(t reflect.Type) bool {
+	return strings.HasPrefix(t.Name(), "Opt[") && strings.HasPrefix(sqltextPath, t.PkgPath()+"/internal/")
+}
+
+var sqltextPath = reflect.TypeFor[sqltext.Query]().PkgPath()
 
 var (
 	valuerType    = reflect.TypeFor[driver.Valuer]()

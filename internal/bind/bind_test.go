@@ -222,15 +222,39 @@ func TestArgs(t *testing.T) {
 	require.Equal(t, "a IN (?, ?, ?, ?) AND b = ?", text)
 	require.Equal(t, []any{"x", "y", "z", "z", int64(1)}, values(args))
 
-	text, args, err = Args(parse(sqltext.Postgres, "a IN (?) AND b = ?"), []any{[]any{`a"\b`, nil, 1, []byte{1}}, []int{1, 2}})
+	text, args, err = Args(parse(sqltext.Postgres, "SELECT ? WHERE a IN (?)"), []any{[]int{1, 2}, []any{`a"\b`, nil, 1, []byte{1}}})
 	require.NoError(t, err)
-	require.Equal(t, "a = ANY($1) AND b = $2", text)
-	require.Equal(t, []any{`{"a\"\\b",NULL,1,"\\x01"}`, "[1,2]"}, values(args))
+	require.Equal(t, "SELECT $1 WHERE a = ANY($2)", text)
+	require.Equal(t, []any{"[1,2]", `{"a\"\\b",NULL,1,"\\x01"}`}, values(args))
 
 	text, args, err = Args(parse(sqltext.SQLite, "a IN (?)"), []any{[]byte("one value")})
 	require.NoError(t, err)
 	require.Equal(t, "a IN (?)", text)
 	require.Equal(t, []any{[]byte("one value")}, values(args))
+
+	two := []int{1, 2}
+	for _, list := range []any{two, &two, [2]int{1, 2}, sql.Null[[]int]{V: two, Valid: true}} {
+		text, args, err = Args(parse(sqltext.SQLite, "a IN (?)"), []any{list})
+		require.NoError(t, err)
+		require.Equal(t, "a IN (?, ?)", text)
+		require.Equal(t, []any{int64(1), int64(2)}, values(args))
+		for _, query := range []string{"a = ?", "a <> ?", "a IN (3, ?)", "a = ANY(?)", "WHERE ?"} {
+			_, _, err = Args(parse(sqltext.Postgres, query), []any{list})
+			require.ErrorContains(t, err, "alone in the parentheses", "%s %T", query, list)
+		}
+	}
+	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{[]string{"\xff"}})
+	require.ErrorContains(t, err, "alone in the parentheses")
+	require.NotErrorIs(t, err, ErrText, "not the client's mistake")
+	for _, query := range []string{"a = ?", "a IN (?)"} {
+		_, _, err = Args(parse(sqltext.MySQL, query), []any{map[int]bool{1: true}})
+		require.ErrorContains(t, err, "cannot be compared")
+		_, args, err = Args(parse(sqltext.MySQL, query), []any{(*[]int)(nil)})
+		require.NoError(t, err)
+		require.Equal(t, []any{nil}, values(args))
+	}
+	_, _, err = Args(parse(sqltext.MySQL, "(a, b) IN (?)"), []any{[][]int{{1, 2}}})
+	require.ErrorContains(t, err, "argument 1: item 0: a []int is no single value")
 
 	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{1, 2})
 	require.ErrorContains(t, err, "1 parameters (?) and was given 2 arguments")

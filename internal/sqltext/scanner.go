@@ -31,6 +31,9 @@ type scanner struct {
 	ended     bool      // a semicolon was seen
 	tail      Tail      // how the text ends
 	joins     bool      // the first token binds
+
+	frames  []frame // the open parentheses, see place.go
+	assigns bool    // the last = assigns
 }
 
 // token is a token as far as list recognition needs it.
@@ -127,6 +130,7 @@ func (s *scanner) push(t token, operand bool) {
 	if s.recent[0].slot && t.binds() && !takesList[s.recent[1].word] {
 		s.slots[len(s.slots)-1].bound = true
 	}
+	s.follow(t)
 	copy(s.recent[1:], s.recent[:])
 	s.recent[0] = t
 	s.operand = operand
@@ -259,7 +263,7 @@ func (s *scanner) question() {
 	case s.dialect == Postgres && (s.operand || s.afterAt(start)):
 		s.push(token{char: '?', start: start}, false)
 	default:
-		s.slots = append(s.slots, slot{at: start, bound: s.recent[0].binds()})
+		s.slots = append(s.slots, slot{at: start, bound: s.recent[0].binds(), plain: s.isPlain()})
 		s.push(token{slot: true, start: start}, true)
 	}
 }
@@ -408,8 +412,10 @@ func (s *scanner) punctuation(c byte) {
 		s.ends = append(s.ends, s.pos)
 	case '(':
 		s.depth++
+		s.open()
 	case ')':
 		s.depth--
+		s.shut()
 		s.list()
 	}
 	s.push(token{char: c, start: s.pos}, c == ')' || c == ']')

@@ -45,6 +45,7 @@ type slot struct {
 	listStart, listEnd int
 	negated            bool
 	bound              bool // AND, OR or NOT stands beside it
+	plain              bool // it cannot be JSON
 }
 
 // Tail says how a text affects text that is appended to it.
@@ -124,6 +125,10 @@ func (q *Query) Transaction() bool { return q.ends }
 // List reports whether parameter i stands alone in a list, as in IN (?), and
 // so takes any number of values.
 func (q *Query) List(i int) bool { return q.slots[i].listEnd > 0 }
+
+// Plain reports whether parameter i cannot be JSON, judged by its place: it is compared,
+// it is in a list of IN, ANY, ALL or SOME, or it is a condition or a number.
+func (q *Query) Plain(i int) bool { return q.slots[i].plain }
 
 // ListAsArray reports whether a list becomes one array parameter in the engine's
 // text, so that the text does not depend on the length of the list.

@@ -273,3 +273,55 @@ func TestReturns(t *testing.T) {
 		require.Equal(t, want, q.Returns(), query)
 	}
 }
+
+// Each ? that cannot be JSON is written as !.
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	for _, marked := range []string{
+		"SELECT * FROM t WHERE id = ! AND ! < id OR id<>! AND id IS DISTINCT FROM !",
+		"id IN (!) AND id NOT IN (!, !) AND id IN (1, !) AND (a, b) IN ((!, !), (!, !))",
+		"id IN (lower(?), !) AND id IN (SELECT ? FROM json_each(?) WHERE a = !) AND id IN (VALUES (!), (!))",
+		"id = ANY(!) OR id <> ALL (!) OR ! = ANY(tags) OR id > SOME(!) OR id = (!) OR (a, b) = (!, !)",
+		"name LIKE ! OR ! LIKE name OR ! IS NULL OR n BETWEEN ! AND ! OR NOT ! OR ! IN (a, b) OR ! NOT IN (a)",
+		"WHERE ! AND ! OR (!)",
+		"SELECT ?, ?, f(?), n + ! FROM t LIMIT ! OFFSET !",
+		"SELECT id FROM t ORDER BY ! LIMIT !",
+		"INSERT INTO t (a, b) VALUES (?, ?), (?, (?)) RETURNING ?",
+		"INSERT INTO t (a) SELECT ?, ? WHERE a = !",
+		"INSERT INTO t (a) VALUES (?) ON CONFLICT (a) DO UPDATE SET a = ?, b = excluded.b WHERE t.a = !",
+		"INSERT INTO t (a) VALUES (?) ON DUPLICATE KEY UPDATE a = ?, b = ?",
+		"INSERT INTO t SET a = ?, b = ?",
+		"UPDATE t SET a = ?, t.b = ?, \"c\" = ? WHERE id = !",
+		"UPDATE t SET a = ?, b = b + !, c = (d = !), e = a = !, f = ? FROM u WHERE u.id = ! AND u.x = !",
+		"UPDATE t SET a = CASE WHEN b = ! THEN ? ELSE ? END, c = ? RETURNING a = !",
+		"UPDATE t SET a = a IS DISTINCT FROM !, b = ?",
+		"UPDATE t SET a = (SELECT ? FROM u WHERE u.id = !), b = COALESCE(?, b), c = ?",
+		"UPDATE t SET (a, b) = (?, ?) WHERE a = !",
+		"UPDATE t SET a[1] = ?, b = a || ? WHERE id>=!",
+		"UPDATE a JOIN b ON a.x = ! SET doc = ?",
+		"MERGE INTO t USING u ON t.id = ! WHEN MATCHED THEN UPDATE SET a = ?, b = ? WHEN NOT MATCHED THEN INSERT (a) VALUES (?)",
+		"SELECT * FROM t WHERE doc @> ? AND ? <@ doc AND json_contains(doc, ?) AND doc = CAST(? AS JSON) AND doc = f(a => ?)",
+		"SELECT * FROM json_each(?) AS a WHERE EXISTS (SELECT 1 FROM json_each(?)) AND a.value IN (SELECT value FROM json_each(?))",
+		"SELECT CASE ! WHEN ! THEN ? ELSE ? END",
+		"DELETE FROM t WHERE id NOT IN (!, !)",
+		"CALL p(?, ?)",
+		"SELECT ? a, ? \"b\" = 1, ? AS c",
+		"?",
+	} {
+		text := strings.ReplaceAll(marked, "!", "?")
+		for _, dialect := range []Dialect{Postgres, SQLite, MySQL} {
+			q, err := Parse(dialect, text)
+			require.NoError(t, err)
+			got := []byte(text)
+			for i := range q.Params() {
+				if q.Plain(i) {
+					got[q.At(i)] = '!'
+				}
+			}
+			require.Equal(t, marked, string(got), dialect)
+		}
+	}
+	q, err := Parse(Postgres, "SELECT * FROM t WHERE doc = ?::jsonb OR doc=? :: json OR ids = ?::int[]")
+	require.NoError(t, err)
+	require.Equal(t, []bool{false, false, true}, []bool{q.Plain(0), q.Plain(1), q.Plain(2)})
+}
