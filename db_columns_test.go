@@ -43,3 +43,28 @@ func TestColumnsForGoTypes(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
+
+// A number is no INTERVAL: the nanoseconds of a time.Duration would be read as seconds.
+func TestDurationIsNoInterval(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres)
+	_, err := db.Exec(t.Context(), "CREATE TABLE t (n BIGINT, d INTERVAL)")
+	require.NoError(t, err)
+	for _, duration := range []any{time.Second, new(time.Second), backend.Some(time.Second), 1, 1.5} {
+		for range 2 { // the second time with the prepared statement
+			_, err := db.Exec(t.Context(), "INSERT INTO t (d) VALUES (?)", duration)
+			require.Equal(t, backend.Internal, backend.CodeOf(err), "%v", err)
+			require.ErrorContains(t, err, "BIGINT")
+			_, err = db.Exec(t.Context(), "DELETE FROM t WHERE now() > now() + ?", duration)
+			require.Equal(t, backend.Internal, backend.CodeOf(err), "%v", err)
+			require.ErrorContains(t, err, "BIGINT")
+		}
+	}
+	for _, duration := range []any{"90 seconds", nil} {
+		_, err = db.Exec(t.Context(), "INSERT INTO t (n, d) VALUES (?, ?)", time.Second, duration)
+		require.NoError(t, err)
+	}
+	stored, err := backend.All[time.Duration](t.Context(), db, "SELECT n FROM t")
+	require.NoError(t, err)
+	require.Equal(t, []time.Duration{time.Second, time.Second}, stored)
+}

@@ -146,6 +146,8 @@
 //     as a condition is an error. To compare with JSON, pass it as a [json.RawMessage].
 //   - A [time.Time] is converted to UTC and truncated to microseconds. So is a type made
 //     from it, as in type Deadline time.Time, and a struct that only embeds it.
+//   - A [time.Duration] is its number of nanoseconds, for a BIGINT. PostgreSQL's INTERVAL
+//     takes text, such as '90 seconds'.
 //   - A nil pointer, slice or map is NULL. Any other pointer is what it points to.
 //   - A driver.Valuer or an encoding.TextMarshaler converts itself.
 //   - []byte, and an array of bytes such as a hash, are stored as they are.

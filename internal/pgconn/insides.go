@@ -3,6 +3,8 @@ package pgconn
 import (
 	"bytes"
 	"reflect"
+
+	"github.com/lib/pq/oid"
 )
 
 // insides reads three fields of lib/pq's connection that it does not export:
@@ -52,4 +54,26 @@ func (in *insides) txStatus() byte {
 		return statusUnknown
 	}
 	return byte(in.status.Uint())
+}
+
+// intervalsOf returns which parameters of a prepared statement are intervals, by the types
+// that lib/pq keeps of it. Without that field none is known.
+func intervalsOf(stmt any) (intervals []int) {
+	v := reflect.ValueOf(stmt)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	types := v.FieldByName("paramTyps")
+	if types.Kind() != reflect.Slice || types.Type().Elem().Kind() != reflect.Uint32 {
+		return nil
+	}
+	for i := range types.Len() {
+		if oid.Oid(types.Index(i).Uint()) == oid.T_interval {
+			intervals = append(intervals, i)
+		}
+	}
+	return intervals
 }

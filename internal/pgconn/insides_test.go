@@ -35,6 +35,11 @@ func TestInsidesOfLibPQ(t *testing.T) {
 	c := conn.(*Conn)
 	require.NotZero(t, c.insides.pid)
 	require.Len(t, c.insides.key, 4)
+	stmt, err := c.prepare("SELECT $1::int, now() + $2, $3::interval")
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 2}, intervalsOf(stmt))
+	require.NoError(t, stmt.Close())
+	require.Empty(t, intervalsOf(driver.ErrSkip))
 
 	exec := func(text string) {
 		t.Helper()

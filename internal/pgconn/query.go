@@ -24,7 +24,8 @@ type pqStmt interface {
 // prepared is a statement that the connection keeps.
 type prepared struct {
 	pqStmt
-	inputs int
+	inputs    int
+	intervals []int // the parameters of the type interval
 }
 
 type entry = stmtcache.Entry[prepared]
@@ -110,7 +111,7 @@ func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue,
 	if err != nil {
 		return nil, c.end(err, true)
 	}
-	if err := e.Stmt.checkCount(args); err != nil {
+	if err := e.Stmt.checkArgs(args); err != nil {
 		return nil, c.unused(e, err)
 	}
 	c.wire.mark()
@@ -154,7 +155,7 @@ func (c *Conn) execOnce(ctx context.Context, text string, args []driver.NamedVal
 	if err != nil {
 		return nil, c.end(err, true)
 	}
-	if err := e.Stmt.checkCount(args); err != nil {
+	if err := e.Stmt.checkArgs(args); err != nil {
 		return nil, c.unused(e, err)
 	}
 	c.wire.mark()
@@ -204,7 +205,7 @@ func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	e, err = c.cache.Add(text, prepared{stmt, stmt.NumInput()})
+	e, err = c.cache.Add(text, prepared{stmt, stmt.NumInput(), intervalsOf(stmt)})
 	if err != nil {
 		_ = c.release(e)
 		return nil, false, err
@@ -252,9 +253,18 @@ func (c *Conn) unused(e *entry, refusal error) error {
 	return refusal
 }
 
-func (p prepared) checkCount(args []driver.NamedValue) error {
+// checkArgs returns an error for arguments that the statement does not take. A number
+// is no interval: the server would read it as seconds, and a time.Duration is a number
+// of nanoseconds.
+func (p prepared) checkArgs(args []driver.NamedValue) error {
 	if len(args) != p.inputs {
 		return fmt.Errorf("%d arguments for a statement that takes %d", len(args), p.inputs)
+	}
+	for _, i := range p.intervals {
+		switch args[i].Value.(type) {
+		case int64, float64:
+			return fmt.Errorf("argument %d is a number, such as a time.Duration, and its parameter an INTERVAL: pass text such as '90 seconds', or store the nanoseconds of a duration as BIGINT", i+1)
+		}
 	}
 	return nil
 }
