@@ -29,7 +29,8 @@ import (
 type visit struct {
 	logic  *Logic
 	door   Door
-	client netip.Addr   // the client's address, for the rate limit of anonymous callers
+	client *netip.Addr  // the client's address, for the rate limit of anonymous callers; nil without middleware
+	peer   string       // the peer's address, without middleware
 	logger *slog.Logger // nil: slog.Default
 
 	mu            sync.Mutex    // guards the fields below
@@ -44,16 +45,16 @@ type visit struct {
 
 // visit makes v the visit of a request, which is not authenticated yet.
 func (l *Logic) visit(v *visit, door Door, r *http.Request) {
-	client, logger, ok := clientAndLogger(r.Context())
-	if !ok {
-		client = peerAddr(r.RemoteAddr)
-	}
+	client, logger := clientAndLogger(r.Context())
 	*v = visit{logic: l, door: door, request: r, client: client, logger: cmp.Or(l.config.Logger, logger)}
+	if client == nil {
+		v.peer = r.RemoteAddr
+	}
 }
 
 // visitAs makes v the visit of a caller who needs no authentication.
 func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller) {
-	client, logger, _ := clientAndLogger(ctx)
+	client, logger := clientAndLogger(ctx)
 	*v = visit{logic: l, door: door, caller: caller, identified: true, client: client, logger: cmp.Or(l.config.Logger, logger)}
 }
 
@@ -255,7 +256,11 @@ func (v *visit) limitRate(op *registered) error {
 	}
 	key := []byte("account " + v.caller.ID)
 	if !v.caller.SignedIn() {
-		address := rateKey(v.client)
+		client := peerAddr(v.peer)
+		if v.client != nil {
+			client = *v.client
+		}
+		address := rateKey(client)
 		key = append([]byte("address "), address[:]...)
 	}
 	if wait, ok := op.limiter.Allow(key, time.Now()); !ok {

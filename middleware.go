@@ -46,14 +46,14 @@ func traceIDFrom(ctx context.Context) string {
 }
 
 // clientAndLogger returns the client's address and the logger of the access log, which
-// may be nil, for the request of ctx. ok is false if the request has passed no
+// may be nil, for the request of ctx. client is nil if the request has passed no
 // middleware of this package.
-func clientAndLogger(ctx context.Context) (client netip.Addr, logger *slog.Logger, ok bool) {
+func clientAndLogger(ctx context.Context) (client *netip.Addr, logger *slog.Logger) {
 	x := exchangeFrom(ctx)
 	if x == nil {
-		return netip.Addr{}, nil, false
+		return nil, nil
 	}
-	return x.client.addr, x.log.logger, true
+	return &x.client.addr, x.log.logger
 }
 
 // ClientIP returns the address of the client that sent the request: the peer's, or
