@@ -168,13 +168,13 @@ func parseWeight(s string) (int, bool) {
 	}
 	unit := 100
 	for i := 1; i < len(digits); i++ {
-		if digits[i] < '0' || digits[i] > '9' {
+		if digits[i] < '0' || digits[i] > '9' || s[0] == '1' && digits[i] != '0' { // at most 1
 			return 0, false
 		}
 		weight += int(digits[i]-'0') * unit
 		unit /= 10
 	}
-	return weight, weight <= 1000
+	return weight, true
 }
 
 // BackwardList goes through the elements of a list field from the last one to the

@@ -144,7 +144,7 @@ func TestChoices(t *testing.T) {
 		{"a space around =", []string{"a;q =1, b;q= 1, c;d =e, f"}, []choice{{"f", false, 1000}}},
 		{"a weight in quotes", []string{`a;q="1", b`}, []choice{{"b", false, 1000}}},
 		{"no value", []string{";q=1, b"}, []choice{{"b", false, 1000}}},
-		{"no weights", []string{"a;q=2, a;q=1.001, a;q=1.0010, a;q=0.0000x, a;q=-1, a;q=+1, a;q=, a;q=., a;q=NaN, a;q=1e0, a;q=0x1, a;q=00, a;q=0,5"}, []choice{{"a", false, 0}, {"5", false, 1000}}},
+		{"no weights", []string{"a;q=2, a;q=1.001, a;q=1.0001, a;q=1.0010, a;q=0.0000x, a;q=-1, a;q=+1, a;q=, a;q=., a;q=NaN, a;q=1e0, a;q=0x1, a;q=00, a;q=0,5"}, []choice{{"a", false, 0}, {"5", false, 1000}}},
 		{"more digits", []string{"a;q=0.0000, a;q=0.95000, a;q=0.8999999999999999, a;q=1.0000"}, []choice{
 			{"a", false, 0}, {"a", false, 950}, {"a", false, 899}, {"a", false, 1000}}},
 		{"all the weights", []string{"a;q=0, a;q=0., a;q=0.0, a;q=0.001, a;q=0.12, a;q=1, a;q=1., a;q=1.000"}, []choice{

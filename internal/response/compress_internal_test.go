@@ -61,7 +61,7 @@ func TestAcceptedCoding(t *testing.T) {
 // A coding is chosen only if the header names it or "*" with a weight above 0,
 // read independently here.
 func FuzzAcceptEncoding(f *testing.F) {
-	for _, s := range []string{"gzip;q=0.5, zstd", "*;q=0, gzip", "gzip;q=1.001", "identity;q=0", ";q=1,gzip", "gZip;", "zstd;;q=.5"} {
+	for _, s := range []string{"gzip;q=0.5, zstd", "*;q=0, gzip", "gzip;q=1.001", "gzip;q=1.0001", "identity;q=0", ";q=1,gzip", "gZip;", "zstd;;q=.5"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
