@@ -260,7 +260,7 @@ func (v *visit) limitRate(op *registered) error {
 		if v.client != nil {
 			client = *v.client
 		}
-		address := rateKey(client)
+		address := clientKey(client)
 		key = append([]byte("address "), address[:]...)
 	}
 	if wait, ok := op.limiter.Allow(key, time.Now()); !ok {

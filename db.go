@@ -11,6 +11,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
@@ -50,7 +51,9 @@ type DBConfig struct {
 	// MaxConns is the largest number of connections. On SQLite it counts those
 	// that read: one more writes, and a database in memory has a single connection.
 	// The connections of all processes together must stay below the limit of the
-	// server. Defaults to 4 for each processor, and at least 10.
+	// server. Defaults to 4 for each processor, and at least 10. If all are in use,
+	// requests wait for a short time and are then refused, see the section "Overload" of
+	// the package documentation.
 	MaxConns int
 	// MaxConnLifetime is the age at which a connection is replaced. Defaults to 30
 	// minutes. SQLite's connections are not replaced by default.
@@ -141,9 +144,12 @@ type DB struct {
 
 // pools are the connections of a database.
 type pools struct {
-	write  *sql.DB
-	read   *sql.DB       // the same as write except for SQLite files
-	writer chan struct{} // SQLite: the queue for the one writer; else nil
+	write *sql.DB
+	read  *sql.DB // the same as write except for SQLite files
+
+	// writers and readers are the queues for the connections of write and read: the same
+	// for the same pool, and nil for a pool of OpenDB without a limit.
+	writers, readers *admission.Gate
 }
 
 // Engine returns the kind of the database.

@@ -78,6 +78,15 @@ var dbCodes = map[dberr.Kind]Error{
 	dberr.Other:         {Code: Internal},
 }
 
+// overload marks the error of a request that was refused because others wait already.
+type overload struct{ error }
+
+func (o overload) Unwrap() error { return o.error }
+
+// connWait is how long a request waits for its first connection, unless each use of one
+// takes longer than that.
+const connWait = time.Second
+
 // failure returns the *Error for an error of the database, and nil for nil. If ctx
 // has ended and may have caused the error, the Error says that it has ended.
 func (db *DB) failure(ctx context.Context, query string, err error) error {
@@ -100,6 +109,10 @@ func (db *DB) failure(ctx context.Context, query string, err error) error {
 		return &Error{Code: asError(ended).Code, cause: cause}
 	}
 	known := dbCodes[info.Kind]
+	if _, refused := errors.AsType[overload](err); refused {
+		cause.kind = dberr.Unavailable
+		known = Error{Code: Unavailable, Message: busyMessage, RetryAfter: connWait}
+	}
 	return known.Wrap(cause)
 }
 

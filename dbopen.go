@@ -111,7 +111,8 @@ func createFile(path string) (os.FileInfo, error) {
 	return file.Stat()
 }
 
-// OpenDB returns a DB that uses an existing connection pool with its limits.
+// OpenDB returns a DB that uses an existing connection pool with the limits that it has
+// now.
 // [DB.Close] closes the pool. Prefer [Open], whose connections do more:
 //
 //   - Deadlines hold even when PostgreSQL does not answer.
@@ -145,7 +146,7 @@ func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return &DB{
-		engine: engine, config: c, pools: pools{write: pool, read: pool}, statements: statement.New(engine.dialect()),
+		engine: engine, config: c, pools: onePool(pool, pool.Stats().MaxOpenConnections), statements: statement.New(engine.dialect()),
 		doubtful: engine == Postgres,
 	}, nil
 }
@@ -182,8 +183,7 @@ func newPools(source *dburl.Source, config DBConfig) (pools, error) {
 		if err != nil {
 			return pools{}, err
 		}
-		pool := newPool(connector, config.MaxConns, config)
-		return pools{write: pool, read: pool}, nil
+		return onePool(newPool(connector, config.MaxConns, config), config.MaxConns), nil
 	case MySQL:
 		connector, err := driverConnector("mysql", "github.com/go-sql-driver/mysql", source.DSN+"&timeout="+config.ConnectTimeout.String(),
 			dbconn.Options{
@@ -196,8 +196,7 @@ func newPools(source *dburl.Source, config DBConfig) (pools, error) {
 		if err != nil {
 			return pools{}, err
 		}
-		pool := newPool(connector, config.MaxConns, config)
-		return pools{write: pool, read: pool}, nil
+		return onePool(newPool(connector, config.MaxConns, config), config.MaxConns), nil
 	}
 	return newSQLitePools(source, config)
 }
@@ -220,16 +219,17 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 	if err != nil {
 		return pools{}, err
 	}
-	queue := make(chan struct{}, 1)
 	if source.Memory {
-		pool := newPool(writer, 2, config) // one is the anchor
-		return pools{write: pool, read: pool, writer: queue}, nil
+		return onePool(newPool(writer, 2, config), 1), nil // of the two, one is the anchor
 	}
 	reader, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_pragma=query_only(1)", embedded)
 	if err != nil {
 		return pools{}, err
 	}
-	return pools{write: newPool(writer, 1, config), read: newPool(reader, config.MaxConns, config), writer: queue}, nil
+	return pools{
+		write: newPool(writer, 1, config), writers: newGate(1),
+		read: newPool(reader, config.MaxConns, config), readers: newGate(config.MaxConns),
+	}, nil
 }
 
 // driverConnector returns a connector of a driver that the program must import.

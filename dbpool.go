@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
@@ -23,26 +24,68 @@ import (
 type lease struct {
 	conn   *sql.Conn
 	engine Engine
-	writer chan struct{} // the queue to leave, or nil
+	gate   *admission.Gate // of the pool, or nil
 }
 
-// acquire waits for a connection until ctx ends. Callers get SQLite's one writer in
-// the order in which they asked for it.
+// acquire waits for a connection. A request that has had none yet waits for a short time
+// only, and is refused at once if it could not be served in it: see internal/admission. All
+// others wait until ctx ends.
 func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
-	if !write || db.writer == nil {
-		conn, err := db.conn(ctx, db.read)
-		return &lease{conn: conn, engine: db.engine}, err
+	pool, gate := db.read, db.readers
+	if write {
+		pool, gate = db.write, db.writers
 	}
-	select {
-	case db.writer <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for SQLite's writer (is a transaction open whose context was not passed on?): %w", ctx.Err())
+	x := exchangeFrom(ctx)
+	if gate != nil {
+		if err := gate.Enter(ctx, dbClass(x)); err != nil {
+			return nil, db.notAdmitted(ctx, gate, err)
+		}
 	}
-	conn, err := db.conn(ctx, db.write)
-	if err != nil {
-		<-db.writer
+	conn, err := db.conn(ctx, pool)
+	if err != nil && gate != nil {
+		gate.Leave()
 	}
-	return &lease{conn: conn, engine: db.engine, writer: db.writer}, err
+	if err == nil && x != nil {
+		x.load.begun.Store(true)
+	}
+	return &lease{conn: conn, engine: db.engine, gate: gate}, err
+}
+
+// dbClass says how a request waits for a connection. Outside of requests, nobody is there
+// to try again.
+func dbClass(x *exchange) admission.Class {
+	switch {
+	case x == nil:
+		return admission.Patient
+	case x.load.begun.Load():
+		return admission.Urgent
+	}
+	return admission.Normal
+}
+
+// notAdmitted returns the error for a wait that has ended without a connection.
+func (db *DB) notAdmitted(ctx context.Context, gate *admission.Gate, err error) error {
+	if ctx.Err() == nil {
+		return overload{fmt.Errorf("waiting for a database connection: %w", err)}
+	}
+	if db.writers != db.readers && gate == db.writers {
+		return fmt.Errorf("waiting for SQLite's writer (is a transaction open whose context was not passed on?): %w", err)
+	}
+	return db.allInUse(gate.Places(), err)
+}
+
+// onePool returns the pools of an engine that needs no other connections for reading.
+func onePool(pool *sql.DB, connections int) pools {
+	gate := newGate(connections)
+	return pools{write: pool, read: pool, writers: gate, readers: gate}
+}
+
+// newGate returns the queue for a pool of n connections, or nil if there is no limit.
+func newGate(n int) *admission.Gate {
+	if n < 1 {
+		return nil
+	}
+	return admission.NewGate(admission.Config{Places: n, Queue: 64 + 4*n, Wait: connWait, Stretch: true})
 }
 
 // conn takes a connection from a pool. If the deadline passes because all
@@ -53,15 +96,19 @@ func (db *DB) conn(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
 		return conn, err
 	}
 	if stats := pool.Stats(); stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
-		err = fmt.Errorf("waiting for a connection while all %d were in use (see DBConfig.MaxConns; does a loop over Each hold one, or a transaction whose context was not passed on?): %w", stats.InUse, err)
+		err = db.allInUse(stats.InUse, err)
 	}
 	return nil, err
 }
 
+func (db *DB) allInUse(n int, err error) error {
+	return fmt.Errorf("waiting for a connection while all %d were in use (see DBConfig.MaxConns; does a loop over Each hold one, or a transaction whose context was not passed on?): %w", n, err)
+}
+
 func (l *lease) release() {
 	l.conn.Close()
-	if l.writer != nil {
-		<-l.writer
+	if l.gate != nil {
+		l.gate.Leave()
 	}
 }
 

@@ -382,5 +382,37 @@
 // DBConfig.Timeout (30 seconds for a statement or a transaction whose context has no
 // deadline).
 //
+// # Overload
+//
+// Requests that could not be served in time are refused, the newest first, before they
+// have cost anything: with [Unavailable], 503 and Retry-After. Each resource has a queue of
+// its own, so that requests for one that is busy do not hold up others.
+//
+//   - Running requests: [ConcurrencyLimit], which is part of [Stack].
+//   - Connections to a database, and the one connection to SQLite that writes. A request
+//     waits at most a second for its first connection, or as long as one use of a
+//     connection takes if that is longer. Once it has had one, and outside of requests,
+//     it waits until its context ends.
+//
+// A burst may fill a queue. If requests waited for a tenth of the longest wait or more for
+// as long as the longest wait, further ones are refused until they wait for less than that.
+//
+// A request counts as running while it works, and not while it waits for a client that
+// sends the request body or reads the response slowly. When the body has come it waits
+// before all requests that have not run yet.
+//
+// Streams do not count as running: responses of the type text/event-stream, those that the
+// handler has flushed, and WebSockets and other hijacked connections. Beyond their own
+// limit a stream is answered 503. If its header was sent before, it counts as running.
+//
+// Requests that compute slow each other and all else in the process down. If goroutines
+// wait for more than 25 milliseconds for a processor, fewer requests run at once, but at
+// least two for each processor, and refusals are spread over up to 3 seconds. They do not
+// become fewer because of other goroutines of the program that compute.
+//
+// A client is an IPv4 address, or the first 64 bits of an IPv6 address, see [TrustProxies]
+// for servers behind a proxy. It has at most three quarters of the running requests, of
+// the queue and of the streams, so that one client cannot keep others out.
+//
 // The package backendtest helps the tests of programs that use this one.
 package backend

@@ -10,9 +10,10 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"sync/atomic"
+	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/gcra"
 )
 
@@ -196,9 +197,13 @@ func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
 // the memory and latency of all. A request whose client closes the connection
 // stops waiting.
 //
-// Long responses, such as event streams and WebSockets, count as long as they last:
-// serve them outside, with a limit of their own. Serve health endpoints outside, too,
-// or an overloaded server looks dead and is restarted:
+// Requests that wait for the network do not count as running. Streams have a limit of
+// their own, 16 times running: event streams, responses that the handler has flushed,
+// and hijacked connections. One client address has at most three quarters of all this.
+// If requests wait for a processor, fewer of them run. The section "Overload" of the
+// package documentation says more.
+//
+// Serve health endpoints outside, or an overloaded server looks dead and is restarted:
 //
 //	mux := http.NewServeMux()
 //	mux.Handle("GET /healthz", health)
@@ -207,7 +212,11 @@ func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
 // ConcurrencyLimit panics if running is below 1 or wait is not positive.
 func ConcurrencyLimit(running int, wait time.Duration) Middleware {
 	must("ConcurrencyLimit", checkRunning(running), checkTime("queue wait", wait))
-	return layer(newAdmission(running, wait).serve)
+	gate := admission.NewGate(admission.Config{
+		Places: running, Queue: running, Wait: wait, Streams: streamsPerPlace * running, Shares: true,
+	})
+	a := &admitter{gate: gate, processor: admission.NewProcessor(gate), retry: max(wait, time.Second)}
+	return layer(a.serve)
 }
 
 func checkRunning(n int) error {
@@ -221,67 +230,98 @@ func checkRunning(n int) error {
 // there are processors: requests mostly wait for a database.
 func defaultRunning() int { return max(256, 128*runtime.GOMAXPROCS(0)) }
 
-// admission is a semaphore with a bounded queue. The senders of a channel wait in
-// order of arrival.
-type admission struct {
-	slots   chan struct{}
-	waiting atomic.Int64
-	wait    time.Duration
+// streamsPerPlace is how many streams there may be for each request that runs. They take
+// memory and no time.
+const streamsPerPlace = 16
+
+// admitter is a ConcurrencyLimit.
+type admitter struct {
+	gate      *admission.Gate
+	processor *admission.Processor
+	retry     time.Duration
 }
 
-func newAdmission(running int, wait time.Duration) *admission {
-	return &admission{slots: make(chan struct{}, running), wait: wait}
-}
-
-func (a *admission) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if err := a.enter(r.Context()); err != nil {
-		WriteError(w, r, err)
+func (a *admitter) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	a.processor.Request(x.started())
+	outer := x.load.innermost.Load()
+	place := &x.load.place
+	if outer != nil {
+		place = new(admission.Place)
+	}
+	if err := place.Enter(r.Context(), a.gate, clientKey(x.client.addr), outer); err != nil {
+		a.processor.Refuse(r.Context())
+		WriteError(w, r, refusal(r.Context(), a.retry, err))
 		return
 	}
-	defer a.leave()
+	x.load.innermost.Store(place)
+	defer func() {
+		x.load.innermost.Store(outer)
+		place.Leave()
+	}()
+	if outer == nil {
+		x.load.retry = a.retry
+		if x.beginBody(r) {
+			x.body.SetLimit(math.MaxInt64)
+		}
+		x.body.Watch(network{x})
+		x.response.Watch(network{x})
+		x.response.Before(network{x})
+	}
 	next.ServeHTTP(w, r)
 }
 
-func (a *admission) enter(ctx context.Context) error {
-	select {
-	case a.slots <- struct{}{}:
+// refusal returns the error for a request that did not get a place.
+func refusal(ctx context.Context, retry time.Duration, err error) error {
+	if ctx.Err() == context.Canceled {
+		return err
+	}
+	return (&Error{Code: Unavailable, Message: busyMessage, RetryAfter: retry}).Wrap(fmt.Errorf("concurrency limit: %w", err))
+}
+
+// network gives the places of a request up while it waits for the network.
+type network struct{ x *exchange }
+
+func (n network) Away() { n.x.load.innermost.Load().Away() }
+
+// Back is for request bodies. The request can still be refused.
+func (n network) Back() error {
+	if err := n.x.load.innermost.Load().Back(n.x); err != nil {
+		return refusal(n.x, n.x.load.retry, err)
+	}
+	return nil
+}
+
+// BackAtOnce is for responses.
+func (n network) BackAtOnce() { n.x.load.innermost.Load().BackAtOnce() }
+
+// Stream makes the request one of the streams.
+func (n network) Stream() error {
+	if n.x.load.innermost.Load().Stream() {
 		return nil
-	default:
-		return a.queue(ctx)
 	}
+	return refusal(n.x, n.x.load.retry, errStreams)
 }
 
-func (a *admission) leave() { <-a.slots }
+var errStreams = errors.New("all streams are in use")
 
-func (a *admission) queue(ctx context.Context) error {
-	defer a.waiting.Add(-1)
-	if a.waiting.Add(1) > int64(cap(a.slots)) {
-		return a.overloaded(errQueueFull)
+// BeforeHeader makes the request a stream if the response says that it is one.
+func (n network) BeforeHeader(head http.Header) error {
+	if kind := head["Content-Type"]; len(kind) > 0 && strings.HasPrefix(kind[0], "text/event-stream") {
+		return n.Stream()
 	}
-	timer := time.NewTimer(a.wait)
-	defer timer.Stop()
-	select {
-	case a.slots <- struct{}{}:
-		return nil
-	case <-timer.C:
-		return a.overloaded(errQueueWait)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return nil
 }
 
-func (a *admission) overloaded(cause error) error {
-	return (&Error{
-		Code:       Unavailable,
-		Message:    "The server is busy; try again later.",
-		RetryAfter: max(a.wait, time.Second),
-	}).Wrap(cause)
-}
+// busyMessage is what clients read that are refused because of the load.
+const busyMessage = "The server is busy; try again later."
 
-var (
-	errQueueFull = errors.New("concurrency limit: queue is full")
-	errQueueWait = errors.New("concurrency limit: waited too long")
-)
+// started returns a time at the beginning of the request.
+func (x *exchange) started() time.Time {
+	if x.log.start.IsZero() {
+		return time.Now()
+	}
+	return x.log.start
+}
 
 // RateLimit returns middleware that limits how many requests each client address can
 // make in a period. A client can make all requests at once, and then one more each
@@ -306,7 +346,7 @@ func RateLimit(requests int, period time.Duration) Middleware {
 	must("RateLimit", checkRate(requests, period))
 	limiter := gcra.New(period/time.Duration(requests), requests)
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
-		key := rateKey(x.client.addr)
+		key := clientKey(x.client.addr)
 		if wait, ok := limiter.Allow(key[:], time.Now()); !ok {
 			WriteError(w, r, &Error{Code: RateLimited, RetryAfter: wait})
 			return
@@ -329,9 +369,9 @@ func checkRate(requests int, period time.Duration) error {
 	return nil
 }
 
-// rateKey returns the key of a client: the first 64 bits of an IPv6 address, or an
+// clientKey returns what a client is counted by: the first 64 bits of an IPv6 address, or an
 // IPv4 address mapped into IPv6, which no IPv6 client has.
-func rateKey(client netip.Addr) [16]byte {
+func clientKey(client netip.Addr) [16]byte {
 	key := client.As16()
 	if client.Is6() && !client.Is4In6() {
 		clear(key[8:])

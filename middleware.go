@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/limitedbody"
 	"github.com/seed-215b9b7c/backend/internal/response"
@@ -83,6 +85,7 @@ type exchange struct {
 	response        response.Writer
 	body            limitedbody.Body // used by BodyLimit
 	time            timeLimits
+	load            load
 	page            pagePolicy
 	cors            *cors // the innermost CORS that allows the origin, or otherwise the outermost; nil without CORS
 }
@@ -120,6 +123,14 @@ type timeLimits struct {
 	// limited is the context of the innermost TimeLimit, and unlimited the context
 	// outside of it.
 	limited, unlimited context.Context
+}
+
+// load says how far the work of the request is, which may have to wait for that of others.
+type load struct {
+	place     admission.Place                 // of the outermost ConcurrencyLimit
+	innermost atomic.Pointer[admission.Place] // nil without ConcurrencyLimit
+	retry     time.Duration                   // what the outermost ConcurrencyLimit tells those it refuses
+	begun     atomic.Bool                     // it has had a connection to a database
 }
 
 // pagePolicy has what the headers of an HTML response need. SecureHeaders sets it.

@@ -38,8 +38,9 @@ type StackConfig struct {
 	// Timeout is the limit of the time of a request, including QueueWait. Defaults to
 	// 10 seconds. For another limit of a route, wrap its handler with [TimeLimit].
 	Timeout time.Duration
-	// MaxConcurrent is how many requests run at once; as many others wait, see
-	// [ConcurrencyLimit]. Defaults to 128 for each processor, or 256 if that is more.
+	// MaxConcurrent is how many requests run at once; as many others wait, and there are
+	// 16 times as many streams, see [ConcurrencyLimit]. Defaults to 128 for each
+	// processor, or 256 if that is more.
 	MaxConcurrent int
 	// QueueWait is how long a request waits while MaxConcurrent others run. Defaults to
 	// 1 second.

@@ -18,6 +18,7 @@ type Body struct {
 	from     io.ReadCloser
 	declared int64 // Content-Length, -1 if unknown
 	explain  func(error) error
+	network  Network
 
 	limit   int64
 	read    atomic.Int64
@@ -38,6 +39,16 @@ func (b *Body) Begin(r *http.Request, explain func(error) error) bool {
 	b.from, b.declared, b.explain = r.Body, r.ContentLength, explain
 	return true
 }
+
+// Network is told when a body waits for the network, and when it has done so. The error of
+// Back is the body's.
+type Network interface {
+	Away()
+	Back() error
+}
+
+// Watch makes n know of each read that may wait for the network.
+func (b *Body) Watch(n Network) { b.network = n }
 
 // SetLimit sets the limit in bytes. What was read before counts.
 func (b *Body) SetLimit(limit int64) { b.limit = limit }
@@ -75,7 +86,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	if int64(len(p))-1 > left { // one byte more tells that there is more
 		p = p[:left+1]
 	}
-	n, err := b.from.Read(p)
+	n, err := b.receive(p)
 	b.read.Add(int64(n))
 	if !b.solid.Load() && len(bytes.TrimLeft(p[:n], " \t\r\n")) > 0 {
 		b.solid.Store(true)
@@ -89,6 +100,20 @@ func (b *Body) Read(p []byte) (int, error) {
 		b.err = b.explain(err)
 	}
 	return n, b.err
+}
+
+// receive reads from the body beneath. A body that has come in its declared length does not
+// wait any more.
+func (b *Body) receive(p []byte) (int, error) {
+	if b.network == nil || b.read.Load() == b.declared {
+		return b.from.Read(p)
+	}
+	b.network.Away()
+	n, err := b.from.Read(p)
+	if back := b.network.Back(); back != nil {
+		return n, back
+	}
+	return n, err
 }
 
 // Close closes the body beneath.

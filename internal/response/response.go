@@ -97,6 +97,10 @@ func (v view) WriteString(s string) (int, error) {
 	if !w.passesOn() {
 		return v.Write([]byte(s))
 	}
+	if w.waits(len(s)) {
+		w.network.Away()
+		defer w.network.BackAtOnce()
+	}
 	n, err := io.WriteString(w.under, s)
 	w.bytes += int64(n)
 	return n, err
@@ -117,6 +121,10 @@ func (v view) ReadFrom(src io.Reader) (n int64, err error) {
 	}
 	var rest int64
 	if to, ok := w.under.(io.ReaderFrom); ok && w.passesOn() {
+		if w.network != nil {
+			w.network.Away()
+			defer w.network.BackAtOnce()
+		}
 		rest, err = to.ReadFrom(src)
 		w.bytes += rest
 	} else {
@@ -135,6 +143,9 @@ func (v view) FlushError() error {
 	}
 	if w.hijacked {
 		return http.ErrHijacked
+	}
+	if err := w.stream(); err != nil {
+		return err
 	}
 	if err := w.flushHeld(); err != nil {
 		return err
@@ -158,11 +169,30 @@ func (v hijackView) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.failure != nil {
 		return nil, nil, w.failure
 	}
+	w.writing.Lock()
+	err := w.stream()
+	w.writing.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
 	conn, rw, err := w.under.(http.Hijacker).Hijack()
 	if err == nil {
 		w.hijacked = true
 	}
 	return conn, rw, err
+}
+
+// stream says that the response is one. If it must not be, the error is answered.
+func (w *Writer) stream() error {
+	if w.network == nil {
+		return nil
+	}
+	err := w.network.Stream()
+	if err == nil || w.Begun() {
+		return nil
+	}
+	w.fail(err)
+	return w.failure
 }
 
 // writerOnly hides the other methods of a view from io.Copy.
@@ -172,6 +202,10 @@ type writerOnly struct{ io.Writer }
 type rawBody struct{ w *Writer }
 
 func (b rawBody) Write(p []byte) (int, error) {
+	if b.w.waits(len(p)) {
+		b.w.network.Away()
+		defer b.w.network.BackAtOnce()
+	}
 	n, err := b.w.under.Write(p)
 	b.w.bytes += int64(n)
 	return n, err

@@ -33,6 +33,8 @@ type Writer struct {
 	failure  error // of the hooks that have failed
 	failures int   // how many have
 
+	network Network // may be nil
+
 	coding     *Compression // nil: no compression
 	accept     []string     // the request's Accept-Encoding
 	ranged     bool         // the request has a Range
@@ -82,6 +84,25 @@ func (w *Writer) Begin(under http.ResponseWriter, r *http.Request, owner Owner) 
 
 // Before adds a hook. A hook that is added after the header was sent never runs.
 func (w *Writer) Before(hook Hook) { w.hooks = append(w.hooks, hook) }
+
+// A Network is told when a response may wait for the network because its client is slow.
+type Network interface {
+	// Away comes before the wait, and BackAtOnce after it.
+	Away()
+	BackAtOnce()
+	// Stream comes before the response is flushed or hijacked. An error is answered in
+	// place of the response, as one of a [Hook], unless its header was sent.
+	Stream() error
+}
+
+// Watch makes n know what the response does.
+func (w *Writer) Watch(n Network) { w.network = n }
+
+// buffered is how many bytes the server keeps before it writes to the network.
+const buffered = 4 << 10
+
+// waits reports whether writing n more bytes may wait for the network.
+func (w *Writer) waits(n int) bool { return w.network != nil && w.bytes+int64(n) > buffered }
 
 // DetectType makes the Writer detect the content type as net/http does, but before
 // the hooks run.
