@@ -175,7 +175,8 @@ func (db *DB) Close() error {
 // SQLX returns the pool of the database as an sqlx.DB, for what this package does not
 // cover. On SQLite it is the one connection that writes. Its queries use the
 // placeholders of the engine, such as $1 on PostgreSQL. They are not part of
-// [DB.Tx], and their errors are those of the driver.
+// [DB.Tx], and their errors are those of the driver. They must leave the session of the
+// connection as it was, without an open transaction.
 func (db *DB) SQLX() *sqlx.DB {
 	names := map[Engine]string{Postgres: "postgres", SQLite: "sqlite3", MySQL: "mysql"}
 	return sqlx.NewDb(db.write, names[db.engine])

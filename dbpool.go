@@ -14,6 +14,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
 
@@ -25,6 +26,7 @@ type lease struct {
 	conn   *sql.Conn
 	engine Engine
 	gate   *admission.Gate // of the pool, or nil
+	spent  bool          // a statement may have changed the session: release closes the connection
 }
 
 // acquire waits for a connection. A request that has had none yet waits for a short time
@@ -106,6 +108,9 @@ func (db *DB) allInUse(n int, err error) error {
 }
 
 func (l *lease) release() {
+	if l.spent {
+		l.discard()
+	}
 	l.conn.Close()
 	if l.gate != nil {
 		l.gate.Leave()
@@ -141,10 +146,10 @@ func (l *lease) do(f func(dbconn.Conn) error) error {
 // connection before they hand it out, so only one that dies after that counts.
 const badConns = 3
 
-// withConn calls f with a connection from a pool.
-func (db *DB) withConn(ctx context.Context, write bool, f func(dbconn.Conn) error) error {
+// onConn performs work with a statement on a connection from a pool.
+func (db *DB) onConn(ctx context.Context, s *statement.Statement, work work) error {
 	for try := 1; ; try++ {
-		err := db.tryConn(ctx, write, f)
+		err := db.tryConn(ctx, s, work)
 		// Not errors.Is: only the bare error says that nothing was sent.
 		if err != driver.ErrBadConn || try == badConns || db.doubtful {
 			return err
@@ -152,13 +157,106 @@ func (db *DB) withConn(ctx context.Context, write bool, f func(dbconn.Conn) erro
 	}
 }
 
-func (db *DB) tryConn(ctx context.Context, write bool, f func(dbconn.Conn) error) error {
-	lease, err := db.acquire(ctx, write)
+func (db *DB) tryConn(ctx context.Context, s *statement.Statement, work work) error {
+	lease, err := db.acquire(ctx, !s.Reads())
 	if err != nil {
 		return err
 	}
 	defer lease.release()
-	return lease.do(f)
+	return lease.do(func(conn dbconn.Conn) error {
+		if s.Session() != sqltext.SessionKept {
+			return db.inSession(ctx, lease, conn, s, work)
+		}
+		return work(ctx, conn, s)
+	})
+}
+
+// This part handles statements that change the session of their connection. Their
+// connection is closed afterwards, so that no other statement runs under what they left.
+// internal/sqltext recognizes them.
+
+// inSession performs work with a statement that may change the session, outside of a
+// transaction. If the statement leaves a transaction open, it is undone, and the error
+// says so.
+func (db *DB) inSession(ctx context.Context, l *lease, conn dbconn.Conn, s *statement.Statement, work work) error {
+	l.spent = !db.onlyConn(ctx, conn)
+	if err := work(ctx, conn, s); err != nil {
+		return err
+	}
+	if open, known := inTransaction(ctx, db.engine, conn); !known || !open {
+		return nil
+	}
+	err := errors.New("the statement left a transaction open, and what it did was undone; use DB.Tx for transactions")
+	if failed := conn.Rollback(ctx); failed != nil {
+		err = fmt.Errorf("%w (%w)", err, failed)
+	}
+	return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
+}
+
+// inSession performs work with a statement that may change the session, in the
+// transaction. It returns an error if the statement has ended the transaction, as LOCK
+// TABLES and procedures with a COMMIT do on MySQL.
+func (tx *dbTx) inSession(ctx context.Context, conn dbconn.Conn, s *statement.Statement, work work) error {
+	tx.lease.spent = !tx.db.onlyConn(ctx, conn)
+	if err := work(ctx, conn, s); err != nil {
+		return err
+	}
+	if open, known := inTransaction(ctx, tx.db.engine, conn); known && !open {
+		return errors.New("the statement ended the transaction of DB.Tx, and what was done before is committed; run it outside of DB.Tx")
+	}
+	return nil
+}
+
+// spend makes release close the connection.
+func (db *DB) spend(l *lease) {
+	l.spent = true
+	l.conn.Raw(func(raw any) error {
+		if conn, err := dbconn.Of(raw); err == nil {
+			l.spent = !db.onlyConn(context.Background(), conn)
+		}
+		return nil
+	})
+}
+
+// onlyConn reports whether the database ends with the connection, which must not be
+// closed then: it is SQLite in memory, in a pool given to OpenDB.
+func (db *DB) onlyConn(ctx context.Context, conn dbconn.Conn) bool {
+	if db.engine != SQLite || db.anchor != nil || db.path != "" {
+		return false
+	}
+	file := ""
+	rows, err := conn.QueryContext(ctx, "PRAGMA database_list", nil)
+	if err != nil {
+		return false
+	}
+	failed, err := dbconn.ReadAll(rows, func(row []driver.Value) error {
+		if name, _ := row[1].(string); name == "main" {
+			file, _ = row[2].(string)
+		}
+		return nil
+	})
+	return failed == nil && err == nil && file == ""
+}
+
+// inTransaction reports whether a transaction is open on a connection, if that can be
+// known. SQLite has no statement that begins or ends one and is not refused before.
+func inTransaction(ctx context.Context, engine Engine, conn dbconn.Conn) (open, known bool) {
+	switch engine {
+	case Postgres:
+		return pgconn.InTransaction(conn)
+	case MySQL:
+		rows, err := conn.QueryContext(ctx, "SELECT @@in_transaction", nil)
+		if err != nil { // MySQL proper does not have it
+			return false, false
+		}
+		failed, err := dbconn.ReadAll(rows, func(row []driver.Value) (err error) {
+			n, err := dbconn.Number(row[0])
+			open = n == 1
+			return err
+		})
+		return open, failed == nil && err == nil
+	}
+	return false, false
 }
 
 // work executes a statement on a connection, and reads its rows.

@@ -162,6 +162,29 @@
 // A query inside [DB.Tx] that uses its context is part of the transaction. A query
 // ends with the deadline of its context, or after DBConfig.Timeout if it has none.
 //
+// # Sessions
+//
+// Statements do not change the session that other statements run in. A connection is
+// closed after a statement that may have changed its session, or after the transaction
+// of that statement:
+//
+//   - SET, RESET, USE, ATTACH, LISTEN, PREPARE, LOCK TABLES, and a PRAGMA that changes a
+//     setting,
+//   - PostgreSQL's set_config and session-level advisory locks, and MySQL's GET_LOCK and
+//     variables such as @a,
+//   - what creates a temporary table or view,
+//   - statements that may do any of these, such as CALL, DO and EXECUTE.
+//
+// So a setting, a lock or a temporary table lasts for one text or one [DB.Tx]. In a
+// transaction, use what ends with it and keeps the connection: on PostgreSQL SET LOCAL,
+// set_config with the constant TRUE, and pg_advisory_xact_lock. With DBConfig.Pooler,
+// statements that change the session are an error. A function or trigger of the schema
+// that changes the session is not noticed.
+//
+// A statement that begins or ends a transaction is an error. If a procedure leaves a
+// transaction open, it is rolled back, and the statement that called it fails. If it ends
+// the transaction of DB.Tx, as MySQL's LOCK TABLES does as well, DB.Tx fails.
+//
 // # Fragments
 //
 // A [Fragment] is a piece of SQL with its arguments. If it is an argument of a query,
@@ -235,6 +258,8 @@
 //   - A file runs in one transaction. "-- +goose NO TRANSACTION" runs it without one,
 //     for statements such as CREATE INDEX CONCURRENTLY. On MySQL, which commits each
 //     change of a table, every statement runs by itself.
+//   - A file with statements that begin or end a transaction is an error, and nothing
+//     runs, except on MySQL, where they change nothing.
 //   - A file that stopped halfway outside a transaction continues there the next
 //     time. If the program was killed and nobody knows whether a statement took
 //     effect, the error says what to check and which statement to run.

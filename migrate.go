@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/migration"
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
 // This file decides which migrations run. internal/migration reads their files,
@@ -153,6 +154,9 @@ func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 	}
 	m := &migrator{db: db, line: programLine}
 	for _, file := range files {
+		if err := db.noTransaction(file); err != nil {
+			return nil, fmt.Errorf("migrate: %w", err)
+		}
 		m.steps = append(m.steps, &step{
 			version: file.Version, name: file.Name, checksum: file.Checksum,
 			up: file.Up, down: file.Down, hasDown: file.HasDown, noTx: file.NoTx,
@@ -171,6 +175,26 @@ func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 		}
 	}
 	return m, nil
+}
+
+// noTransaction returns an error if a file begins or ends a transaction itself. That of
+// the migration would end early, or the record of the file would be part of the file's.
+// On MySQL each statement of a file is a transaction of its own, whatever the file says.
+func (db *DB) noTransaction(file migration.File) error {
+	if db.engine == MySQL {
+		return nil
+	}
+	for _, text := range slices.Concat(file.Up, file.Down) {
+		read, err := sqltext.Parse(db.engine.dialect(), text)
+		switch {
+		case err != nil || !read.Transaction(): // the engine reports what is wrong with it
+		case file.NoTx:
+			return fmt.Errorf("%s begins or ends a transaction, and has NO TRANSACTION: leave both out to run the file in one transaction, and put statements that cannot run in one into a file of their own: %s", file.Name, sqltext.Clip(text))
+		default:
+			return fmt.Errorf("%s begins or ends a transaction: leave that out, since the file runs in one transaction: %s", file.Name, sqltext.Clip(text))
+		}
+	}
+	return nil
 }
 
 // migrating calls f while it holds the lock, after it has read the table.
@@ -248,11 +272,10 @@ func (m *migrator) lock(ctx context.Context) error {
 // never change, so that programs of different releases wait for each other.
 const lockNumber = 0x179401db9786c0d4
 
-// unlock closes the connection, which releases the lock whatever happened on it.
+// unlock closes the connection, which releases the lock and undoes whatever the files
+// have set on it.
 func (m *migrator) unlock() {
-	if m.db.engine != SQLite {
-		m.lease.discard()
-	}
+	m.db.spend(m.lease)
 }
 
 // load reads the table and compares it with the steps.

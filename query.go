@@ -215,6 +215,9 @@ func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 		// statements of other callers would be part of it.
 		return fmt.Errorf("use DB.Tx for transactions and savepoints: %s", sqltext.Clip(s.Query()))
 	}
+	if db.config.Pooler && s.Session() == sqltext.SessionChanged {
+		return fmt.Errorf("DBConfig.Pooler is set, and the statement changes a session that other programs use, too; within DB.Tx use what ends with the transaction: SET LOCAL, set_config(…, TRUE), pg_advisory_xact_lock, tables with a name of their own: %s", sqltext.Clip(s.Query()))
+	}
 	if db.config.Observer != nil {
 		return db.runObserved(ctx, s, work)
 	}
@@ -245,7 +248,7 @@ func (db *DB) runStatement(ctx context.Context, s *statement.Statement, work wor
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
-		failed := db.withConn(ctx, !s.Reads(), func(conn dbconn.Conn) error { return work(ctx, conn, s) })
+		failed := db.onConn(ctx, s, work)
 		err := db.result(ctx, s.Query(), failed)
 		// The statement is a transaction of its own, and runs again as that of DB.Tx
 		// does. An error after the first row is complete already, and is returned.

@@ -276,7 +276,12 @@ func (s *txScope) run(ctx context.Context, stmt *statement.Statement, work work)
 	if s.tx.mode == ReadOnly && s.tx.db.engine == SQLite && !stmt.Reads() {
 		return fmt.Errorf("the transaction is read-only: %s", sqltext.Clip(stmt.Query()))
 	}
-	err := s.tx.db.result(ctx, stmt.Query(), s.tx.lease.do(func(conn dbconn.Conn) error { return work(ctx, conn, stmt) }))
+	err := s.tx.db.result(ctx, stmt.Query(), s.tx.lease.do(func(conn dbconn.Conn) error {
+		if stmt.Session() != sqltext.SessionKept {
+			return s.tx.inSession(ctx, conn, stmt, work)
+		}
+		return work(ctx, conn, stmt)
+	}))
 	if failed, ok := errors.AsType[*DBError](err); ok && failed.kind == dberr.ReadOnly && s.tx.mode == ReadOnly {
 		err = (&Error{Code: Internal}).Wrap(failed) // a mistake of the program
 	}

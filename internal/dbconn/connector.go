@@ -89,14 +89,15 @@ func (c *connector) identity(ctx context.Context, conn Conn) (id int64, mark str
 		return 0, "", err
 	}
 	failed, err := ReadAll(rows, func(row []driver.Value) (err error) {
-		id, err = number(row[0])
+		id, err = Number(row[0])
 		mark = fmt.Sprintf("%s", row[1])
 		return err
 	})
 	return id, mark, errors.Join(failed, err)
 }
 
-func number(value driver.Value) (int64, error) {
+// Number returns the integer that a driver returned as a value.
+func Number(value driver.Value) (int64, error) {
 	switch v := value.(type) {
 	case int64:
 		return v, nil
@@ -154,7 +155,7 @@ func (c *connector) there(ctx context.Context, conn Conn, id int64, mark string)
 	}
 	var found int64
 	failed, err := ReadAll(rows, func(row []driver.Value) (err error) {
-		found, err = number(row[0])
+		found, err = Number(row[0])
 		return err
 	})
 	return failed == nil && err == nil && found == 1

@@ -52,6 +52,9 @@ func Valid(raw any) bool {
 // foreign is a connection of any database/sql driver.
 type foreign struct{ driver.Conn }
 
+// Unwrap returns the driver's own connection.
+func (c foreign) Unwrap() driver.Conn { return c.Conn }
+
 func (c foreign) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
 	if queryer, ok := c.Conn.(driver.QueryerContext); ok {
 		rows, err := queryer.QueryContext(ctx, text, args)

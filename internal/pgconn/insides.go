@@ -2,6 +2,7 @@ package pgconn
 
 import (
 	"bytes"
+	"database/sql/driver"
 	"reflect"
 
 	"github.com/lib/pq/oid"
@@ -54,6 +55,20 @@ func (in *insides) txStatus() byte {
 		return statusUnknown
 	}
 	return byte(in.status.Uint())
+}
+
+// InTransaction reports whether a transaction is open on a connection of this package or
+// of lib/pq, which may be wrapped, as far as that is known without asking the server.
+func InTransaction(conn any) (open, known bool) {
+	if own, ok := conn.(*Conn); ok {
+		return own.inTransaction(), true
+	}
+	if wrapper, ok := conn.(interface{ Unwrap() driver.Conn }); ok {
+		conn = wrapper.Unwrap()
+	}
+	in := lookInside(conn)
+	status := in.txStatus()
+	return status != statusIdle, status != statusUnknown
 }
 
 // intervalsOf returns which parameters of a prepared statement are intervals, by the types

@@ -11,6 +11,7 @@ type frame struct {
 	plain  bool // its parameters cannot be JSON, as those of IN (?, ?) or = (?)
 	list   bool // it is the list of IN, ANY, ALL or SOME
 	assign assignment
+	config bool // it has the arguments of set_config, see session.go
 }
 
 // assignment is how far a SET has been read.
@@ -105,11 +106,15 @@ func (s *scanner) open() {
 	default: // the arguments of a function, unless it is one of these words
 		inner.plain = plainAfter[last.word]
 	}
+	inner.config = s.dialect == Postgres && s.lastName() == "set_config"
 	s.frames = append(s.frames, inner)
 }
 
 // shut notes a closing parenthesis.
 func (s *scanner) shut() {
+	if s.frame().config {
+		s.setsConfig()
+	}
 	if len(s.frames) > 1 {
 		s.frames = s.frames[:len(s.frames)-1]
 	}

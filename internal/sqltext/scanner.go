@@ -23,6 +23,7 @@ type scanner struct {
 	first     string    // the first word, upper case
 	statement statement // the one that is being read
 	endsTx    bool      // a statement begins or ends a transaction
+	session   Session   // what the statements before this one do to the session
 	depth     int       // open parentheses
 	verb      string    // what a WITH is for: its first SELECT, INSERT, … outside of parentheses
 	gives     bool      // RETURNING was seen
@@ -42,6 +43,7 @@ type token struct {
 	char  byte   // the character, for punctuation
 	slot  bool   // a parameter
 	start int
+	end   int // of words and quoted names
 }
 
 // binds reports whether the token joins or negates conditions, so that what
@@ -221,7 +223,7 @@ func (s *scanner) quoted(end byte, backslash bool, what string) error {
 			s.pos++
 		case c == end:
 			s.pos++
-			s.push(token{start: start}, true)
+			s.push(token{start: start, end: s.pos}, true)
 			return nil
 		}
 	}
@@ -295,13 +297,13 @@ func (s *scanner) word() {
 		s.pos++
 	}
 	if s.recent[0].char == '.' { // a column may be called anything
-		s.push(token{start: start}, true)
+		s.push(token{start: start, end: s.pos}, true)
 		return
 	}
 	word := strings.ToUpper(s.src[start:s.pos])
 	s.note(word)
 	fetching := (word == "FIRST" || word == "NEXT") && s.recent[0].word == "FETCH"
-	s.push(token{word: word, start: start}, !beforeOperand[word] && !fetching)
+	s.push(token{word: word, start: start, end: s.pos}, !beforeOperand[word] && !fetching)
 }
 
 // note records the words that decide whether the query only reads, and whether it begins
@@ -311,6 +313,7 @@ func (s *scanner) note(word string) {
 		s.first = word
 	}
 	s.endsTx = s.statement.word(word) || s.endsTx
+	s.sessionWord(word)
 	switch word {
 	case "INSERT", "UPDATE", "DELETE", "MERGE":
 		s.writes = true
@@ -356,6 +359,7 @@ type statement struct {
 	first   string
 	routine bool // it creates a trigger, a function or a procedure
 	open    int  // BEGIN and CASE without their END, in a routine
+	session Session
 }
 
 // word reads the next word, and reports whether it makes the statement one that
@@ -405,9 +409,11 @@ func (s *scanner) number() {
 }
 
 func (s *scanner) punctuation(c byte) {
+	s.sessionChar(c)
 	switch c {
 	case ';':
 		s.ended = true
+		s.session = max(s.session, s.statement.session)
 		s.statement.semicolon()
 		s.ends = append(s.ends, s.pos)
 	case '(':

@@ -31,6 +31,7 @@ type Query struct {
 	reads   bool
 	ends    bool
 	returns bool
+	session Session
 	tokens  int
 	joins   bool
 	tail    Tail
@@ -68,7 +69,7 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, returns: s.returnsRows(), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, returns: s.returnsRows(), session: max(s.session, s.statement.session), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
 	q.plain = q.write(nil)
 	return q, nil
 }

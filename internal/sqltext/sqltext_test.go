@@ -325,3 +325,42 @@ func TestPlain(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []bool{false, false, true}, []bool{q.Plain(0), q.Plain(1), q.Plain(2)})
 }
+
+func TestSession(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		dialect Dialect
+		want    Session
+		texts   []string
+	}{
+		{Postgres, SessionKept, []string{
+			"", "SELECT 1", "(SELECT 1)", "SELECT t.set, 'SET a'; VALUES (1)", "SET LOCAL a = b", "set transaction read only", "SET CONSTRAINTS ALL DEFERRED",
+			"SELECT set_config('a', ?, true)", "SELECT set_config('a', f(')', false), TRUE)", "CREATE TABLE t (temp int, local text)", "INSERT INTO temp VALUES (1)",
+			"UPDATE t SET temp = 1", "SELECT pg_advisory_xact_lock(1), pg_advisory_unlock_all", "LOCK TABLE t", "DECLARE a CURSOR FOR SELECT 1", "DECLARE a CURSOR WITHOUT HOLD FOR SELECT 1",
+			"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT set_config('a', 'b', false); SELECT pg_advisory_lock(1); END; SELECT 1",
+			"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = a AS 'SELECT 1'", "ALTER ROLE a SET b = c", "EXPLAIN SELECT 1",
+		}},
+		{Postgres, SessionUnknown, []string{"DO $$ $$", "CALL f()", "SELECT 1; EXECUTE a", "FROBNICATE"}},
+		{Postgres, SessionChanged, []string{
+			"SET a = b", "SET", `SET "local" = 1`, "SELECT 1; -- x\n set a = b; SELECT 2", "SET LOCAL a = b; SET a = b", "RESET ALL", "LISTEN a", "PREPARE a AS SELECT 1",
+			"SELECT set_config('a', 'b', ?)", "SELECT set_config('a', 'b', false)", "SELECT set_config('a', 'b', NOT true)", `SELECT pg_catalog . "set_config" /* x */ ('a', 'b', 't')`,
+			"SELECT set_config('a', set_config('b', 'c', false), true)", "SELECT SET_CONFIG('a', 'b', false), set_config('a', 'b', true)",
+			"CREATE TEMP TABLE t (a int)", "create or replace temporary view a AS SELECT 1", "CREATE LOCAL TEMP TABLE t (a int)", "SELECT 1 INTO TEMP t", "CREATE TABLE pg_temp.t (a int)", `CREATE TABLE "pg_temp" . t (a int)`,
+			"SELECT pg_try_advisory_lock(1)", "WITH a AS (SELECT pg_advisory_lock_shared(1)) SELECT 1", "DECLARE a CURSOR WITH HOLD FOR SELECT 1", "DISCARD ALL", "LOAD 'a'",
+		}},
+		{SQLite, SessionKept, []string{"PRAGMA foreign_keys", "PRAGMA main.table_info(t)", "PRAGMA user_version = 7", "SELECT * FROM pragma_table_info('t')", "VACUUM", "CREATE TABLE t (a CHECK (a = (1)))"}},
+		{SQLite, SessionChanged, []string{"PRAGMA foreign_keys = 0", "PRAGMA main.foreign_keys(0)", "SELECT 1; pragma foreign_keys=0", "ATTACH 'a' AS b", "DETACH b", "CREATE TEMP TRIGGER a AFTER INSERT ON b BEGIN SELECT 1; END", "CREATE TABLE [temp].t (a)"}},
+		{MySQL, SessionKept, []string{"SELECT @@sql_mode", "SELECT a INTO b", "CREATE PROCEDURE p() BEGIN SET @a = 1; SELECT @b := 2; SELECT GET_LOCK('a', 1); END", "/*!40101 SELECT 1 */", "/*M! SET STATEMENT a = 0, b = 1 FOR */ INSERT INTO t VALUES (1)"}},
+		{MySQL, SessionUnknown, []string{"CALL p()", "XA START 'a'", "EXECUTE IMMEDIATE 'a'"}},
+		{MySQL, SessionChanged, []string{
+			"SET LOCAL a = b", "SET TRANSACTION READ ONLY", "/*!40101 SET a = b */", "LOCK TABLES t READ", "UNLOCK TABLES", "USE a", "SELECT @a := 1", "SELECT 1 INTO @a", "SET STATEMENT a = 1 FOR SET b = 2", "SET STATEMENT a = 1 FOR SELECT 1 INTO @a", "SELECT get_lock ('a', 1)", "FLUSH TABLES WITH READ LOCK",
+			"CREATE TEMPORARY TABLE t (a int)", "CREATE OR REPLACE TEMPORARY TABLE t (a int)",
+		}},
+	} {
+		for _, text := range test.texts {
+			q, err := Parse(test.dialect, text)
+			require.NoError(t, err, text)
+			require.Equal(t, test.want, q.Session(), text)
+		}
+	}
+}
