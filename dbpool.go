@@ -142,28 +142,41 @@ func (l *lease) do(f func(dbconn.Conn) error) error {
 	return err
 }
 
-// badConns is how many dead connections a statement is tried on. Pools check a
+// badConns is how many lost connections a statement is tried on. Pools check a
 // connection before they hand it out, so only one that dies after that counts.
 const badConns = 3
 
-// onConn performs work with a statement on a connection from a pool.
+// onConn performs work with a statement on a connection from a pool. It performs it
+// again on another connection if nothing was sent, or if the connection was lost in the
+// middle of a statement that only reads, before its first row.
 func (db *DB) onConn(ctx context.Context, s *statement.Statement, work work) error {
 	for try := 1; ; try++ {
-		err := db.tryConn(ctx, s, work)
+		connected, err := db.tryConn(ctx, s, work)
 		// Not errors.Is: only the bare error says that nothing was sent.
-		if err != driver.ErrBadConn || try == badConns || db.doubtful {
+		unsent := err == driver.ErrBadConn && !db.doubtful
+		again := unsent || connected && s.Repeats() && lost(err) && ctx.Err() == nil
+		if !again || try == badConns {
 			return err
 		}
 	}
 }
 
-func (db *DB) tryConn(ctx context.Context, s *statement.Statement, work work) error {
+// lost reports whether an error of a driver says that the connection was lost.
+func lost(err error) bool {
+	if err == nil {
+		return false
+	}
+	var done *DBError // after the first row
+	return !errors.As(err, &done) && !fromProgram(err) && (errors.Is(err, pgconn.ErrConnectionLost) || dberr.Lost(err))
+}
+
+func (db *DB) tryConn(ctx context.Context, s *statement.Statement, work work) (connected bool, err error) {
 	lease, err := db.acquire(ctx, !s.Reads())
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer lease.release()
-	return lease.do(func(conn dbconn.Conn) error {
+	return true, lease.do(func(conn dbconn.Conn) error {
 		if s.Session() != sqltext.SessionKept {
 			return db.inSession(ctx, lease, conn, s, work)
 		}

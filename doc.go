@@ -162,6 +162,12 @@
 // A query inside [DB.Tx] that uses its context is part of the transaction. A query
 // ends with the deadline of its context, or after DBConfig.Timeout if it has none.
 //
+// A query runs again on another connection if its connection is lost before the first
+// row, up to three times, if it is outside of a transaction and certainly only reads: one
+// SELECT, VALUES or WITH, without FOR UPDATE and INTO, whose functions are common ones of
+// the engine, such as count and lower. A function of the schema may have an effect, so
+// the error is [Unavailable] then.
+//
 // # Sessions
 //
 // Statements do not change the session that other statements run in. A connection is

@@ -185,12 +185,17 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 			rows.Close()
 			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
 		}
+		begun := false
 		failed, err := dbconn.ReadAll(rows, func(row []driver.Value) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			begun = true
 			return each(s, plan, row)
 		})
+		if failed != nil && !begun && s.Repeats() {
+			return failed
+		}
 		if failed != nil {
 			return db.failure(ctx, s.Query(), failed)
 		}
@@ -239,8 +244,8 @@ func (db *DB) runObserved(ctx context.Context, s *statement.Statement, work work
 
 // runStatement performs work on the connection that the statement belongs to: that
 // of the transaction if ctx is in one, else one from a pool. It performs it again
-// if the connection was dead before the statement was sent, or if the statement
-// lost against another transaction.
+// if the connection was lost, see onConn, or if the statement lost against another
+// transaction.
 func (db *DB) runStatement(ctx context.Context, s *statement.Statement, work work) error {
 	if scope := db.scope(ctx); scope != nil {
 		return scope.run(ctx, s, work)

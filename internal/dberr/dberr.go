@@ -70,6 +70,24 @@ func Classify(err error) Info {
 	return Info{}
 }
 
+// Lost reports whether err says that a connection was lost that had been made: the server
+// ended it, or the network did.
+func Lost(err error) bool {
+	var pg *pq.Error
+	if errors.As(err, &pg) {
+		code := string(pg.Code)
+		return strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "08")
+	}
+	switch MySQLNumber(err) {
+	case 0:
+		return isConnection(err) && !Classify(err).Answered && !strings.Contains(err.Error(), "sql: database is closed") &&
+			!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
+	case 1053, 1152, 1184, 1927, 2006, 2013: // shutdown, aborted, killed, gone
+		return true
+	}
+	return false
+}
+
 // MySQLNumber returns the number of a MySQL error, or 0 for any other error.
 func MySQLNumber(err error) uint64 {
 	for _, e := range chain(err) {

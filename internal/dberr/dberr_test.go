@@ -1,6 +1,7 @@
 package dberr
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -67,5 +68,15 @@ func TestSQLite(t *testing.T) {
 		{1, "SQL logic error: no such table: x (1)", Info{Answered: true}},
 	} {
 		require.Equal(t, test.want, fromSQLite(test.code, test.message))
+	}
+}
+
+func TestLost(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{&pq.Error{Code: "57P01"}, &pq.Error{Code: "08006"}, &mysql.MySQLError{Number: 1927}, mysql.ErrInvalidConn, driver.ErrBadConn, io.ErrUnexpectedEOF} {
+		require.True(t, Lost(err), err)
+	}
+	for _, err := range []error{&pq.Error{Code: "57014"}, &pq.Error{Code: "23505"}, &mysql.MySQLError{Number: 1062}, errors.New("x"), errors.New("sql: database is closed"), context.Canceled, context.DeadlineExceeded} {
+		require.False(t, Lost(err), err)
 	}
 }

@@ -23,6 +23,7 @@ type scanner struct {
 	first     string    // the first word, upper case
 	statement statement // the one that is being read
 	endsTx    bool      // a statement begins or ends a transaction
+	calls     bool      // a function is called that may have effects
 	session   Session   // what the statements before this one do to the session
 	depth     int       // open parentheses
 	verb      string    // what a WITH is for: its first SELECT, INSERT, … outside of parentheses
@@ -417,6 +418,7 @@ func (s *scanner) punctuation(c byte) {
 		s.statement.semicolon()
 		s.ends = append(s.ends, s.pos)
 	case '(':
+		s.call()
 		s.depth++
 		s.open()
 	case ')':

@@ -32,6 +32,7 @@ type Query struct {
 	ends    bool
 	returns bool
 	session Session
+	repeats bool
 	tokens  int
 	joins   bool
 	tail    Tail
@@ -70,6 +71,7 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 		return nil, err
 	}
 	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, returns: s.returnsRows(), session: max(s.session, s.statement.session), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
+	q.repeats = q.reads && q.session == SessionKept && !s.calls
 	q.plain = q.write(nil)
 	return q, nil
 }

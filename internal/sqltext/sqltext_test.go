@@ -364,3 +364,18 @@ func TestSession(t *testing.T) {
 		}
 	}
 }
+
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"SELECT 1": true, "select Count(*), max(a) FROM t WHERE a IN (?) AND (b OR c)": true, "VALUES (1), (2)": true, "SELECT CAST(a AS VARCHAR(10)) FROM t": true,
+		"WITH a AS (SELECT 1) SELECT * FROM a": true, "SELECT sum(a) OVER (PARTITION BY b) FROM t FOR SHARE": true, "SELECT 'f(x)' -- f(x)": true,
+		"SELECT f(a) FROM t": false, `SELECT "f" (1)`: false, "SELECT s.count(1)": false, "SELECT nextval('s')": false, "SELECT pg_terminate_backend(1)": false, "SELECT lower(f(1))": false,
+		"SELECT pg_advisory_lock(1)": false, "SELECT set_config('a', 'b', true)": false, "SELECT * FROM t FOR UPDATE": false, "SELECT 1 INTO a": false, "SELECT 1; SELECT 2": false,
+		"WITH a AS (DELETE FROM t RETURNING *) SELECT * FROM a": false, "INSERT INTO t VALUES (1)": false, "CALL f()": false, "": false,
+	} {
+		q, err := Parse(Postgres, text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, q.Repeats(), text)
+	}
+}
