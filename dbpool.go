@@ -402,10 +402,10 @@ func (tx *dbTx) commit(ctx context.Context) error {
 }
 
 // refused reports whether the engine answered that it did not commit. A killed
-// connection or a failed disk may be reported after the commit.
+// connection or a failed disk may be reported after the commit, but not a full disk.
 func refused(err error) bool {
 	info := classify(err)
-	return info.Answered && info.Kind != dberr.Unavailable && info.Kind != dberr.Timeout
+	return info.Answered && info.Kind != dberr.Unavailable && info.Kind != dberr.Timeout || dberr.Unwritten(err)
 }
 
 // rollback rolls the transaction back. If that fails it closes the connection, which

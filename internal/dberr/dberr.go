@@ -88,6 +88,18 @@ func Lost(err error) bool {
 	return false
 }
 
+// Unwritten reports whether err says that SQLite could not write to the disk, because it is
+// full for example. A COMMIT that fails so has committed nothing: the last thing it writes
+// is what makes the transaction valid. An error of fsync says less.
+func Unwritten(err error) bool {
+	for _, e := range chain(err) {
+		if coder, ok := e.(interface{ Code() int }); ok && reflect.TypeOf(e).String() == "*sqlite.Error" {
+			return coder.Code()&0xff == 13 || coder.Code() == 778 // FULL, IOERR_WRITE
+		}
+	}
+	return false
+}
+
 // MySQLNumber returns the number of a MySQL error, or 0 for any other error.
 func MySQLNumber(err error) uint64 {
 	for _, e := range chain(err) {
@@ -281,7 +293,7 @@ func fromMySQL(number uint64, message string) Info {
 		info.Kind = ReadOnly
 	case 1317, 1969, 3024:
 		info.Kind = Timeout
-	case 1040, 1042, 1053, 1203, 1226, 1461, 1927, 2006, 2013:
+	case 1021, 1114, 1040, 1042, 1053, 1203, 1226, 1461, 1927, 2006, 2013:
 		info.Kind = Unavailable
 	}
 	return info
