@@ -113,3 +113,103 @@ func failWrites(t *testing.T, path string) {
 	_, err = db.Exec(t.Context(), "INSERT INTO t VALUES ('a')")
 	require.NoError(t, err)
 }
+
+// What is acknowledged is in the file that the next start opens. If the file or its WAL is
+// removed, moved or replaced while the program runs, whatever writes is refused.
+func TestSQLiteFileThatIsTakenAway(t *testing.T) {
+	t.Parallel()
+	for name, take := range map[string]func(folder, path string) error{
+		"removed": func(_, path string) error { return os.Remove(path) },
+		"moved":   func(_, path string) error { return os.Rename(path, path+".old") },
+		"all removed": func(_, path string) error {
+			return errors.Join(os.Remove(path), os.Remove(path+"-wal"), os.Remove(path+"-shm"))
+		},
+		"wal removed": func(_, path string) error { return os.Remove(path + "-wal") },
+		"replaced":    func(_, path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
+		"wal replaced": func(_, path string) error {
+			return errors.Join(os.Remove(path+"-wal"), os.WriteFile(path+"-wal", nil, 0o600))
+		},
+		"folder moved": func(folder, _ string) error { return os.Rename(folder, folder+".old") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := filepath.Join(t.TempDir(), "data")
+			require.NoError(t, os.Mkdir(folder, 0o700))
+			path := filepath.Join(folder, "test.db")
+			db, err := backend.Open(t.Context(), "sqlite:"+path)
+			require.NoError(t, err)
+			defer db.Close()
+			numberTable(t, db)
+			require.NoError(t, insert(t.Context(), db, 1))
+
+			err = db.Tx(t.Context(), func(ctx context.Context) error {
+				require.NoError(t, insert(ctx, db, 2))
+				return take(folder, path)
+			})
+			refused := func(err error) {
+				t.Helper()
+				require.Equal(t, backend.Unavailable, backend.CodeOf(err), "%v", err)
+				require.NotErrorIs(t, err, backend.ErrCommitUnknown)
+			}
+			refused(err)
+			refused(db.Ping(t.Context()))
+			for i := range 3 {
+				refused(insert(t.Context(), db, 10+i))
+				_, err := db.Exec(t.Context(), "INSERT INTO t VALUES (20)")
+				refused(err)
+				_, err = backend.One[int](t.Context(), db, "INSERT INTO t VALUES (?) RETURNING id", 30)
+				refused(err)
+				refused(db.Tx(t.Context(), func(ctx context.Context) error {
+					return db.Tx(ctx, func(ctx context.Context) error { return insert(ctx, db, 40) })
+				}))
+				_, err = db.Exec(t.Context(), "PRAGMA foreign_keys = 0; INSERT INTO t VALUES (50)") // and another connection
+				require.Equal(t, backend.Unavailable, backend.CodeOf(err), "%v", err)
+			}
+		})
+	}
+}
+
+// taker is a value that removes the file which it is the path of when it is scanned.
+type taker struct{ path string }
+
+func (t *taker) Scan(value any) error {
+	path, _ := value.(string)
+	return os.Remove(path)
+}
+
+// If the file goes away after the check before a statement, nothing is acknowledged either.
+func TestSQLiteFileThatIsTakenAwayMeanwhile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	db, err := backend.Open(t.Context(), "sqlite:"+path)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec(t.Context(), "CREATE TABLE t (a TEXT)")
+	require.NoError(t, err)
+	_, err = backend.One[taker](t.Context(), db, "INSERT INTO t VALUES (?) RETURNING a", path)
+	require.ErrorIs(t, err, backend.ErrCommitUnknown)
+	require.Equal(t, backend.Timeout, backend.CodeOf(err))
+}
+
+// The check keeps quiet while SQLite makes, truncates and removes its WAL itself.
+func TestSQLiteFileThatStays(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	for i := range 3 {
+		db, err := backend.Open(t.Context(), "sqlite:"+path, backend.DBConfig{MaxConns: 1})
+		require.NoError(t, err)
+		if i == 0 {
+			numberTable(t, db)
+		}
+		for j, text := range []string{"PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA foreign_keys = 1", "REINDEX"} {
+			_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL(text))
+			require.NoError(t, err, text)
+			require.NoError(t, insert(t.Context(), db, 10*i+j), text)
+			require.NoError(t, db.Ping(t.Context()), text)
+		}
+		n, err := backend.One[int](t.Context(), db, "SELECT count(*) FROM t")
+		require.NoError(t, err)
+		require.Equal(t, 4*(i+1), n)
+		require.NoError(t, db.Close())
+	}
+}

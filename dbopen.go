@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -90,8 +91,9 @@ func (db *DB) start(ctx context.Context, source *dburl.Source) (err error) {
 	case source.Memory:
 		db.anchor, err = db.write.Conn(ctx)
 	case source.File != "":
-		db.path = source.File
-		db.file, err = createFile(source.File)
+		if db.path, err = filepath.Abs(source.File); err == nil {
+			db.file, err = createFile(db.path)
+		}
 	}
 	if err != nil {
 		return err
@@ -215,6 +217,13 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 		common += "&_pragma=journal_mode(WAL)"
 	}
 	embedded := dbconn.Options{Embedded: true, Busy: isBusy}
+	if !source.Memory {
+		path, err := filepath.Abs(source.File)
+		if err != nil {
+			return pools{}, err
+		}
+		embedded.Files = []string{path, path + "-wal"}
+	}
 	writer, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_txlock=immediate", embedded)
 	if err != nil {
 		return pools{}, err

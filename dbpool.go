@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"time"
 
@@ -177,11 +178,71 @@ func (db *DB) tryConn(ctx context.Context, s *statement.Statement, work work) (c
 	}
 	defer lease.release()
 	return true, lease.do(func(conn dbconn.Conn) error {
-		if s.Session() != sqltext.SessionKept {
+		switch {
+		case s.Session() != sqltext.SessionKept:
 			return db.inSession(ctx, lease, conn, s, work)
+		case db.file != nil && !s.Reads():
+			return db.inFile(ctx, conn, s, work)
 		}
 		return work(ctx, conn, s)
 	})
+}
+
+// inFile performs work with a statement that writes to SQLite's file. What is acknowledged
+// must be in the file that the next start of the program opens, so that is checked before,
+// when the statement can be refused, and again afterwards.
+func (db *DB) inFile(ctx context.Context, conn dbconn.Conn, s *statement.Statement, work work) error {
+	if err := db.intact(conn, false); err != nil {
+		return err
+	}
+	if err := work(ctx, conn, s); err != nil {
+		return err
+	}
+	if err := db.intact(conn, true); err != nil {
+		return notFromDatabase{commitUnknown(err)}
+	}
+	return nil
+}
+
+// intact returns an error if SQLite's file, or its WAL, was removed or replaced. The check
+// is two calls of stat, which take about 5 µs. used says that the connection has just read
+// or written.
+func (db *DB) intact(conn dbconn.Conn, used bool) error {
+	if db.file == nil {
+		return nil
+	}
+	err := dbconn.Opened(conn, db.file)
+	if err == nil {
+		err = dbconn.Intact(conn, used)
+	}
+	if err != nil {
+		return notFromDatabase{(&Error{Code: Unavailable}).Wrap(err)}
+	}
+	return nil
+}
+
+// sameFile returns an error if SQLite's file was removed or replaced.
+func (db *DB) sameFile() error {
+	if db.file == nil {
+		return nil
+	}
+	now, err := os.Stat(db.path)
+	if err == nil && !os.SameFile(db.file, now) {
+		err = fmt.Errorf("%s is not the file that was opened; restart the program", db.path)
+	}
+	if err != nil {
+		return (&Error{Code: Unavailable}).Wrap(err)
+	}
+	return nil
+}
+
+// commitUnknown returns the error of a transaction that may have taken effect.
+func commitUnknown(cause error) error {
+	return &Error{
+		Code:    Timeout,
+		Message: "It is not known whether this took effect; check before you try again.",
+		cause:   errors.Join(ErrCommitUnknown, cause),
+	}
 }
 
 // This part handles statements that change the session of their connection. Their
@@ -192,9 +253,15 @@ func (db *DB) tryConn(ctx context.Context, s *statement.Statement, work work) (c
 // transaction. If the statement leaves a transaction open, it is undone, and the error
 // says so.
 func (db *DB) inSession(ctx context.Context, l *lease, conn dbconn.Conn, s *statement.Statement, work work) error {
+	if err := db.intact(conn, false); err != nil {
+		return err
+	}
 	l.spent = !db.onlyConn(ctx, conn)
 	if err := work(ctx, conn, s); err != nil {
 		return err
+	}
+	if err := db.sameFile(); err != nil { // the WAL ends with PRAGMA journal_mode
+		return notFromDatabase{commitUnknown(err)}
 	}
 	if open, known := inTransaction(ctx, db.engine, conn); !known || !open {
 		return nil
@@ -346,7 +413,7 @@ func (db *DB) begin(ctx context.Context, mode TxMode) (*dbTx, error) {
 		if err == nil {
 			return tx, nil
 		}
-		if err != driver.ErrBadConn { // the transaction may have begun
+		if err != driver.ErrBadConn && !fromProgram(err) { // the transaction may have begun
 			lease.discard()
 		}
 		lease.release()
@@ -359,6 +426,11 @@ func (db *DB) begin(ctx context.Context, mode TxMode) (*dbTx, error) {
 // beginOn begins a transaction on a connection.
 func (db *DB) beginOn(ctx context.Context, lease *lease, mode TxMode) (*dbTx, error) {
 	err := lease.do(func(conn dbconn.Conn) error {
+		if mode != ReadOnly && db.file != nil {
+			if err := dbconn.Opened(conn, db.file); err != nil {
+				return notFromDatabase{(&Error{Code: Unavailable}).Wrap(err)}
+			}
+		}
 		words := beginWords[db.engine][mode]
 		for _, setup := range words[:len(words)-1] {
 			if _, err := conn.ExecContext(ctx, setup, nil); err != nil {
@@ -375,10 +447,17 @@ func (db *DB) beginOn(ctx context.Context, lease *lease, mode TxMode) (*dbTx, er
 func (tx *dbTx) commit(ctx context.Context) error {
 	certain := false
 	err := tx.lease.do(func(conn dbconn.Conn) error {
+		if err := tx.intact(conn, true); err != nil {
+			certain = true
+			return err
+		}
 		err := conn.Commit(ctx)
+		if err == nil {
+			return tx.intact(conn, true)
+		}
 		if _, ours := conn.(*pgconn.Conn); ours {
 			certain = !errors.Is(err, pgconn.ErrCommitUnknown)
-		} else if err != nil {
+		} else {
 			// Only lib/pq, in a pool of OpenDB, reports ErrBadConn after it has sent
 			// something.
 			certain = refused(err) || err == driver.ErrBadConn && tx.db.engine != Postgres
@@ -388,17 +467,20 @@ func (tx *dbTx) commit(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	err = tx.db.failure(ctx, "", err)
+	err = tx.db.result(ctx, "", err)
 	if certain {
 		tx.rollback(ctx) // SQLite keeps the transaction open
 		return err
 	}
 	tx.lease.discard()
-	return &Error{
-		Code:    Timeout,
-		Message: "It is not known whether this took effect; check before you try again.",
-		cause:   errors.Join(ErrCommitUnknown, err),
+	return commitUnknown(err)
+}
+
+func (tx *dbTx) intact(conn dbconn.Conn, used bool) error {
+	if tx.mode == ReadOnly {
+		return nil
 	}
+	return tx.db.intact(conn, used)
 }
 
 // refused reports whether the engine answered that it did not commit. A killed

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"reflect"
 
 	"github.com/seed-215b9b7c/backend/internal/bind"
@@ -286,18 +285,29 @@ func (db *DB) buffers(ctx context.Context, q query, args []any) bool {
 }
 
 // Ping checks that the database answers within the deadline of ctx or
-// DBConfig.Timeout. For SQLite, it also checks that the file is still the one that
-// was opened. Use it as a readiness check.
+// DBConfig.Timeout. For SQLite, it also checks that the file, and the write-ahead log beside
+// it, are still those that were opened. Use it as a readiness check.
+//
+// What SQLite writes into a file that was removed or replaced is lost. Statements and
+// transactions that write check that, too, and fail with [Unavailable] until the file is
+// back or the program is restarted. If it happens during a commit, the error wraps
+// [ErrCommitUnknown].
 func (db *DB) Ping(ctx context.Context) error {
-	if db.file != nil {
-		now, err := os.Stat(db.path)
-		if err == nil && !os.SameFile(db.file, now) {
-			err = fmt.Errorf("%s is not the file that was opened; restart the program", db.path)
-		}
-		if err != nil {
-			return (&Error{Code: Unavailable}).Wrap(err)
-		}
+	if err := db.sameFile(); err != nil {
+		return err
 	}
-	_, err := One[int](ctx, db, "SELECT 1")
-	return err
+	text := query("SELECT 1")
+	if db.file != nil {
+		text = "SELECT count(*) FROM sqlite_schema" // opens the file and the log
+	}
+	return db.run(ctx, text, nil, func(ctx context.Context, conn dbconn.Conn, s *statement.Statement) error {
+		rows, err := conn.QueryContext(ctx, s.Text, nil)
+		if err != nil {
+			return err
+		}
+		if failed, err := dbconn.ReadAll(rows, func([]driver.Value) error { return nil }); failed != nil || err != nil {
+			return errors.Join(failed, err)
+		}
+		return db.intact(conn, true)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,9 @@ type Options struct {
 	// Check, with the two for %d and %s, returns in one number whether the connection
 	// exists. Kill, with the number for %d, ends it.
 	ID, Check, Kill string
+	// Files are the paths of the files that a connection to an embedded engine has open,
+	// the database first. [Opened] and [Intact] check them.
+	Files []string
 }
 
 // NewConnector returns a connector whose connections keep their prepared
@@ -72,7 +76,11 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &conn{foreign: foreign{inner}, connector: c, options: c.options, statements: stmtcache.New[driver.Stmt](c.options.Statements)}
+	files := make([]os.FileInfo, len(c.options.Files))
+	if len(files) > 0 {
+		files[0], _ = os.Stat(c.options.Files[0])
+	}
+	made := &conn{files: files, foreign: foreign{inner}, connector: c, options: c.options, statements: stmtcache.New[driver.Stmt](c.options.Statements)}
 	if c.options.ID != "" {
 		if made.id, made.mark, err = c.identity(ctx, made); err != nil {
 			inner.Close()
@@ -181,6 +189,44 @@ type conn struct {
 	inTx       bool   // a transaction begun by StartTx is open
 	stalled    bool   // even a rollback was not answered
 	statements *stmtcache.Cache[driver.Stmt]
+	files      []os.FileInfo // what Options.Files were when the connection was made
+}
+
+// Opened returns an error if the first file of a connection was not first when the
+// connection was made: what is written on the connection is then in another database.
+func Opened(raw Conn, first os.FileInfo) error {
+	c, ok := raw.(*conn)
+	if ok && len(c.files) > 0 && (c.files[0] == nil || !os.SameFile(c.files[0], first)) {
+		return errors.New(c.options.Files[0] + " was not the file that was opened first; restart the program")
+	}
+	return nil
+}
+
+// Intact returns an error if the paths of a connection's files lead to other files now, or
+// to none: what is written on the connection is then lost. used says that the connection
+// has just read or written, so that all its files are open.
+func Intact(raw Conn, used bool) error {
+	c, ok := raw.(*conn)
+	if !ok {
+		return nil
+	}
+	for i, path := range c.options.Files {
+		if c.files[i] == nil && !used {
+			continue
+		}
+		now, err := os.Stat(path)
+		switch {
+		case c.files[i] == nil: // SQLite opens its WAL late, and has none on some file systems
+			c.files[i] = now
+			continue
+		case err == nil && !os.SameFile(c.files[i], now):
+			err = errors.New(path + " is not the file that was opened")
+		}
+		if err != nil {
+			return fmt.Errorf("%w; restore the file, or restart the program", err)
+		}
+	}
+	return nil
 }
 
 var _ interface {
