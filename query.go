@@ -86,6 +86,12 @@ func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) 
 //		…
 //	}
 //
+// A loop that ends early, in whatever way, reads the rest for a moment only: then the
+// statement is cancelled on PostgreSQL, and the connection is closed on MySQL. The rest is
+// read to its end in the cases below, and if the query calls a function that may have an
+// effect. The same holds for the rows after the second one of [One] and [Maybe]; inside
+// [DB.Tx] they are all read, until the deadline, so that the transaction survives.
+//
 // The loop holds a connection, and the deadline covers the whole loop. Each reads
 // all rows before it yields the first in three cases, so that the loop can run
 // other queries and that no error is lost if it ends early:
@@ -185,13 +191,19 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
 		}
 		begun := false
-		failed, err := dbconn.ReadAll(rows, func(row []driver.Value) error {
+		next := func(row []driver.Value) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			begun = true
 			return each(s, plan, row)
-		})
+		}
+		var failed error
+		if s.Repeats() && db.scope(ctx) == nil {
+			failed, err = dbconn.ReadUntil(conn, rows, next)
+		} else {
+			failed, err = dbconn.ReadAll(rows, next)
+		}
 		if failed != nil && !begun && s.Repeats() {
 			return failed
 		}

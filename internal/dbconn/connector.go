@@ -188,6 +188,7 @@ type conn struct {
 	mark       string // what else the server knows it by
 	inTx       bool   // a transaction begun by StartTx is open
 	stalled    bool   // even a rollback was not answered
+	ended      bool   // the server was asked to end it
 	statements *stmtcache.Cache[driver.Stmt]
 	files      []os.FileInfo // what Options.Files were when the connection was made
 }
@@ -345,7 +346,7 @@ func (c *conn) Close() error {
 	c.statements.Forget()
 	valid := c.IsValid()
 	err := c.Conn.Close()
-	if !valid && c.id != 0 {
+	if !valid && !c.ended && c.id != 0 {
 		c.connector.kill(c.id, c.mark, !c.stalled)
 	}
 	return err
@@ -408,6 +409,18 @@ func (c *conn) Rollback(ctx context.Context) error {
 	return err
 }
 
+// stop ends rows before their end. SQLite does not compute the rest. Of MySQL it has to
+// be read, so the server ends the connection if that takes long.
+func (c *conn) stop(rows driver.Rows) {
+	if c.id != 0 {
+		timer := time.AfterFunc(stopTime, func() { c.connector.kill(c.id, c.mark, false) })
+		for values := make([]driver.Value, len(rows.Columns())); rows.Next(values) == nil; {
+		}
+		c.ended = !timer.Stop()
+	}
+	rows.Close()
+}
+
 func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
 	return prepare(ctx, c.Conn, text)
 }
@@ -434,7 +447,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	return nil
 }
 
-func (c *conn) IsValid() bool { return Valid(c.Conn) }
+func (c *conn) IsValid() bool { return !c.ended && Valid(c.Conn) }
 
 func (c *conn) CheckNamedValue(value *driver.NamedValue) error {
 	if checker, ok := c.Conn.(driver.NamedValueChecker); ok {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Conn is one connection. One goroutine uses it at a time. The caller must
@@ -161,19 +162,81 @@ func ReadAll(rows driver.Rows, each func([]driver.Value) error) (failed, err err
 			failed = closing
 		}
 	}()
+	_, failed, err = read(rows, each)
+	return failed, err
+}
+
+// ReadUntil is ReadAll for rows of a statement without an effect and outside of a
+// transaction. If each ends the reading, or panics, the rest is not read for long: the
+// statement is cancelled, or its connection closed.
+func ReadUntil(conn Conn, rows driver.Rows, each func([]driver.Value) error) (failed, err error) {
+	ended := false
+	defer func() {
+		if !ended {
+			stop(conn, rows)
+		} else if closing := rows.Close(); failed == nil {
+			failed = closing
+		}
+	}()
+	ended, failed, err = read(rows, each)
+	return failed, err
+}
+
+// read calls each for every row. ended reports whether the rows have ended or failed.
+func read(rows driver.Rows, each func([]driver.Value) error) (ended bool, failed, err error) {
 	values := make([]driver.Value, len(rows.Columns()))
 	for {
 		switch failed = rows.Next(values); {
 		case failed == io.EOF:
-			return nil, nil
+			return true, nil, nil
 		case failed != nil:
-			return failed, nil
+			return true, failed, nil
 		}
 		switch err = each(values); {
 		case err == io.EOF:
-			return nil, nil
+			return false, nil, nil
 		case err != nil:
-			return nil, err
+			return false, nil, err
+		}
+	}
+}
+
+// stopTime is how long the rest of rows that nobody wants is read, which saves the
+// connection.
+const stopTime = 20 * time.Millisecond
+
+// stopper is rows that can end without being read to the end.
+type stopper interface{ Stop() error }
+
+// stop ends rows before their end. The connection cannot be used afterwards if reading the
+// rest takes too long.
+func stop(on Conn, rows driver.Rows) {
+	switch c := on.(type) {
+	case *conn:
+		c.stop(rows)
+	case foreign:
+		if !drain(rows, stopTime) {
+			c.Conn.Close() // rows.Close then reads no more
+		}
+		rows.Close()
+	default:
+		if s, ok := rows.(stopper); ok {
+			s.Stop()
+			return
+		}
+		rows.Close()
+	}
+}
+
+// drain reads rows for a while, and reports whether they have ended.
+func drain(rows driver.Rows, limit time.Duration) bool {
+	values, begun := make([]driver.Value, len(rows.Columns())), time.Now()
+	for n := 0; ; n++ {
+		if rows.Next(values) != nil {
+			return true
+		}
+		if n%64 == 0 && time.Since(begun) > limit {
+			return false
 		}
 	}
 }

@@ -60,6 +60,9 @@ const (
 	drainTimeout   = time.Second
 	drainTxTimeout = 10 * time.Second
 
+	// stopTimeout bounds how long Stop of rows reads the rest.
+	stopTimeout = 20 * time.Millisecond
+
 	defaultDialTimeout    = 5 * time.Second
 	defaultStatementCache = 256
 

@@ -79,6 +79,19 @@ func (r *Rows) Close() error {
 	return r.err
 }
 
+// Stop ends the rows of a statement that has no effect. Unlike Close it reads the rest for
+// a moment only, outside of a transaction, and then asks the server to cancel the statement.
+func (r *Rows) Stop() error {
+	if r.conn == nil || r.conn.fired.Load() || r.conn.inTx {
+		return r.Close()
+	}
+	stop := r.conn.interruptAfter(stopTimeout, true)
+	err := r.drain()
+	stop()
+	r.finish(err)
+	return r.err
+}
+
 // abandon ends rows whose context has ended. The server, which was asked to cancel, gets
 // a short time to confirm that. It begins now, since the reader of the rows may have done
 // other work for a while.
