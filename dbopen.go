@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
@@ -49,7 +50,9 @@ const sqliteBusyWait = 100 * time.Millisecond
 //
 // Connections to PostgreSQL and MySQL use TLS unless the host is this machine. The
 // parameter sslmode of PostgreSQL and tls of MySQL override that. SQLite runs in WAL
-// mode with foreign keys on; see [DBConfig.Durable].
+// mode with foreign keys on; see [DBConfig.Durable]. A name in double quotes that does not
+// exist is an error, and not a string, unless the file has a view or trigger, made by another
+// program, that has a string in double quotes: write 'none' there and not "none".
 //
 // At most one config may be given.
 func Open(ctx context.Context, url string, config ...DBConfig) (*DB, error) {
@@ -70,6 +73,23 @@ func openSource(ctx context.Context, source *dburl.Source, configs []DBConfig) (
 	if err != nil {
 		return nil, err
 	}
+	db, err := openWith(ctx, source, config)
+	if err != nil || db.path == "" {
+		return db, err
+	}
+	found, err := db.hasQuotedStrings(ctx)
+	if err == nil && !found {
+		return db, nil
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		return nil, err
+	}
+	source.DSN += "_dqs=1&"
+	return openWith(ctx, source, config)
+}
+
+func openWith(ctx context.Context, source *dburl.Source, config DBConfig) (*DB, error) {
+	engine := config.Engine
 	pools, err := newPools(source, config)
 	if err != nil {
 		return nil, err
@@ -100,6 +120,43 @@ func (db *DB) start(ctx context.Context, source *dburl.Source) (err error) {
 	}
 	return db.Ping(ctx)
 }
+
+// hasQuotedStrings reports whether SQLite's file has a view or trigger with a string in
+// double quotes, as "none" in CASE WHEN a = "none". Other programs let SQLite take a name
+// that does not exist for a string. Connections of this package do not, since it hides
+// typing errors, and so could not use such a view. Tables and indexes do not depend on it.
+func (db *DB) hasQuotedStrings(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, db.config.ConnectTimeout)
+	defer cancel()
+	type object struct {
+		Name  string `db:"name"`
+		Table string `db:"tbl_name"`
+	}
+	objects, err := All[object](ctx, db, `SELECT name, tbl_name FROM sqlite_schema WHERE type IN ('view', 'trigger') AND sql LIKE '%"%'`)
+	for _, o := range objects {
+		columns, _ := All[string](ctx, db, "SELECT name FROM pragma_table_info(?)", o.Table)
+		for i, column := range columns {
+			columns[i] = quoteName(column) + " = " + quoteName(column)
+		}
+		table := quoteName(o.Table)
+		for _, text := range []string{
+			"EXPLAIN SELECT * FROM " + table,
+			"EXPLAIN INSERT INTO " + table + " DEFAULT VALUES",
+			"EXPLAIN DELETE FROM " + table,
+			"EXPLAIN UPDATE " + table + " SET " + strings.Join(columns, ", "),
+		} {
+			// Other errors, such as that of a view of a table that is gone, are those of
+			// whoever uses it.
+			_, failed := db.Exec(ctx, "?", UnsafeSQL(text))
+			if failed != nil && strings.Contains(failed.Error(), "string literal in single-quotes") {
+				return true, nil
+			}
+		}
+	}
+	return false, err
+}
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // createFile creates SQLite's file if it does not exist. An empty file is an empty
 // database. Connections do not create it: one that is made after the file was moved
@@ -212,9 +269,12 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 		synchronous = "FULL"
 	}
 	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=synchronous(%s)"+
-		"&_time_format=sqlite&_timezone=UTC&_dqs=0&_defensive=1", sqliteBusyWait.Milliseconds(), synchronous)
+		"&_time_format=sqlite&_timezone=UTC&_defensive=1", sqliteBusyWait.Milliseconds(), synchronous)
 	if !source.Memory {
 		common += "&_pragma=journal_mode(WAL)"
+	}
+	if !strings.Contains(source.DSN, "_dqs=") {
+		common += "&_dqs=0"
 	}
 	embedded := dbconn.Options{Embedded: true, Busy: isBusy}
 	if !source.Memory {
