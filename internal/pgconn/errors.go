@@ -148,6 +148,10 @@ func howOutdated(err *pq.Error) outdated {
 		pqerror.UndefinedFunction, // no operator for the old parameter's type
 		pqerror.DatatypeMismatch:
 		return likelyOutdated
+	case pqerror.InternalError:
+		if strings.HasPrefix(err.Message, "cache lookup failed") { // the type of a parameter was dropped
+			return likelyOutdated
+		}
 	case pqerror.NumericValueOutOfRange, pqerror.InvalidTextRepresentation:
 		return maybeOutdated
 	}
