@@ -169,10 +169,10 @@ func TestSQLiteFileThatIsTakenAway(t *testing.T) {
 	}
 }
 
-// taker is a value that removes the file which it is the path of when it is scanned.
-type taker struct{ path string }
+// taker removes the file whose path it is scanned from.
+type taker struct{}
 
-func (t *taker) Scan(value any) error {
+func (*taker) Scan(value any) error {
 	path, _ := value.(string)
 	return os.Remove(path)
 }

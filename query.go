@@ -204,7 +204,7 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 		} else {
 			failed, err = dbconn.ReadAll(rows, next)
 		}
-		if failed != nil && !begun && s.Repeats() {
+		if failed != nil && !begun && s.Repeats() && lost(failed) {
 			return failed
 		}
 		if failed != nil {
