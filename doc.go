@@ -392,11 +392,19 @@
 // The context of a request has the values of the ctx given to [Serve]. It ends with
 // the request, or when the request is cut off, and not with ctx.
 //
-// A server that stops closes its idle connections and its listener. A client may send a
-// request (RFC 9112, section 9.5) or connect at that moment, and no server can prevent
-// that. Clients may repeat requests that are safe to repeat. If DrainDelay is longer
-// than the pauses between a client's requests, that client leaves its connection before
-// the server closes it.
+// A server that stops keeps idle connections for a second, so that a client that sends
+// another request is told to leave, and closes them then. A client may send a request at
+// that very moment (RFC 9112, section 9.5), and no server can prevent that. Clients may
+// repeat requests that are safe to repeat. If DrainDelay is longer than the pauses
+// between a client's requests, that client leaves its connection before the server
+// closes it.
+//
+// On Linux no client that has connected is reset by the end of the listener that
+// ServerConfig.Addr describes: the system begins no further handshakes, and those that
+// have begun are served. Such a listener does not use Multipath TCP.
+//
+// Event streams, long polls and WebSockets end with the server if [UntilStop] is around
+// their handlers.
 //
 // Serve closes an HTTP/1 connection after a request with a chunked body, and after every
 // HTTP/1.0 request. A proxy may have seen another end of such a request, and so another

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/limitedbody"
 )
@@ -127,6 +129,20 @@ func hasNoBody(r *http.Request) bool {
 func (x *exchange) whoseTimeout(err error) error {
 	if x.body.Late() {
 		return lateBody.Wrap(err)
+	}
+	return err
+}
+
+// ErrStopping is the cause of a context that [UntilStop] has ended, see
+// [context.Cause]. [WriteError] answers it, and the error of such a context, with 503
+// and Retry-After.
+var ErrStopping error = &Error{Code: Unavailable, Message: "The server is stopping; try again.", RetryAfter: time.Second}
+
+// stopped returns err, or ErrStopping if err says that the context of r has ended and
+// the stop of the server has ended it: the client has not canceled the request.
+func stopped(r *http.Request, err error) error {
+	if errors.Is(err, context.Canceled) && context.Cause(r.Context()) == ErrStopping {
+		return errors.Join(ErrStopping, err)
 	}
 	return err
 }

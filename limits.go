@@ -151,9 +151,11 @@ func (x *exchange) limit(ctx context.Context, d time.Duration) (context.Context,
 	if x.time.limited == nil || ctx.Done() != x.time.limited.Done() {
 		return context.WithTimeout(ctx, d)
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
-	stop := context.AfterFunc(x.time.unlimited, cancel)
-	return limited, func() { stop(); cancel() }
+	unlimited := x.time.unlimited
+	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	limited, cancel := context.WithTimeout(base, d)
+	stop := context.AfterFunc(unlimited, func() { end(context.Cause(unlimited)) })
+	return limited, func() { stop(); cancel(); end(nil) }
 }
 
 const (

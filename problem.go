@@ -45,6 +45,7 @@ import (
 //     (RFC 9110, section 15.5.2), and no browser asks for a password because of
 //     Bearer.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	err = stopped(r, err)
 	e := asError(err)
 	id := reportError(w, r, e.Code.orInternal(), err)
 	writeAnswer(w, r, e, id)

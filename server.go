@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -94,8 +95,10 @@ type ServerConfig struct {
 //     as before, and each response asks the client to leave its connection
 //     ("Connection: close", or GOAWAY in HTTP/2).
 //   - Serve accepts the connections that the system has queued, and no others.
-//   - Requests that run have ShutdownTimeout to end. Serve closes a connection when
-//     half a second has passed without a byte from the client.
+//   - Requests that run have ShutdownTimeout to end. Event streams and other responses
+//     without an end need [UntilStop]. Serve closes a connection when half a second has
+//     passed without a byte from the client, but one that has served requests at the
+//     earliest a second after readiness has failed.
 //
 // A second signal ends all waiting. A signal that also ends ctx, as with
 // [signal.NotifyContext], counts as the first.
@@ -131,6 +134,7 @@ type server struct {
 
 	base     context.Context // of all requests
 	cutOff   context.CancelFunc
+	stops    *stops
 	stopping atomic.Bool
 	running  atomic.Int64 // handlers
 }
@@ -162,8 +166,10 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 		}
 	}
 	s := &server{config: full, handler: handler, conns: drain.NewConnections(full.ReadHeaderTimeout)}
-	s.listener = drain.NewListener(plain)
-	s.base, s.cutOff = context.WithCancel(context.WithoutCancel(ctx))
+	ours := full.Listener == nil && !strings.HasPrefix(full.Addr, "systemd")
+	s.listener = drain.NewListener(plain, !ours)
+	s.stops = newStops()
+	s.base, s.cutOff = context.WithCancel(context.WithValue(context.WithoutCancel(ctx), stopsKey{}, s.stops))
 	s.http = &http.Server{
 		Handler:                      s,
 		TLSConfig:                    tlsConfig,
@@ -267,12 +273,14 @@ func (s *server) run(ctx context.Context) error {
 	select {
 	case err := <-accepting:
 		s.announce()
+		s.stops.endLater()
 		return errors.Join(err, s.finish(orders.give))
 	case <-orders.stop.Done():
 	}
 	s.log(ctx, "stopping")
 	s.announce()
 	s.drain(orders.hurry)
+	s.stops.endLater()
 	s.listener.Stop(accepting)
 	err := s.finish(orders.give)
 	if err == nil {
@@ -361,9 +369,11 @@ func obey(ctx context.Context) (_ orders, release func()) {
 // announce tells clients and load balancers that the server stops.
 func (s *server) announce() {
 	s.stopping.Store(true)
+	s.conns.Announce(time.Now())
 	if s.config.Health != nil {
 		s.config.Health.draining.Store(true)
 	}
+	s.stops.endBegun()
 }
 
 // drain waits for DrainDelay, while requests are served.

@@ -8,9 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -132,6 +136,8 @@ type rawClient struct {
 	conn net.Conn
 	r    *bufio.Reader
 	used int
+
+	strict bool // it must not be reset on a new connection either
 }
 
 func (c *rawClient) send(path string, body []byte) (answer []byte, err error) {
@@ -152,7 +158,7 @@ func (c *rawClient) send(path string, body []byte) (answer []byte, err error) {
 		if err != nil {
 			err = fmt.Errorf("request %d of its connection: %w", c.used, err)
 		}
-		if c.used == 1 && errors.Is(err, syscall.ECONNRESET) { // nobody accepted it, which connecting cannot tell
+		if c.used == 1 && !c.strict && errors.Is(err, syscall.ECONNRESET) { // nobody accepted it, which connecting cannot tell
 			err = errors.Join(errNotConnected, err)
 		}
 	}()
@@ -236,5 +242,66 @@ func http2Client(t *testing.T, dial func() (net.Conn, error)) func(string, []byt
 			return nil, fmt.Errorf("%s instead of HTTP/2", response.Proto)
 		}
 		return io.ReadAll(response.Body)
+	}
+}
+
+// Clients that keep their connections and think between two requests see a connection
+// that is refused, and nothing else: no request is cut, on no connection, new or old.
+func TestServeCutsNoKeepAliveClient(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets a listener stop before it is closed")
+	}
+	const clients = 60
+	secure := &tls.Config{Certificates: []tls.Certificate{newCertificate(t, "one").pair(t)}}
+	dir, err := os.MkdirTemp("", "backend") // a short path
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for _, test := range []struct {
+		name, network string
+		think         time.Duration
+		config        backend.ServerConfig
+	}{
+		{"without a pause", "tcp", 0, backend.ServerConfig{}},
+		{"short pauses", "tcp", 50 * time.Millisecond, backend.ServerConfig{}},
+		{"long pauses", "tcp", 800 * time.Millisecond, backend.ServerConfig{}},
+		{"TLS", "tcp", 200 * time.Millisecond, backend.ServerConfig{TLS: secure}},
+		{"drained", "tcp", 200 * time.Millisecond, backend.ServerConfig{DrainDelay: 100 * time.Millisecond}},
+		{"unix socket", "unix", 0, backend.ServerConfig{Addr: "unix:" + dir + "/s"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var s *serving
+			c := newCrowd(600)
+			ready := make(chan struct{})
+			c.stop = func() { <-ready; s.stop() }
+			s = serveAddr(t, c, test.config)
+			close(ready)
+			dial := func() (net.Conn, error) {
+				conn, err := net.Dial(test.network, strings.TrimPrefix(s.addr, "unix:"))
+				if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) && test.network == "unix" {
+					return nil, errors.Join(errNotConnected, err)
+				}
+				if err == nil && test.config.TLS != nil {
+					conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+				}
+				return conn, err
+			}
+			var running sync.WaitGroup
+			for number := range clients {
+				running.Go(func() {
+					raw := &rawClient{dial: dial, strict: true}
+					c.client(number, func(path string, body []byte) ([]byte, error) {
+						if raw.conn != nil && test.think > 0 {
+							time.Sleep(rand.N(test.think)) // the load itself; nothing waits for it
+						}
+						return raw.send("/", body)
+					})
+				})
+			}
+			require.NoError(t, s.ended(t))
+			running.Wait()
+			require.Empty(t, c.lost)
+			require.GreaterOrEqual(t, c.begun.Load(), c.after)
+			require.Equal(t, c.begun.Load(), c.answers)
+		})
 	}
 }

@@ -182,7 +182,20 @@ func TestServeTreatsOpenConnectionsWell(t *testing.T) {
 				time.Sleep(time.Second)
 			},
 			after: func(t *testing.T, conn net.Conn) { _, said := closedAfter(t, conn); require.Empty(t, said) },
-			most:  20 * time.Millisecond,
+			most:  1020 * time.Millisecond, // so that its next request, if it comes, is not lost
+		}, {
+			name: "it is idle and asks once more",
+			before: func(t *testing.T, conn net.Conn) {
+				ask(t, conn, getRoot)
+				time.Sleep(time.Minute)
+			},
+			after: func(t *testing.T, conn net.Conn) {
+				time.Sleep(900 * time.Millisecond)
+				response, body := ask(t, conn, getRoot)
+				require.Equal(t, "hello", body)
+				require.True(t, response.Close)
+			},
+			most: 920 * time.Millisecond,
 		}, {
 			name:   "it was used a moment ago and asks again",
 			before: func(t *testing.T, conn net.Conn) { ask(t, conn, getRoot) },

@@ -3,6 +3,7 @@ package backend_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -58,6 +59,29 @@ func serveTCP(t *testing.T, h http.Handler, config backend.ServerConfig) *servin
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	return serveOn(t, listener, h, config)
+}
+
+// serveAddr calls Serve with an address, as programs do.
+func serveAddr(t *testing.T, h http.Handler, config backend.ServerConfig) *serving {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	log := newRecords()
+	s := &serving{stop: stop, done: make(chan error, 1)}
+	config.Addr, config.Logger = cmp.Or(config.Addr, "127.0.0.1:0"), slog.New(log)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.done <- backend.Serve(ctx, h, config)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-ended
+	})
+	s.addr = log.wait(t, "listening")["address"]
+	if _, addr, isURL := strings.Cut(s.addr, "://"); isURL {
+		s.addr = addr
+	}
+	return s
 }
 
 // ended returns what Serve returned, and fails if it does not within a time that

@@ -24,10 +24,18 @@ const (
 	// quietTime is how long no byte must have come on a connection before it
 	// counts as unused. It is longer than a round trip around the world.
 	quietTime = 500 * time.Millisecond
+	// askTime is how long a connection that has served requests is kept after the
+	// stop was announced, so that its client can ask once more and be told to leave.
+	// A client that asks while its connection closes loses the request.
+	askTime = time.Second
 	// backlogPause is how long no connection must have come before the system's
 	// queue counts as empty. backlogTime bounds the wait for that.
 	backlogPause = 5 * time.Millisecond
 	backlogTime  = 250 * time.Millisecond
+	// handshakeTime and handshakesTime are the same if the system begins no further
+	// handshake. Those that have begun end within a round trip.
+	handshakeTime  = 100 * time.Millisecond
+	handshakesTime = 5 * time.Second
 	// lastLook is how long a connection is read a last time before it is closed.
 	lastLook = time.Millisecond
 )
@@ -36,12 +44,23 @@ const (
 // that the system has queued.
 type Listener struct {
 	net.Listener
+	shared   bool
 	stopping chan struct{}
+
+	queue  queue // set before stopping is closed, nil if the system has none
+	closed bool  // the system begins no further handshake
 }
 
-// NewListener returns a Listener that accepts from plain.
-func NewListener(plain net.Listener) *Listener {
-	return &Listener{plain, make(chan struct{})}
+// queue is the system's queue of a listener that stops.
+type queue interface {
+	isEmpty() bool
+	release() // after the listener was closed
+}
+
+// NewListener returns a Listener that accepts from plain. shared says that other
+// processes may accept connections from the same socket, now or later.
+func NewListener(plain net.Listener, shared bool) *Listener {
+	return &Listener{Listener: plain, shared: shared, stopping: make(chan struct{})}
 }
 
 var errStopped = errors.New("the server is stopping")
@@ -52,7 +71,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		var until time.Time
 		if l.isStopping() {
-			until = time.Now().Add(backlogPause)
+			until = time.Now().Add(l.pause())
 			l.wake(until)
 		}
 		conn, err := l.Listener.Accept()
@@ -61,10 +80,18 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return track(conn), nil
 		case !l.isStopping() || !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, err
-		case !until.IsZero() && !time.Now().Before(until):
+		case !until.IsZero() && !time.Now().Before(until) && (l.queue == nil || l.queue.isEmpty()):
 			return nil, errStopped
 		}
 	}
+}
+
+// pause returns how long no connection must have come before the queue counts as empty.
+func (l *Listener) pause() time.Duration {
+	if l.closed {
+		return handshakeTime
+	}
+	return backlogPause
 }
 
 func (l *Listener) isStopping() bool {
@@ -84,13 +111,24 @@ func (l *Listener) wake(at time.Time) {
 	}
 }
 
-// Stop lets Accept return the connections that are queued, for a quarter of a
-// second at most, and returns when the loop that calls Accept has ended.
-// accepting must get a value then.
+// Stop lets Accept return the connections that are queued, and returns when the
+// loop that calls Accept has ended. accepting must get a value then.
+//
+// The system resets the connections that are queued when the socket is closed. Where
+// it can be told to begin no further handshake, none is queued then, however many
+// clients connect. Elsewhere Stop accepts for a quarter of a second at most.
 func (l *Listener) Stop(accepting <-chan error) {
+	most := backlogTime
+	l.queue, l.closed = closeQueue(l.Listener, l.shared)
+	if l.queue != nil {
+		defer l.queue.release()
+	}
+	if l.closed {
+		most = handshakesTime
+	}
 	close(l.stopping)
 	l.wake(time.Now())
-	enough := time.NewTimer(backlogTime)
+	enough := time.NewTimer(most)
 	defer enough.Stop()
 	select {
 	case <-accepting:
@@ -105,8 +143,9 @@ func (l *Listener) Stop(accepting <-chan error) {
 type Connections struct {
 	headerTime time.Duration // bounds a header that has begun
 
-	mu   sync.Mutex
-	open map[*connection]struct{}
+	mu        sync.Mutex
+	open      map[*connection]struct{}
+	announced time.Time // when clients began to be told to leave
 }
 
 // NewConnections returns an empty set of connections. A request whose header has
@@ -135,6 +174,14 @@ func (c *Connections) Follow(nc net.Conn, state http.ConnState) {
 	}
 }
 
+// Announce says that from now on each response tells its client to leave the
+// connection.
+func (c *Connections) Announce(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.announced = now
+}
+
 // Dismiss closes the HTTP/1 connections that are unused, and returns how many
 // HTTP/1 connections are open, used or not. Those that it has just closed are
 // counted until the server notices.
@@ -142,7 +189,7 @@ func (c *Connections) Dismiss(now time.Time) (open int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
-		if conn.dismiss(now, c.headerTime) {
+		if conn.dismiss(now, c.announced, c.headerTime) {
 			open++
 		}
 	}
@@ -230,17 +277,20 @@ func (c *connection) isActive() bool {
 // server's read for the next request; the server closes the connection then. A
 // request that has begun to arrive has headerTime, as always. dismiss reports
 // whether the connection is one to wait for.
-func (c *connection) dismiss(now time.Time, headerTime time.Duration) bool {
+func (c *connection) dismiss(now, announced time.Time, headerTime time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.http2 {
 		return false
 	}
-	patience := quietTime
-	if c.reads != c.settled {
-		patience = headerTime
+	until := c.last.Add(quietTime)
+	switch asked := announced.Add(askTime); {
+	case c.reads != c.settled:
+		until = c.last.Add(headerTime)
+	case c.state == http.StateIdle && until.Before(asked):
+		until = asked
 	}
-	if c.state != http.StateActive && !c.dismissed && now.Sub(c.last) >= patience {
+	if c.state != http.StateActive && !c.dismissed && !now.Before(until) {
 		c.dismissed = true
 		c.Conn.SetReadDeadline(now)
 	}
@@ -248,12 +298,15 @@ func (c *connection) dismiss(now time.Time, headerTime time.Duration) bool {
 }
 
 // Read reads. If dismiss interrupts it, it reads a last time for a moment. If a
-// request has come after all, the connection is in use again.
+// request has come after all, the connection is in use again. A Read whose deadline
+// has passed does not look whether something has come, so glance does.
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.isDismissed() {
 		c.Conn.SetReadDeadline(time.Now().Add(lastLook))
-		n, err = c.Conn.Read(p)
+		if n, err = c.Conn.Read(p); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			n, err = glance(c.Conn, p, err)
+		}
 	}
 	if n > 0 {
 		c.received()

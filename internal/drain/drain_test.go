@@ -49,7 +49,7 @@ func TestListenerAcceptsWhatIsQueued(t *testing.T) {
 			plain, err := net.Listen(network, addr)
 			require.NoError(t, err)
 			watched := &noticed{Listener: plain, woken: make(chan struct{})}
-			l := drain.NewListener(watched)
+			l := drain.NewListener(watched, false)
 			const queued = 20
 			for range queued {
 				conn, err := net.Dial(network, plain.Addr().String())
@@ -86,7 +86,7 @@ func TestListenerStopsUnderAStorm(t *testing.T) {
 	t.Parallel()
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := drain.NewListener(plain)
+	l := drain.NewListener(plain, false)
 	accepting := make(chan error, 1)
 	go func() {
 		for {
@@ -145,7 +145,7 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 // A listener without deadlines can only be closed.
 func TestListenerWithoutDeadlines(t *testing.T) {
 	t.Parallel()
-	l, accepting := drain.NewListener(newPipes()), make(chan error, 1)
+	l, accepting := drain.NewListener(newPipes(), false), make(chan error, 1)
 	go func() {
 		_, err := l.Accept()
 		accepting <- err
@@ -176,7 +176,7 @@ func (endless) SetDeadline(time.Time) error { return nil }
 func TestListenerStopsAfterAQuarterOfASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l, accepting := drain.NewListener(endless{newPipes()}), make(chan error, 1)
+		l, accepting := drain.NewListener(endless{newPipes()}, false), make(chan error, 1)
 		go func() {
 			for {
 				conn, err := l.Accept()
@@ -201,7 +201,7 @@ func serverSide(t testing.TB, wrap func(net.Conn) net.Conn) (client, server net.
 	client, plain := net.Pipe()
 	t.Cleanup(func() { client.Close() })
 	go func() { p.conns <- wrap(plain) }()
-	server, err := drain.NewListener(p).Accept()
+	server, err := drain.NewListener(p, false).Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { server.Close() })
 	return client, server
@@ -392,7 +392,7 @@ func TestHTTP2IsLeftToShutdown(t *testing.T) {
 			active, dismissed = conns.Active(), conns.Dismiss(time.Now())
 		}))
 		server.Listener.Close()
-		server.Listener, server.EnableHTTP2 = drain.NewListener(plain), version
+		server.Listener, server.EnableHTTP2 = drain.NewListener(plain, false), version
 		server.Config.ConnState = conns.Follow
 		server.StartTLS()
 		response, err := server.Client().Get(server.URL)
@@ -414,7 +414,7 @@ func TestCloseWrite(t *testing.T) {
 	client, err := net.Dial("tcp", plain.Addr().String())
 	require.NoError(t, err)
 	defer client.Close()
-	conn, err := drain.NewListener(plain).Accept()
+	conn, err := drain.NewListener(plain, false).Accept()
 	require.NoError(t, err)
 	defer conn.Close()
 	half := conn.(interface{ CloseWrite() error })

@@ -29,6 +29,7 @@ func Open(ctx context.Context, addr string) (net.Listener, error) {
 		return openSystemd(strings.TrimPrefix(name, ":"))
 	}
 	var config net.ListenConfig
+	config.SetMultipathTCP(false) // its sockets take no filter, which package drain needs
 	return config.Listen(ctx, "tcp", addr)
 }
 
