@@ -121,7 +121,8 @@
 //   - 307 to the path with a slash appended, if a subtree or {$} matches that and no
 //     pattern matches the path itself. The location is on the same origin.
 //   - 204 with Allow to OPTIONS, unless a pattern has that method. OPTIONS * lists
-//     the methods of all patterns.
+//     the methods of all patterns. A preflight request ([CORS]) passes the middleware
+//     of the pattern that it asks for.
 //   - 405 with Allow if patterns match the path but not the method, and 404 if none
 //     matches the path.
 //   - 501 to CONNECT without a path, and to a method that is not in RFC 9110,

@@ -30,6 +30,12 @@ type HeadersConfig struct {
 	// that forbids accelerometer, camera, display-capture, geolocation, gyroscope,
 	// magnetometer, microphone, midi, payment and usb.
 	PermissionsPolicy string
+	// ResourcePolicy is the Cross-Origin-Resource-Policy of all responses:
+	// "same-origin", "same-site" or "cross-origin". It says which pages may embed them,
+	// such as images and scripts, without [CORS]. Defaults to "cross-origin" for
+	// responses that a CORS with the origin "*" opens to all, and to "same-origin" for
+	// others.
+	ResourcePolicy string
 	// HSTS is how long browsers use only HTTPS for this host after each response, in
 	// whole seconds. Defaults to 2 years.
 	HSTS time.Duration
@@ -48,7 +54,8 @@ const (
 
 // SecureHeaders returns middleware that sets security headers of every response:
 //
-//   - X-Content-Type-Options: nosniff and Cross-Origin-Resource-Policy: same-origin;
+//   - X-Content-Type-Options: nosniff and Cross-Origin-Resource-Policy
+//     ([HeadersConfig.ResourcePolicy]);
 //   - Content-Security-Policy: for HTML, [HeadersConfig.HTMLPolicy] with a new nonce;
 //     otherwise a policy that allows nothing;
 //   - Referrer-Policy: same-origin for HTML, since with no-referrer browsers send
@@ -100,6 +107,7 @@ func (x *exchange) cspNonce() string {
 
 var (
 	corpSameOrigin = []string{"same-origin"}
+	corpToAll      = []string{"cross-origin"}
 	coopSameOrigin = []string{"same-origin"}
 	apiReferrer    = []string{"no-referrer"}
 	htmlReferrer   = []string{"same-origin"}
@@ -120,11 +128,35 @@ func newHeaderSet(config HeadersConfig) (*headerSet, error) {
 	if !config.HSTSHostOnly {
 		strict += "; includeSubDomains"
 	}
-	return &headerSet{
+	set := &headerSet{
 		policy:      strings.Split(policy, "{nonce}"),
 		permissions: []string{permissions},
 		hsts:        []string{strict},
-	}, errors.Join(checkPolicy(policy), checkValue("PermissionsPolicy", permissions), checkHSTS(hsts))
+	}
+	if config.ResourcePolicy != "" {
+		set.resource = []string{config.ResourcePolicy}
+	}
+	return set, errors.Join(checkPolicy(policy), checkValue("PermissionsPolicy", permissions), checkHSTS(hsts), checkResource(config.ResourcePolicy))
+}
+
+func checkResource(policy string) error {
+	switch policy {
+	case "", "same-origin", "same-site", "cross-origin":
+		return nil
+	}
+	return fmt.Errorf(`ResourcePolicy %q is none of "same-origin", "same-site" and "cross-origin"`, policy)
+}
+
+// resourcePolicy returns the Cross-Origin-Resource-Policy for a response that c, which
+// may be nil, allows scripts to read.
+func (s *headerSet) resourcePolicy(c *cors) []string {
+	switch {
+	case s.resource != nil:
+		return s.resource
+	case c != nil && c.any != nil:
+		return corpToAll
+	}
+	return corpSameOrigin
 }
 
 // checkPolicy returns an error for a policy without frame-ancestors or base-uri, for
@@ -222,6 +254,9 @@ func (p pageHeaders) BeforeHeader(head http.Header) error {
 		x.page.set.begin(x, head)
 	}
 	x.page.set.yield(head)
+	if same(head["Cross-Origin-Resource-Policy"], corpSameOrigin) {
+		head["Cross-Origin-Resource-Policy"] = x.page.set.resourcePolicy(x.cors)
+	}
 	html := typeText(head)
 	switch {
 	case x.response.Status() == http.StatusNotModified: // a cache would change the stored response

@@ -200,16 +200,41 @@ func ensureExchange(w http.ResponseWriter, r *http.Request) (x *exchange, _ http
 }
 
 // layer makes a Middleware of a step that works on the exchange.
-func layer(step func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler)) Middleware {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			x, w, r, made := ensureExchange(w, r)
-			step(x, w, r, next)
-			if made {
-				x.response.End()
-			}
-		})
+func layer(step layerStep) Middleware {
+	return func(next http.Handler) http.Handler { return &layered{step: step, next: next} }
+}
+
+type layerStep = func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler)
+
+// layered is a handler with a step around it.
+type layered struct {
+	step       layerStep
+	next       http.Handler
+	preflights bool // the step answers preflight requests
+}
+
+// ServeHTTP implements http.Handler.
+func (l *layered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, w, r, made := ensureExchange(w, r)
+	l.step(x, w, r, l.next)
+	if made {
+		x.response.End()
 	}
+}
+
+func (l *layered) answersPreflights() bool { return l.preflights || answersPreflights(l.next) }
+
+// answersPreflights reports whether h has a [CORS] around it, with nothing but
+// middleware of this package around that: it answers preflight requests itself.
+func answersPreflights(h http.Handler) bool {
+	p, ok := h.(interface{ answersPreflights() bool })
+	return ok && p.answersPreflights()
+}
+
+// isPreflight reports whether a browser asks with r whether a script may send a
+// request (Fetch standard, section 3.3.2).
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header["Access-Control-Request-Method"] != nil
 }
 
 // peerAddr returns the IP address of a RemoteAddr, or the zero Addr.
@@ -227,6 +252,7 @@ type headerSet struct {
 	policy      []string // the HTML policy, cut at its nonces
 	permissions []string
 	hsts        []string
+	resource    []string // Cross-Origin-Resource-Policy; nil: what CORS says
 }
 
 // cors has the header values of a CORSConfig. All responses share the slices; they

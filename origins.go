@@ -47,6 +47,15 @@ type CORSConfig struct {
 // show responses, and refuses no request. A header that the handler sets or adds itself
 // replaces that of CORS; if it allows another origin, CORS allows no credentials.
 //
+// A [Router] calls the middleware of a route also for the preflight requests of its
+// method, so CORS works for all routes, for a group, and around one handler; what else
+// stands outside of CORS, such as authentication, must let them pass. The patterns of
+// [http.ServeMux] that have a method, and the groups of other routers, never see
+// OPTIONS: put CORS around the router there.
+//
+// If all origins are allowed, so is embedding the response in their pages, see
+// [HeadersConfig].
+//
 // Requests that change something must also pass [CrossOrigin], if it is used. In
 // [Stack], CrossOrigin trusts the origins of CORS if Credentials is set. If it is not,
 // requests of these origins pass if they have neither cookies nor other credentials
@@ -56,7 +65,11 @@ type CORSConfig struct {
 func CORS(config CORSConfig) Middleware {
 	c, err := newCORS(config)
 	must("CORS", err)
-	return layer(c.serve)
+	return c.middleware
+}
+
+func (c *cors) middleware(next http.Handler) http.Handler {
+	return &layered{step: c.serve, next: next, preflights: true}
 }
 
 func newCORS(config CORSConfig) (*cors, error) {
@@ -118,12 +131,12 @@ func checkTokens(what string, names []string) error {
 func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	head := w.Header()
 	origin := r.Header.Get("Origin")
-	preflight := r.Method == http.MethodOptions && origin != "" && r.Header["Access-Control-Request-Method"] != nil
+	preflight := isPreflight(r)
 	outer := x.cors
 	if outer == nil {
 		x.response.Before(originHeaders{x})
 	}
-	if allowed := c.allowOrigin(origin); allowed != nil || outer == nil {
+	if allowed := c.allowOrigin(origin); allowed != nil || outer == nil || c.any != nil {
 		if outer != nil {
 			outer.remove(head)
 		}
@@ -221,8 +234,9 @@ func (c *cors) allows(origin string) bool { return c.allowOrigin(origin) != nil 
 //   - GET requests of another origin that open a WebSocket or an event stream, which
 //     the page could read without CORS.
 //
-// Requests with Authorization: Bearer and without cookies pass: browsers do not send
-// this header without being asked. GET and HEAD requests must not change anything.
+// Requests with Authorization and without cookies pass, unless its scheme is Basic,
+// Digest, Negotiate or NTLM: browsers do not send other schemes without being asked,
+// such as Bearer or Token. GET and HEAD requests must not change anything.
 // X-HTTP-Method-Override has no effect.
 //
 // trusted lists other origins whose requests pass, such as
@@ -270,7 +284,7 @@ func (c *crossOrigin) check(r *http.Request) error {
 		return nil
 	}
 	cookies := r.Header["Cookie"] != nil
-	if !cookies && bearer(r.Header) {
+	if !cookies && explicit(r.Header) {
 		return nil
 	}
 	asked := r
@@ -295,18 +309,28 @@ var errNoOrigin = errors.New("a request with cookies has neither Sec-Fetch-Site 
 // being asked.
 func ambient(r *http.Request) bool {
 	return r.Header["Cookie"] != nil || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 ||
-		r.Header["Authorization"] != nil && !bearer(r.Header)
+		r.Header["Authorization"] != nil && !explicit(r.Header)
 }
 
-// bearer reports whether the only credentials in Authorization are a bearer
-// token (RFC 6750 section 2.1).
-func bearer(head http.Header) bool {
+// explicit reports whether the only credentials in Authorization are ones that a script
+// has set: those of a scheme that browsers do not use by themselves.
+func explicit(head http.Header) bool {
 	lines := head["Authorization"]
 	if len(lines) != 1 {
 		return false
 	}
-	scheme, token, _ := strings.Cut(lines[0], " ")
-	return strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != ""
+	value := strings.TrimSpace(lines[0])
+	scheme := value
+	if end := strings.IndexAny(value, " \t,"); end >= 0 {
+		scheme = value[:end]
+	}
+	switch strings.ToLower(scheme) {
+	case "basic", "digest", "negotiate", "ntlm":
+		return false
+	case "bearer":
+		return len(value) > len(scheme)
+	}
+	return value != ""
 }
 
 // opensStream reports whether a GET asks for a WebSocket or an event stream.

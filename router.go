@@ -303,8 +303,9 @@ type compiledTable struct {
 }
 
 type compiledEntry struct {
-	handler http.Handler
-	pattern string
-	names   []string
-	patch   []string // Accept-Patch, or nil
+	preflights bool // preflight requests for its method pass its middleware
+	handler    http.Handler
+	pattern    string
+	names      []string
+	patch      []string // Accept-Patch, or nil
 }

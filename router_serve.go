@@ -29,7 +29,10 @@ func (r *Router) compile() *compiledTable {
 	}
 	// Middleware is called without holding mu, since it may call Routes.
 	snapshot := r.snapshot()
-	c := snapshot.compile(&t.top, r.dispatch)
+	c := snapshot.compile(&t.top, r.dispatch, func(w http.ResponseWriter, req *http.Request) {
+		setPattern(w, req, "")
+		r.compile().noMatch(w, req)
+	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.version == snapshot.version {
@@ -57,7 +60,7 @@ func (r *Router) snapshot() routerSnapshot {
 	return s
 }
 
-func (s routerSnapshot) compile(top *wrapped, dispatch http.HandlerFunc) *compiledTable {
+func (s routerSnapshot) compile(top *wrapped, dispatch, noMatch http.HandlerFunc) *compiledTable {
 	c := &compiledTable{
 		top:     top.in(s.middleware, dispatch),
 		entries: make([]compiledEntry, len(s.entries)),
@@ -65,7 +68,11 @@ func (s routerSnapshot) compile(top *wrapped, dispatch http.HandlerFunc) *compil
 	patterns := make([]route.Pattern, len(s.entries))
 	for i, e := range s.entries {
 		patterns[i] = e.pattern
-		c.entries[i] = compiledEntry{handler: e.wrapped.in(s.chains[i], e.handler), pattern: e.text, names: e.pattern.Names}
+		handler, preflights := e.handler, answersPreflights(e.handler)
+		if method := e.pattern.Method; len(s.chains[i]) > 0 && method != "" && method != http.MethodOptions {
+			handler, preflights = &preflightGuard{handler, preflights, noMatch}, true
+		}
+		c.entries[i] = compiledEntry{handler: e.wrapped.in(s.chains[i], handler), pattern: e.text, names: e.pattern.Names, preflights: preflights}
 		if p, ok := e.handler.(patches); ok {
 			c.entries[i].patch = p.acceptPatch()
 		}
@@ -90,14 +97,7 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 	found := c.routes.Find(req.Method, req.URL, values[:0])
 	switch found.Outcome {
 	case route.Found:
-		e := &c.entries[found.Pattern]
-		setPattern(w, req, e.pattern)
-		// Two allocations for the first value. Nothing cheaper in net/http sets
-		// path values without copying the request or matching it again.
-		for i, name := range e.names {
-			req.SetPathValue(name, found.Values[i])
-		}
-		e.handler.ServeHTTP(w, req)
+		c.entries[found.Pattern].serve(w, req, found.Values)
 	case route.Redirect:
 		setPattern(w, req, c.entries[found.Pattern].pattern)
 		redirectToSubtree(w, req)
@@ -105,9 +105,45 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 		setPattern(w, req, "")
 		c.refuse(w, req)
 	default:
+		if isPreflight(req) {
+			asked := c.routes.Find(req.Header.Get("Access-Control-Request-Method"), req.URL, values[:0])
+			if asked.Outcome == route.Found && c.entries[asked.Pattern].preflights {
+				c.entries[asked.Pattern].serve(w, req, asked.Values)
+				return
+			}
+		}
 		setPattern(w, req, "")
 		c.noMatch(w, req)
 	}
+}
+
+// serve calls the handler of the pattern.
+func (e *compiledEntry) serve(w http.ResponseWriter, req *http.Request, values []string) {
+	setPattern(w, req, e.pattern)
+	// Two allocations for the first value. Nothing cheaper in net/http sets
+	// path values without copying the request or matching it again.
+	for i, name := range e.names {
+		req.SetPathValue(name, values[i])
+	}
+	e.handler.ServeHTTP(w, req)
+}
+
+// preflightGuard is a handler of one method behind the middleware of a group. A
+// preflight request for that method passes the middleware, so that a [CORS] among them
+// answers it, and does not reach the handler.
+type preflightGuard struct {
+	handler    http.Handler
+	preflights bool // the handler answers them itself
+	noMatch    http.HandlerFunc
+}
+
+// ServeHTTP implements http.Handler.
+func (g *preflightGuard) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodOptions && !(g.preflights && isPreflight(req)) {
+		g.noMatch(w, req)
+		return
+	}
+	g.handler.ServeHTTP(w, req)
 }
 
 // setPattern sets the pattern that serves the request for the handler and for the

@@ -81,7 +81,7 @@ func Stack(config StackConfig) Middleware {
 		for i := len(steps) - 1; i >= 0; i-- {
 			next = steps[i](next)
 		}
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return stacked{next, func(w http.ResponseWriter, r *http.Request) {
 			x, w, r, made := ensureExchange(w, r)
 			if made {
 				timeout.start(x)
@@ -91,9 +91,17 @@ func Stack(config StackConfig) Middleware {
 			if made {
 				x.response.End()
 			}
-		})
+		}}
 	}
 }
+
+// stacked is a handler with a Stack around it.
+type stacked struct {
+	inside http.Handler // the steps
+	http.HandlerFunc
+}
+
+func (s stacked) answersPreflights() bool { return answersPreflights(s.inside) }
 
 // steps returns the middleware of the stack, outermost first, or panics.
 func (c StackConfig) steps() ([]Middleware, *stackTimeout) {
@@ -110,7 +118,7 @@ func (c StackConfig) steps() ([]Middleware, *stackTimeout) {
 	timeout := &stackTimeout{c.Timeout}
 	steps := []Middleware{Recover(), RequestID(), AccessLog(c.Logger), layer(proxies.serve), layer(headers.serve), layer(refuse), layer(hosts.serve)}
 	if len(c.CORS.Origins) > 0 {
-		steps = append(steps, layer(cors.serve))
+		steps = append(steps, cors.middleware)
 	}
 	steps = append(steps, BodyLimit(c.MaxBody), timeout.middleware, ConcurrencyLimit(c.MaxConcurrent, c.QueueWait))
 	if c.RequestsPerMinute > 0 {
