@@ -222,6 +222,8 @@ func (l *layered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (l *layered) inner() http.Handler { return l.next }
+
 func (l *layered) answersPreflights() bool { return l.preflights || answersPreflights(l.next) }
 
 // answersPreflights reports whether h has a [CORS] around it, with nothing but

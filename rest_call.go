@@ -279,20 +279,3 @@ func (r *restRoute) location(req *http.Request, out any) string {
 	}
 	return requestPath(req) + "/" + url.PathEscape(id)
 }
-
-// requestPath returns the path that the client sent. Handlers such as [http.StripPrefix]
-// may have removed its beginning from the URL of req.
-func requestPath(req *http.Request) string {
-	path := req.URL.EscapedPath()
-	if query, whole := strings.CutPrefix(req.RequestURI, path); whole && (query == "" || query[0] == '?') {
-		return path
-	}
-	sent, err := url.ParseRequestURI(req.RequestURI)
-	if err != nil {
-		return path
-	}
-	if whole := sent.EscapedPath(); strings.HasSuffix(whole, path) && !strings.HasPrefix(whole, "//") { // which would be a host
-		return whole
-	}
-	return path
-}

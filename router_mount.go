@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -30,7 +31,10 @@ type mountable interface {
 //   - Any other handler gets the path below the prefix, beginning with a slash, as
 //     with [http.StripPrefix]: mounted at /files, it gets / for both /files and
 //     /files/, and /a%2Fb for /files/a%2Fb. Patterns with a longer literal path below
-//     the prefix come first.
+//     the prefix come first. A GET of /files is redirected to /files/ if the handler is
+//     that of [http.FileServer], also with middleware of this package around it, or if
+//     the request prefers HTML, as those of browsers do: the relative links of a page at
+//     /files would lead to other paths.
 //
 // Mount panics if the handler is nil, or if a route is already registered.
 func (r *Router) Mount(prefix string, handler http.Handler) {
@@ -44,8 +48,9 @@ func (r *Router) Mount(prefix string, handler http.Handler) {
 		return
 	}
 	if full := r.fullPrefix() + prefix; full != "" {
-		handler = below{parsePattern(full).Depth(), handler}
-		r.register(prefix, handler, nil, place)
+		inner := below{parsePattern(full).Depth(), handler}
+		r.register(prefix, atPrefix{inner, servesFiles(handler)}, nil, place)
+		handler = inner
 	}
 	r.register(prefix+"/", handler, nil, place)
 }
@@ -81,6 +86,8 @@ type below struct {
 	handler http.Handler
 }
 
+func (b below) answersPreflights() bool { return answersPreflights(b.handler) }
+
 func (b below) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u := *r.URL
 	if u.RawPath == "" {
@@ -94,6 +101,32 @@ func (b below) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	inner := *r
 	inner.URL = &u
 	b.handler.ServeHTTP(w, &inner)
+}
+
+// atPrefix serves the prefix of a mounted handler itself, without a slash.
+type atPrefix struct {
+	below
+	pages bool // all that the handler serves there are pages
+}
+
+func (a atPrefix) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && (a.pages || prefersHTML(r.Header.Values("Accept"))) {
+		redirectToSubtree(w, r)
+		return
+	}
+	a.below.ServeHTTP(w, r)
+}
+
+// servesFiles reports whether h is what [http.FileServer] or [http.FileServerFS]
+// returns, also with middleware of this package around it.
+func servesFiles(h http.Handler) bool {
+	for {
+		outer, ok := h.(interface{ inner() http.Handler })
+		if !ok {
+			return reflect.TypeOf(h) == reflect.TypeOf(http.FileServer(nil))
+		}
+		h = outer.inner()
+	}
 }
 
 // afterSegments returns the path without its first n segments, at least "/". The

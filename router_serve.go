@@ -3,6 +3,7 @@ package backend
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -158,12 +159,29 @@ func setPattern(w http.ResponseWriter, req *http.Request, pattern string) {
 // redirectToSubtree redirects to the same path with a slash appended. The location
 // cannot name another host: paths that begin with // or /\ were refused.
 func redirectToSubtree(w http.ResponseWriter, req *http.Request) {
-	location := req.URL.EscapedPath() + "/"
+	location := requestPath(req) + "/"
 	if req.URL.RawQuery != "" {
 		location += "?" + escapeQuery(req.URL.RawQuery)
 	}
 	w.Header()["Location"] = []string{location}
 	writeEmpty(w, http.StatusTemporaryRedirect)
+}
+
+// requestPath returns the path that the client sent. Handlers such as [http.StripPrefix]
+// may have removed its beginning from the URL of req.
+func requestPath(req *http.Request) string {
+	path := req.URL.EscapedPath()
+	if query, whole := strings.CutPrefix(req.RequestURI, path); whole && (query == "" || query[0] == '?') {
+		return path
+	}
+	sent, err := url.ParseRequestURI(req.RequestURI)
+	if err != nil {
+		return path
+	}
+	if whole := sent.EscapedPath(); strings.HasSuffix(whole, path) && !strings.HasPrefix(whole, "//") { // which would be a host
+		return whole
+	}
+	return path
 }
 
 // escapeQuery encodes the bytes of a query that a Location cannot have: those that

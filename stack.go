@@ -101,6 +101,8 @@ type stacked struct {
 	http.HandlerFunc
 }
 
+func (s stacked) inner() http.Handler { return s.inside }
+
 func (s stacked) answersPreflights() bool { return answersPreflights(s.inside) }
 
 // steps returns the middleware of the stack, outermost first, or panics.
