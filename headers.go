@@ -26,6 +26,19 @@ type HeadersConfig struct {
 	// the same origin or in data: URLs, all else and forms to the same origin only.
 	// It allows neither frames around the page, nor plug-ins, nor a base URL.
 	HTMLPolicy string
+	// ScriptPolicy is the Content-Security-Policy of responses that are JavaScript. It
+	// applies to workers and service workers that are loaded from them: what they may
+	// fetch and import. It must have the directives that HTMLPolicy must have. The
+	// default allows everything of the same origin, but no plug-ins.
+	ScriptPolicy string
+	// DocumentPolicy is the Content-Security-Policy of XML, SVG and PDF responses, which
+	// browsers show as pages. It must have the same directives. The default allows no
+	// scripts, but styles of the same origin and inline, images and fonts of the same
+	// origin or in data: URLs, and the browser's own viewer.
+	DocumentPolicy string
+	// DataPolicy is the Content-Security-Policy of all other responses, such as JSON. It
+	// must have the same directives. The default allows nothing.
+	DataPolicy string
 	// PermissionsPolicy is the Permissions-Policy of HTML responses. Defaults to one
 	// that forbids accelerometer, camera, display-capture, geolocation, gyroscope,
 	// magnetometer, microphone, midi, payment and usb.
@@ -47,6 +60,9 @@ type HeadersConfig struct {
 const (
 	htmlPolicy = "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'self' 'nonce-{nonce}'; " +
 		"img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+	scriptPolicy   = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+	documentPolicy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; object-src 'self'; " +
+		"base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 	noPermissions = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), " +
 		"magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
 	twoYears = 2 * 365 * 24 * time.Hour
@@ -56,8 +72,8 @@ const (
 //
 //   - X-Content-Type-Options: nosniff and Cross-Origin-Resource-Policy
 //     ([HeadersConfig.ResourcePolicy]);
-//   - Content-Security-Policy: for HTML, [HeadersConfig.HTMLPolicy] with a new nonce;
-//     otherwise a policy that allows nothing;
+//   - Content-Security-Policy, by the kind of content: [HeadersConfig.HTMLPolicy] with a
+//     new nonce, ScriptPolicy, DocumentPolicy, or DataPolicy;
 //   - Referrer-Policy: same-origin for HTML, since with no-referrer browsers send
 //     Origin: null with the forms of the page; otherwise no-referrer;
 //   - for HTML, Cross-Origin-Opener-Policy: same-origin and Permissions-Policy;
@@ -65,7 +81,7 @@ const (
 //     with subdomains, unless the host is localhost or an IP address. Behind a proxy
 //     that ends TLS this needs [TrustProxies] outside.
 //
-// A response is HTML if its Content-Type says so when the header is sent. If the
+// The kind of a response is that of its Content-Type when the header is sent. If the
 // handler sets no Content-Type, it is detected as net/http does. Text and XML types
 // without a charset get charset=utf-8. SecureHeaders does not change a header that
 // the handler has set, before or after, and gives way where it has added a value, as
@@ -128,7 +144,9 @@ func newHeaderSet(config HeadersConfig) (*headerSet, error) {
 	if !config.HSTSHostOnly {
 		strict += "; includeSubDomains"
 	}
+	policies, policiesErr := config.otherPolicies()
 	set := &headerSet{
+		policies:    policies,
 		policy:      strings.Split(policy, "{nonce}"),
 		permissions: []string{permissions},
 		hsts:        []string{strict},
@@ -136,7 +154,7 @@ func newHeaderSet(config HeadersConfig) (*headerSet, error) {
 	if config.ResourcePolicy != "" {
 		set.resource = []string{config.ResourcePolicy}
 	}
-	return set, errors.Join(checkPolicy(policy), checkValue("PermissionsPolicy", permissions), checkHSTS(hsts), checkResource(config.ResourcePolicy))
+	return set, errors.Join(checkPolicy("HTMLPolicy", policy), policiesErr, checkValue("PermissionsPolicy", permissions), checkHSTS(hsts), checkResource(config.ResourcePolicy))
 }
 
 func checkResource(policy string) error {
@@ -159,11 +177,34 @@ func (s *headerSet) resourcePolicy(c *cors) []string {
 	return corpSameOrigin
 }
 
+// otherPolicies returns the policies of the kinds of content other than HTML.
+func (c HeadersConfig) otherPolicies() (policies [htmlKind][]string, err error) {
+	for kind, policy := range [htmlKind]struct{ name, set, otherwise string }{
+		dataKind:     {"DataPolicy", c.DataPolicy, ""},
+		scriptKind:   {"ScriptPolicy", c.ScriptPolicy, scriptPolicy},
+		documentKind: {"DocumentPolicy", c.DocumentPolicy, documentPolicy},
+	} {
+		switch {
+		case policy.set != "":
+			policies[kind] = []string{policy.set}
+			err = errors.Join(err, checkPolicy(policy.name, policy.set))
+			if strings.Contains(policy.set, "{nonce}") {
+				err = errors.Join(err, fmt.Errorf("%s %q has {nonce}, which only HTMLPolicy can have", policy.name, policy.set))
+			}
+		case policy.otherwise != "":
+			policies[kind] = []string{policy.otherwise}
+		default:
+			policies[kind] = closedPolicy
+		}
+	}
+	return policies, err
+}
+
 // checkPolicy returns an error for a policy without frame-ancestors or base-uri, for
 // which default-src does not stand in, or without object-src, unless default-src
 // is 'none'.
-func checkPolicy(policy string) error {
-	err := checkValue("HTMLPolicy", policy)
+func checkPolicy(what, policy string) error {
+	err := checkValue(what, policy)
 	has := map[string]bool{}
 	for directive := range strings.SplitSeq(policy, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), " ")
@@ -174,7 +215,7 @@ func checkPolicy(policy string) error {
 	}
 	for _, name := range []string{"frame-ancestors", "base-uri", "object-src"} {
 		if !has[name] {
-			err = errors.Join(err, fmt.Errorf("HTMLPolicy %q has no %s; add one, such as %s 'none'", policy, name, name))
+			err = errors.Join(err, fmt.Errorf("%s %q has no %s; add one, such as %s 'none'", what, policy, name, name))
 		}
 	}
 	return err
@@ -257,12 +298,16 @@ func (p pageHeaders) BeforeHeader(head http.Header) error {
 	if same(head["Cross-Origin-Resource-Policy"], corpSameOrigin) {
 		head["Cross-Origin-Resource-Policy"] = x.page.set.resourcePolicy(x.cors)
 	}
-	html := typeText(head)
+	kind := typeText(head)
 	switch {
 	case x.response.Status() == http.StatusNotModified: // a cache would change the stored response
 		deleteSame(head, "Content-Security-Policy", closedPolicy)
 		deleteSame(head, "Referrer-Policy", apiReferrer)
-	case html:
+	case kind != htmlKind:
+		if same(head["Content-Security-Policy"], closedPolicy) {
+			head["Content-Security-Policy"] = x.page.set.policies[kind]
+		}
+	default:
 		if same(head["Content-Security-Policy"], closedPolicy) {
 			head["Content-Security-Policy"] = []string{strings.Join(x.page.set.policy, x.cspNonce())}
 		}
@@ -275,18 +320,52 @@ func (p pageHeaders) BeforeHeader(head http.Header) error {
 	return nil
 }
 
-// typeText adds the charset to a Content-Type of text or XML that has none. It reports
-// whether the type is HTML.
-func typeText(head http.Header) (html bool) {
+// contentKind is a kind of content, which decides what a browser may do with it.
+type contentKind int
+
+const (
+	dataKind     contentKind = iota // for programs, and what no policy applies to
+	scriptKind                      // JavaScript, which can be a worker
+	documentKind                    // what browsers show as a page, but HTML
+	htmlKind
+)
+
+// kindOf returns the kind of a media type. Those of JavaScript are from the MIME
+// Sniffing standard, section 4.6.
+func kindOf(mediaType string) contentKind {
+	mediaType = strings.ToLower(mediaType)
+	switch mediaType {
+	case "application/json":
+		return dataKind
+	case "text/html", "application/xhtml+xml":
+		return htmlKind
+	case "application/pdf", "text/pdf":
+		return documentKind
+	}
+	_, subtype, _ := strings.Cut(mediaType, "/")
+	switch strings.TrimPrefix(subtype, "x-") {
+	case "javascript", "ecmascript", "jscript", "livescript",
+		"javascript1.0", "javascript1.1", "javascript1.2", "javascript1.3", "javascript1.4", "javascript1.5":
+		return scriptKind
+	}
+	if subtype == "xml" || strings.HasSuffix(subtype, "+xml") {
+		return documentKind
+	}
+	return dataKind
+}
+
+// typeText adds the charset to a Content-Type of text or XML that has none. It returns
+// the kind of the content.
+func typeText(head http.Header) contentKind {
 	types := head["Content-Type"]
 	if len(types) != 1 {
-		return false
+		return dataKind
 	}
 	mediaType, params := header.CutParams(types[0])
 	if isText(mediaType) && !header.HasParam(params, "charset") {
 		head["Content-Type"] = withCharset(types[0])
 	}
-	return strings.EqualFold(mediaType, "text/html") || strings.EqualFold(mediaType, "application/xhtml+xml")
+	return kindOf(mediaType)
 }
 
 // same reports whether two header values are one and the same slice.

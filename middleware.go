@@ -251,7 +251,8 @@ func peerAddr(remote string) netip.Addr {
 // headerSet has the header values of a HeadersConfig. All responses share the
 // slices; they must not be changed.
 type headerSet struct {
-	policy      []string // the HTML policy, cut at its nonces
+	policy      []string           // the HTML policy, cut at its nonces
+	policies    [htmlKind][]string // of the other kinds of content
 	permissions []string
 	hsts        []string
 	resource    []string // Cross-Origin-Resource-Policy; nil: what CORS says
