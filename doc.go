@@ -252,8 +252,9 @@
 // The files of [DB.Migrate] have the format of goose. The name of a file is a number,
 // an underscore and a name, such as 0001_create_notes.sql. The line "-- +goose Up"
 // precedes the statements to run, and "-- +goose Down" those that undo them. A
-// semicolon ends a statement. A statement with semicolons inside stands between
-// "-- +goose StatementBegin" and "-- +goose StatementEnd".
+// semicolon ends a statement, unless it is in the body of a trigger, rule, function,
+// procedure or event. "-- +goose StatementBegin" and "-- +goose StatementEnd" around a
+// text make it one statement.
 //
 // If the file system has folders named sqlite, postgres or mysql, only the folder of
 // the database's engine is read. Otherwise the files of the file system are read, or

@@ -63,6 +63,7 @@ func (t token) binds() bool {
 var takesList = map[string]bool{"IN": true, "ANY": true, "ALL": true, "SOME": true}
 
 func (s *scanner) run() error {
+	s.statement.dialect = s.dialect
 	for s.pos < len(s.src) {
 		if err := s.step(); err != nil {
 			return err
@@ -313,7 +314,7 @@ func (s *scanner) note(word string) {
 	if s.first == "" {
 		s.first = word
 	}
-	s.endsTx = s.statement.word(word) || s.endsTx
+	s.endsTx = s.statement.word(word, s.recent[0]) || s.endsTx
 	s.sessionWord(word)
 	switch word {
 	case "INSERT", "UPDATE", "DELETE", "MERGE":
@@ -353,54 +354,6 @@ func (s *scanner) reads() bool {
 	return false
 }
 
-// statement is what the words of one statement say so far. Several statements may
-// follow each other in one text.
-type statement struct {
-	words   int // how many there are, up to 3
-	first   string
-	routine bool // it creates a trigger, a function or a procedure
-	open    int  // BEGIN and CASE without their END, in a routine
-	session Session
-}
-
-// word reads the next word, and reports whether it makes the statement one that
-// begins or ends a transaction or a savepoint.
-func (s *statement) word(word string) bool {
-	s.words = min(s.words+1, 3)
-	if s.words == 1 {
-		s.first = word
-		switch word {
-		case "BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT", "SAVEPOINT", "RELEASE":
-			return true
-		}
-		return false
-	}
-	switch word {
-	case "TRIGGER", "FUNCTION", "PROCEDURE":
-		s.routine = s.routine || s.first == "CREATE"
-	case "BEGIN":
-		if s.routine {
-			s.open++
-		}
-	case "CASE":
-		if s.open > 0 {
-			s.open++
-		}
-	case "END":
-		s.open = max(0, s.open-1)
-	case "TRANSACTION":
-		return s.words == 2 && (s.first == "START" || s.first == "PREPARE")
-	}
-	return false
-}
-
-// semicolon ends the statement, unless it ends a statement in the body of a routine.
-func (s *statement) semicolon() {
-	if s.open == 0 {
-		*s = statement{}
-	}
-}
-
 func (s *scanner) number() {
 	start := s.pos
 	for s.pos < len(s.src) && (isWordPart(s.src[s.pos]) || s.src[s.pos] == '.') {
@@ -415,13 +368,16 @@ func (s *scanner) punctuation(c byte) {
 	case ';':
 		s.ended = true
 		s.session = max(s.session, s.statement.session)
-		s.statement.semicolon()
-		s.ends = append(s.ends, s.pos)
+		if s.statement.semicolon(s.pos, s.recent[0], s.recent[1]) {
+			s.ends = append(s.ends, s.pos)
+		}
 	case '(':
 		s.call()
+		s.statement.paren(1)
 		s.depth++
 		s.open()
 	case ')':
+		s.statement.paren(-1)
 		s.depth--
 		s.shut()
 		s.list()

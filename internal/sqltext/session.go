@@ -108,13 +108,13 @@ func (s *scanner) sessionWord(word string) {
 func (s *scanner) sessionChar(c byte) {
 	st := &s.statement
 	switch {
-	case c == '(' && changing[s.dialect][s.lastName()] && !st.routine:
+	case c == '(' && changing[s.dialect][s.lastName()] && !st.routine():
 		st.session = SessionChanged
 	case c == '.' && st.first == "CREATE" && s.depth == 0 && s.temporary(s.lastName()):
 		st.session = SessionChanged
 	case (c == '=' || c == '(') && st.first == "PRAGMA" && !keepingPragmas[s.lastName()]:
 		st.session = SessionChanged
-	case s.dialect == MySQL && !st.routine && (c == '@' && s.recent[0].word == "INTO" || c == '=' && s.recent[0].char == ':'):
+	case s.dialect == MySQL && !st.routine() && (c == '@' && s.recent[0].word == "INTO" || c == '=' && s.recent[0].char == ':'):
 		st.session = SessionChanged // a variable of the session
 	}
 }
@@ -128,7 +128,7 @@ func (s *scanner) temporary(schema string) bool {
 // with the transaction if the last argument is TRUE.
 func (s *scanner) setsConfig() {
 	local := s.recent[0].word == "TRUE" && s.recent[1].char == ','
-	if !local && !s.statement.routine {
+	if !local && !s.statement.routine() {
 		s.statement.session = SessionChanged
 	}
 }

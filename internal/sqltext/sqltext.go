@@ -247,23 +247,35 @@ func (w *writer) list(dialect Dialect, n int) {
 	}
 }
 
-// Split returns the statements of a script without their semicolons. A
-// statement that has semicolons inside, such as a trigger of SQLite or a
-// procedure, must be given as a script of its own, see [Single].
+// Split returns the statements of a script without their semicolons. The semicolons in
+// the body of a trigger, rule, function, procedure or event do not end a statement. If
+// the body has no end, its semicolons at the ends of lines do.
 func Split(dialect Dialect, script string) ([]string, error) {
 	s := scanner{dialect: dialect, src: script}
 	if err := s.run(); err != nil {
 		return nil, err
 	}
+	ends := s.ends
+	for _, end := range s.statement.inner {
+		if s.statement.inside(s.recent[0], s.recent[1]) && endsLine(script[end+1:]) {
+			ends = append(ends, end)
+		}
+	}
 	var statements []string
 	start := 0
-	for _, end := range append(s.ends, len(script)) {
+	for _, end := range append(ends, len(script)) {
 		if statement := strings.TrimSpace(script[start:end]); !blank(dialect, statement) {
 			statements = append(statements, statement)
 		}
 		start = min(end+1, len(script))
 	}
 	return statements, nil
+}
+
+// endsLine reports whether only white space and a comment precede the end of the line.
+func endsLine(text string) bool {
+	text = strings.TrimLeft(text, " \t\r")
+	return text == "" || text[0] == '\n' || strings.HasPrefix(text, "--")
 }
 
 // Single returns a script as one statement, even if it has semicolons. The result is
