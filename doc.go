@@ -266,8 +266,19 @@
 //   - A file runs in one transaction. "-- +goose NO TRANSACTION" runs it without one,
 //     for statements such as CREATE INDEX CONCURRENTLY. On MySQL, which commits each
 //     change of a table, every statement runs by itself.
-//   - A file with statements that begin or end a transaction is an error, and nothing
-//     runs, except on MySQL, where they change nothing.
+//   - A file with NO TRANSACTION may have transactions of its own, from BEGIN to COMMIT.
+//     Each of them takes effect as a whole. On MySQL this holds for those that change
+//     only rows. A file that runs in a transaction may not begin or end one.
+//   - SQLite ignores PRAGMA foreign_keys within a transaction. A file that switches
+//     foreign keys off, as for rebuilding a table, runs without them. Before it
+//     commits, every row that refers to no row is an error, as it is at a statement
+//     PRAGMA foreign_key_check. Afterwards foreign keys are as before. Statements that
+//     update or delete rows must stand between the two PRAGMAs, or in another file.
+//   - SQLite deletes the rows of a table before it drops the table. A DROP TABLE that
+//     would so delete or change rows of other tables (ON DELETE CASCADE, SET NULL or
+//     SET DEFAULT) is an error, unless the next statements drop these tables as well.
+//   - What a file sets for its session, such as FOREIGN_KEY_CHECKS on MySQL or
+//     search_path on PostgreSQL, applies to that file only.
 //   - A file that stopped halfway outside a transaction continues there the next
 //     time. If the program was killed and nobody knows whether a statement took
 //     effect, the error says what to check and which statement to run.

@@ -16,7 +16,7 @@ import (
 )
 
 // This file decides which migrations run. internal/migration reads their files,
-// migrate_steps.go runs each of them.
+// migrate_steps.go runs each of them, and migrate_run.go their statements.
 
 // MigrationStatus is the state of a migration.
 type MigrationStatus struct {
@@ -62,9 +62,24 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS, code ...Migration) error 
 }
 
 func (m *migrator) upAll(ctx context.Context) error {
+	var wrong []error
+	for _, step := range m.steps {
+		if row := m.rows[step.version]; row != nil && row.State == migrationApplied {
+			continue
+		}
+		if err := m.refuse(step, step.up); err != nil {
+			wrong = append(wrong, fmt.Errorf("migrate %s: %w", step.name, err))
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
 	for _, step := range m.steps {
 		if err := m.up(ctx, step); err != nil {
 			return fmt.Errorf("migrate %s: %w", step.name, err)
+		}
+		if err := m.renew(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -89,9 +104,21 @@ func (db *DB) MigrateDown(ctx context.Context, version int64, fsys fs.FS, code .
 		if newer := m.newest(); newer > max(version, m.last()) {
 			return fmt.Errorf("migrate down: a newer program has run version %d; undo it with that program", newer)
 		}
+		var wrong []error
+		for _, step := range undo {
+			if err := m.refuse(step, step.down); err != nil {
+				wrong = append(wrong, fmt.Errorf("migrate down %s: %w", step.name, err))
+			}
+		}
+		if err := errors.Join(wrong...); err != nil {
+			return err
+		}
 		for _, step := range undo {
 			if err := m.down(ctx, step); err != nil {
 				return fmt.Errorf("migrate down %s: %w", step.name, err)
+			}
+			if err := m.renew(ctx); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -154,9 +181,6 @@ func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 	}
 	m := &migrator{db: db, line: programLine}
 	for _, file := range files {
-		if err := db.noTransaction(file); err != nil {
-			return nil, fmt.Errorf("migrate: %w", err)
-		}
 		m.steps = append(m.steps, &step{
 			version: file.Version, name: file.Name, checksum: file.Checksum,
 			up: file.Up, down: file.Down, hasDown: file.HasDown, noTx: file.NoTx,
@@ -175,26 +199,6 @@ func (db *DB) migrator(fsys fs.FS, code []Migration) (*migrator, error) {
 		}
 	}
 	return m, nil
-}
-
-// noTransaction returns an error if a file begins or ends a transaction itself. That of
-// the migration would end early, or the record of the file would be part of the file's.
-// On MySQL each statement of a file is a transaction of its own, whatever the file says.
-func (db *DB) noTransaction(file migration.File) error {
-	if db.engine == MySQL {
-		return nil
-	}
-	for _, text := range slices.Concat(file.Up, file.Down) {
-		read, err := sqltext.Parse(db.engine.dialect(), text)
-		switch {
-		case err != nil || !read.Transaction(): // the engine reports what is wrong with it
-		case file.NoTx:
-			return fmt.Errorf("%s begins or ends a transaction, and has NO TRANSACTION: leave both out to run the file in one transaction, and put statements that cannot run in one into a file of their own: %s", file.Name, sqltext.Clip(text))
-		default:
-			return fmt.Errorf("%s begins or ends a transaction: leave that out, since the file runs in one transaction: %s", file.Name, sqltext.Clip(text))
-		}
-	}
-	return nil
 }
 
 // migrating calls f while it holds the lock, after it has read the table.
@@ -239,6 +243,33 @@ func (m *migrator) createTable(ctx context.Context) error {
 		return fmt.Errorf("migrate: the account needs the right to create tables: %w", err)
 	}
 	return nil
+}
+
+// renew replaces the connection if a migration may have changed its session.
+func (m *migrator) renew(ctx context.Context) error {
+	if !m.changed {
+		return nil
+	}
+	if !m.replaceable() {
+		return nil
+	}
+	m.lease.discard()
+	m.lease.conn.Close()
+	conn, err := m.db.conn(ctx, m.db.write)
+	if err != nil {
+		return m.db.failure(ctx, "", err)
+	}
+	m.lease.conn, m.changed = conn, false
+	if err := m.lock(ctx); err != nil {
+		return err
+	}
+	return m.load(ctx) // another process may have had the lock
+}
+
+// replaceable reports whether another connection is to the same database. One of a pool of
+// OpenDB may be a database in memory.
+func (m *migrator) replaceable() bool {
+	return m.db.engine != SQLite || m.db.path != "" || m.db.anchor != nil
 }
 
 // lock makes other processes wait. SQLite needs no lock: each transaction holds the

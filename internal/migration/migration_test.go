@@ -117,6 +117,7 @@ func TestLoad(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	f.Add("-- +goose Up\nPRAGMA a.\"foreign_keys\" = (0);BEGIN;DROP TABLE IF EXISTS [b].c;COMMIT")
 	f.Add("-- +goose Up\nSELECT 1;\n-- +goose StatementBegin\n;\n-- +goose StatementEnd\n-- +goose Down\n'")
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := Parse("1_a.sql", text, sqltext.Postgres)
@@ -125,6 +126,18 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, statement := range append(file.Up, file.Down...) {
 			require.NotEmpty(t, statement)
+		}
+		for _, dialect := range []sqltext.Dialect{sqltext.Postgres, sqltext.SQLite, sqltext.MySQL} {
+			statements := Expand(dialect, file.Up)
+			for i, statement := range statements {
+				Pragma(statement)
+				Dropped(dialect, statement)
+				SetsSession(dialect, statement)
+				require.LessOrEqual(t, Unit(dialect, statements[i:]), len(statements)-i)
+			}
+			ChangesSession(dialect, statements)
+			CheckTransactions(dialect, statements, true)
+			WithoutForeignKeys(statements)
 		}
 	})
 }
@@ -141,5 +154,41 @@ func TestLoadOfNothing(t *testing.T) {
 	} {
 		_, err := Load(fsys, "sqlite", sqltext.SQLite)
 		require.ErrorContains(t, err, "no .sql file", name)
+	}
+}
+
+func TestPragma(t *testing.T) {
+	t.Parallel()
+	for statement, want := range map[string][2]string{
+		"PRAGMA foreign_keys":                           {"foreign_keys", ""},
+		"pragma FOREIGN_KEYS = Off;":                    {"foreign_keys", "off"},
+		"PRAGMA main.foreign_keys(0)":                   {"foreign_keys", "0"},
+		"/* a */ PRAGMA \"temp\" . [foreign_keys]='ON'": {"foreign_keys", "on"},
+		"PRAGMA cache_size = -2000":                     {"cache_size", "-2000"},
+		"PRAGMA foreign_keys = +1":                      {"foreign_keys", "1"},
+		"SELECT 1":                                      {},
+		"PRAGMA":                                        {},
+	} {
+		name, value := Pragma(statement)
+		require.Equal(t, want, [2]string{name, value}, statement)
+	}
+	for statement, want := range map[string]bool{"1": true, "yes": true, "TRUE": true, "on": true, "2": true, "01": true, "0": false, "00": false, "no": false, "off": false, "-1": false, "x": false} {
+		sets, on := setsForeignKeys("PRAGMA foreign_keys = " + statement)
+		require.True(t, sets)
+		require.Equal(t, want, on, statement)
+	}
+}
+
+func TestSetsSession(t *testing.T) {
+	t.Parallel()
+	for dialect, statements := range map[sqltext.Dialect]map[string]bool{
+		sqltext.SQLite: {"PRAGMA foreign_keys=0": true, "PRAGMA foreign_keys": false, "PRAGMA user_version=3": false, "ATTACH 'x' AS y": true, "SELECT 1": false},
+		sqltext.Postgres: {"SET search_path = a": true, "set local search_path = a": false, "SELECT pg_catalog.set_config('search_path', '', false)": true,
+			"SELECT set_config('a.b', '', false)": true, "SELECT 1": false, "RESET ROLE": true, "SET TRANSACTION READ ONLY": false},
+		sqltext.MySQL: {"/*!40101 SET NAMES utf8 */": true, "SET @a = 1, sql_mode = ''": true, "SET GLOBAL x = 1": false, "SET PASSWORD = ''": false},
+	} {
+		for statement, want := range statements {
+			require.Equal(t, want, SetsSession(dialect, statement), statement)
+		}
 	}
 }

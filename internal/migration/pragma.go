@@ -1,0 +1,230 @@
+package migration
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+)
+
+// This file finds out what the statements of a file do to the session and to the
+// transaction they run in.
+
+// Expand splits statements that are several, from between StatementBegin and StatementEnd.
+func Expand(dialect sqltext.Dialect, statements []string) []string {
+	all := make([]string, 0, len(statements))
+	for _, statement := range statements {
+		if parts, err := sqltext.Split(dialect, statement); err == nil && strings.Contains(statement, ";") {
+			all = append(all, parts...)
+		} else {
+			all = append(all, statement)
+		}
+	}
+	return all
+}
+
+// ChangesSession reports whether statements may change settings of the session: functions
+// and blocks that are called can do so, too.
+func ChangesSession(dialect sqltext.Dialect, statements []string) bool {
+	for _, statement := range Expand(dialect, statements) {
+		tokens := sqltext.Lead(dialect, statement, 1)
+		if len(tokens) == 0 {
+			continue
+		}
+		word := strings.ToUpper(tokens[0].Text)
+		if dialect == sqltext.SQLite {
+			name, value := Pragma(statement)
+			if word == "ATTACH" || value != "" && name != "foreign_keys" {
+				return true
+			}
+			continue
+		}
+		switch word {
+		case "CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "REPLACE", "TRUNCATE", "RENAME", "COMMENT", "GRANT", "REVOKE":
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// connectionPragmas are those PRAGMAs whose values belong to the connection.
+var connectionPragmas = map[string]bool{
+	"foreign_keys": true, "recursive_triggers": true, "legacy_alter_table": true, "ignore_check_constraints": true, "case_sensitive_like": true,
+	"writable_schema": true, "trusted_schema": true, "synchronous": true, "temp_store": true, "cache_size": true, "busy_timeout": true,
+}
+
+// SetsSession reports whether a statement only sets something for its session. The
+// statements after it need that also if they run later, on another connection.
+func SetsSession(dialect sqltext.Dialect, statement string) bool {
+	tokens := sqltext.Lead(dialect, statement, 4)
+	if len(tokens) < 2 {
+		return false
+	}
+	switch dialect {
+	case sqltext.SQLite:
+		name, value := Pragma(statement)
+		return connectionPragmas[name] && value != "" || tokens[0].Is("ATTACH")
+	case sqltext.MySQL:
+		return tokens[0].Is("SET") && !slices.ContainsFunc([]string{"GLOBAL", "PERSIST", "PASSWORD", "DEFAULT", "TRANSACTION", "STATEMENT"}, tokens[1].Is)
+	}
+	if len(tokens) == 4 && tokens[0].Is("SELECT") {
+		return tokens[1].Is("set_config") || tokens[1].Is("pg_catalog") && tokens[3].Is("set_config")
+	}
+	return tokens[0].Is("RESET") || tokens[0].Is("SET") && !slices.ContainsFunc([]string{"LOCAL", "TRANSACTION", "CONSTRAINTS"}, tokens[1].Is)
+}
+
+// Pragma returns the name of a PRAGMA statement in lower case, and the value that it
+// sets, or "". It returns "" for other statements.
+func Pragma(statement string) (name, value string) {
+	tokens := sqltext.Lead(sqltext.SQLite, statement, 8)
+	if len(tokens) < 2 || !tokens[0].Is("PRAGMA") {
+		return "", ""
+	}
+	tokens = tokens[1:]
+	if len(tokens) >= 3 && tokens[1].Is(".") {
+		tokens = tokens[2:]
+	}
+	name = strings.ToLower(tokens[0].Text)
+	if len(tokens) > 1 && (tokens[1].Is("=") || tokens[1].Is("(")) {
+		for _, token := range tokens[2:] {
+			if token.Is(")") || token.Is(";") {
+				break
+			}
+			value += strings.ToLower(token.Text)
+		}
+	}
+	return name, strings.TrimPrefix(value, "+")
+}
+
+// setsForeignKeys reports whether a statement is PRAGMA foreign_keys with a value, and
+// whether it switches them on. SQLite takes any unknown value for off.
+func setsForeignKeys(statement string) (sets, on bool) {
+	name, value := Pragma(statement)
+	if name != "foreign_keys" || value == "" {
+		return false, false
+	}
+	switch value {
+	case "on", "yes", "true":
+		return true, true
+	}
+	return true, value[0] >= '0' && value[0] <= '9' && strings.Trim(value, "0") != ""
+}
+
+// WithoutForeignKeys reports whether the statements of a file that SQLite runs in a
+// transaction switch foreign keys off. SQLite ignores that within a transaction, so the
+// whole file has to run without them. The error is that of a statement outside of the two
+// PRAGMAs that may need foreign keys.
+func WithoutForeignKeys(statements []string) (off bool, err error) {
+	on := true
+	var outside string
+	for _, statement := range statements {
+		if sets, value := setsForeignKeys(statement); sets {
+			on, off = value, off || !value
+		} else if on && outside == "" && removesRows(statement) {
+			outside = statement
+		}
+	}
+	if off && outside != "" {
+		return true, fmt.Errorf("SQLite cannot switch foreign keys within a transaction, so the whole file would run without them, also this statement,"+
+			" which stands outside of PRAGMA foreign_keys = OFF and ON; put it between them or into another file: %s", sqltext.Clip(outside))
+	}
+	return off, nil
+}
+
+// removesRows reports whether a statement may delete rows or change keys to which other
+// rows refer.
+func removesRows(statement string) bool {
+	tokens := sqltext.Lead(sqltext.SQLite, statement, 3)
+	if len(tokens) < 3 {
+		return false
+	}
+	switch {
+	case tokens[0].Is("UPDATE"), tokens[0].Is("DELETE"), tokens[0].Is("REPLACE"), tokens[0].Is("WITH"):
+		return true
+	case tokens[0].Is("INSERT"):
+		return tokens[1].Is("OR") && tokens[2].Is("REPLACE")
+	}
+	return tokens[0].Is("DROP") && tokens[1].Is("TABLE")
+}
+
+// Dropped returns the kind of thing that a DROP statement drops, such as TABLE, and its
+// name without the schema. They are "" for other statements.
+func Dropped(dialect sqltext.Dialect, statement string) (kind, name string) {
+	tokens := sqltext.Lead(dialect, statement, 7)
+	if len(tokens) < 3 || !tokens[0].Is("DROP") {
+		return "", ""
+	}
+	kind, tokens = strings.ToUpper(tokens[1].Text), tokens[2:]
+	if len(tokens) > 2 && tokens[0].Is("IF") && tokens[1].Is("EXISTS") {
+		tokens = tokens[2:]
+	}
+	if len(tokens) > 2 && tokens[1].Is(".") {
+		tokens = tokens[2:]
+	}
+	return kind, tokens[0].Text
+}
+
+// DroppedNext returns the names in lower case of the tables that the first statements
+// drop, up to the first statement that drops nothing.
+func DroppedNext(dialect sqltext.Dialect, statements ...[]string) map[string]bool {
+	names := map[string]bool{}
+	for _, list := range statements {
+		for _, statement := range list {
+			switch kind, name := Dropped(dialect, statement); kind {
+			case "TABLE":
+				names[strings.ToLower(name)] = true
+			case "":
+				return names
+			}
+		}
+	}
+	return names
+}
+
+// Unit returns how many of the statements belong together: 1, or those from BEGIN to
+// COMMIT. On MySQL, which commits each change of a table, a transaction with such a
+// change is no unit.
+func Unit(dialect sqltext.Dialect, statements []string) int {
+	if sqltext.Controls(dialect, statements[0]) != sqltext.Begins {
+		return 1
+	}
+	for i, statement := range statements[1:] {
+		switch control := sqltext.Controls(dialect, statement); {
+		case control == sqltext.Commits:
+			return i + 2
+		case dialect == sqltext.MySQL && control == sqltext.NoControl && !sqltext.OnlyRows(statement):
+			return 1
+		}
+	}
+	return 1
+}
+
+// CheckTransactions returns an error if statements begin or end a transaction where a
+// file cannot.
+func CheckTransactions(dialect sqltext.Dialect, statements []string, inTx bool) error {
+	open := false
+	for _, statement := range statements {
+		control := sqltext.Controls(dialect, statement)
+		switch {
+		case control == sqltext.NoControl:
+		case inTx && control != sqltext.OtherControl:
+			return fmt.Errorf(`the file runs in a transaction, and has a statement that begins or ends one; remove it, or write "-- +goose NO TRANSACTION" to use transactions of its own: %s`,
+				sqltext.Clip(statement))
+		case control == sqltext.Begins && open && dialect != sqltext.MySQL: // where changes of tables commit
+			return errors.New("a second BEGIN is within a transaction; write COMMIT before it")
+		case control == sqltext.Commits && !open && dialect != sqltext.MySQL: // which has autocommit = 0
+			return errors.New("COMMIT has no BEGIN; write BEGIN before the statements of the transaction, or remove COMMIT")
+		case control == sqltext.RollsBack:
+			return errors.New("ROLLBACK undoes statements of the same file; remove both")
+		case control == sqltext.Begins, control == sqltext.Commits:
+			open = control == sqltext.Begins
+		}
+	}
+	if open {
+		return errors.New("BEGIN has no COMMIT; write COMMIT after the statements of the transaction")
+	}
+	return nil
+}

@@ -1,0 +1,245 @@
+package backend_test
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+// eachSQLite runs f on a database in a file and on one in memory.
+func eachSQLite(t *testing.T, f func(t *testing.T, db *backend.DB)) {
+	for name, url := range map[string]string{"file": backendtest.NewURL(t, backend.SQLite), "memory": "sqlite::memory:"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, err := backend.Open(t.Context(), url)
+			require.NoError(t, err)
+			t.Cleanup(func() { db.Close() })
+			f(t, db)
+		})
+	}
+}
+
+const (
+	family = `-- +goose Up
+CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE children (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parents (id) ON DELETE CASCADE);
+INSERT INTO parents VALUES (1, 'a'), (2, 'b');
+INSERT INTO children VALUES (10, 1), (20, 2);
+`
+	// rebuild is what sqlite.org/lang_altertable.html describes, without its PRAGMAs.
+	rebuild = `CREATE TABLE new_parents (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+INSERT INTO new_parents SELECT id, name FROM parents;
+DROP TABLE parents;
+ALTER TABLE new_parents RENAME TO parents;
+`
+)
+
+// orphan fails the test unless foreign keys are enforced.
+func orphan(t *testing.T, db *backend.DB) {
+	t.Helper()
+	_, err := db.Exec(t.Context(), "INSERT INTO children VALUES (99, 99)")
+	require.Error(t, err, "foreign keys are on")
+}
+
+func children(t *testing.T, db *backend.DB, want ...int) {
+	t.Helper()
+	got, err := backend.All[int](t.Context(), db, "SELECT id FROM children ORDER BY id")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+// SQLite ignores PRAGMA foreign_keys within a transaction.
+func TestMigrateRebuildsATableOfSQLite(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ head, before, after string }{
+		"usual":            {"", "PRAGMA foreign_keys=OFF;", "PRAGMA foreign_keys=ON;"},
+		"spaces":           {"", "pragma Foreign_Keys = 0 ;", "pragma foreign_keys = 1;"},
+		"call":             {"", "PRAGMA foreign_keys(off);", "PRAGMA foreign_keys(yes);"},
+		"schema":           {"", "PRAGMA main.foreign_keys=no;", "PRAGMA main . foreign_keys=true;"},
+		"quoted":           {"", `PRAGMA "main"."foreign_keys"='OFF';`, "PRAGMA [foreign_keys]=\"on\";"},
+		"comments":         {"", "/* a */ PRAGMA /* ; */ foreign_keys -- b\n = false;", "PRAGMA foreign_keys=ON;"},
+		"never on":         {"", "PRAGMA foreign_keys=off;", ""},
+		"prisma":           {"", "PRAGMA defer_foreign_keys=ON; PRAGMA foreign_keys=OFF;", "PRAGMA foreign_keys=ON; PRAGMA defer_foreign_keys=OFF;"},
+		"checked":          {"", "PRAGMA foreign_keys=OFF;", "PRAGMA foreign_key_check; PRAGMA foreign_keys=ON;"},
+		"block":            {"", "-- +goose StatementBegin\nPRAGMA foreign_keys=OFF;", "PRAGMA foreign_keys=ON;\n-- +goose StatementEnd"},
+		"no transaction":   {"-- +goose NO TRANSACTION\n", "PRAGMA foreign_keys=OFF; BEGIN;", "PRAGMA foreign_key_check; COMMIT; PRAGMA foreign_keys=ON;"},
+		"end":              {"-- +goose NO TRANSACTION\n", "PRAGMA foreign_keys=OFF; BEGIN DEFERRED TRANSACTION;", "END TRANSACTION;"},
+		"pieces":           {"-- +goose NO TRANSACTION\n", "PRAGMA foreign_keys=OFF;", "PRAGMA foreign_keys=ON;"},
+		"other rows after": {"", "PRAGMA foreign_keys=OFF;", "PRAGMA foreign_keys=ON; INSERT INTO parents VALUES (3, 'c'); CREATE INDEX i ON parents (name);"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachSQLite(t, func(t *testing.T, db *backend.DB) {
+				second := test.head + "-- +goose Up\n" + test.before + "\n" + rebuild + test.after + "\n-- +goose Down\n" +
+					test.before + "\n" + strings.ReplaceAll(rebuild, " NOT NULL", "") + test.after + "\n"
+				fsys := files("1_a.sql", family, "2_b.sql", strings.Replace(second, "INSERT INTO parents VALUES (3, 'c')", "SELECT 1", 1))
+				require.NoError(t, db.Migrate(t.Context(), fsys))
+				children(t, db, 10, 20)
+				orphan(t, db)
+				_, err := db.Exec(t.Context(), "INSERT INTO parents VALUES (9, NULL)")
+				require.Error(t, err, "the table was rebuilt")
+				require.NoError(t, db.MigrateDown(t.Context(), 1, fsys))
+				children(t, db, 10, 20)
+				orphan(t, db)
+				_, err = db.Exec(t.Context(), "INSERT INTO parents VALUES (9, NULL)")
+				require.NoError(t, err, "the table was rebuilt again")
+			})
+		})
+	}
+}
+
+// A rebuilt table that has lost rows is an error, and nothing has happened.
+func TestMigrateChecksForeignKeysOfSQLite(t *testing.T) {
+	t.Parallel()
+	loses := strings.Replace(rebuild, "FROM parents;", "FROM parents WHERE id > 1;", 1)
+	breaks := strings.Replace(rebuild, "DROP TABLE parents;", "DROP TABLE parents; SELECT n FROM nowhere;", 1)
+	for name, test := range map[string]struct{ text, want string }{
+		"lost":                  {"-- +goose Up\nPRAGMA foreign_keys=OFF;\n" + loses + "PRAGMA foreign_keys=ON;", "the row 10 of children refers to no row of parents"},
+		"broken":                {"-- +goose Up\nPRAGMA foreign_keys=OFF;\n" + breaks + "PRAGMA foreign_keys=ON;", "nowhere"},
+		"lost, own transaction": {"-- +goose NO TRANSACTION\n-- +goose Up\nPRAGMA foreign_keys=OFF;\nBEGIN;\n" + loses + "COMMIT;\nPRAGMA foreign_keys=ON;", "the row 10 of children refers to no row of parents"},
+		"broken, own":           {"-- +goose NO TRANSACTION\n-- +goose Up\nPRAGMA foreign_keys=OFF;\nBEGIN;\n" + breaks + "COMMIT;\nPRAGMA foreign_keys=ON;", "nowhere"},
+		"lost, pieces":          {"-- +goose NO TRANSACTION\n-- +goose Up\nPRAGMA foreign_keys=OFF;\nINSERT INTO children VALUES (10, 7);\nPRAGMA foreign_key_check;", "UNIQUE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachSQLite(t, func(t *testing.T, db *backend.DB) {
+				err := db.Migrate(t.Context(), files("1_a.sql", family, "2_b.sql", test.text))
+				require.ErrorContains(t, err, test.want)
+				children(t, db, 10, 20)
+				orphan(t, db)
+				_, err = db.Exec(t.Context(), "INSERT INTO parents VALUES (9, NULL)")
+				require.NoError(t, err, "the table is the old one")
+				_, err = db.Exec(t.Context(), "DELETE FROM parents WHERE id = 9")
+				require.NoError(t, err)
+				text := strings.ReplaceAll(strings.ReplaceAll(test.text, " WHERE id > 1", " WHERE id < 9"), " SELECT n FROM nowhere;", "")
+				text = strings.Replace(text, "(10, 7)", "(30, 1)", 1)
+				require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", family, "2_b.sql", text)), "with a correct file")
+				orphan(t, db)
+			})
+		})
+	}
+}
+
+// SQLite deletes the rows of a table before it drops it.
+func TestMigrateDropsNoRowsOfOtherTables(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ text, want string }{
+		"rebuild":        {rebuild, "DROP TABLE parents: SQLite deletes the rows of the table first, which changes the rows of children"},
+		"quoted":         {`drop table if exists "main"."PARENTS";`, "rows of children"},
+		"in a block":     {"-- +goose StatementBegin\nSELECT 1; DROP TABLE parents;\n-- +goose StatementEnd", "rows of children"},
+		"later":          {"DROP TABLE parents;\nSELECT 1;\nDROP TABLE children;", "rows of children"},
+		"both":           {"DROP TABLE parents;\nDROP TABLE IF EXISTS children;", ""},
+		"right order":    {"DROP TABLE children;\nDROP TABLE parents;", ""},
+		"no children":    {"DELETE FROM children;\nDROP TABLE parents;", ""},
+		"no parents":     {"DELETE FROM parents;\nDROP TABLE parents;", ""},
+		"does not exist": {"DROP TABLE IF EXISTS elsewhere;", ""},
+		"itself":         {"CREATE TABLE tree (id INTEGER PRIMARY KEY, up INTEGER REFERENCES tree ON DELETE SET NULL); INSERT INTO tree VALUES (1, 1); DROP TABLE tree;", ""},
+	} {
+		for _, head := range []string{"-- +goose Up\n", "-- +goose NO TRANSACTION\n-- +goose Up\n"} {
+			t.Run(name+fmt.Sprint(len(head)), func(t *testing.T) {
+				t.Parallel()
+				db := backendtest.NewDB(t, backend.SQLite)
+				first := strings.ReplaceAll(family, "CASCADE", "CASCADE ON UPDATE CASCADE")
+				err := db.Migrate(t.Context(), files("1_a.sql", first, "2_b.sql", head+test.text))
+				if test.want == "" {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, err, test.want)
+				require.ErrorContains(t, err, "write PRAGMA foreign_keys = OFF")
+				children(t, db, 10, 20)
+			})
+		}
+	}
+}
+
+func TestMigrateRefusesBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ text, want string }{
+		"delete outside":  {"PRAGMA foreign_keys=OFF;\n" + rebuild + "PRAGMA foreign_keys=ON;\nDELETE FROM parents WHERE id = 1;", "put it between them or into another file: DELETE FROM parents"},
+		"update before":   {"UPDATE parents SET id = id + 1;\nPRAGMA foreign_keys=OFF;\n" + rebuild, "another file: UPDATE parents"},
+		"replace outside": {"INSERT OR REPLACE INTO parents VALUES (1, 'x');\nPRAGMA foreign_keys=OFF;\n" + rebuild, "another file: INSERT OR REPLACE"},
+		"begin":           {"BEGIN;\n" + rebuild + "COMMIT;", `write "-- +goose NO TRANSACTION"`},
+		"end":             {"-- +goose StatementBegin\nSELECT 1; end;\n-- +goose StatementEnd", `write "-- +goose NO TRANSACTION"`},
+		"no commit":       {"-- +goose NO TRANSACTION\nBEGIN IMMEDIATE;\nSELECT 1;", "BEGIN has no COMMIT"},
+		"no begin":        {"-- +goose NO TRANSACTION\nSELECT 1;\nCOMMIT;", "COMMIT has no BEGIN"},
+		"two":             {"-- +goose NO TRANSACTION\nBEGIN;\nBEGIN;\nCOMMIT;", "a second BEGIN"},
+		"rollback":        {"-- +goose NO TRANSACTION\nBEGIN;\nSELECT 1;\nROLLBACK;", "ROLLBACK undoes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := backendtest.NewDB(t, backend.SQLite)
+			err := db.Migrate(t.Context(), files("1_a.sql", family, "2_b.sql", "-- +goose Up\n"+test.text))
+			require.ErrorContains(t, err, "migrate 2_b.sql: ")
+			require.ErrorContains(t, err, test.want)
+			_, err = db.Exec(t.Context(), "CREATE TABLE parents (id INTEGER)")
+			require.NoError(t, err, "nothing ran")
+
+			down := files("1_a.sql", "-- +goose Up\nCREATE TABLE kept (n INTEGER);\n-- +goose Down\n"+test.text, "2_b.sql", "-- +goose Up\n-- +goose Down\nDROP TABLE kept;")
+			require.NoError(t, db.Migrate(t.Context(), down))
+			require.ErrorContains(t, db.MigrateDown(t.Context(), 0, down), test.want)
+			_, err = db.Exec(t.Context(), "INSERT INTO kept VALUES (1)")
+			require.NoError(t, err, "nothing was undone")
+		})
+	}
+}
+
+// A transaction of the file's own happens as a whole, with the record of it.
+func TestMigrateWithItsOwnTransaction(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		fsys := func(third string) fs.FS {
+			return files("1_a.sql", createA, "2_b.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nINSERT INTO a VALUES (2);\nSTART TRANSACTION;\nINSERT INTO a VALUES (3);\nINSERT INTO a VALUES ("+third+
+				");\nCOMMIT;\nINSERT INTO a VALUES (5);\n-- +goose Down\nSTART TRANSACTION;\nDELETE FROM a WHERE n > 1;\nCOMMIT;")
+		}
+		wrong, right := fsys("NULL"), fsys("4")
+		if db.Engine() == backend.SQLite {
+			wrong, right = replaceIn(t, wrong, "START TRANSACTION", "BEGIN"), replaceIn(t, right, "START TRANSACTION", "BEGIN")
+		}
+		require.ErrorContains(t, db.Migrate(t.Context(), wrong), "statement 2 of 6")
+		require.Equal(t, []int{1, 2}, numbers(t, db))
+		require.NoError(t, db.Migrate(t.Context(), right))
+		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(t, db))
+		require.NoError(t, db.MigrateDown(t.Context(), 1, right))
+		require.Equal(t, []int{1}, numbers(t, db))
+	})
+}
+
+func replaceIn(t *testing.T, fsys fs.FS, old, new string) fs.FS {
+	names, err := fs.Glob(fsys, "*")
+	require.NoError(t, err)
+	var pairs []string
+	for _, name := range names {
+		data, err := fs.ReadFile(fsys, name)
+		require.NoError(t, err)
+		pairs = append(pairs, name, strings.ReplaceAll(string(data), old, new))
+	}
+	return files(pairs...)
+}
+
+// What a file sets for its session does not apply to the files after it.
+func TestMigrateKeepsNoSettings(t *testing.T) {
+	t.Parallel()
+	for engine, set := range map[backend.Engine][]string{
+		backend.MySQL: {"SET FOREIGN_KEY_CHECKS=0", "/*!40014 SET @OLD=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */", "SET SESSION foreign_key_checks = off"},
+		backend.Postgres: {"SET session_replication_role = replica", "SELECT pg_catalog.set_config('session_replication_role', 'replica', false)",
+			"DO $$ BEGIN SET session_replication_role = replica; END $$"},
+		backend.SQLite: {"PRAGMA foreign_keys=0", "-- +goose NO TRANSACTION\nPRAGMA foreign_keys=0"},
+	} {
+		for _, statement := range set {
+			t.Run(string(engine)+" "+statement, func(t *testing.T) {
+				t.Parallel()
+				db := backendtest.NewDB(t, engine)
+				err := db.Migrate(t.Context(), files("1_a.sql", family, "2_b.sql", "-- +goose Up\n"+statement+";\n", "3_c.sql", "-- +goose Up\nINSERT INTO children VALUES (99, 99);"))
+				require.ErrorContains(t, err, "3_c.sql")
+				orphan(t, db)
+			})
+		}
+	}
+}
