@@ -254,7 +254,7 @@
 // precedes the statements to run, and "-- +goose Down" those that undo them. A
 // semicolon ends a statement, unless it is in the body of a trigger, rule, function,
 // procedure or event. "-- +goose StatementBegin" and "-- +goose StatementEnd" around a
-// text make it one statement.
+// text make it one statement. Environment variables (ENVSUB) are not replaced.
 //
 // If the file system has folders named sqlite, postgres or mysql, only the folder of
 // the database's engine is read. Otherwise the files of the file system are read, or

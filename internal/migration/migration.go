@@ -177,10 +177,10 @@ func (p *parser) run(text string) error {
 
 func (p *parser) line(number int, line string) error {
 	trimmed := strings.TrimSpace(line)
-	comment, isComment := strings.CutPrefix(trimmed, "--")
-	command, isCommand := strings.CutPrefix(strings.TrimSpace(comment), "+goose ")
+	isComment := strings.HasPrefix(trimmed, "--")
+	command, isCommand := strings.CutPrefix(strings.TrimSpace(strings.ReplaceAll(trimmed, "--", "")), "+goose")
 	if isComment && isCommand {
-		if err := p.command(number, strings.ToUpper(strings.TrimSpace(command))); err != nil {
+		if err := p.command(number, strings.ToUpper(strings.Join(strings.Fields(command), " "))); err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 		return nil
@@ -197,6 +197,15 @@ func (p *parser) line(number int, line string) error {
 
 // command handles a "-- +goose" line.
 func (p *parser) command(number int, command string) error {
+	switch command {
+	case "NO TRANSACTION": // anywhere
+		p.file.NoTx = true
+		return nil
+	case "ENVSUB OFF":
+		return nil
+	case "ENVSUB ON":
+		return errors.New("ENVSUB is not supported, since the environment would change what has run; write the values into the file, or write a Migration in Go")
+	}
 	if p.block != 0 && command != "STATEMENTEND" {
 		return fmt.Errorf("%q inside the statement that begins at line %d", command, p.block)
 	}
@@ -211,18 +220,14 @@ func (p *parser) command(number int, command string) error {
 		if p.section == nil {
 			return errors.New("StatementBegin before Up")
 		}
-		err := p.flush(false)
 		p.block = number
-		return err
+		return p.beforeBlock()
 	case "STATEMENTEND":
 		if p.block == 0 {
 			return errors.New("StatementEnd without StatementBegin")
 		}
 		p.block = 0
 		return p.flush(true)
-	case "NO TRANSACTION":
-		p.file.NoTx = true
-		return nil
 	}
 	return fmt.Errorf("%q is not known; there are Up, Down, StatementBegin, StatementEnd and NO TRANSACTION", command)
 }
@@ -236,6 +241,21 @@ func (p *parser) begin(section *[]string, inOrder bool) error {
 	}
 	err := p.flush(false)
 	p.section = section
+	return err
+}
+
+// beforeBlock turns the lines before a block into statements. The last one continues in
+// the block unless a semicolon ends it.
+func (p *parser) beforeBlock() error {
+	rest, err := sqltext.Unfinished(p.dialect, p.lines.String())
+	if err != nil {
+		return p.flush(false)
+	}
+	text := p.lines.String()
+	p.lines.Reset()
+	p.lines.WriteString(text[:len(text)-len(rest)])
+	err = p.flush(false)
+	p.lines.WriteString(rest)
 	return err
 }
 

@@ -65,6 +65,7 @@ func TestParseErrors(t *testing.T) {
 		"lone end":     {"1_a.sql", "-- +goose Up\n-- +goose StatementEnd", "line 2: StatementEnd without"},
 		"early block":  {"1_a.sql", "-- +goose StatementBegin", "line 1: StatementBegin before Up"},
 		"unknown":      {"1_a.sql", "-- +goose Sideways", `line 1: "SIDEWAYS" is not known`},
+		"envsub":       {"1_a.sql", "-- +goose Up\n-- +goose envsub  on", "line 2: ENVSUB is not supported"},
 		"unterminated": {"1_a.sql", "-- +goose Up\n\nSELECT 'a", "from line 2"},
 	} {
 		_, err := Parse(test.file, test.text, sqltext.Postgres)

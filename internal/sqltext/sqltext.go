@@ -272,6 +272,22 @@ func Split(dialect Dialect, script string) ([]string, error) {
 	return statements, nil
 }
 
+// Unfinished returns the end of a script that no semicolon ends, or "" if it has no
+// tokens.
+func Unfinished(dialect Dialect, script string) (string, error) {
+	s := scanner{dialect: dialect, src: script}
+	if err := s.run(); err != nil {
+		return "", err
+	}
+	if len(s.ends) > 0 {
+		script = script[s.ends[len(s.ends)-1]+1:]
+	}
+	if blank(dialect, script) {
+		return "", nil
+	}
+	return script, nil
+}
+
 // endsLine reports whether only white space and a comment precede the end of the line.
 func endsLine(text string) bool {
 	text = strings.TrimLeft(text, " \t\r")
