@@ -262,6 +262,9 @@ func (m *migrator) mayDrop(ctx context.Context, statement string, later ...[]str
 	if err != nil {
 		return err
 	}
+	if len(children) == 0 {
+		return nil
+	}
 	dropped := migration.DroppedNext(sqltext.SQLite, later...)
 	for _, child := range children {
 		name := fmt.Sprint(child[0])

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -242,4 +243,26 @@ func TestMigrateKeepsNoSettings(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The time that a file takes grows with its length, and not with the square of it.
+func TestMigrateTakesLinearTime(t *testing.T) {
+	t.Parallel()
+	run := func(n int) time.Duration {
+		db, err := backend.Open(t.Context(), "sqlite::memory:")
+		require.NoError(t, err)
+		defer db.Close()
+		insert := "INSERT INTO a VALUES (1); -- " + strings.Repeat("x", 3000) + "\n"
+		fsys := files("1_a.sql", createA, "2_b.sql", "-- +goose NO TRANSACTION\n-- +goose Up\n"+strings.Repeat(insert, n))
+		start := time.Now()
+		require.NoError(t, db.Migrate(t.Context(), fsys))
+		took := time.Since(start)
+		require.Len(t, numbers(t, db), n+1)
+		return took
+	}
+	few, many := run(150), run(1200)
+	for range 2 { // other tests take time, too
+		few, many = min(few, run(150)), min(many, run(1200))
+	}
+	require.Less(t, many, 16*few, "eight times the statements; 64 is the square")
 }

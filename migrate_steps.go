@@ -91,9 +91,10 @@ func (m *migrator) upInPieces(ctx context.Context, s *step, row *migrationRow) e
 			}
 		}
 	}
+	sums := migration.Checksums(s.up)
 	for done := row.Done; done < len(s.up); {
 		n := migration.Unit(m.db.engine.dialect(), s.up[done:])
-		if err := m.piece(ctx, s, done, n); err != nil {
+		if err := m.piece(ctx, s, sums, done, n); err != nil {
 			return fmt.Errorf("statement %d of %d: %w", done+1, len(s.up), err)
 		}
 		done += n
@@ -104,10 +105,10 @@ func (m *migrator) upInPieces(ctx context.Context, s *step, row *migrationRow) e
 }
 
 // piece runs the n statements after the first done ones. If they are more than one, they
-// are a transaction of the file.
-func (m *migrator) piece(ctx context.Context, s *step, done, n int) error {
+// are a transaction of the file. sums has the checksums of the first statements.
+func (m *migrator) piece(ctx context.Context, s *step, sums []string, done, n int) error {
 	statements := s.up[done:]
-	before, after := migration.Checksum(s.up[:done]), migration.Checksum(s.up[:done+n])
+	before, after := sums[done], sums[done+n]
 	record := func(ctx context.Context) error { return m.update(ctx, s, migrationStopped, after, done+n) }
 	if n > 1 {
 		return m.ownTx(ctx, statements[:n], record)

@@ -286,3 +286,20 @@ func Checksum(statements []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(statements, ";\n")))
 	return hex.EncodeToString(sum[:])
 }
+
+// Checksums returns the [Checksum] of the first n statements for each n from 0, in linear
+// time.
+func Checksums(statements []string) []string {
+	sums := make([]string, 0, len(statements)+1)
+	hash := sha256.New()
+	sum := func() { sums = append(sums, hex.EncodeToString(hash.Sum(nil))) }
+	sum()
+	for i, statement := range statements {
+		if i > 0 {
+			hash.Write([]byte(";\n"))
+		}
+		hash.Write([]byte(statement))
+		sum()
+	}
+	return sums
+}

@@ -193,3 +193,13 @@ func TestSetsSession(t *testing.T) {
 		}
 	}
 }
+
+func TestChecksums(t *testing.T) {
+	t.Parallel()
+	statements := []string{"SELECT 1", "", "SELECT 2", ";\n"}
+	sums := Checksums(statements)
+	require.Len(t, sums, 5)
+	for n, sum := range sums {
+		require.Equal(t, Checksum(statements[:n]), sum, n)
+	}
+}

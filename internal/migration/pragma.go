@@ -195,6 +195,8 @@ func Unit(dialect sqltext.Dialect, statements []string) int {
 		switch control := sqltext.Controls(dialect, statement); {
 		case control == sqltext.Commits:
 			return i + 2
+		case control == sqltext.Begins: // which commits on MySQL; others refuse it
+			return 1
 		case dialect == sqltext.MySQL && control == sqltext.NoControl && !sqltext.OnlyRows(statement):
 			return 1
 		}
