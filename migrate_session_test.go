@@ -266,3 +266,31 @@ func TestMigrateTakesLinearTime(t *testing.T) {
 	}
 	require.Less(t, many, 16*few, "eight times the statements; 64 is the square")
 }
+
+// A dump as the first file sets search_path and more.
+func TestMigrateOfADump(t *testing.T) {
+	t.Parallel()
+	for _, head := range []string{"", "-- +goose NO TRANSACTION\n"} {
+		for name, set := range map[string]string{
+			"pg_dump": "SET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSELECT pg_catalog.set_config('search_path', '', false);\nSET row_security = off;",
+			"schema":  "CREATE SCHEMA other;\nSET search_path = other;",
+			"role":    "SET ROLE pg_monitor;",
+			"session": "SET SESSION AUTHORIZATION pg_monitor;",
+			"latin":   "SET client_encoding = 'LATIN1';",
+		} {
+			t.Run(name+fmt.Sprint(len(head)), func(t *testing.T) {
+				t.Parallel()
+				db := backendtest.NewDB(t, backend.Postgres)
+				_, err := db.Exec(t.Context(), "GRANT CREATE ON SCHEMA public TO pg_monitor")
+				require.NoError(t, err)
+				fsys := files("1_dump.sql", head+"-- +goose Up\n"+set+"\nCREATE TABLE public.kept (n INTEGER);\nINSERT INTO public.kept VALUES (1);\n-- +goose Down\n"+
+					strings.Replace(set, "CREATE SCHEMA other;", "DROP SCHEMA other;", 1)+"\nDROP TABLE public.kept;", "2_a.sql", createA)
+				require.NoError(t, db.Migrate(t.Context(), fsys))
+				require.Equal(t, []int{1}, numbers(t, db))
+				require.NoError(t, db.Migrate(t.Context(), fsys), "a second time")
+				require.NoError(t, db.MigrateDown(t.Context(), 0, fsys))
+				require.NoError(t, db.Migrate(t.Context(), fsys), "again")
+			})
+		}
+	}
+}

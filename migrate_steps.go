@@ -54,13 +54,34 @@ func (m *migrator) appliedMeanwhile(ctx context.Context, s *step) (bool, error) 
 	return n > 0, err
 }
 
+// home makes the rest of the transaction run as the connection began. A file for PostgreSQL,
+// such as a dump, may have set a search_path or a role with which the migrator would not
+// find its own table.
+func (m *migrator) home(ctx context.Context) error {
+	if m.db.engine != Postgres {
+		return nil
+	}
+	for _, set := range []string{"SESSION AUTHORIZATION DEFAULT", "ROLE TO DEFAULT", "search_path TO DEFAULT", "client_encoding TO DEFAULT"} {
+		if err := m.db.scope(ctx).raw(ctx, "SET LOCAL "+set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (m *migrator) insert(ctx context.Context, s *step, state, checksum string, done int) error {
+	if err := m.home(ctx); err != nil {
+		return err
+	}
 	_, err := m.db.Exec(ctx, "INSERT INTO backend_migrations (line, version, name, checksum, state, done, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		m.line, s.version, s.name, checksum, state, done, time.Now())
 	return err
 }
 
 func (m *migrator) update(ctx context.Context, s *step, state, checksum string, done int) error {
+	if err := m.home(ctx); err != nil {
+		return err
+	}
 	_, err := m.db.Exec(ctx, "UPDATE backend_migrations SET state = ?, checksum = ?, done = ?, at = ? WHERE line = ? AND version = ?",
 		state, checksum, done, time.Now(), m.line, s.version)
 	return err
@@ -162,6 +183,9 @@ func (m *migrator) down(ctx context.Context, s *step) error {
 		return errors.New("it stopped halfway; call Migrate first")
 	}
 	forget := func(ctx context.Context) error {
+		if err := m.home(ctx); err != nil {
+			return err
+		}
 		result, err := m.db.Exec(ctx, "DELETE FROM backend_migrations WHERE line = ? AND version = ?", m.line, s.version)
 		if err != nil {
 			return err
