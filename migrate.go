@@ -277,7 +277,7 @@ func (m *migrator) replaceable() bool {
 func (m *migrator) lock(ctx context.Context) error {
 	switch m.db.engine {
 	case Postgres:
-		return m.exec(ctx, fmt.Sprintf("SELECT pg_advisory_lock(%d)", lockNumber))
+		return m.lockPostgres(ctx)
 	case MySQL:
 		// The lock is one of the server, so its name contains that of the database. It
 		// belongs to the connection and outlives the transaction.
@@ -298,6 +298,37 @@ func (m *migrator) lock(ctx context.Context) error {
 	}
 	return nil
 }
+
+// lockPostgres tries until it has the lock. A statement that waits for it would hold a
+// snapshot, for which CREATE INDEX CONCURRENTLY in the other process waits. The timeouts
+// of the database and of the role are for queries of programs; a file can set its own.
+func (m *migrator) lockPostgres(ctx context.Context) error {
+	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		if err := m.exec(ctx, "SET "+timeout+" = 0"); err != nil {
+			return err
+		}
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return m.db.failure(ctx, "", fmt.Errorf("waiting for another process that migrates: %w", ctx.Err()))
+		}
+		rows, err := m.query(ctx, fmt.Sprintf("SELECT pg_try_advisory_lock(%d)::int", lockNumber))
+		if err != nil {
+			return err
+		}
+		if rows[0][0] == int64(1) {
+			return nil
+		}
+		timer.Reset(lockPause)
+	}
+}
+
+// lockPause is the time between two tries to get PostgreSQL's lock.
+const lockPause = 50 * time.Millisecond
 
 // lockNumber is the key of PostgreSQL's lock, which belongs to the database. It must
 // never change, so that programs of different releases wait for each other.

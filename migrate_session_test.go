@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -293,4 +294,36 @@ func TestMigrateOfADump(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Processes that start together wait for each other, also while one of them builds an
+// index that waits for all other snapshots, and whatever timeouts the database has.
+func TestMigrateTogetherWithAConcurrentIndex(t *testing.T) {
+	t.Parallel()
+	url := backendtest.NewURL(t, backend.Postgres)
+	admin, err := backend.Open(t.Context(), url)
+	require.NoError(t, err)
+	defer admin.Close()
+	name, err := backend.One[string](t.Context(), admin, "SELECT current_database()")
+	require.NoError(t, err)
+	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		_, err := admin.Exec(t.Context(), "?", backend.UnsafeSQL("ALTER DATABASE "+name+" SET "+timeout+" = '100ms'"))
+		require.NoError(t, err)
+	}
+	fsys := files("1_a.sql", createA, "2_b.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT pg_sleep(0.3);\nCREATE INDEX CONCURRENTLY a_n ON a (n);\nSELECT pg_sleep(0.3);")
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			db, err := backend.Open(t.Context(), url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			if err := db.Migrate(t.Context(), fsys); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
 }
