@@ -230,13 +230,16 @@ func TestNoTransactionStaysOpen(t *testing.T) {
 			_, err = db.Exec(t.Context(), "CREATE TABLE n (a int); BEGIN; INSERT INTO n VALUES (1)")
 			require.ErrorContains(t, err, "DB.Tx")
 			for i, file := range []string{
-				"-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE m (a int);\nBEGIN;\nINSERT INTO m VALUES (1);\nCOMMIT;\n",
+				"-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE m (a int);\nBEGIN;\nINSERT INTO m VALUES (1);\nCOMMIT;\n-- +goose Down\nDROP TABLE m;\n",
 				"-- +goose NO TRANSACTION\n-- +goose Up\nBEGIN;\nINSERT INTO t VALUES (100);\n",
 				"-- +goose Up\nINSERT INTO t VALUES (101);\nCOMMIT;\nINSERT INTO t VALUES (102);\n",
-				"-- +goose Up\n-- +goose StatementBegin\nINSERT INTO t VALUES (101); savepoint a\n-- +goose StatementEnd\n",
+				"-- +goose Up\n-- +goose StatementBegin\nINSERT INTO t VALUES (101); commit\n-- +goose StatementEnd\n",
 			} {
 				err := db.Migrate(t.Context(), fstest.MapFS{"1_a.sql": {Data: []byte(file)}})
-				if engine != backend.MySQL {
+				if i == 0 { // the transaction of a file that has no other is whole
+					require.NoError(t, err)
+					require.NoError(t, db.MigrateDown(t.Context(), 0, fstest.MapFS{"1_a.sql": {Data: []byte(file)}}))
+				} else if engine != backend.MySQL {
 					require.ErrorContains(t, err, "transaction", file)
 					require.ErrorContains(t, err, "1_a", file)
 				}

@@ -27,7 +27,7 @@ type lease struct {
 	conn   *sql.Conn
 	engine Engine
 	gate   *admission.Gate // of the pool, or nil
-	spent  bool          // a statement may have changed the session: release closes the connection
+	spent  bool            // a statement may have changed the session: release closes the connection
 }
 
 // acquire waits for a connection. A request that has had none yet waits for a short time

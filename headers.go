@@ -320,16 +320,6 @@ func (p pageHeaders) BeforeHeader(head http.Header) error {
 	return nil
 }
 
-// contentKind is a kind of content, which decides what a browser may do with it.
-type contentKind int
-
-const (
-	dataKind     contentKind = iota // for programs, and what no policy applies to
-	scriptKind                      // JavaScript, which can be a worker
-	documentKind                    // what browsers show as a page, but HTML
-	htmlKind
-)
-
 // kindOf returns the kind of a media type. Those of JavaScript are from the MIME
 // Sniffing standard, section 4.6.
 func kindOf(mediaType string) contentKind {

@@ -258,6 +258,16 @@ type headerSet struct {
 	resource    []string // Cross-Origin-Resource-Policy; nil: what CORS says
 }
 
+// contentKind is a kind of content, which decides what a browser may do with it.
+type contentKind int
+
+const (
+	dataKind     contentKind = iota // for programs, and what no policy applies to
+	scriptKind                      // JavaScript, which can be a worker
+	documentKind                    // what browsers show as a page, but HTML
+	htmlKind
+)
+
 // cors has the header values of a CORSConfig. All responses share the slices; they
 // must not be changed.
 type cors struct {

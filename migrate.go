@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/migration"
-	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
 // This file decides which migrations run. internal/migration reads their files,
