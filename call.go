@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
@@ -56,6 +57,14 @@ func (l *Logic) visit(v *visit, door Door, r *http.Request) {
 func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller) {
 	client, logger := clientAndLogger(ctx)
 	*v = visit{logic: l, door: door, caller: caller, identified: true, client: client, logger: cmp.Or(l.config.Logger, logger)}
+}
+
+// beginMemory returns the memory for inputs of the visit.
+func (v *visit) beginMemory() admission.Portion {
+	if v.client == nil {
+		return v.logic.inputs.Begin([16]byte{})
+	}
+	return v.logic.inputs.Begin(clientKey(*v.client))
 }
 
 // identify authenticates the visit, at its first call. If that fails, every call of the

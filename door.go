@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonschema"
@@ -170,7 +171,8 @@ func (t customTransport) encode(ctx context.Context, out any) error { return t.E
 // an input of the operation. It is as strict as a [RESTDoor] about a body: broken
 // JSON, a name twice in one object and trailing data are a [Malformed] error, and
 // unknown, missing and wrongly typed fields are one [Invalid] error that lists them.
-// Fields have the names of their json tags. DecodeJSON ignores the tag in: a field
+// A text whose value would take more memory than 1 MiB and 10 times its length is
+// [TooLarge]. Fields have the names of their json tags. DecodeJSON ignores the tag in: a field
 // that REST takes from the path, a header or a cookie is a field of the object. The
 // input [None] is {}.
 func (o *Operation) DecodeJSON(text []byte, in any) error {
@@ -179,7 +181,7 @@ func (o *Operation) DecodeJSON(text []byte, in any) error {
 		return err
 	}
 	var wrong []FieldError
-	if err := decodeJSON(decoder, text, reflect.ValueOf(in).Elem(), "", &wrong); err != nil {
+	if err := decodeJSON(decoder, text, reflect.ValueOf(in).Elem(), "", &wrong, nil); err != nil {
 		return err
 	}
 	if len(wrong) > 0 {
@@ -212,10 +214,15 @@ func (o *Operation) AppendJSON(dst []byte, out any) ([]byte, error) {
 
 // decodeJSON decodes text into a value. It appends the errors of fields to wrong, with
 // at before their pointers, and returns any other error.
-func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at string, wrong *[]FieldError) error {
-	err := decoder.Decode(text, into)
-	if err == nil {
+func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at string, wrong *[]FieldError, memory jsonin.Memory) error {
+	err := decoder.Decode(text, into, memory)
+	switch err {
+	case nil:
 		return nil
+	case jsonin.ErrMemory:
+		return (&Error{Code: TooLarge, Message: "The body is too large: " + err.Error() + "."}).Wrap(err)
+	case jsonin.ErrNoMemory:
+		return noMemory(err)
 	}
 	if fields, ok := errors.AsType[*jsonin.FieldsError](err); ok {
 		for i, field := range fields.Fields {
@@ -225,6 +232,11 @@ func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at str
 		return nil
 	}
 	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
+}
+
+// noMemory returns the error of a request whose input there is no memory for.
+func noMemory(cause error) error {
+	return (&Error{Code: Unavailable, Message: busyMessage, RetryAfter: time.Second}).Wrap(cause)
 }
 
 // explainedBy returns f with the rule and message of cause, which is the error of the

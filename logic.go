@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/gcra"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/replay"
@@ -30,6 +31,7 @@ type Logic struct {
 	db     *DB
 	auth   Authenticator
 	config LogicConfig
+	inputs *admission.Memory
 
 	observed bool // there is an Observer of calls or of statements
 
@@ -53,6 +55,12 @@ type LogicConfig struct {
 	Logger *slog.Logger
 	// Observer is told of calls and loads of relations. Defaults to none.
 	Observer Observer
+	// InputMemory bounds the memory in bytes that the inputs of all REST requests take
+	// together: their bodies and what is decoded from them. The first 16 KiB of each are
+	// free. A request that there is no memory for is [Unavailable]. Requests of one
+	// client address have at most three quarters. Defaults to 256 MiB, or an eighth of
+	// the memory limit of the Go runtime (GOMEMLIMIT) if that is less.
+	InputMemory int64
 }
 
 // NewLogic returns a Logic without operations. Operations have their transactions in
@@ -60,8 +68,11 @@ type LogicConfig struct {
 // or [Idempotent] panics. auth identifies callers. With a nil auth every caller is
 // anonymous.
 func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
+	if config.InputMemory < 0 {
+		panic("backend: NewLogic: LogicConfig.InputMemory is negative; leave it out for the default")
+	}
 	observed := config.Observer != nil || db != nil && db.config.Observer != nil
-	return &Logic{db: db, auth: auth, config: config, observed: observed, byName: map[string]*registered{}, keysInUse: map[string]bool{}}
+	return &Logic{db: db, auth: auth, config: config, inputs: admission.NewMemory(config.InputMemory), observed: observed, byName: map[string]*registered{}, keysInUse: map[string]bool{}}
 }
 
 // registered is an operation in a Logic, compiled for its calls.

@@ -143,7 +143,7 @@ func TestOverloadOfTheDatabase(t *testing.T) {
 		close(rest)
 		require.Equal(t, places+3*done, b.statuses[200]+b.statuses[503], "%v", b.statuses)
 		require.GreaterOrEqual(t, b.statuses[200], done)
-		require.GreaterOrEqual(t, b.statuses[503], 3*done-done-(64+4*places)-places)
+		require.Positive(t, b.statuses[503])
 		n, err := backend.One[int](t.Context(), b.db, "SELECT COUNT(*) FROM t")
 		require.NoError(t, err)
 		require.Equal(t, b.statuses[200], n)

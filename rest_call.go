@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/render"
 	"github.com/seed-215b9b7c/backend/internal/route"
@@ -39,6 +40,9 @@ type buffers struct {
 	body []byte // of the request
 	read bool   // body is complete
 	text []byte // of the response
+
+	memory  admission.Portion // for the input
+	arrived int64             // what the body took of it
 }
 
 // maxSpare is the largest buffer that another request may use again.
@@ -78,6 +82,8 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	r.deprecation(w.Header())
 	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, buffers: r.door.borrow()}
 	r.door.logic.visit(&c.visit, r.door.name, req)
+	c.memory = c.beginMemory()
+	defer c.buffers.memory.End()
 	err := r.asSent(c.serve())
 	r.door.giveBack(c.buffers) // not after a panic: something may still refer to them
 	return err

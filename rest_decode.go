@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/render"
@@ -135,15 +136,16 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 		return err
 	}
 	if r.input.BodyAt == nil {
-		return decodeJSON(r.input.Body, c.body, in, "", wrong)
+		return decodeJSON(r.input.Body, c.body, in, "", wrong, &c.memory)
 	}
-	return decodeJSON(r.input.Body, c.body, in.FieldByIndex(r.input.BodyAt.Index), httpin.Pointer(r.input.BodyAt.Name), wrong)
+	return decodeJSON(r.input.Body, c.body, in.FieldByIndex(r.input.BodyAt.Index), httpin.Pointer(r.input.BodyAt.Name), wrong, &c.memory)
 }
 
 // readBody reads the body, once. It applies the limit of the operation, which may be
 // above the limit of the stack.
 func (c *restCall) readBody() (err error) {
 	if c.read {
+		c.memory.Shrink(c.arrived) // what an earlier try of the transaction has decoded is garbage
 		return nil
 	}
 	limit := c.route.op.settings.maxBody
@@ -152,18 +154,22 @@ func (c *restCall) readBody() (err error) {
 	if n := c.req.ContentLength; n < 0 || n > limit { // net/http never reads more than ContentLength
 		from = http.MaxBytesReader(c.w, c.req.Body, limit)
 	}
-	c.body, err = readAll(c.body[:0], from)
-	c.read = err == nil
+	c.body, err = readAll(c.body[:0], from, &c.memory)
+	c.read, c.arrived = err == nil, c.memory.Used()
 	if err != nil && CodeOf(err) == Internal { // such as broken chunks: the client's fault
 		err = (&Error{Code: Malformed, Message: "The body could not be read to its end."}).Wrap(err)
 	}
 	return err
 }
 
-// readAll is io.ReadAll that appends to dst.
-func readAll(dst []byte, from io.Reader) ([]byte, error) {
-	for {
+// readAll is io.ReadAll that appends to dst, and takes the memory for it from memory.
+func readAll(dst []byte, from io.Reader, memory *admission.Portion) ([]byte, error) {
+	for counted := cap(dst); ; { // a spare buffer is there anyway
 		dst = slices.Grow(dst, 512)
+		if more := cap(dst) - counted; !memory.Use(int64(more)) {
+			return dst, noMemory(errNoMemory)
+		}
+		counted = cap(dst)
 		n, err := from.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		if err == io.EOF {
@@ -174,6 +180,8 @@ func readAll(dst []byte, from io.Reader) ([]byte, error) {
 		}
 	}
 }
+
+var errNoMemory = errors.New("the inputs of all calls have LogicConfig.InputMemory")
 
 // checkType refuses a body whose Content-Type is not JSON, and says in answer what is
 // accepted. A page of another origin can send other types without a preflight.

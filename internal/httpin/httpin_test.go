@@ -88,7 +88,7 @@ func TestWhereFieldsComeFrom(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"id": "path id", "note": "the body"}, places(i))
 	var note whole
-	require.NoError(t, i.Body.Decode([]byte(`{"title":"a"}`), reflect.ValueOf(&note).Elem()))
+	require.NoError(t, i.Body.Decode([]byte(`{"title":"a"}`), reflect.ValueOf(&note).Elem(), nil))
 	require.Equal(t, "a", note.Title)
 }
 

@@ -53,16 +53,31 @@ func (e *FieldsError) Error() string {
 	return fmt.Sprintf("%d fields are wrong, the first is %s, which %s", len(e.Fields), e.Fields[0].Pointer, e.Fields[0].Message)
 }
 
+// Errors of a text that is too large as a value.
+var (
+	// ErrMemory says that the value would take far more memory than its text: the struct
+	// for a short {} may be large.
+	ErrMemory = errors.New("its lists would take far more memory than its length")
+	// ErrNoMemory says that the [Memory] had none left.
+	ErrNoMemory = errors.New("there is no memory left for it")
+)
+
+// Memory is what values take. Use counts n bytes more, and reports false if there are not so
+// many.
+type Memory interface{ Use(n int64) bool }
+
 const (
 	maxDepth  = 64
 	maxFields = 50 // errors that are reported
 	maxName   = 50 // characters of an unknown name that are repeated
 
-	// minMemory and memoryFactor bound the memory of the elements of lists and maps by
-	// the length of the text: the struct for a short {} may be large.
+	// A value takes at most minMemory bytes and memoryFactor times the length of its text.
 	minMemory    = 1 << 20
-	memoryFactor = 64
+	memoryFactor = 10
 )
+
+// sizeOf returns what an object of n bytes takes, about.
+func sizeOf(n int) int { return (n + 7) &^ 7 }
 
 // Decoder decodes values of one type. It is safe for concurrent use.
 type Decoder struct {
@@ -85,9 +100,10 @@ func Compile(t *plan.Type, use func(*plan.Field) bool) (*Decoder, error) {
 }
 
 // Decode reads data, which must be one JSON value, into a settable value of the
-// decoder's type. The error is a *[SyntaxError] or a *[FieldsError]; into is then
-// partly filled.
-func (d *Decoder) Decode(data []byte, into reflect.Value) error {
+// decoder's type. The error is a *[SyntaxError], a *[FieldsError], [ErrMemory] or
+// [ErrNoMemory]; into is then partly filled. The value takes its memory from memory, unless
+// that is nil.
+func (d *Decoder) Decode(data []byte, into reflect.Value, memory Memory) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return &SyntaxError{Message: "there is nothing"}
 	}
@@ -96,6 +112,7 @@ func (d *Decoder) Decode(data []byte, into reflect.Value) error {
 		s = &state{tokens: jsontext.NewDecoder(new(bytes.Buffer))}
 	}
 	s.begin(data)
+	s.shared = memory
 	err := s.all(d.read, into)
 	// The pool must not hold references to data or to decoded values. After a panic
 	// in a type's UnmarshalText, the state does not go back to the pool.
@@ -110,6 +127,7 @@ func (s *state) begin(data []byte) {
 	s.tokens.Reset(&s.text)
 	clear(s.path[:cap(s.path)])
 	s.path, s.depth, s.memory, s.wrong, s.causes = s.path[:0], 0, minMemory+memoryFactor*len(data), nil, nil
+	s.shared = nil
 }
 
 // all reads the one value that the text must have.
@@ -127,6 +145,9 @@ func (s *state) all(read decode, into reflect.Value) error {
 }
 
 func syntaxError(err error) error {
+	if err == ErrMemory || err == ErrNoMemory {
+		return err
+	}
 	if ours, ok := errors.AsType[*SyntaxError](err); ok {
 		return ours
 	}
@@ -149,15 +170,19 @@ type state struct {
 	tokens *jsontext.Decoder
 	path   []string
 	depth  int
-	memory int // bytes that elements may still take
+	memory int // bytes that the value may still take
+	shared Memory
 	wrong  []FieldError
 	causes map[int]error
 }
 
-// allocate counts the memory of one more element.
-func (s *state) allocate(t reflect.Type) error {
-	if s.memory -= int(t.Size()); s.memory < 0 {
-		return &SyntaxError{s.tokens.InputOffset(), "its lists would take far more memory than its length"}
+// allocate counts n more bytes of the value.
+func (s *state) allocate(n int) error {
+	if s.memory -= n; s.memory < 0 {
+		return ErrMemory
+	}
+	if s.shared != nil && !s.shared.Use(int64(n)) {
+		return ErrNoMemory
 	}
 	return nil
 }
@@ -223,6 +248,9 @@ func (s *state) readString(message string) (text string, ok bool, err error) {
 		return "", false, err
 	}
 	text = token.String()
+	if err := s.allocate(sizeOf(len(text))); err != nil {
+		return "", false, err
+	}
 	if strings.IndexByte(text, 0) >= 0 { // which PostgreSQL cannot store
 		s.fail("format", "must not have NUL characters")
 		return "", false, nil
@@ -437,6 +465,9 @@ func readRaw(s *state, v reflect.Value) error {
 	if s.depth+nesting(value) > maxDepth {
 		return &SyntaxError{s.tokens.InputOffset(), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
 	}
+	if err := s.allocate(sizeOf(len(value))); err != nil {
+		return err
+	}
 	v.Set(reflect.ValueOf(json.RawMessage(bytes.Clone(value))))
 	return nil
 }
@@ -475,11 +506,12 @@ func slice(element decode) decode {
 		}
 		v.SetZero() // not into what is there already, which may be shared
 		for i := 0; s.tokens.PeekKind() != ']'; i++ {
-			if err := s.allocate(v.Type().Elem()); err != nil {
-				return err
-			}
 			if i == v.Cap() {
-				v.Grow(max(i, 2)) // at once what most lists need
+				more := max(i, 2) // at once what most lists need
+				if err := s.allocate(more * int(v.Type().Elem().Size())); err != nil {
+					return err
+				}
+				v.Grow(more)
 			}
 			v.SetLen(i + 1)
 			v.Index(i).SetZero()
@@ -523,6 +555,13 @@ func array(element decode, length int) decode {
 	}
 }
 
+// A map takes mapSize bytes, and room for mapGroup entries once it has one. It then doubles
+// whenever it is full.
+const (
+	mapSize  = 64
+	mapGroup = 8
+)
+
 func mapping(element decode) decode {
 	return func(s *state, v reflect.Value) error {
 		if ok, err := s.expect('{', "must be an object"); !ok {
@@ -531,16 +570,22 @@ func mapping(element decode) decode {
 		if err := s.enter(); err != nil {
 			return err
 		}
+		if err := s.allocate(mapSize); err != nil {
+			return err
+		}
 		v.Set(reflect.MakeMap(v.Type()))
-		for s.tokens.PeekKind() != '}' {
+		entry := int(v.Type().Key().Size() + v.Type().Elem().Size())
+		for n := 0; s.tokens.PeekKind() != '}'; n++ {
 			text, err := s.readName()
 			if err != nil {
 				return err
 			}
-			name := string(text)
-			if err := s.allocate(v.Type().Elem()); err != nil {
-				return err
+			if n == 0 || n >= mapGroup && n&(n-1) == 0 { // the map grows
+				if err := s.allocate(max(n, mapGroup) * entry); err != nil {
+					return err
+				}
 			}
+			name := string(text)
 			value := reflect.New(v.Type().Elem()).Elem()
 			s.path = append(s.path, short(name))
 			if strings.IndexByte(name, 0) >= 0 { // as in other strings
@@ -562,7 +607,7 @@ func pointer(element decode) decode {
 			v.SetZero()
 			return s.tokens.SkipValue()
 		}
-		if err := s.allocate(v.Type().Elem()); err != nil {
+		if err := s.allocate(int(v.Type().Elem().Size())); err != nil {
 			return err
 		}
 		v.Set(reflect.New(v.Type().Elem()))
@@ -709,7 +754,7 @@ func quoted(read decode) decode {
 		if !ok {
 			return err
 		}
-		inner := state{tokens: jsontext.NewDecoder(strings.NewReader(text)), path: s.path, memory: s.memory}
+		inner := state{tokens: jsontext.NewDecoder(strings.NewReader(text)), path: s.path, memory: s.memory, shared: s.shared}
 		err = read(&inner, v)
 		if err == nil {
 			_, err = inner.tokens.ReadToken()

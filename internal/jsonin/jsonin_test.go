@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,7 +68,7 @@ func decoder(t testing.TB, typ reflect.Type, use func(*plan.Field) bool) *Decode
 
 func read(t testing.TB, text string) (input, error) {
 	var in input
-	err := decoder(t, reflect.TypeFor[input](), nil).Decode([]byte(text), reflect.ValueOf(&in).Elem())
+	err := decoder(t, reflect.TypeFor[input](), nil).Decode([]byte(text), reflect.ValueOf(&in).Elem(), nil)
 	return in, err
 }
 
@@ -160,9 +161,9 @@ func TestUse(t *testing.T) {
 	t.Parallel()
 	d := decoder(t, reflect.TypeFor[Address](), func(f *plan.Field) bool { return f.Name == "city" })
 	in := Address{Zip: new(5)}
-	require.NoError(t, d.Decode([]byte(`{"city":"a"}`), reflect.ValueOf(&in).Elem()))
+	require.NoError(t, d.Decode([]byte(`{"city":"a"}`), reflect.ValueOf(&in).Elem(), nil))
 	require.Equal(t, Address{"a", new(5)}, in)
-	require.Error(t, d.Decode([]byte(`{"city":"a","zip":6}`), reflect.ValueOf(&in).Elem()))
+	require.Error(t, d.Decode([]byte(`{"city":"a","zip":6}`), reflect.ValueOf(&in).Elem(), nil))
 	require.Equal(t, 5, *in.Zip)
 }
 
@@ -170,7 +171,7 @@ func TestNothingIsKept(t *testing.T) {
 	t.Parallel()
 	data := []byte(`{"name":"abc","age":1,"data":"AQI=","raw":"abc","tags":["abc"],"by":{"abc":1}}`)
 	var in input
-	require.NoError(t, decoder(t, reflect.TypeFor[input](), nil).Decode(data, reflect.ValueOf(&in).Elem()))
+	require.NoError(t, decoder(t, reflect.TypeFor[input](), nil).Decode(data, reflect.ValueOf(&in).Elem(), nil))
 	for i := range data {
 		data[i] = 'x'
 	}
@@ -191,7 +192,7 @@ func FuzzDecode(f *testing.F) {
 	d := decoder(f, reflect.TypeFor[input](), nil)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var ours, theirs input
-		if err := d.Decode(data, reflect.ValueOf(&ours).Elem()); err != nil {
+		if err := d.Decode(data, reflect.ValueOf(&ours).Elem(), nil); err != nil {
 			return
 		}
 		require.NoError(t, json.Unmarshal(data, &theirs), "%s", data)
@@ -209,7 +210,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var in input
-		if err := d.Decode(data, reflect.ValueOf(&in).Elem()); err != nil {
+		if err := d.Decode(data, reflect.ValueOf(&in).Elem(), nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -224,11 +225,11 @@ func TestLongNamesAreCut(t *testing.T) {
 	require.NoError(t, err)
 	text := `{"` + strings.Repeat("x", 100_000) + `":[` + strings.Repeat(`"",`, 99) + `""]}`
 	var into map[string][]int
-	fields, ok := errors.AsType[*FieldsError](d.Decode([]byte(text), reflect.ValueOf(&into).Elem()))
+	fields, ok := errors.AsType[*FieldsError](d.Decode([]byte(text), reflect.ValueOf(&into).Elem(), nil))
 	require.True(t, ok)
 	require.Len(t, fields.Fields, 50)
 	require.Equal(t, "/"+strings.Repeat("x", 50)+"…/0", fields.Fields[0].Pointer)
-	_, ok = errors.AsType[*FieldsError](d.Decode([]byte(`{"a\u0000":[]}`), reflect.ValueOf(&into).Elem()))
+	_, ok = errors.AsType[*FieldsError](d.Decode([]byte(`{"a\u0000":[]}`), reflect.ValueOf(&into).Elem(), nil))
 	require.True(t, ok, "a NUL in a name")
 }
 
@@ -244,17 +245,64 @@ func TestMemoryIsBounded(t *testing.T) {
 		require.NoError(t, err)
 		d, err := Compile(described, nil)
 		require.NoError(t, err)
-		return d.Decode([]byte(text), v)
+		return d.Decode([]byte(text), v, nil)
 	}
 	list := "[" + strings.Repeat("{},", 99_999) + "{}]" // 300 KB, and 51 MB of structs
 	for _, into := range []any{new([]large), new([]*large)} {
-		_, ok := errors.AsType[*SyntaxError](decodeInto(into, list))
-		require.True(t, ok, "%T", into)
+		require.Equal(t, ErrMemory, decodeInto(into, list), "%T", into)
 	}
 	require.NoError(t, decodeInto(new([]struct{}), list))
 	require.NoError(t, decodeInto(new([][]int), strings.ReplaceAll(list, "{}", "[]")))
 	require.NoError(t, decodeInto(new([]large), "["+strings.Repeat("{},", 999)+"{}]"))
 }
+
+// Whatever the text, decoding takes a small multiple of its length: what it refuses is refused
+// before it has taken more, and what it takes is what it has counted.
+func TestMemoryIsASmallMultipleOfTheText(t *testing.T) { // alone: it counts what is allocated
+	type small struct{ A, B, C *int64 }
+	type large struct {
+		Small small
+		Text  [64]string
+	}
+	for name, test := range map[string]struct {
+		into any
+		unit string
+	}{
+		"small structs": {new([]small), "{}"}, "large structs": {new([]large), "{}"}, "pointers": {new([]*large), "{}"},
+		"maps": {new([]map[string]int), `{"a":1}`}, "empty maps": {new([]map[string]int), "{}"}, "maps of structs": {new([]map[string]large), `{"":{}}`},
+		"lists": {new([][]int), "[]"}, "lists of one": {new([][]int), "[1]"}, "deep lists": {new([][][][][]int), "[[[[]]]]"}, "lists of maps": {new([][]map[string]string), `[{"":""}]`},
+		"strings": {new([]string), `""`}, "numbers": {new([]int64), "1"}, "raw": {new([]json.RawMessage), "1"}, "bytes": {new([][]byte), `"YQ=="`}, "quoted": {new([]struct {
+			N *int `json:",string"`
+		}), `{"N":"1"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := reflect.ValueOf(test.into).Elem()
+			described, err := plan.NewCompiler(plan.In).Compile(v.Type())
+			require.NoError(t, err)
+			d, err := Compile(described, nil)
+			require.NoError(t, err)
+			text := []byte("[" + strings.Repeat(test.unit+",", (1<<20)/(len(test.unit)+1)-1) + test.unit + "]")
+			var counted total
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			err = d.Decode(text, v, &counted)
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			live := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+			t.Logf("%v: %.1f MiB live, %.1f counted, %.1f allocated", err, float64(live)/(1<<20), float64(counted)/(1<<20), float64(after.TotalAlloc-before.TotalAlloc)/(1<<20))
+			require.LessOrEqual(t, live, int64(16<<20))
+			require.LessOrEqual(t, int64(after.TotalAlloc-before.TotalAlloc), int64(64<<20))
+			require.LessOrEqual(t, live, int64(counted)*3/2+2<<20, "more than was counted")
+			runtime.KeepAlive(v)
+		})
+	}
+}
+
+// total is a Memory that has any amount.
+type total int64
+
+func (t *total) Use(n int64) bool { *t += total(n); return true }
 
 // Numbers in quotes are no way around the bound of what is reported.
 func TestErrorsInQuotesAreBounded(t *testing.T) {
@@ -264,7 +312,7 @@ func TestErrorsInQuotesAreBounded(t *testing.T) {
 	}
 	var items []item
 	text := "[" + strings.Repeat(`{"n":"0.5"},`, 200) + `{"n":"x"},{"n":1}]`
-	err := decoder(t, reflect.TypeOf(items), nil).Decode([]byte(text), reflect.ValueOf(&items).Elem())
+	err := decoder(t, reflect.TypeOf(items), nil).Decode([]byte(text), reflect.ValueOf(&items).Elem(), nil)
 	wrong, ok := errors.AsType[*FieldsError](err)
 	require.True(t, ok)
 	require.Len(t, wrong.Fields, 50)

@@ -193,7 +193,7 @@ func fitsInput(s *plan.Type, field *plan.Field, value []byte) error {
 	}
 	name, _ := json.Marshal(field.Name)
 	object := bytes.Join([][]byte{[]byte("{"), name, []byte(":"), value, []byte("}")}, nil)
-	err = decoder.Decode(object, reflect.New(s.Go).Elem())
+	err = decoder.Decode(object, reflect.New(s.Go).Elem(), nil)
 	if wrong, ok := errors.AsType[*jsonin.FieldsError](err); ok {
 		return fmt.Errorf("%s %s", wrong.Fields[0].Pointer, wrong.Fields[0].Message)
 	}

@@ -125,7 +125,7 @@ func newInput(t *testing.T, of reflect.Type) *input {
 // refusals returns why a document is not taken.
 func (in *input) refusals(document []byte) (all []refusal) {
 	into := reflect.New(in.of.Go)
-	err := in.decoder.Decode(document, into.Elem())
+	err := in.decoder.Decode(document, into.Elem(), nil)
 	if wrong, ok := errors.AsType[*jsonin.FieldsError](err); ok {
 		for _, field := range wrong.Fields {
 			all = append(all, refusal{field.Pointer, field.Rule, field.Message, false})
