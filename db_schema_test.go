@@ -3,6 +3,7 @@ package backend_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,6 +52,58 @@ func TestTypesThatAreMadeAnew(t *testing.T) {
 			_, err = other.Exec(t.Context(), "ALTER TABLE t ALTER COLUMN m TYPE text; DROP TYPE mood; CREATE TYPE mood AS ENUM ('bad', 'good'); ALTER TABLE t ALTER COLUMN m TYPE mood USING m::mood")
 			require.NoError(t, err)
 			require.NoError(t, use(t.Context()), name)
+		}
+	}
+}
+
+// After the type of a column has changed, what is stored is the value of the program, and
+// not what the old type made of it.
+func TestTypesThatBecomeWider(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 28, 13, 14, 15, 123456000, time.UTC)
+	for name, test := range map[string]struct {
+		from, to string
+		value    any
+		want     string // as text
+	}{
+		"real":      {"real", "double precision", 0.1, "0.1"},
+		"date":      {"date", "timestamptz", at, "2026-11-28 13:14:15.123456+00"},
+		"timestamp": {"timestamp(0)", "timestamp", at, "2026-11-28 13:14:15.123456"},
+		"integer":   {"int", "text", "007", "007"},
+		"numeric":   {"numeric(10,1)", "numeric", "1.55", "1.55"},
+		"varchar":   {"varchar(20)", "text", "x", "x"},
+	} {
+		for how, change := range map[string]func(db *backend.DB, statement backend.Fragment) error{
+			"at once": func(db *backend.DB, statement backend.Fragment) error {
+				_, err := db.Exec(t.Context(), "?", statement)
+				return err
+			},
+			"in a transaction": func(db *backend.DB, statement backend.Fragment) error {
+				return db.Tx(t.Context(), func(ctx context.Context) error {
+					_, err := db.Exec(ctx, "?", statement)
+					return err
+				})
+			},
+		} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				db := backendtest.NewDB(t, backend.Postgres)
+				_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL("CREATE TABLE t (v "+test.from+")"))
+				require.NoError(t, err)
+				store := func() error {
+					return db.Tx(t.Context(), func(ctx context.Context) error {
+						_, err := db.Exec(ctx, "INSERT INTO t (v) VALUES (?)", test.value)
+						return err
+					})
+				}
+				require.NoError(t, store())
+				require.NoError(t, store())
+				require.NoError(t, change(db, backend.UnsafeSQL("TRUNCATE t; ALTER TABLE t ALTER COLUMN v TYPE "+test.to)))
+				require.NoError(t, store())
+				got, err := backend.One[string](t.Context(), db, "SELECT v::text FROM t")
+				require.NoError(t, err)
+				require.Equal(t, test.want, got)
+			})
 		}
 	}
 }

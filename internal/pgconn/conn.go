@@ -57,6 +57,8 @@ type Conn struct {
 	rows      *Rows                      // open rows, which the connection is busy with
 	cache     *stmtcache.Cache[prepared] // nil with a pooler
 	forgotten bool                       // the server still has statements the cache dropped
+	types     uint64                     // of the connector when the cache was filled
+	changed   bool                       // the open transaction may have changed types
 
 	inTx     bool // begun by StartTx; see inTransaction
 	readOnly bool // inTx, and read-only on purpose

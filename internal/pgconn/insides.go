@@ -71,24 +71,34 @@ func InTransaction(conn any) (open, known bool) {
 	return status != statusIdle, status != statusUnknown
 }
 
-// intervalsOf returns which parameters of a prepared statement are intervals, by the types
-// that lib/pq keeps of it. Without that field none is known.
-func intervalsOf(stmt any) (intervals []int) {
+// paramsOf returns which parameters of a prepared statement are intervals, and whether one
+// is narrow, by the types that lib/pq keeps of it. Without that field nothing is known.
+func paramsOf(stmt any) (intervals []int, narrow bool) {
 	v := reflect.ValueOf(stmt)
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
 	if v.Kind() != reflect.Struct {
-		return nil
+		return nil, false
 	}
 	types := v.FieldByName("paramTyps")
 	if types.Kind() != reflect.Slice || types.Type().Elem().Kind() != reflect.Uint32 {
-		return nil
+		return nil, false
 	}
 	for i := range types.Len() {
-		if oid.Oid(types.Index(i).Uint()) == oid.T_interval {
+		t := oid.Oid(types.Index(i).Uint())
+		if t == oid.T_interval {
 			intervals = append(intervals, i)
 		}
+		narrow = narrow || !wide[t]
 	}
-	return intervals
+	return intervals, narrow
+}
+
+// wide has the types that keep every value which Go programs pass for them: if the column
+// gets another type, the server's cast loses no more than that type does. All others are
+// narrow, such as real, date or citext.
+var wide = map[oid.Oid]bool{
+	oid.T_bool: true, oid.T_int2: true, oid.T_int4: true, oid.T_int8: true, oid.T_float8: true, oid.T_numeric: true,
+	oid.T_timestamptz: true, oid.T_bytea: true, oid.T_json: true, oid.T_jsonb: true, oid.T_uuid: true,
 }

@@ -37,9 +37,11 @@ func TestInsidesOfLibPQ(t *testing.T) {
 	require.Len(t, c.insides.key, 4)
 	stmt, err := c.prepare("SELECT $1::int, now() + $2, $3::interval")
 	require.NoError(t, err)
-	require.Equal(t, []int{1, 2}, intervalsOf(stmt))
+	intervals, _ := paramsOf(stmt)
+	require.Equal(t, []int{1, 2}, intervals)
 	require.NoError(t, stmt.Close())
-	require.Empty(t, intervalsOf(driver.ErrSkip))
+	intervals, _ = paramsOf(driver.ErrSkip)
+	require.Empty(t, intervals)
 
 	exec := func(text string) {
 		t.Helper()
@@ -225,4 +227,52 @@ func TestClassesOfErrors(t *testing.T) {
 	require.Equal(t, notOutdated, howOutdated(&pq.Error{Code: "0A000"}))
 	require.False(t, Stale(&pq.Error{Code: "0A000", Routine: "RevalidateCachedQuery"}))
 	require.NotErrorIs(t, lost(errors.Join(context.Canceled, driver.ErrBadConn)), driver.ErrBadConn)
+}
+
+// A statement with a narrow parameter is prepared anew after narrowAge, since another process
+// may have changed the type of its column. Others are kept.
+func TestNarrowStatementsAreNotKeptForLong(t *testing.T) {
+	t.Parallel()
+	address := os.Getenv("TEST_POSTGRES_URL")
+	if address == "" {
+		if os.Getenv("TEST_REQUIRE_ENGINES") == "1" {
+			t.Fatal("set TEST_POSTGRES_URL=postgres://… to run the PostgreSQL tests")
+		}
+		t.Skip("set TEST_POSTGRES_URL=postgres://… to run the PostgreSQL tests")
+	}
+	connector, err := NewConnector(address, Config{})
+	require.NoError(t, err)
+	conn, err := connector.Connect(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	c := conn.(*Conn)
+	for text, narrow := range map[string]bool{
+		"SELECT $1::real": true, "SELECT $1::date": true, "SELECT $1::int, $2::text": true,
+		"SELECT $1::bigint": false, "SELECT $1::float8, $2::timestamptz": false,
+	} {
+		first, kept, err := c.statement(text)
+		require.NoError(t, err)
+		require.False(t, kept)
+		require.NoError(t, c.release(first))
+		for age, want := range map[time.Duration]bool{narrowAge - time.Second: true, narrowAge: !narrow} {
+			e, _, err := c.statement(text)
+			require.NoError(t, err)
+			require.NoError(t, c.release(e))
+			e.Stmt.at = time.Now().Add(-age)
+			e, kept, err = c.statement(text)
+			require.NoError(t, err)
+			require.Equal(t, want, kept, "%s after %v", text, age)
+			require.NoError(t, c.release(e))
+		}
+	}
+}
+
+func TestMayChangeTypes(t *testing.T) {
+	t.Parallel()
+	for text, may := range map[string]bool{
+		"ALTER TABLE t ADD a int": true, "select 1; alter table t": true, "DROP TYPE mood": true, "/* x */ create table t (a int)": true, "DO $$ BEGIN END $$": true,
+		"SELECT id FROM t": false, "": false, "SELECT 1 AS a": false, "UPDATE t SET c = 1": false,
+	} {
+		require.Equal(t, may, mayChangeTypes(text), text)
+	}
 }

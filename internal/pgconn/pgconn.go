@@ -106,6 +106,9 @@ type Connector struct {
 	// leave the pool when they are checked out or returned.
 	generation atomic.Uint64
 
+	// types counts the statements that may have changed the types of columns.
+	types atomic.Uint64
+
 	// life ends when the connector is closed. It bounds cancel requests.
 	life    context.Context
 	endLife context.CancelFunc

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
@@ -26,6 +27,8 @@ type prepared struct {
 	pqStmt
 	inputs    int
 	intervals []int // the parameters of the type interval
+	narrow    bool  // see narrowOf
+	at        time.Time
 }
 
 type entry = stmtcache.Entry[prepared]
@@ -105,6 +108,7 @@ func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue,
 	}
 	if !keep || !c.keeps(text) {
 		rows, err := c.queryText(text, args)
+		c.changesTypes(text, args)
 		return c.opened(rows, nil, err)
 	}
 	e, kept, err := c.statement(text)
@@ -149,6 +153,7 @@ func (c *Conn) execOnce(ctx context.Context, text string, args []driver.NamedVal
 	}
 	if !keep || !c.keeps(text) {
 		result, err := c.execText(text, args)
+		c.changesTypes(text, args)
 		return result, c.end(err, false)
 	}
 	e, kept, err := c.statement(text)
@@ -192,8 +197,17 @@ func (c *Conn) keeps(text string) bool {
 // statement returns the prepared statement for text, in use: kept from before,
 // or prepared now in a round trip of its own. It executes nothing.
 func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
+	if types := c.connector.types.Load(); types != c.types {
+		c.types, c.forgotten = types, true
+		c.cache.Forget()
+	}
 	if e := c.cache.Acquire(text); e != nil {
-		return e, true, nil
+		if !e.Stmt.narrow || time.Since(e.Stmt.at) < narrowAge {
+			return e, true, nil
+		}
+		if err := errors.Join(c.cache.Remove(e), c.release(e)); err != nil {
+			return nil, false, err
+		}
 	}
 	if c.forgotten {
 		if _, err := c.exec("DEALLOCATE ALL"); err != nil {
@@ -205,12 +219,44 @@ func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	e, err = c.cache.Add(text, prepared{stmt, stmt.NumInput(), intervalsOf(stmt)})
+	intervals, narrow := paramsOf(stmt)
+	e, err = c.cache.Add(text, prepared{stmt, stmt.NumInput(), intervals, narrow, time.Now()})
 	if err != nil {
 		_ = c.release(e)
 		return nil, false, err
 	}
 	return e, false, nil
+}
+
+// A kept statement has the parameter types that its columns had when it was prepared. The
+// server never tells when they change: it casts a parameter to the new type, after the old
+// one has cut it. So statements are prepared anew after a statement of this connector that
+// may have changed types, and those with a narrow parameter also after narrowAge, for what
+// others do.
+const narrowAge = 5 * time.Second
+
+// changesTypes notes that a statement may have changed the types of columns: now, and again
+// when its transaction commits, since others may have prepared statements in between.
+func (c *Conn) changesTypes(text string, args []driver.NamedValue) {
+	if len(args) == 0 && mayChangeTypes(text) {
+		c.connector.types.Add(1)
+		c.changed = c.inTransaction()
+	}
+}
+
+// mayChangeTypes reports whether a text has a word of a statement that changes types.
+func mayChangeTypes(text string) bool {
+	for i := 0; i+4 <= len(text); i++ {
+		switch text[i] | 0x20 {
+		case 'a', 'c', 'd':
+			for _, word := range [...]string{"alter", "create", "drop", "do"} {
+				if len(text) >= i+len(word) && strings.EqualFold(text[i:i+len(word)], word) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // judge examines the error of a kept statement. If the statement may be outdated, judge

@@ -63,7 +63,10 @@ func (c *Conn) committed(err error) error {
 		err = nil // lib/pq has rolled back, and all is well
 	}
 	result := c.end(err, false)
-	c.inTx, c.readOnly = false, false
+	if c.changed {
+		c.connector.types.Add(1)
+	}
+	c.inTx, c.readOnly, c.changed = false, false, false
 	switch {
 	case aborted:
 		return ErrTxAborted
