@@ -1,6 +1,7 @@
 package backend_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -67,4 +68,44 @@ func TestDurationIsNoInterval(t *testing.T) {
 	stored, err := backend.All[time.Duration](t.Context(), db, "SELECT n FROM t")
 	require.NoError(t, err)
 	require.Equal(t, []time.Duration{time.Second, time.Second}, stored)
+}
+
+// Bytes mean the same with and without a pooler, whatever the type of their parameter is.
+func TestBytesBehindAPooler(t *testing.T) {
+	t.Parallel()
+	for _, config := range []backend.DBConfig{{}, {Pooler: true}} {
+		db, ctx := backendtest.NewDB(t, backend.Postgres, config), t.Context()
+		_, err := db.Exec(ctx, "CREATE TABLE t (a bytea, b bigint, c integer, d jsonb, e uuid, f text, g boolean, h timestamptz, i smallint, j double precision)")
+		require.NoError(t, err)
+		for _, test := range []struct{ column, value, want string }{
+			{"a", "abc", "abc"}, {"a", `\x00`, `\x00`}, {"a", "\x00\xff\\", "\x00\xff\\"}, {"a", "ä", "ä"}, {"a", "", ""},
+			{"b", "12345678", "12345678"}, {"c", "1234", "1234"}, {"i", "12", "12"}, {"g", "t", "true"}, {"j", "12345678", "1.2345678e+07"},
+			{"d", `{"a": "ä\\"}`, `{"a": "ä\\"}`}, {"d", `5`, `5`}, {"e", "01234567-89ab-cdef-0123-456789abcdef", "01234567-89ab-cdef-0123-456789abcdef"},
+			{"f", "abc", "abc"}, {"f", `a\x61ä`, `a\x61ä`}, {"f", `\x6162`, `\x6162`}, {"f", "", ""},
+		} {
+			for _, ending := range []string{"", "; -- the end", " -- ;"} {
+				err := db.Tx(ctx, func(ctx context.Context) error {
+					_, err := db.Exec(ctx, "?", backend.UnsafeSQL("INSERT INTO t ("+test.column+") VALUES (?)"+ending, []byte(test.value)))
+					require.NoError(t, err, "%v", test)
+					got, err := backend.One[string](ctx, db, "?", backend.UnsafeSQL("SELECT "+test.column+" FROM t WHERE "+test.column+" = ? OR ?::bytea = '\\xffff'"+ending, []byte(test.value), []byte{0x80}))
+					require.NoError(t, err, "%v", test)
+					require.Equal(t, test.want, got, "%v", test)
+					_, err = db.Exec(ctx, "DELETE FROM t")
+					return err
+				})
+				require.NoError(t, err)
+			}
+		}
+		for _, test := range []struct{ column, value string }{
+			{"b", "\x80\x00\x00\x00\x00\x00\x00\x00"}, {"c", "\x80\x00\x00\x00"}, {"e", "\x80123456789abcdef"}, {"e", "0123456789abcdef"}, {"g", "\x01"}, {"h", "\x00\x01\x02\x03\x04\x05\x06\x07"}, {"i", "\x80\x01"}, {"f", "\xff"}, {"d", "{"},
+		} {
+			_, err := db.Exec(ctx, "?", backend.UnsafeSQL("INSERT INTO t ("+test.column+") VALUES (?)", []byte(test.value)))
+			require.Equal(t, backend.Invalid, backend.CodeOf(err), "%v: %v", test, err)
+		}
+		_, err = db.Exec(ctx, "INSERT INTO t (b) VALUES (?); INSERT INTO t (b) VALUES (1)", []byte{0x80})
+		require.Error(t, err)
+		n, err := backend.One[int](ctx, db, "SELECT count(*) FROM t")
+		require.NoError(t, err)
+		require.Zero(t, n)
+	}
 }

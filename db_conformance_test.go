@@ -19,6 +19,12 @@ func TestConformance(t *testing.T) {
 			backendtest.TestDB(t, func(t testing.TB) *backend.DB { return backendtest.NewDB(t, engine) })
 		})
 	}
+	t.Run("postgres behind a pooler", func(t *testing.T) {
+		t.Parallel()
+		backendtest.TestDB(t, func(t testing.TB) *backend.DB {
+			return backendtest.NewDB(t, backend.Postgres, backend.DBConfig{Pooler: true})
+		})
+	})
 	t.Run("sqlite in memory", func(t *testing.T) {
 		t.Parallel()
 		backendtest.TestDB(t, func(t testing.TB) *backend.DB {

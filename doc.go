@@ -156,6 +156,9 @@
 //     Use pq.Array for PostgreSQL's own arrays. A value whose JSON does not contain it,
 //     such as an error, a bytes.Buffer or any struct without exported fields, is an
 //     error.
+//   - JSON that is only a number, such as 12, must be an int64, or the digits of a
+//     float64. Other numbers are an [Invalid] error, since SQLite and MySQL would store
+//     another one. Numbers within an array or an object may have any digits.
 //   - Text that is not valid UTF-8 or contains a NUL byte is an [Invalid] error. So
 //     are NaN, times outside of the years 1 to 9999 in UTC, and integers larger than
 //     the largest int64: not every engine can store them.
@@ -228,6 +231,8 @@
 //   - NULL needs a pointer, an sql.Null, a slice or a map.
 //   - An sql.Scanner converts itself, and text an encoding.TextUnmarshaler.
 //   - Any other struct, map or slice is read from JSON.
+//   - PostgreSQL's TIME, which has no day, is read as text such as 10:30:00. Into a
+//     [time.Time] it is an error.
 //   - Times are in UTC. A type made from [time.Time], or a struct that only embeds it,
 //     is read as a time.
 //

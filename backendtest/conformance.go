@@ -41,6 +41,7 @@ func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string)
 		{"fragments", (*suite).fragments},
 		{"what is no fragment", (*suite).noFragments},
 		{"json", (*suite).json},
+		{"round trips", (*suite).roundTrips},
 		{"rows", (*suite).rows},
 		{"joined rows", (*suite).joined},
 		{"affected rows", (*suite).affected},

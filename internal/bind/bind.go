@@ -235,7 +235,7 @@ func Value(arg any) (driver.Value, error) {
 		if v == nil {
 			return nil, nil
 		}
-		return text(string(v))
+		return jsonText(string(v))
 	case driver.Valuer:
 		return fromValuer(v)
 	case encoding.TextMarshaler:
@@ -339,6 +339,9 @@ func fromValuer(v driver.Valuer) (driver.Value, error) {
 	if _, again := value.(driver.Valuer); again {
 		return nil, fmt.Errorf("the Value method of %T returned another driver.Valuer, a %T", v, value)
 	}
+	if raw, ok := value.([]byte); ok && isOwnJSON(v, raw) {
+		return jsonText(string(raw))
+	}
 	return Value(value)
 }
 
@@ -403,7 +406,56 @@ func fromJSON(v reflect.Value) (driver.Value, error) {
 	if err := encoder.Encode(v.Interface()); err != nil {
 		return nil, err
 	}
-	return strings.TrimSuffix(b.String(), "\n"), nil
+	return jsonText(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// isOwnJSON reports whether the bytes that v returns as its value are its JSON. Then they
+// are text: MySQL takes no bytes for JSON, and SQLite's JSON functions are made for text.
+func isOwnJSON(v driver.Valuer, value []byte) bool {
+	m, ok := v.(json.Marshaler)
+	if !ok || len(value) == 0 {
+		return false
+	}
+	marshaled, err := m.MarshalJSON()
+	return err == nil && bytes.Equal(marshaled, value)
+}
+
+// jsonText returns a JSON document as text. SQLite's type JSON is numeric: it stores a
+// document that is only a number as an integer or a float64, and MySQL does so, too. Other
+// numbers are an [ErrRange]. Numbers within arrays and objects stay text.
+func jsonText(document string) (driver.Value, error) {
+	number := strings.TrimSpace(document)
+	if number != "" && (number[0] == '-' || number[0] >= '0' && number[0] <= '9') && !isExact(number) {
+		return nil, fmt.Errorf("%w: a JSON number that is neither an int64 nor a float64; put it into an array, an object or a JSON string", ErrRange)
+	}
+	return text(document)
+}
+
+// isExact reports whether a JSON number has the value of an int64, or the digits of a
+// float64. It is true for what is no number.
+func isExact(number string) bool {
+	if _, err := strconv.ParseInt(number, 10, 64); err == nil {
+		return true
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return true
+	}
+	digits, exponent := decimal(number)
+	nearest, scale := decimal(strconv.FormatFloat(f, 'e', -1, 64))
+	return err == nil && digits == nearest && (exponent == scale || digits == "")
+}
+
+// decimal splits a number into its digits, without zeros at their ends, and the power of
+// ten of the last one. The sign is that of the number in any case.
+func decimal(number string) (digits string, exponent int) {
+	mantissa, power, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(number, "-")), "e")
+	exponent, _ = strconv.Atoi(power) // of a number that ParseFloat has read
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	exponent -= len(fraction)
+	digits = strings.TrimLeft(whole+fraction, "0")
+	short := strings.TrimRight(digits, "0")
+	return short, exponent + len(digits) - len(short)
 }
 
 func isNilPointer(v any) bool {

@@ -202,6 +202,30 @@ func TestValueErrors(t *testing.T) {
 	}
 }
 
+type bytesJSON []byte
+
+func (b bytesJSON) Value() (driver.Value, error) { return []byte(b), nil }
+func (b bytesJSON) MarshalJSON() ([]byte, error) { return b, nil }
+
+// SQLite and MySQL store a document that is a number as an integer or a float64.
+func TestJSONNumbers(t *testing.T) {
+	t.Parallel()
+	for _, document := range []string{"0", "-0", "12", "-9223372036854775808", "0.1", "1.50", "100e-1", "1E5", "1e22", "0e999", "0.000", "1.7976931348623157e308", "5e-324", `"12345678901234567890"`, "[12345678901234567890]", "1x", "-"} {
+		got, err := Value(json.RawMessage(document))
+		require.NoError(t, err, document)
+		require.Equal(t, document, got)
+		got, err = Value(bytesJSON(document))
+		require.NoError(t, err)
+		require.Equal(t, document, got)
+	}
+	for _, document := range []string{"12345678901234567890", "9223372036854775809", "0.1000000000000000055511151231257827", "1e400", "-1e400", "1e-400", "\t1e400 ", "1e99999999999999999999", "123456789.123456789123"} {
+		for _, form := range []any{json.RawMessage(document), bytesJSON(document), []any{json.RawMessage(document)}[0]} {
+			_, err := Value(form)
+			require.ErrorIs(t, err, ErrRange, document)
+		}
+	}
+}
+
 func TestArgs(t *testing.T) {
 	t.Parallel()
 	parse := func(dialect sqltext.Dialect, source string) *sqltext.Query {

@@ -44,6 +44,10 @@ func (c *Conn) QueryContext(ctx context.Context, text string, args []driver.Name
 }
 
 func (c *Conn) rowsOf(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Rows, error) {
+	args, err := c.typed(ctx, text, args)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := c.query(ctx, text, args, keep)
 	if c.canRepeat(err) {
 		rows, err = c.query(ctx, text, args, keep)
@@ -61,6 +65,10 @@ func (c *Conn) ExecContext(ctx context.Context, text string, args []driver.Named
 }
 
 func (c *Conn) execute(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Result, error) {
+	args, err := c.typed(ctx, text, args)
+	if err != nil {
+		return nil, err
+	}
 	result, err := c.execOnce(ctx, text, args, keep)
 	if c.canRepeat(err) {
 		result, err = c.execOnce(ctx, text, args, keep)

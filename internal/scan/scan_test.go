@@ -78,6 +78,36 @@ func TestScalars(t *testing.T) {
 	equal(t, sql.Null[time.Time]{}, nil)
 }
 
+// SQLite stores a JSON document that is a number as a number.
+func TestJSONNumbers(t *testing.T) {
+	t.Parallel()
+	equal(t, json.RawMessage("5"), int64(5))
+	equal(t, json.RawMessage("1e+300"), 1e300)
+	equal(t, sql.Null[json.RawMessage]{V: json.RawMessage("5"), Valid: true}, int64(5))
+	equal(t, sql.Null[[]string]{V: []string{"a"}, Valid: true}, `["a"]`)
+	_, err := scalar[json.RawMessage](t, math.Inf(1))
+	require.Error(t, err)
+	_, err = scalar[[]byte](t, int64(5))
+	require.Error(t, err)
+}
+
+// What lib/pq makes of a TIME is text.
+func TestClocks(t *testing.T) {
+	t.Parallel()
+	half := time.Date(0, 1, 1, 10, 30, 0, 500_000_000, time.UTC)
+	equal(t, "10:30:00.5", half)
+	equal(t, "24:00:00", time.Date(0, 1, 2, 0, 0, 0, 0, time.UTC))
+	equal(t, "10:30:00.5+02:00", time.Date(0, 1, 1, 10, 30, 0, 500_000_000, time.FixedZone("", 7200)))
+	equal[any](t, "10:30:00.5", half)
+	equal(t, sql.NullString{String: "10:30:00.5", Valid: true}, half)
+	for _, at := range []driver.Value{half, "10:30:00"} {
+		_, err := scalar[time.Time](t, at)
+		require.Error(t, err)
+		_, err = scalar[sql.NullTime](t, at)
+		require.Error(t, err)
+	}
+}
+
 // money is a number in the database and text for clients.
 type money int64
 

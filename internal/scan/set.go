@@ -38,14 +38,14 @@ func setterFor(t reflect.Type) (setter, error) {
 	switch {
 	case t == oldNullTimeType:
 		return setNullTime, nil
-	case isNull(t) && stamp.Is(t.Field(0).Type):
+	case isNull(t):
 		return setNull(t.Field(0).Type)
 	case reflect.PointerTo(t).Implements(scannerType):
 		return setScanner, nil
 	case stamp.Is(t):
 		return notNull(setTime), nil
 	case t == rawType:
-		return setBytes, nil
+		return setRaw, nil
 	case reflect.PointerTo(t).Implements(unmarshalerType):
 		return notNull(setText), nil
 	}
@@ -125,7 +125,9 @@ func setScanner(dst reflect.Value, src driver.Value) error {
 	case []byte:
 		src = bytes.Clone(v)
 	case time.Time:
-		src = v.UTC()
+		if src = v.UTC(); isClock(v) {
+			src = clock(v)
+		}
 	}
 	return dst.Addr().Interface().(sql.Scanner).Scan(src)
 }
@@ -180,6 +182,10 @@ func setAny(dst reflect.Value, src driver.Value) error {
 	case []byte:
 		dst.Set(reflect.ValueOf(bytes.Clone(v)))
 	case time.Time:
+		if isClock(v) {
+			dst.Set(reflect.ValueOf(clock(v)))
+			return nil
+		}
 		dst.Set(reflect.ValueOf(v.UTC()))
 	default:
 		dst.Set(reflect.ValueOf(v))
@@ -199,6 +205,16 @@ func setBytes(dst reflect.Value, src driver.Value) error {
 		return mismatch(dst, src)
 	}
 	return nil
+}
+
+// setRaw stores JSON as it is. SQLite stores a JSON document that is a number as a number,
+// since its type JSON is numeric.
+func setRaw(dst reflect.Value, src driver.Value) error {
+	if text, ok := asJSON(src); ok {
+		dst.SetBytes([]byte(text))
+		return nil
+	}
+	return setBytes(dst, src)
 }
 
 // setByteArray fills an array of bytes, such as a hash, whose length must match.
@@ -221,6 +237,10 @@ func setString(dst reflect.Value, src driver.Value) error {
 	case []byte:
 		dst.SetString(string(v))
 	case time.Time:
+		if isClock(v) {
+			dst.SetString(clock(v))
+			return nil
+		}
 		dst.SetString(v.UTC().Format(time.RFC3339Nano))
 	case int64, float64, bool, uint64, float32:
 		dst.SetString(fmt.Sprint(v))
@@ -356,6 +376,9 @@ var timeLayouts = []string{
 // setTime sets a time, or a type made from it.
 func setTime(dst reflect.Value, src driver.Value) error {
 	if v, ok := src.(time.Time); ok {
+		if isClock(v) {
+			return fmt.Errorf("a TIME has no day, and is no %s; read it into a string", dst.Type())
+		}
 		stamp.Set(dst, v.UTC())
 		return nil
 	}
@@ -387,6 +410,9 @@ func setJSON(dst reflect.Value, src driver.Value) error {
 	}
 	text, ok := asText(src)
 	if !ok {
+		text, ok = asJSON(src)
+	}
+	if !ok {
 		return mismatch(dst, src)
 	}
 	dst.SetZero() // decoding adds to maps and slices that are there
@@ -394,6 +420,32 @@ func setJSON(dst reflect.Value, src driver.Value) error {
 		return fmt.Errorf("it is not the JSON of a %s: %w", dst.Type(), err)
 	}
 	return nil
+}
+
+// asJSON returns a number as JSON.
+func asJSON(src driver.Value) (string, bool) {
+	switch v := src.(type) {
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64), !math.IsInf(v, 0) && !math.IsNaN(v)
+	}
+	return "", false
+}
+
+// isClock reports whether a time is one that lib/pq made of a TIME, which has no day.
+func isClock(t time.Time) bool { return t.Year() == 0 && t.YearDay() <= 2 }
+
+// clock returns a TIME, or a TIME WITH TIME ZONE other than UTC, as PostgreSQL writes it.
+func clock(t time.Time) string {
+	text := t.Format("15:04:05.999999")
+	if t.YearDay() == 2 { // the end of the day
+		text = "24:00:00"
+	}
+	if _, offset := t.Zone(); offset != 0 {
+		text += t.Format("Z07:00")
+	}
+	return text
 }
 
 func asText(src driver.Value) (string, bool) {

@@ -1,0 +1,97 @@
+package pgconn
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+)
+
+// This file sends bytes through a pooler. Without one, the server tells the types of the
+// parameters when it prepares a statement, and only those for a bytea get bytes in
+// another form than text. With one, lib/pq sends all bytes as binary: those for a jsonb
+// or a uuid fail, and eight of them for a bigint are another number.
+
+// typed returns the arguments for a connection with a pooler. Bytes that are not for a
+// bytea become text. If the bytes could mean different things as a bytea and as text, it
+// asks the server for the types of the parameters, in one round trip.
+func (c *Conn) typed(ctx context.Context, text string, args []driver.NamedValue) ([]driver.NamedValue, error) {
+	if !c.connector.pooler || !slices.ContainsFunc(args, isBytes) {
+		return args, nil
+	}
+	args = slices.Clone(args)
+	ask := false
+	for i := range args {
+		if raw, ok := args[i].Value.([]byte); ok && raw != nil && isPlain(raw) {
+			args[i].Value = string(raw)
+		} else {
+			ask = ask || ok && raw != nil
+		}
+	}
+	if !ask || !canPrepare(text) {
+		return args, nil
+	}
+	byteas, err := c.byteas(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	for i := range min(len(args), len(byteas)) {
+		if raw, ok := args[i].Value.([]byte); ok && raw != nil && !byteas[i] {
+			args[i].Value = string(raw)
+		}
+	}
+	return args, nil
+}
+
+func isBytes(arg driver.NamedValue) bool {
+	_, ok := arg.Value.([]byte)
+	return ok
+}
+
+// isPlain reports whether the text of a bytea would be the bytes themselves.
+func isPlain(raw []byte) bool {
+	return !slices.ContainsFunc(raw, func(b byte) bool { return b == 0 || b >= 0x80 || b == '\\' })
+}
+
+// canPrepare reports whether PREPARE takes a text: it is one statement of certain kinds.
+func canPrepare(text string) bool {
+	word := strings.TrimLeft(text, " \t\r\n(")
+	if end := strings.IndexFunc(word, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' }); end >= 0 {
+		word = word[:end]
+	}
+	switch strings.ToUpper(word) {
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "WITH":
+	default:
+		return false
+	}
+	if strings.IndexByte(text, ';') < 0 {
+		return true
+	}
+	// A second statement would be executed.
+	statements, err := sqltext.Split(sqltext.Postgres, text)
+	return err == nil && len(statements) == 1
+}
+
+// byteas reports which parameters of a statement are a bytea. The server prepares the
+// statement and forgets it within one message, which a pooler sends to one session.
+func (c *Conn) byteas(ctx context.Context, text string) (byteas []bool, err error) {
+	rows, err := c.query(ctx, "PREPARE backend_types AS "+text+`
+; SELECT t.type = 'pg_catalog.bytea'::pg_catalog.regtype FROM pg_catalog.pg_prepared_statements s, pg_catalog.unnest(s.parameter_types) WITH ORDINALITY t(type, number)
+WHERE s.name = 'backend_types' ORDER BY t.number; DEALLOCATE backend_types`, nil, false)
+	if err != nil {
+		return nil, visible(err)
+	}
+	row := make([]driver.Value, 1)
+	for err = rows.Next(row); err == nil; err = rows.Next(row) {
+		is, _ := row[0].(bool)
+		byteas = append(byteas, is)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return byteas, errors.Join(err, rows.Close())
+}
