@@ -252,6 +252,13 @@
 // PostgreSQL, INTEGER PRIMARY KEY on SQLite, and BIGINT AUTO_INCREMENT PRIMARY KEY on
 // MySQL. A DATE is read as a time; on SQLite it keeps the time of day.
 //
+// SQLite stores times as text, and compares the text. A time in an argument has the form
+// of SQLite's CURRENT_TIMESTAMP and datetime('now'), 2026-01-02 03:04:05, and a fraction
+// of a second without zeros at its end. So times of both kinds compare and sort.
+// [DB.Migrate] refuses a column of a type TIMESTAMP, DATETIME or DATE whose default, or
+// one of whose first and last rows, has another form, and says what to write: a program
+// would not find the rows by the times that it has read.
+//
 // # Migrations
 //
 // The files of [DB.Migrate] have the format of goose. The name of a file is a number,

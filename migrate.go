@@ -81,6 +81,9 @@ func (m *migrator) upAll(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := m.checkTimes(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
 	return nil
 }
 

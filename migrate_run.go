@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -156,6 +157,55 @@ func (m *migrator) run(ctx context.Context, statements []string, code *Migration
 		return err
 	}
 	return m.checkForeignKeys(ctx)
+}
+
+// checkTimes returns an error for columns of SQLite with times that do not compare with those
+// of arguments: the defaults of the columns, and the first and last of their rows.
+func (m *migrator) checkTimes(ctx context.Context) error {
+	if m.db.engine != SQLite {
+		return nil
+	}
+	columns, err := m.query(ctx, migration.TimeColumns)
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	for _, column := range columns {
+		table, name := fmt.Sprint(column[0]), fmt.Sprint(column[1])
+		if expression, ok := column[3].(string); ok {
+			if err := m.checkDefault(ctx, table+"."+name, column[2], expression); err != nil {
+				wrong = append(wrong, err)
+				continue
+			}
+		}
+		found, err := m.query(ctx, migration.Samples(sqliteName(table), sqliteName(name), column[4] == int64(1)))
+		if err != nil {
+			return err
+		}
+		for _, value := range found {
+			if kind, text := fmt.Sprint(value[0]), fmt.Sprint(value[1]); !migration.IsComparable(kind, text) {
+				wrong = append(wrong, fmt.Errorf("the column %s.%s (%v) has times in another form than arguments have, as %.40q, so that they do not compare; run in a migration\n"+
+					"%s\nor declare the column as it is used: CHAR(10) for days, INTEGER for numbers, TEXT for other text",
+					table, name, column[2], text, migration.Comparable(sqliteName(table), sqliteName(name), kind)))
+				break
+			}
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (m *migrator) checkDefault(ctx context.Context, column string, declared driver.Value, expression string) error {
+	found, err := m.query(ctx, migration.DefaultOf(expression))
+	if err != nil || len(found) == 0 || found[0][0] == "null" {
+		return nil // SQLite says so when it uses the default
+	}
+	kind, text := fmt.Sprint(found[0][0]), fmt.Sprint(found[0][1])
+	if migration.IsComparable(kind, text) && !migration.IsLocal(expression) {
+		return nil
+	}
+	return fmt.Errorf("the default of the column %s (%v), %s, is a time in another form than arguments have, so that they do not compare; write DEFAULT CURRENT_TIMESTAMP,"+
+		" or with milliseconds DEFAULT (rtrim(rtrim(strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now'), '0'), '.')),"+
+		" or declare the column as it is used: CHAR(10) for days, INTEGER for numbers, TEXT for other text", column, declared, expression)
 }
 
 // raw runs a statement without looking for parameters: a question mark in a

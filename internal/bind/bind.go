@@ -47,7 +47,7 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 		case !list.IsValid():
 			var value driver.Value
 			if value, err = Value(arg); err == nil {
-				values = appendValue(values, value)
+				values = appendValue(values, stored(q, value))
 			}
 		case !q.List(i) || list.Kind() == reflect.Map:
 			err = noList(list)
@@ -56,7 +56,7 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 				lengths = ones(len(args))
 			}
 			lengths[i] = list.Len()
-			values, err = appendList(values, list, q.ListAsArray())
+			values, err = appendList(q, values, list)
 		}
 		if err != nil {
 			return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
@@ -92,7 +92,7 @@ func appendValue(values []driver.NamedValue, value driver.Value) []driver.NamedV
 
 // appendList appends the values of a list: as one array literal, or one by one
 // and padded by repeating the last.
-func appendList(values []driver.NamedValue, list reflect.Value, asArray bool) ([]driver.NamedValue, error) {
+func appendList(q *sqltext.Query, values []driver.NamedValue, list reflect.Value) ([]driver.NamedValue, error) {
 	items := make([]driver.Value, list.Len(), sqltext.Padded(list.Len()))
 	for i := range items {
 		item := list.Index(i).Interface()
@@ -104,16 +104,24 @@ func appendList(values []driver.NamedValue, list reflect.Value, asArray bool) ([
 			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
 	}
-	if asArray {
+	if q.ListAsArray() {
 		return appendValue(values, arrayLiteral(items)), nil
 	}
 	for len(items) < cap(items) {
 		items = append(items, items[len(items)-1])
 	}
 	for _, item := range items {
-		values = appendValue(values, item)
+		values = appendValue(values, stored(q, item))
 	}
 	return values, nil
+}
+
+// stored returns a value of [Value] as the engine of q stores it.
+func stored(q *sqltext.Query, value driver.Value) driver.Value {
+	if t, ok := value.(time.Time); ok && q.TimesAsText() {
+		return stamp.Text(t)
+	}
+	return value
 }
 
 // asList returns the slice, array or map that arg is or has in it, or the zero Value if

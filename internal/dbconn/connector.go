@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/stamp"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -449,7 +450,13 @@ func (c *conn) ResetSession(ctx context.Context) error {
 
 func (c *conn) IsValid() bool { return !c.ended && Valid(c.Conn) }
 
+// CheckNamedValue converts an argument that comes through database/sql. Times are stored in
+// SQLite as those of other statements are.
 func (c *conn) CheckNamedValue(value *driver.NamedValue) error {
+	if at, ok := value.Value.(time.Time); ok && c.options.Embedded {
+		value.Value = stamp.Text(at)
+		return nil
+	}
 	if checker, ok := c.Conn.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(value)
 	}

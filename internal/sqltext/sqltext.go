@@ -137,6 +137,9 @@ func (q *Query) Plain(i int) bool { return q.slots[i].plain }
 // text, so that the text does not depend on the length of the list.
 func (q *Query) ListAsArray() bool { return q.dialect == Postgres }
 
+// TimesAsText reports whether the engine stores times as text.
+func (q *Query) TimesAsText() bool { return q.dialect == SQLite }
+
 // Padded returns the number of parameters that [Query.Text] writes for a list of n
 // values: the next power of two, so that lists of many lengths share few statements.
 // The caller fills them by repeating the last value. Lists of more than 4096 values

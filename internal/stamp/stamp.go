@@ -10,6 +10,11 @@ import (
 // Type is the type time.Time.
 var Type = reflect.TypeFor[time.Time]()
 
+// Text returns a time as it is stored in SQLite, whose times are text and are compared as
+// text. It is the form of SQLite's own CURRENT_TIMESTAMP, in UTC, with a fraction of a
+// second that ends in no zero. In this form the text sorts as the times do.
+func Text(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") }
+
 // Is reports whether t is time.Time, a type made from it, as in
 // type Deadline time.Time, or a struct whose only field is an embedded time.
 func Is(t reflect.Type) bool {
