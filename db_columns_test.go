@@ -109,3 +109,23 @@ func TestBytesBehindAPooler(t *testing.T) {
 		require.Zero(t, n)
 	}
 }
+
+// A row that a row security policy refuses is a mistake of the client. A missing right is
+// one of the program.
+func TestRowSecurity(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.Postgres)
+	for _, statement := range []string{"CREATE TABLE t (n int)", "CREATE TABLE closed (n int)", "ALTER TABLE t ENABLE ROW LEVEL SECURITY", "CREATE POLICY p ON t USING (n < 5)", "GRANT INSERT ON t TO pg_monitor"} {
+		_, err := db.Exec(t.Context(), "?", backend.UnsafeSQL(statement))
+		require.NoError(t, err)
+	}
+	for table, code := range map[string]backend.Code{"t": backend.Invalid, "closed": backend.Internal} {
+		err := db.Tx(t.Context(), func(ctx context.Context) error {
+			_, err := db.Exec(ctx, "SET LOCAL ROLE pg_monitor")
+			require.NoError(t, err)
+			_, err = db.Exec(ctx, "?", backend.UnsafeSQL("INSERT INTO "+table+" VALUES (?)", 9))
+			return err
+		})
+		require.Equal(t, code, backend.CodeOf(err), "%v", err)
+	}
+}

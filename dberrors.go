@@ -26,12 +26,16 @@ import (
 //
 //   - [Conflict]: a UNIQUE violation, or a transaction or single statement that lost
 //     against another one too often.
-//   - [Invalid]: a foreign key, CHECK or NOT NULL violation, or a value that does not
-//     fit its column.
+//   - [Invalid]: a foreign key, CHECK or NOT NULL violation, a row that WITH CHECK OPTION
+//     or a row security policy refuses, RAISE or SIGNAL in a trigger or function of the
+//     schema, a value that does not fit its column, or a division by zero. SQLite, and a
+//     SELECT of MySQL, return NULL for a division by zero instead.
 //   - [TooLarge]: a value larger than the engine can store.
 //   - [Unavailable]: the database cannot be reached or is overloaded.
 //   - [Timeout] or [Canceled]: the context has ended.
-//   - [Internal]: anything else, such as a mistake in the SQL.
+//   - [Internal]: anything else, such as a mistake in the SQL, or more arguments than the
+//     engine takes. Only if a list in IN (?) has too many values, the code is Invalid, and
+//     the cause no DBError.
 type DBError struct {
 	Engine     Engine
 	Constraint string

@@ -283,6 +283,9 @@ func (db *DB) statement(q query, args []any) (*statement.Statement, error) {
 	if errors.Is(err, bind.ErrRange) {
 		return nil, (&Error{Code: Invalid, Message: "A number or time is out of range."}).Wrap(err)
 	}
+	if errors.Is(err, bind.ErrLong) {
+		return nil, (&Error{Code: Invalid, Message: "A list is too long."}).Wrap(err)
+	}
 	return s, err
 }
 

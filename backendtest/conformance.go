@@ -715,10 +715,55 @@ func (s *suite) codes() {
 		s.equal(s.db.Engine(), failed.Engine)
 		s.equal(test.q, failed.Query)
 	}
+	s.refusals()
 	if !sqlite { // which stores what does not fit
 		_, err := s.db.Exec(s.Context(), "INSERT INTO t (id, name) VALUES (?, ?)", 2, strings.Repeat("a", 21))
 		s.fails(backend.Invalid, err)
 		_, err = s.db.Exec(s.Context(), "INSERT INTO t (id, name, n) VALUES (?, ?, ?)", 2, "b", 40_000)
+		s.fails(backend.Invalid, err)
+	}
+}
+
+// refusals tries what else a schema can refuse, which is a mistake of the client, and too
+// many arguments, which are one of the program unless they are one list.
+func (s *suite) refusals() {
+	trigger := map[backend.Engine][]string{
+		backend.SQLite: {
+			"CREATE TRIGGER refuse BEFORE INSERT ON r WHEN NEW.n = 2 BEGIN SELECT RAISE(ABORT, 'refused'); END",
+			"CREATE TRIGGER refuse2 BEFORE INSERT ON r WHEN NEW.n = 3 BEGIN SELECT RAISE(FAIL, 'refused'); END",
+		},
+		backend.Postgres: {
+			"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.n = 2 THEN RAISE EXCEPTION 'refused'; ELSIF NEW.n = 3 THEN RAISE 'refused' USING ERRCODE = 'XY123'; END IF; RETURN NEW; END $$",
+			"CREATE TRIGGER refuse BEFORE INSERT ON r FOR EACH ROW EXECUTE FUNCTION refuse()",
+			"CREATE VIEW low AS SELECT n FROM r WHERE n < 5 WITH CHECK OPTION",
+		},
+		backend.MySQL: {
+			"CREATE TRIGGER refuse BEFORE INSERT ON r FOR EACH ROW BEGIN IF NEW.n = 2 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'; ELSEIF NEW.n = 3 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 5000, MESSAGE_TEXT = 'refused'; END IF; END",
+			"CREATE VIEW low AS SELECT n FROM r WHERE n < 5 WITH CHECK OPTION",
+		},
+	}[s.db.Engine()]
+	s.exec(append([]string{"CREATE TABLE r (n INTEGER PRIMARY KEY)", "CREATE TABLE child (n INTEGER REFERENCES r (n) ON DELETE RESTRICT, FOREIGN KEY (n) REFERENCES r (n) ON DELETE RESTRICT)", "INSERT INTO r VALUES (1)", "INSERT INTO child VALUES (1)"}, trigger...)...)
+	texts := []string{"INSERT INTO r VALUES (2)", "INSERT INTO r VALUES (3)", "DELETE FROM r WHERE n = 1"}
+	if s.db.Engine() != backend.SQLite {
+		texts = append(texts, "INSERT INTO low VALUES (9)", "INSERT INTO r VALUES (1 / 0)")
+	}
+	for _, text := range texts {
+		_, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL(text))
+		s.fails(backend.Invalid, err)
+		_, err = s.db.Exec(s.Context(), "?", backend.UnsafeSQL(text+" -- ?")) // sent anew
+		s.fails(backend.Invalid, err)
+	}
+	many := make([]any, 65536)
+	for i := range many {
+		many[i] = i
+	}
+	_, err := backend.All[int](s.Context(), s.db, "?", backend.UnsafeSQL("SELECT n FROM r WHERE n IN (?"+strings.Repeat(", ?", len(many)-1)+")", many...))
+	s.fails(backend.Internal, err)
+	found, err := backend.All[int](s.Context(), s.db, "SELECT n FROM r WHERE n IN (?)", many)
+	if s.db.Engine() == backend.Postgres { // which gets a list as one argument
+		s.succeeds(err)
+		s.equal([]int{1}, found)
+	} else {
 		s.fails(backend.Invalid, err)
 	}
 }

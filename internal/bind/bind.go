@@ -21,13 +21,16 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/stamp"
 )
 
-// ErrText is the error of text that not every engine can store. It and [ErrRange] are
-// mistakes of the input; every other error of this package is one of the program.
+// ErrText is the error of text that not every engine can store. It, [ErrRange] and
+// [ErrLong] are mistakes of the input; every other error of this package is one of the program.
 var ErrText = errors.New("text is not valid UTF-8 or holds a NUL byte")
 
 // ErrRange is the error of a number or time that not every engine can store. SQLite
 // would store NaN as NULL, and a year of five digits in a form that it cannot read.
 var ErrRange = errors.New("the value is one that not every engine can store")
+
+// ErrLong is the error of a list with more values than the engine takes in one query.
+var ErrLong = errors.New("the list is too long")
 
 // Args returns the engine's text of q for args, and the arguments for its
 // driver.
@@ -61,6 +64,13 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
 		}
+	}
+	if n := len(values); n > q.MaxParams() {
+		err := fmt.Errorf("%d arguments, of which the engine takes %d", n, q.MaxParams())
+		if lengths != nil && len(args) <= q.MaxParams() {
+			err = fmt.Errorf("%w: %w", ErrLong, err)
+		}
+		return "", nil, err
 	}
 	return q.Text(lengths), values, nil
 }

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"reflect"
@@ -25,7 +26,7 @@ const (
 	Other         Kind = iota // a mistake in the query or the program
 	Unique                    // a value that must be unique is there already
 	ForeignKey                // what it refers to is missing, or what refers to it is there
-	Check                     // a CHECK constraint refused the row
+	Check                     // the schema refused the row: a CHECK, WITH CHECK OPTION, a row security policy, or RAISE or SIGNAL in a trigger
 	NotNull                   // a column that must have a value has none
 	Data                      // a value that the column's type cannot hold
 	TooLarge                  // a value over one of the engine's limits
@@ -60,7 +61,11 @@ func Classify(err error) Info {
 			}
 		case "*mysql.MySQLError":
 			if !v.IsNil() {
-				return fromMySQL(v.Elem().FieldByName("Number").Uint(), v.Elem().FieldByName("Message").String())
+				info := fromMySQL(v.Elem().FieldByName("Number").Uint(), v.Elem().FieldByName("Message").String())
+				if state := v.Elem().FieldByName("SQLState"); info.Kind == Other && state.IsValid() && fmt.Sprintf("%s", state.Interface()) == "45000" {
+					info.Kind = Check // SIGNAL with a number of its own
+				}
+				return info
 			}
 		}
 	}
@@ -148,9 +153,9 @@ func fromPostgres(e *pq.Error) Info {
 	switch code := string(e.Code); code {
 	case "23505", "23P01":
 		info.Kind = Unique
-	case "23503":
+	case "23503", "23001": // the second is RESTRICT, since PostgreSQL 18
 		info.Kind = ForeignKey
-	case "23514":
+	case "23514", "44000", "P0001": // CHECK, WITH CHECK OPTION, RAISE
 		info.Kind = Check
 	case "23502":
 		info.Kind = NotNull
@@ -164,6 +169,11 @@ func fromPostgres(e *pq.Error) Info {
 		info.Kind = Unavailable
 	default:
 		info.Kind = postgresClass(code)
+		// The routine tells in every language what the code does not: that the new row
+		// violates a policy, and that a function has raised a code of its own.
+		if info.Kind == Other && (code == "42501" && e.Routine == "ExecWithCheckOptions" || e.Routine == "exec_stmt_raise") {
+			info.Kind = Check
+		}
 	}
 	return info
 }
@@ -270,7 +280,7 @@ func fromMySQL(number uint64, message string) Info {
 		if m := mysqlForeignKey.FindStringSubmatch(message); m != nil {
 			info.Table, info.Constraint, info.Column = m[1], m[2], m[3]
 		}
-	case 4025, 3819:
+	case 4025, 3819, 1369, 1644: // CHECK, CHECK, WITH CHECK OPTION, SIGNAL
 		info.Kind = Check
 		if m := mysqlCheck.FindStringSubmatch(message); m != nil {
 			info.Constraint, info.Table = m[1]+m[3], m[2]
@@ -280,12 +290,12 @@ func fromMySQL(number uint64, message string) Info {
 		if m := mysqlColumn.FindStringSubmatch(message); m != nil {
 			info.Column = m[1]
 		}
-	case 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1690, 3140:
+	case 1264, 1265, 1292, 1365, 1366, 1367, 1406, 1411, 1690, 3140:
 		info.Kind = Data
 		if m := mysqlForColumn.FindStringSubmatch(message); m != nil {
 			info.Table, info.Column = m[1], m[2]
 		}
-	case 1153, 1390: // packet, placeholders
+	case 1153: // packet
 		info.Kind = TooLarge
 	case 1205, 1213, 1020, 1615:
 		info.Kind = Serialization

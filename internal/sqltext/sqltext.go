@@ -140,6 +140,14 @@ func (q *Query) ListAsArray() bool { return q.dialect == Postgres }
 // TimesAsText reports whether the engine stores times as text.
 func (q *Query) TimesAsText() bool { return q.dialect == SQLite }
 
+// MaxParams returns the largest number of parameters that the engine takes.
+func (q *Query) MaxParams() int {
+	if q.dialect == SQLite {
+		return 32766
+	}
+	return 65535
+}
+
 // Padded returns the number of parameters that [Query.Text] writes for a list of n
 // values: the next power of two, so that lists of many lengths share few statements.
 // The caller fills them by repeating the last value. Lists of more than 4096 values
