@@ -76,6 +76,85 @@ func TestSQLIsReadAsTheEnginesDo(t *testing.T) {
 	}
 }
 
+// These forms are rare. Each query returns its parameter, 7, as in the test above. Without
+// parameters, the engine itself returns 7.
+func TestRareSQLIsReadAsTheEnginesDo(t *testing.T) {
+	t.Parallel()
+	for engine, queries := range map[backend.Engine][]string{
+		backend.SQLite: {"SELECT 3 -- ?\r + 1000\n+ ? - 3", "SELECT 3 -- ?\r\n- 3 + ?"},
+		backend.Postgres: {
+			"SELECT (SUM(n) OVER (ORDER BY n RANGE ? PRECEDING))::int FROM (VALUES (7)) AS x (n)", "SELECT (SUM(n) OVER (PARTITION BY n ORDER BY n DESC NULLS LAST GROUPS ? PRECEDING))::int FROM (VALUES (7)) AS x (n)",
+			"SELECT (SUM(n) OVER (ROWS ? PRECEDING))::int FROM (VALUES (7)) AS x (n)", "SELECT (SUM(n) OVER w)::int FROM (VALUES (7)) AS x (n) WINDOW v AS (ORDER BY n), w AS (v range ? PRECEDING)",
+			"SELECT (SUM(n) OVER w)::int FROM (VALUES (7)) AS x (n) WINDOW v AS (ORDER BY n), w AS (ROWS ? PRECEDING)", "SELECT (SUM(n) OVER w)::int FROM (VALUES (7)) AS x (n) WINDOW w AS (ROWS BETWEEN ? PRECEDING AND 1 FOLLOWING)",
+			"SELECT (XPATH('/a/text()', XMLPARSE(DOCUMENT ?)))[1]::text::int", "SELECT (XPATH('/a/text()', XMLPARSE(CONTENT ?)))[1]::text::int", "SELECT XMLSERIALIZE(CONTENT ?::text::xml AS text) IS NULL",
+			"SELECT CASE WHEN XMLEXISTS('//a' PASSING ?) THEN 7 END", "SELECT CASE WHEN XMLEXISTS('//a' PASSING BY VALUE ?) THEN 7 END", "SELECT CASE WHEN XMLEXISTS('//a' PASSING BY REF ?) THEN 7 END",
+			"SELECT n FROM XMLTABLE('/a' PASSING ? COLUMNS n int PATH 'text()')", "SELECT n FROM XMLTABLE('/a' PASSING xml '<a>7</a>' COLUMNS n int PATH ?)",
+			"SELECT CASE WHEN XMLROOT('<a/>', VERSION ?, STANDALONE YES) IS NOT NULL THEN 7 END",
+			"SELECT 0 OPERATOR(pg_catalog.+) ?", "SELECT 0 operator ( + ) ?", "SELECT OPERATOR(pg_catalog.-) ? * -1", "SELECT id FROM t WHERE id OPERATOR(=) ANY (ARRAY[?::int])",
+			"SELECT CASE WHEN jsonb '{\"k\": 1}' OPERATOR(pg_catalog.?) 'k' THEN ?::int END", "SELECT CASE WHEN jsonb '{\"k\": 1}' OPERATOR(?) 'k' THEN ?::int END", "SELECT CASE WHEN jsonb '{\"k\": 1}' OPERATOR(\"pg_catalog\".?|) ARRAY['k'] THEN ?::int END",
+			"SELECT CASE WHEN jsonb '{\"k\": 1}' OPERATOR(pg_catalog.@?) '$.k' THEN ?::int END", "SELECT CASE WHEN (jsonb '{\"k\": 1}') OPERATOR(pg_catalog.?&) (ARRAY['k']) THEN ?::int END",
+			// Columns with these names.
+			"SELECT CASE WHEN range ? 'k' AND groups ? 'k' AND (rows ? 'k') AND passing ? 'k' AND path ? 'k' AND value ? 'k' AND x.value ? 'k' AND ref ? 'k' AND document ? 'k' AND (content ? 'k') AND version ? 'k' AND COALESCE(true, version ? 'k') AND operator ? 'k' THEN ?::int END" +
+				" FROM (SELECT j AS range, j AS groups, j AS rows, j AS passing, j AS path, j AS value, j AS ref, j AS document, j AS content, j AS version, j AS operator FROM (SELECT jsonb '{\"k\": 1}' AS j) AS y) AS x",
+			"SELECT n + 6 FROM (SELECT COUNT(*) OVER (PARTITION BY rows ? 'k', range ? 'k' ORDER BY range ? 'k')::int AS n FROM (SELECT jsonb '{}' AS rows, jsonb '{}' AS range) AS x) AS y WHERE 7 = ?",
+			// Strings that go on in another line.
+			"SELECT LENGTH(E'a' \n 'b\\'?') - 4 + ?", "SELECT LENGTH(e'a'\r'b\\'?') - 4 + ?", "SELECT LENGTH(E'a' -- ? '\n\t-- ?\r\n 'b\\'?'\n'\\'?') - 6 + ?", "SELECT LENGTH('a'\n'b\\') - 3 + ?", "SELECT LENGTH('a' -- E'\n'b\\') - 3 + ?",
+			"SELECT LENGTH(E'a') + ?\n- 1 + LENGTH('\\') - 1",
+			// Dollars.
+			"SELECT a$1$ + ? + a$1$ FROM (SELECT 0 AS a$1$) AS x", "SELECT ä$b$ + ? + ä$b$ FROM (SELECT 0 AS ä$b$) AS x", "SELECT LENGTH($a1$?$a$$1$?$a1$) - 8 + ?", "SELECT LENGTH($_$?$_$)-1 + ?", "SELECT \"a\"+? FROM (SELECT 0 AS \"a\") AS x WHERE LENGTH($$?$$)=1",
+			// A carriage return ends a comment.
+			"SELECT -- ?\r?", "SELECT 3 -- ?\r - 3 + ?", "SELECT -- ?\r\n?", "SELECT ? -- ?\r",
+		},
+		backend.MySQL: {
+			"SELECT 3 -- ?\r + 1000\n+ ? - 3", "SELECT 3 # ?\r + 1000\n+ ? - 3", "SELECT ? --\x7f?", "SELECT ? --\x01?",
+			"SELECT /*!50000 ? + */ 0", "SELECT /*!50699 ? + */ 0", "SELECT /*!050000 ? + */ 0", "SELECT /*M!50000 ? + */ 0", "SELECT /*M!50700 ? + */ 0", "SELECT /*M!100100 ? + */ 0", "SELECT /*M!100499? + */ 0", "SELECT /*!50003? + */ 0",
+			"SELECT /*!999999 ? */ ?", "SELECT /*M!999999 ? ' */ ?", "SELECT /*!999999\\- sandbox don't */ ?", "SELECT /*!999999 /* ? */ ? */ ?", "/*!999999 COMMIT; */ SELECT ?", "SELECT /*!9999999 ? */ ?",
+			"SELECT /*!14 - */ ?", "SELECT /*!0014 - */ ?", "SELECT /*!0+*/ ?", "SELECT /*! 0 /* ? */ + */ ?", "SELECT /*! ? -- ' */ \n */", "SELECT /*!500007 - 7 + */ ?",
+			"SELECT /*!50700 0 + */ ?", "SELECT /*!100100 0 + */ ?", "SELECT /*M!101100 0 + */ ?", "SELECT /*!80000 0 + /* ? */ */ ?",
+		},
+	} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			db := backendtest.NewDB(t, engine)
+			_, err := db.Exec(t.Context(), "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+			require.NoError(t, err)
+			_, err = db.Exec(t.Context(), "INSERT INTO t VALUES (7), (8)")
+			require.NoError(t, err)
+			for _, q := range queries {
+				var arg any = 7
+				switch {
+				case strings.Contains(q, "PATH ?"):
+					arg = "text()"
+				case strings.Contains(q, "VERSION ?"):
+					arg = "1.0"
+				case strings.Contains(q, "XMLSERIALIZE"):
+					q, arg = strings.Replace(q, " IS NULL", "::int", 1), "7"
+				case strings.Contains(q, "XML"):
+					arg = "<a>7</a>"
+				}
+				got, err := backend.One[int](t.Context(), db, "?", backend.UnsafeSQL(q, arg))
+				require.NoError(t, err, q)
+				require.Equal(t, 7, got, q)
+			}
+		})
+	}
+}
+
+// A comment that only some servers execute may not change what the text means.
+func TestCommentsOfOtherVersionsAreRefused(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.MySQL)
+	for q, want := range map[string]string{
+		"SELECT 7 /*!50700 + ? */": "whether the ? in a comment is a parameter", "SELECT 7 /*!80000 + ? */": "write the text without the comment", "SELECT 7 /*!100100 + ? */": "is a parameter",
+		"SELECT 7 /*M!100500 + ? */": "is a parameter", "SELECT 7 /*M!120000 + '?' ' */": "is a parameter",
+		"SELECT 7 /*!80000 ' */": "where a comment ends", "SELECT 7 /*!80000 -- */": "write it as /* … */", "SELECT 7 /*!80000 # */": "where a comment ends",
+	} {
+		_, err := backend.One[int](t.Context(), db, "?", backend.UnsafeSQL(q))
+		require.ErrorContains(t, err, want, q)
+		require.Equal(t, backend.Internal, backend.CodeOf(err), q)
+	}
+}
+
 // Lists may be as long as the engine allows, and are not made longer than that
 // by padding.
 func TestLongLists(t *testing.T) {

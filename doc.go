@@ -139,7 +139,9 @@
 // SQL is a constant string: a variable does not compile. Build other SQL from
 // Fragments, see below. A ? stands for each argument, on every engine. A ? in a string or
 // a comment is not a parameter. Neither is an operator of PostgreSQL's JSON types; write
-// ?? for an operator that is taken for a parameter. Arguments are stored as follows:
+// ?? for an operator that is taken for a parameter. On MySQL, the parameters in a comment
+// that every server executes count, as in /*! … */, and those in a comment that depends on
+// the version of the server are an error. Arguments are stored as follows:
 //
 //   - A slice in IN (?) stands for its values. IN matches nothing if there are none,
 //     and NOT IN matches everything. The ? must be alone in its parentheses.

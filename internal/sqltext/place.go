@@ -12,6 +12,9 @@ type frame struct {
 	list   bool // it is the list of IN, ANY, ALL or SOME
 	assign assignment
 	config bool // it has the arguments of set_config, see session.go
+
+	operator bool // it has a name of PostgreSQL's OPERATOR(…)
+	xmlroot  bool // it has the arguments of XMLROOT
 }
 
 // assignment is how far a SET has been read.
@@ -107,7 +110,16 @@ func (s *scanner) open() {
 		inner.plain = plainAfter[last.word]
 	}
 	inner.config = s.dialect == Postgres && s.lastName() == "set_config"
+	inner.operator = s.dialect == Postgres && last.word == "OPERATOR"
+	inner.xmlroot = last.word == "XMLROOT"
 	s.frames = append(s.frames, inner)
+}
+
+// namesOperator reports whether the parenthesis that is read ends an OPERATOR(…), after
+// which an operand begins.
+func (s *scanner) namesOperator() bool {
+	last := s.recent[0].char
+	return s.frame().operator && (isOperator(last) || last == '?' || last == '`')
 }
 
 // shut notes a closing parenthesis.

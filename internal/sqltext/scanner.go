@@ -18,7 +18,9 @@ type scanner struct {
 
 	operand bool     // the last token ends an operand, so an operator follows
 	recent  [4]token // the last tokens, newest first
-	inside  int      // open executable comments, MySQL's /*! … */
+	inside  bool     // an executable comment is open, MySQL's /*! … */
+	unsure  string   // one whose parameters depend on the version of the server, see comment.go
+	varies  bool     // there is one that not every server executes
 
 	first     string    // the first word, upper case
 	statement statement // the one that is being read
@@ -69,7 +71,7 @@ func (s *scanner) run() error {
 			return err
 		}
 	}
-	if s.inside > 0 {
+	if s.inside {
 		return unterminated("the comment", s.src, strings.LastIndex(s.src, "/*"))
 	}
 	return nil
@@ -89,8 +91,8 @@ func (s *scanner) step() error {
 		return nil
 	case c == '/' && s.peek(1) == '*':
 		return s.blockComment()
-	case c == '*' && s.peek(1) == '/' && s.inside > 0:
-		s.inside--
+	case c == '*' && s.peek(1) == '/' && s.inside:
+		s.inside = false // they do not nest
 		s.pos += 2
 		return nil
 	}
@@ -140,72 +142,6 @@ func (s *scanner) push(t token, operand bool) {
 	s.operand = operand
 }
 
-// lineComment skips a -- comment. MySQL wants white space after the dashes;
-// without it they are two minus signs.
-func (s *scanner) lineComment() bool {
-	if s.peek(1) != '-' {
-		return false
-	}
-	if after := s.peek(2); s.dialect == MySQL && after > ' ' {
-		return false
-	}
-	s.skipLine()
-	return true
-}
-
-func (s *scanner) skipLine() {
-	end := strings.IndexByte(s.src[s.pos:], '\n')
-	if end < 0 {
-		s.pos, s.tail = len(s.src), TailLine
-		return
-	}
-	s.pos += end + 1
-}
-
-// executable reads the start of a comment that MySQL and MariaDB execute, as in
-// dumps: /*! … */, /*!40101 … */, /*M! … */.
-func (s *scanner) executable() bool {
-	mark := 2
-	if s.peek(mark) == 'M' {
-		mark++
-	}
-	if s.dialect != MySQL || s.peek(mark) != '!' {
-		return false
-	}
-	for s.pos += mark + 1; isDigit(s.peek(0)); s.pos++ {
-	}
-	s.inside++
-	return true
-}
-
-// blockComment skips a comment, which nests in PostgreSQL only.
-func (s *scanner) blockComment() error {
-	if s.executable() {
-		return nil
-	}
-	start, depth := s.pos, 1
-	s.pos += 2
-	for depth > 0 {
-		switch {
-		case s.pos+1 >= len(s.src):
-			if s.dialect == SQLite { // SQLite lets the end of input end it
-				s.pos, s.tail = len(s.src), TailOpen
-				return nil
-			}
-			return unterminated("the comment", s.src, start)
-		case s.src[s.pos] == '*' && s.src[s.pos+1] == '/':
-			depth--
-			s.pos += 2
-		case s.dialect == Postgres && s.src[s.pos] == '/' && s.src[s.pos+1] == '*':
-			depth++
-			s.pos += 2
-		default:
-			s.pos++
-		}
-	}
-	return nil
-}
-
 // escapePrefix reports whether the string at the current position is an E'…'
 // string, whose backslashes escape.
 func (s *scanner) escapePrefix() bool {
@@ -225,11 +161,42 @@ func (s *scanner) quoted(end byte, backslash bool, what string) error {
 			s.pos++
 		case c == end:
 			s.pos++
+			if backslash && s.dialect == Postgres {
+				if next := s.continued(); next > 0 {
+					s.pos = next - 1
+					continue
+				}
+			}
 			s.push(token{start: start, end: s.pos}, true)
 			return nil
 		}
 	}
 	return unterminated(what, s.src, start)
+}
+
+// continued returns the offset after the quote that continues the string which ends at the
+// current position, or 0. PostgreSQL reads 'a' and 'b' as one string of one kind if a new
+// line is between them, and nothing else but white space and -- comments.
+func (s *scanner) continued() int {
+	newline := false
+	for i := s.pos; i < len(s.src); i++ {
+		switch c := s.src[i]; {
+		case c == '\n' || c == '\r':
+			newline = true
+		case c == ' ' || c == '\t' || c == '\f':
+		case c == '-' && strings.HasPrefix(s.src[i:], "--"):
+			length := strings.IndexAny(s.src[i:], "\r\n")
+			if length < 0 {
+				return 0
+			}
+			i += length - 1
+		case c == '\'' && newline:
+			return i + 1
+		default:
+			return 0
+		}
+	}
+	return 0
 }
 
 // dollar skips a dollar-quoted string, or a single $.
@@ -264,7 +231,7 @@ func (s *scanner) question() {
 		s.drops = append(s.drops, s.pos)
 		s.pos++
 		s.push(token{char: '?', start: start}, false)
-	case s.dialect == Postgres && (s.operand || s.afterAt(start)):
+	case s.dialect == Postgres && (s.operand || s.afterAt(start) || s.recent[0].char == '.' || s.frame().operator):
 		s.push(token{char: '?', start: start}, false)
 	default:
 		s.slots = append(s.slots, slot{at: start, bound: s.recent[0].binds(), plain: s.isPlain()})
@@ -304,8 +271,30 @@ func (s *scanner) word() {
 	}
 	word := strings.ToUpper(s.src[start:s.pos])
 	s.note(word)
-	fetching := (word == "FIRST" || word == "NEXT") && s.recent[0].word == "FETCH"
-	s.push(token{word: word, start: start, end: s.pos}, !beforeOperand[word] && !fetching)
+	s.push(token{word: word, start: start, end: s.pos}, !beforeOperand[word] && !s.beforeOperand(word))
+}
+
+// beforeOperand reports whether an operand begins after the word, judged by the tokens
+// before it. Otherwise the word may be the name of a column.
+func (s *scanner) beforeOperand(word string) bool {
+	last, before := s.recent[0], s.recent[1]
+	switch word {
+	case "FIRST", "NEXT":
+		return last.word == "FETCH"
+	case "RANGE", "GROUPS", "PASSING", "PATH", "VALUE", "ROWS": // a column cannot follow an operand
+		if s.operand || word == "VALUE" && last.word == "BY" && before.word == "PASSING" {
+			return true
+		}
+		window := before.word == "AS" && (s.recent[3].word == "WINDOW" || s.recent[3].char == ',')
+		return word == "ROWS" && last.char == '(' && (before.word == "OVER" || window)
+	case "REF":
+		return last.word == "BY" && before.word == "PASSING"
+	case "DOCUMENT", "CONTENT":
+		return last.char == '(' && (before.word == "XMLPARSE" || before.word == "XMLSERIALIZE")
+	case "VERSION":
+		return last.char == ',' && s.frame().xmlroot
+	}
+	return false
 }
 
 // note records the words that decide whether the query only reads, and whether it begins
@@ -349,7 +338,7 @@ func (s *scanner) returnsRows() bool {
 func (s *scanner) reads() bool {
 	switch s.first {
 	case "SELECT", "VALUES", "WITH":
-		return !s.writes && !s.more
+		return !s.writes && !s.more && !s.varies
 	}
 	return false
 }
@@ -357,6 +346,9 @@ func (s *scanner) reads() bool {
 func (s *scanner) number() {
 	start := s.pos
 	for s.pos < len(s.src) && (isWordPart(s.src[s.pos]) || s.src[s.pos] == '.') {
+		if s.src[s.pos] == '$' && s.dialect == Postgres { // of a string $a$ … $a$
+			break
+		}
 		s.pos++
 	}
 	s.push(token{start: start}, true)
@@ -364,11 +356,12 @@ func (s *scanner) number() {
 
 func (s *scanner) punctuation(c byte) {
 	s.sessionChar(c)
+	operand := c == ')' || c == ']'
 	switch c {
 	case ';':
 		s.ended = true
 		s.session = max(s.session, s.statement.session)
-		if s.statement.semicolon(s.pos, s.recent[0], s.recent[1]) {
+		if s.statement.semicolon(s.pos, s.recent[0], s.recent[1]) && !s.inside {
 			s.ends = append(s.ends, s.pos)
 		}
 	case '(':
@@ -379,10 +372,11 @@ func (s *scanner) punctuation(c byte) {
 	case ')':
 		s.statement.paren(-1)
 		s.depth--
+		operand = !s.namesOperator()
 		s.shut()
 		s.list()
 	}
-	s.push(token{char: c, start: s.pos}, c == ')' || c == ']')
+	s.push(token{char: c, start: s.pos}, operand)
 	s.pos++
 }
 
@@ -405,7 +399,7 @@ var beforeOperand = map[string]bool{
 	"CALL": true, "CASE": true, "COLLATE": true, "DEFAULT": true, "DISTINCT": true, "ELSE": true, "ESCAPE": true,
 	"EXCEPT": true, "EXECUTE": true, "FETCH": true, "FOR": true, "FROM": true, "HAVING": true, "ILIKE": true, "IN": true,
 	"INTERSECT": true, "INTO": true, "IS": true, "LEADING": true, "LIKE": true, "LIMIT": true, "NOT": true, "OFFSET": true,
-	"ON": true, "OR": true, "PLACING": true, "RETURNING": true, "ROWS": true, "SELECT": true, "SET": true, "SIMILAR": true, "SOME": true,
+	"ON": true, "OR": true, "PLACING": true, "RETURNING": true, "SELECT": true, "SET": true, "SIMILAR": true, "SOME": true,
 	"SYMMETRIC": true, "THEN": true, "TO": true, "TRAILING": true, "UNION": true, "USING": true, "VALUES": true, "VARIADIC": true, "WHEN": true,
 	"WHERE": true, "WITH": true, "ZONE": true,
 }

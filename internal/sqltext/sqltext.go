@@ -63,12 +63,15 @@ const (
 // [Query.Text].
 const One = -1
 
-// Parse reads source. Its only error is a string, quoted name or comment that does
-// not end, which would hide parameters.
+// Parse reads source. Its error is a string, quoted name or comment that does not end,
+// which would hide parameters, or a comment of MySQL that may have some.
 func Parse(dialect Dialect, source string) (*Query, error) {
 	s := scanner{dialect: dialect, src: source}
 	if err := s.run(); err != nil {
 		return nil, err
+	}
+	if s.unsure != "" {
+		return nil, unsure(s.unsure)
 	}
 	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, returns: s.returnsRows(), session: max(s.session, s.statement.session), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
 	q.repeats = q.reads && q.session == SessionKept && !s.calls

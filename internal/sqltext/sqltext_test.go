@@ -192,6 +192,10 @@ func TestTransactionInALaterStatement(t *testing.T) {
 
 func TestUnterminated(t *testing.T) {
 	t.Parallel()
+	for _, source := range []string{"SELECT 1 /*!999999 /* */", "SELECT 1 /*!80000 ", "SELECT 1 /*! "} {
+		_, err := Parse(MySQL, source)
+		require.ErrorContains(t, err, "line 1", source)
+	}
 	for _, source := range []string{"SELECT 'a", `SELECT "a`, "SELECT /* /* */", "SELECT $x$ a $$", `SELECT E'\'`} {
 		_, err := Parse(Postgres, source)
 		require.ErrorContains(t, err, "line 1", source)
@@ -209,6 +213,10 @@ func TestSplit(t *testing.T) {
 	require.Equal(t, []string{"/*!40101 SET NAMES utf8 */", "SELECT 1"}, got)
 	_, err = Split(MySQL, "/*! SELECT 1")
 	require.Error(t, err)
+	dump := []string{"/*!999999\\- don't; */ SELECT 1", "/*!50003 CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.b = 1; */", "/*!80000 SELECT '?; ' */", "/*M!110000 it's; */ SELECT 2", "/*!50700 a /* ; */ b */"}
+	got, err = Split(MySQL, strings.Join(dump, ";\n")+";")
+	require.NoError(t, err)
+	require.Equal(t, dump, got)
 
 	_, err = Split(Postgres, "SELECT 'a;")
 	require.Error(t, err)
