@@ -294,8 +294,10 @@
 //   - What a file sets for its session, such as FOREIGN_KEY_CHECKS on MySQL or
 //     search_path on PostgreSQL, applies to that file only.
 //   - A file that stopped halfway outside a transaction continues there the next
-//     time. If the program was killed and nobody knows whether a statement took
-//     effect, the error says what to check and which statement to run.
+//     time. If the program was killed while a statement ran, the statement runs again if
+//     that is safe: what it creates is not there, or it has no more effect a second time,
+//     as CREATE TABLE IF NOT EXISTS. If nobody knows whether it took effect, the error
+//     says what to check and which statement to run.
 //   - A file that was changed after it had run is an error, and nothing runs. So is a
 //     file that has run and is missing, unless its version is newer than all files:
 //     an older program may start on a newer database.

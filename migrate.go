@@ -401,7 +401,9 @@ func (s *step) verify(row *migrationRow) error {
 	switch {
 	case row.State == migrationApplied && row.Checksum != s.checksum:
 		return fmt.Errorf("%s was changed after it had run; restore it, and put the change into a new file", s.name)
-	case row.State != migrationApplied && (row.Done > len(s.up) || row.Checksum != migration.Checksum(s.up[:row.Done])):
+	case row.State == migrationRunning && (row.Done >= len(s.up) || row.Checksum != migration.Checksum(s.up[:row.Done+1]) && row.Checksum != migration.Checksum(s.up[:row.Done])):
+		return fmt.Errorf("%s was cut off while it ran statement %d, and that statement or those before it were changed since; restore them", s.name, row.Done+1)
+	case row.State == migrationStopped && (row.Done > len(s.up) || row.Checksum != migration.Checksum(s.up[:row.Done])):
 		return fmt.Errorf("%s stopped after %d statements, which were changed since; restore them", s.name, row.Done)
 	}
 	return nil

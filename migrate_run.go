@@ -51,6 +51,13 @@ type migrationRow struct {
 	At       time.Time `db:"at"`
 }
 
+// The states of a migration in the table.
+const (
+	migrationApplied = "applied"
+	migrationRunning = "running" // a statement outside a transaction is running, or was interrupted
+	migrationStopped = "stopped" // a statement outside a transaction failed
+)
+
 // migrator runs steps on the connection that holds the lock.
 type migrator struct {
 	db    *DB

@@ -15,13 +15,6 @@ import (
 // This file runs the steps of migrations and records how far they came. migrate.go
 // decides which steps run, and migrate_run.go runs their statements.
 
-// The states of a migration in the table.
-const (
-	migrationApplied = "applied"
-	migrationRunning = "running" // a statement outside a transaction is running, or was interrupted
-	migrationStopped = "stopped" // a statement outside a transaction failed
-)
-
 // up runs a step unless it has run.
 func (m *migrator) up(ctx context.Context, s *step) error {
 	row := m.rows[s.version]
@@ -108,7 +101,13 @@ func (m *migrator) upInPieces(ctx context.Context, s *step, row *migrationRow) e
 		row = &migrationRow{State: migrationStopped}
 	}
 	if row.State == migrationRunning {
-		return m.cutOff(s, row)
+		again, err := m.canResume(ctx, s, row)
+		if err != nil {
+			return err
+		}
+		if !again {
+			return m.cutOff(s, row)
+		}
 	}
 	for i := range s.up[:row.Done] {
 		if migration.SetsSession(m.db.engine.dialect(), s.up[i]) {
@@ -134,7 +133,7 @@ func (m *migrator) upInPieces(ctx context.Context, s *step, row *migrationRow) e
 // are a transaction of the file. sums has the checksums of the first statements.
 func (m *migrator) piece(ctx context.Context, s *step, sums []string, done, n int) error {
 	statements := s.up[done:]
-	before, after := sums[done], sums[done+n]
+	before, after := sums[done], sums[done+n] // the latter also while the statement runs
 	record := func(ctx context.Context) error { return m.update(ctx, s, migrationStopped, after, done+n) }
 	if n > 1 {
 		return m.ownTx(ctx, statements[:n], record)
@@ -150,7 +149,7 @@ func (m *migrator) piece(ctx context.Context, s *step, sums []string, done, n in
 	mark := func(ctx context.Context, state, checksum string, done int) error {
 		return m.tx(ctx, func(ctx context.Context) error { return m.update(ctx, s, state, checksum, done) })
 	}
-	if err := mark(ctx, migrationRunning, before, done); err != nil {
+	if err := mark(ctx, migrationRunning, after, done); err != nil {
 		return err
 	}
 	err := m.statement(ctx, statements, m.exec)
@@ -163,20 +162,6 @@ func (m *migrator) piece(ctx context.Context, s *step, sums []string, done, n in
 		return errors.Join(err, mark(ctx, migrationStopped, before, done))
 	}
 	return err
-}
-
-// cutOff returns the error for a statement of which nobody knows whether it took
-// effect. It says how to continue.
-func (m *migrator) cutOff(s *step, row *migrationRow) error {
-	where := fmt.Sprintf("WHERE line = '%s' AND version = %d", m.line, s.version)
-	return fmt.Errorf("the program was cut off while it ran statement %d of %d, which is\n%s\n"+
-		"Look whether it took effect. If it did not, run\n"+
-		"UPDATE backend_migrations SET state = '%s' %s\n"+
-		"If it did, run\n"+
-		"UPDATE backend_migrations SET state = '%[4]s', done = %[6]d, checksum = '%[7]s' %[5]s\n"+
-		"Then start the program again",
-		row.Done+1, len(s.up), s.up[row.Done], migrationStopped, where,
-		row.Done+1, migration.Checksum(s.up[:row.Done+1]))
 }
 
 // down undoes a step that was run.
