@@ -291,8 +291,9 @@
 //   - SQLite deletes the rows of a table before it drops the table. A DROP TABLE that
 //     would so delete or change rows of other tables (ON DELETE CASCADE, SET NULL or
 //     SET DEFAULT) is an error, unless the next statements drop these tables as well.
-//   - What a file sets for its session, such as FOREIGN_KEY_CHECKS on MySQL or
-//     search_path on PostgreSQL, applies to that file only.
+//   - What a file, or a migration in Go, sets for its session, such as FOREIGN_KEY_CHECKS
+//     on MySQL or search_path on PostgreSQL, applies to that migration only. A file for
+//     MySQL cannot have USE, since the migrations are recorded in the current database.
 //   - A file that stopped halfway outside a transaction continues there the next
 //     time. If the program was killed while a statement ran, the statement runs again if
 //     that is safe: what it creates is not there, or it has no more effect a second time,

@@ -247,12 +247,15 @@ func (m *migrator) createTable(ctx context.Context) error {
 	return nil
 }
 
-// renew replaces the connection if a migration may have changed its session.
+// renew replaces the connection if a migration may have changed its session. A migration in
+// Go has marked the lease then. A database in memory, in a pool of OpenDB, ends with its
+// connection, which stays.
 func (m *migrator) renew(ctx context.Context) error {
-	if !m.changed {
-		return nil
+	if m.changed {
+		m.db.spend(m.lease)
 	}
-	if !m.replaceable() {
+	m.changed = false
+	if !m.lease.spent {
 		return nil
 	}
 	m.lease.discard()
@@ -261,17 +264,11 @@ func (m *migrator) renew(ctx context.Context) error {
 	if err != nil {
 		return m.db.failure(ctx, "", err)
 	}
-	m.lease.conn, m.changed = conn, false
+	m.lease.conn, m.lease.spent = conn, false
 	if err := m.lock(ctx); err != nil {
 		return err
 	}
 	return m.load(ctx) // another process may have had the lock
-}
-
-// replaceable reports whether another connection is to the same database. One of a pool of
-// OpenDB may be a database in memory.
-func (m *migrator) replaceable() bool {
-	return m.db.engine != SQLite || m.db.path != "" || m.db.anchor != nil
 }
 
 // lock makes other processes wait. SQLite needs no lock: each transaction holds the
@@ -305,10 +302,8 @@ func (m *migrator) lock(ctx context.Context) error {
 // snapshot, for which CREATE INDEX CONCURRENTLY in the other process waits. The timeouts
 // of the database and of the role are for queries of programs; a file can set its own.
 func (m *migrator) lockPostgres(ctx context.Context) error {
-	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
-		if err := m.exec(ctx, "SET "+timeout+" = 0"); err != nil {
-			return err
-		}
+	if _, err := m.query(ctx, noTimeouts); err != nil {
+		return err
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -328,6 +323,10 @@ func (m *migrator) lockPostgres(ctx context.Context) error {
 		timer.Reset(lockPause)
 	}
 }
+
+// noTimeouts switches off those timeouts that the version of the server has.
+const noTimeouts = `SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+	WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`
 
 // lockPause is the time between two tries to get PostgreSQL's lock.
 const lockPause = 50 * time.Millisecond

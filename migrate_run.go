@@ -89,6 +89,9 @@ func (m *migrator) refuse(s *step, statements []string) error {
 	if err := migration.CheckTransactions(dialect, statements, inTx); err != nil {
 		return err
 	}
+	if m.db.engine == MySQL {
+		return migration.CheckUse(statements)
+	}
 	if m.db.engine == SQLite && inTx {
 		_, err := migration.WithoutForeignKeys(statements)
 		return err

@@ -1,6 +1,7 @@
 package backend_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -326,4 +327,59 @@ func TestMigrateTogetherWithAConcurrentIndex(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// SQLite ignores PRAGMA foreign_keys within a transaction, without an error.
+func TestForeignKeysWithinATransactionOfSQLite(t *testing.T) {
+	t.Parallel()
+	eachSQLite(t, func(t *testing.T, db *backend.DB) {
+		for _, text := range []string{"PRAGMA foreign_keys=OFF", "pragma main.foreign_keys(1)", "SELECT 1; PRAGMA foreign_keys = 0"} {
+			f := func(ctx context.Context, db *backend.DB) error {
+				_, err := db.Exec(ctx, "?", backend.UnsafeSQL(text))
+				return err
+			}
+			require.ErrorContains(t, db.Tx(t.Context(), func(ctx context.Context) error { return f(ctx, db) }), "SQLite ignores PRAGMA foreign_keys within a transaction", text)
+			require.ErrorContains(t, db.Migrate(t.Context(), nil, backend.Migration{Version: 1, Name: "go", Up: f}), "write a migration file", text)
+		}
+		require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error {
+			_, err := backend.One[int](ctx, db, "PRAGMA foreign_keys")
+			return err
+		}))
+	})
+}
+
+// What a migration in Go sets for its session does not apply to the migrations after it.
+func TestMigrateInGoKeepsNoSettings(t *testing.T) {
+	t.Parallel()
+	for engine, set := range map[backend.Engine]string{
+		backend.MySQL: "SET FOREIGN_KEY_CHECKS = 0", backend.Postgres: "SET session_replication_role = replica", backend.SQLite: "PRAGMA ignore_check_constraints = 1",
+	} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			db := backendtest.NewDB(t, engine)
+			code := backend.Migration{Version: 2, Name: "go", Up: func(ctx context.Context, db *backend.DB) error {
+				_, err := db.Exec(ctx, "?", backend.UnsafeSQL(set))
+				return err
+			}}
+			first, row := family, "INSERT INTO children VALUES (99, 99);"
+			if engine == backend.SQLite {
+				first += "CREATE TABLE checked (n INTEGER CHECK (n < 5));\n"
+				row = "INSERT INTO checked VALUES (9);"
+			}
+			err := db.Migrate(t.Context(), files("1_a.sql", first, "3_c.sql", "-- +goose Up\n"+row), code)
+			require.ErrorContains(t, err, "3_c.sql")
+		})
+	}
+}
+
+// USE would make the migrator lose its table.
+func TestMigrateRefusesUse(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.MySQL)
+	for _, text := range []string{"USE mysql", "/*!40000 use `mysql` */", "-- +goose StatementBegin\nSELECT 1; USE mysql;\n-- +goose StatementEnd\nSELECT 1"} {
+		err := db.Migrate(t.Context(), files("1_a.sql", createA, "2_b.sql", "-- +goose Up\n"+text+";"))
+		require.ErrorContains(t, err, "migrate 2_b.sql: USE changes the database", text)
+		require.ErrorContains(t, err, "write other_database.table")
+	}
+	require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", createA)), "nothing had run")
 }

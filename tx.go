@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
+	"github.com/seed-215b9b7c/backend/internal/migration"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
@@ -278,6 +279,9 @@ func (s *txScope) run(ctx context.Context, stmt *statement.Statement, work work)
 	}
 	err := s.tx.db.result(ctx, stmt.Query(), s.tx.lease.do(func(conn dbconn.Conn) error {
 		if stmt.Session() != sqltext.SessionKept {
+			if s.tx.db.engine == SQLite && migration.SwitchesForeignKeys(stmt.Query()) {
+				return notFromDatabase{errForeignKeys}
+			}
 			return s.tx.inSession(ctx, conn, stmt, work)
 		}
 		return work(ctx, conn, stmt)
@@ -288,6 +292,9 @@ func (s *txScope) run(ctx context.Context, stmt *statement.Statement, work work)
 	s.note(err)
 	return err
 }
+
+var errForeignKeys = errors.New("SQLite ignores PRAGMA foreign_keys within a transaction, so foreign keys would stay as they are;" +
+	" use PRAGMA defer_foreign_keys = ON to check them at the commit, or write a migration file, which may switch them off with PRAGMA foreign_keys = OFF")
 
 // note stores an error of the database, which undoes the scope.
 func (s *txScope) note(err error) {

@@ -25,29 +25,38 @@ func Expand(dialect sqltext.Dialect, statements []string) []string {
 	return all
 }
 
-// ChangesSession reports whether statements may change settings of the session: functions
-// and blocks that are called can do so, too.
+// ChangesSession reports whether statements may change the session, as package sqltext
+// knows it. PRAGMA foreign_keys is restored after each file.
 func ChangesSession(dialect sqltext.Dialect, statements []string) bool {
 	for _, statement := range Expand(dialect, statements) {
-		tokens := sqltext.Lead(dialect, statement, 1)
-		if len(tokens) == 0 {
+		if sets, _ := setsForeignKeys(statement); sets && dialect == sqltext.SQLite {
 			continue
 		}
-		word := strings.ToUpper(tokens[0].Text)
-		if dialect == sqltext.SQLite {
-			name, value := Pragma(statement)
-			if word == "ATTACH" || value != "" && name != "foreign_keys" {
-				return true
-			}
-			continue
-		}
-		switch word {
-		case "CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "REPLACE", "TRUNCATE", "RENAME", "COMMENT", "GRANT", "REVOKE":
-		default:
+		if q, err := sqltext.Parse(dialect, statement); err != nil || q.Session() != sqltext.SessionKept {
 			return true
 		}
 	}
 	return false
+}
+
+// SwitchesForeignKeys reports whether a text for SQLite has a PRAGMA foreign_keys with a
+// value.
+func SwitchesForeignKeys(text string) bool {
+	return slices.ContainsFunc(Expand(sqltext.SQLite, []string{text}), func(statement string) bool {
+		sets, _ := setsForeignKeys(statement)
+		return sets
+	})
+}
+
+// CheckUse returns an error if one of the statements changes the current database of MySQL,
+// in which the table of migrations is.
+func CheckUse(statements []string) error {
+	for _, statement := range statements {
+		if tokens := sqltext.Lead(sqltext.MySQL, statement, 1); len(tokens) > 0 && tokens[0].Is("USE") {
+			return fmt.Errorf("USE changes the database in which the migrations are recorded; remove it, and write other_database.table for a table of another one: %s", sqltext.Clip(statement))
+		}
+	}
+	return nil
 }
 
 // connectionPragmas are those PRAGMAs whose values belong to the connection.
