@@ -311,3 +311,51 @@ func TestSessionBehindAPooler(t *testing.T) {
 		return nil
 	}))
 }
+
+// Within DB.Tx, queries see a temporary table and an attached database. The next
+// transaction does not.
+func TestTemporaryTablesAndAttachedDatabases(t *testing.T) {
+	t.Parallel()
+	read := func(ctx context.Context, db *backend.DB, table string) (int, error) {
+		return backend.One[int](ctx, db, "SELECT n FROM ?", backend.UnsafeSQL(table))
+	}
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error {
+			for _, text := range []string{"CREATE TEMPORARY TABLE seen (n INTEGER)", "INSERT INTO seen VALUES (7)"} {
+				if _, err := db.Exec(ctx, "?", backend.UnsafeSQL(text)); err != nil {
+					return err
+				}
+			}
+			n, err := read(ctx, db, "seen")
+			require.Equal(t, 7, n)
+			return err
+		}))
+		_, err := read(t.Context(), db, "seen")
+		require.Error(t, err, "outside")
+		require.Error(t, db.Tx(t.Context(), func(ctx context.Context) error {
+			_, err := read(ctx, db, "seen")
+			return err
+		}), "in another transaction")
+	})
+	eachSQLite(t, func(t *testing.T, db *backend.DB) {
+		path := filepath.Join(t.TempDir(), "other.db")
+		for range 2 { // nothing stays attached
+			require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error {
+				if _, err := db.Exec(ctx, "ATTACH ? AS other", path); err != nil {
+					return err
+				}
+				if _, err := db.Exec(ctx, "CREATE TABLE IF NOT EXISTS other.seen (n INTEGER)"); err != nil {
+					return err
+				}
+				if _, err := db.Exec(ctx, "INSERT INTO other.seen VALUES (?)", 7); err != nil {
+					return err
+				}
+				n, err := backend.One[int](ctx, db, "SELECT MAX(n) FROM other.seen")
+				require.Equal(t, 7, n)
+				return err
+			}))
+			_, err := read(t.Context(), db, "other.seen")
+			require.Error(t, err, "outside")
+		}
+	})
+}

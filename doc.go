@@ -187,8 +187,9 @@
 //   - what creates a temporary table or view,
 //   - statements that may do any of these, such as CALL, DO and EXECUTE.
 //
-// So a setting, a lock or a temporary table lasts for one text or one [DB.Tx]. In a
-// transaction, use what ends with it and keeps the connection: on PostgreSQL SET LOCAL,
+// So a setting, a lock or a temporary table lasts for one text or one [DB.Tx]. To read a
+// temporary table, or a database that ATTACH has added to SQLite, create or attach it and
+// read it within one DB.Tx: queries outside of it have other connections. In a transaction, use what ends with it and keeps the connection: on PostgreSQL SET LOCAL,
 // set_config with the constant TRUE, and pg_advisory_xact_lock. With DBConfig.Pooler,
 // statements that change the session are an error. A function or trigger of the schema
 // that changes the session is not noticed.
