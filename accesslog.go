@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -125,8 +126,9 @@ func requestID(sent []string) string {
 //   - bytes: the length of the body as it was sent; duration;
 //   - client_ip (see [TrustProxies]), request_id and trace_id (see [RequestID]), if
 //     there are any;
-//   - error: the error that [WriteError] was called with, and its cause; stack, if
-//     the handler panicked.
+//   - error: the error that [WriteError] was called with, and its cause, or otherwise
+//     the error with which writing the body failed, after which the response is not
+//     whole; stack, if the handler panicked.
 //
 // The level is Error if the status is 500 or more, except 501, if the error is
 // [Internal], or if it cut the response short and is not [Canceled]. Otherwise the
@@ -201,6 +203,8 @@ func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took ti
 	if x.log.err != nil {
 		attrs = append(attrs, slog.Any("error", x.log.err))
 		attrs = appendStack(attrs, x.log.err)
+	} else if cut := x.response.Cut(); cut != nil {
+		attrs = append(attrs, slog.Any("error", fmt.Errorf("the response was cut: %w", cut)))
 	}
 	return attrs
 }

@@ -205,7 +205,7 @@ func (v *visit) call(ctx context.Context, op *registered, t transport, how callC
 		ctx = work.observe(ctx, observer, e)
 		defer func() { work.event.Caller = v.callerIfKnown() }()
 	}
-	c.Begin(ctx, time.Now().Add(op.settings.timeout))
+	c.Begin(ctx, time.Now().Add(op.settings.timeout), clockOf(ctx))
 	defer c.End()
 	in, err := v.admit(c, t, how)
 	if err == nil {

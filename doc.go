@@ -447,10 +447,16 @@
 // all of them.
 //
 // Several limits bound the time of a request, and the earliest counts:
-// ServerConfig.WriteTimeout (60 seconds for the whole response), StackConfig.Timeout
-// (10 seconds for the handler), [Deadline] (10 seconds for a call), and
-// DBConfig.Timeout (30 seconds for a statement or a transaction whose context has no
-// deadline).
+// StackConfig.Timeout (10 seconds for the handler), [Deadline] (10 seconds for a call),
+// and DBConfig.Timeout (30 seconds for a statement or a transaction whose context has no
+// deadline). The first two do not count the time in which the handler waits for the
+// request body.
+//
+// The client has limits of its own, which count time without progress and not the whole
+// time: StackConfig.Timeout and a second for sending the body (ServerConfig.ReadTimeout
+// without a Stack), and ServerConfig.WriteTimeout (60 seconds) for taking the response.
+// Each 1024 bytes give one second back. A transfer may take long, but not at less than
+// 1 KiB per second.
 //
 // # Overload
 //

@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
+	"github.com/seed-215b9b7c/backend/internal/drain"
 	"github.com/seed-215b9b7c/backend/internal/gcra"
+	"github.com/seed-215b9b7c/backend/internal/lazyctx"
+	"github.com/seed-215b9b7c/backend/internal/pace"
 )
 
 // This file limits requests: the length of the body, the time, how many run at once,
@@ -51,6 +54,7 @@ func BodyLimit(limit int64) Middleware {
 func (x *exchange) beginBody(r *http.Request) (begun bool) {
 	begun = x.body.Begin(r, bodyError)
 	if begun {
+		x.body.Pause(&x.time.clock)
 		x.response.Before(closesAfterTooMuch{x})
 		r.Body = &x.body // r is the exchange's own copy or one made after it
 	}
@@ -107,10 +111,12 @@ func bodyError(err error) error {
 // not arrived, and returns without writing or with the error: the client is slow, and
 // not the program.
 //
-// TimeLimit also sets deadlines of the connection: for reading the request body to
-// one second after d; for writing the response to 30 seconds after d, unless the
-// server has a longer WriteTimeout. So slow clients do not keep a connection,
-// and a route with a longer limit has the time.
+// The time of the handler does not pass while it waits for the request body. The wait
+// has a limit of its own: d and one second without progress, where each 1024 bytes that
+// come give one second back. So a long upload may take its time, and a client that sends
+// less than 1 KiB per second is cut. The response is limited by
+// [ServerConfig.WriteTimeout]; in an [http.Server] that [Serve] does not run, in the same
+// way by 30 seconds or the server's WriteTimeout if that is longer.
 //
 // The innermost TimeLimit counts, so that a route can have a longer or shorter limit
 // than the stack. If other middleware between two TimeLimits limits the context,
@@ -149,48 +155,99 @@ func checkTime(what string, d time.Duration) error {
 // unless something else has limited ctx since.
 func (x *exchange) limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if x.time.limited == nil || ctx.Done() != x.time.limited.Done() {
-		return context.WithTimeout(ctx, d)
+		return x.timeout(ctx, d)
 	}
 	unlimited := x.time.unlimited
 	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	limited, cancel := context.WithTimeout(base, d)
+	limited, cancel := x.timeout(base, d)
 	stop := context.AfterFunc(unlimited, func() { end(context.Cause(unlimited)) })
 	return limited, func() { stop(); cancel(); end(nil) }
 }
 
+// timeout is context.WithTimeout on the clock of the request.
+func (x *exchange) timeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	clock := x.clock()
+	if clock == nil {
+		return context.WithTimeout(ctx, d)
+	}
+	c := new(lazyctx.Context)
+	c.Begin(ctx, time.Now().Add(d), clock)
+	return c, c.End
+}
+
+// clock returns the clock of the request's time limits. It is nil if the request has no
+// body: nothing stops the clock then.
+func (x *exchange) clock() *lazyctx.Clock {
+	if body := x.request.Body; body == nil || body == http.NoBody {
+		return nil
+	}
+	return &x.time.clock
+}
+
+// clockOf returns the clock of the request of ctx, or nil.
+func clockOf(ctx context.Context) *lazyctx.Clock {
+	if x := exchangeFrom(ctx); x != nil {
+		return x.clock()
+	}
+	return nil
+}
+
 const (
-	bodyGrace   = time.Second      // the context ends first, and its error is answered
-	answerGrace = 30 * time.Second // for a response that is written at the end of the limit
+	bodyGrace   = time.Second      // beyond the time of the handler
+	answerGrace = 30 * time.Second // for the client of a server that Serve does not run
 )
 
 // serveWithin runs a handler whose context ends after d.
 func serveWithin(d time.Duration, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	moveDeadlines(d, w, r)
-	next.ServeHTTP(w, r)
 	x := exchangeFrom(r.Context())
+	if stream := x.limitWaits(d, w, r); stream != nil {
+		defer stream.End()
+	}
+	next.ServeHTTP(w, r)
 	ended := r.Context().Err() // a late body cancels the context of the server
 	if x.response.Status() == 0 && !x.response.Begun() && ended != nil && (errors.Is(ended, context.DeadlineExceeded) || x.body.Late()) {
 		WriteError(w, r, x.whoseTimeout(ended))
 	}
 }
 
-// moveDeadlines sets the connection's deadlines for the limit d. The server has set
-// its own before the handler runs. Connections without deadlines return errors,
-// which are ignored.
-func moveDeadlines(d time.Duration, w http.ResponseWriter, r *http.Request) {
+// limitWaits limits the waits for the client to the time d of the handler. It returns
+// the Stream that does so in a server that Serve does not run, unless there is one.
+func (x *exchange) limitWaits(d time.Duration, w http.ResponseWriter, r *http.Request) (made *pace.Stream) {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server == nil {
-		return
+		return nil
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		if x := exchangeFrom(r.Context()); x.beginBody(r) { // to tell a late body from a late handler
-			x.body.SetLimit(math.MaxInt64)
-		}
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(d + bodyGrace))
+	hasBody := r.Body != nil && r.Body != http.NoBody
+	if hasBody && x.beginBody(r) { // to tell a late body from a late handler
+		x.body.SetLimit(math.MaxInt64)
 	}
-	if server.WriteTimeout < d+answerGrace {
-		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + answerGrace))
+	limiter, served := drain.LimiterOf(r.Context())
+	if stream := pace.Of(w); stream != nil {
+		limiter = stream
+	} else if !served {
+		made = x.paced(server, hasBody)
+		limiter = made
 	}
+	if hasBody && limiter != nil {
+		limiter.LimitBody(d + bodyGrace)
+	}
+	return made
+}
+
+// paced puts a Stream beneath the response and the body, in place of the deadlines that
+// the server has set. Connections without deadlines return errors, which are ignored.
+func (x *exchange) paced(server *http.Server, hasBody bool) *pace.Stream {
+	stream := pace.NewStream(x.response.Under(), bodyGrace, max(answerGrace, server.WriteTimeout))
+	control := http.NewResponseController(x.response.Under())
+	if server.WriteTimeout > 0 {
+		control.SetWriteDeadline(time.Time{})
+	}
+	if hasBody {
+		x.body.Wrap(stream.Body)
+		control.SetReadDeadline(time.Time{})
+	}
+	x.response.Rebase(stream)
+	return stream
 }
 
 // ConcurrencyLimit returns middleware that runs at most running requests at once. As

@@ -123,6 +123,9 @@ type timeLimits struct {
 	// limited is the context of the innermost TimeLimit, and unlimited the context
 	// outside of it.
 	limited, unlimited context.Context
+
+	// clock stands still while the request's body is waited for.
+	clock lazyctx.Clock
 }
 
 // load says how far the work of the request is, which may have to wait for that of others.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/drain"
 	"github.com/seed-215b9b7c/backend/internal/listen"
+	"github.com/seed-215b9b7c/backend/internal/pace"
 )
 
 // This file serves a handler until the program is told to stop, and stops without
@@ -58,11 +59,18 @@ type ServerConfig struct {
 	// ReadHeaderTimeout bounds reading the header of a request, and the TLS
 	// handshake. Defaults to 5 seconds.
 	ReadHeaderTimeout time.Duration
-	// ReadTimeout bounds reading a whole request. Defaults to 30 seconds. A handler
-	// can extend it, and WriteTimeout, with [http.ResponseController].
+	// ReadTimeout bounds how long a handler waits for the body of a request without
+	// progress: each 1024 bytes that come give one second back. So a long upload may
+	// take its time, and a client that sends less than 1 KiB per second is cut. Time in
+	// which the handler does not read does not count. [TimeLimit], which is part of
+	// [Stack], sets another bound. Defaults to 30 seconds.
 	ReadTimeout time.Duration
-	// WriteTimeout bounds the time from the end of the request's header to the end
-	// of the response. Defaults to 60 seconds.
+	// WriteTimeout bounds in the same way how long the server waits for the client to
+	// take the response: each 1024 bytes give one second back, and time in which the
+	// handler does not write does not count. Defaults to 60 seconds.
+	//
+	// A handler can set deadlines in place of both with [http.ResponseController]. A zero
+	// deadline for writing returns to WriteTimeout in HTTP/1.
 	WriteTimeout time.Duration
 	// IdleTimeout bounds the time between two requests on a connection. Defaults to
 	// 90 seconds.
@@ -165,7 +173,9 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 			return nil, err
 		}
 	}
-	s := &server{config: full, handler: handler, conns: drain.NewConnections(full.ReadHeaderTimeout)}
+	s := &server{config: full, handler: handler, conns: drain.NewConnections(drain.Limits{
+		Header: full.ReadHeaderTimeout, Body: full.ReadTimeout, Write: full.WriteTimeout,
+	})}
 	ours := full.Listener == nil && !strings.HasPrefix(full.Addr, "systemd")
 	s.listener = drain.NewListener(plain, !ours)
 	s.stops = newStops()
@@ -174,14 +184,13 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 		Handler:                      s,
 		TLSConfig:                    tlsConfig,
 		ReadHeaderTimeout:            full.ReadHeaderTimeout,
-		ReadTimeout:                  full.ReadTimeout,
-		WriteTimeout:                 full.WriteTimeout,
 		IdleTimeout:                  full.IdleTimeout,
 		MaxHeaderBytes:               full.MaxHeaderBytes,
 		DisableGeneralOptionsHandler: true, // OPTIONS * goes to the handler, which sets our headers
 		ErrorLog:                     slog.NewLogLogger(full.Logger.Handler(), slog.LevelWarn),
 		BaseContext:                  func(net.Listener) context.Context { return s.base },
 		ConnState:                    s.conns.Follow,
+		ConnContext:                  drain.Context, // ReadTimeout and WriteTimeout are budgets: internal/pace
 	}
 	return s, nil
 }
@@ -244,6 +253,14 @@ func (c ServerConfig) check() error {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Add(-1)
+	if limiter, served := drain.LimiterOf(r.Context()); served && (limiter == nil || r.ProtoMajor != 1) {
+		stream := pace.NewStream(w, s.config.ReadTimeout, s.config.WriteTimeout)
+		defer stream.End()
+		w = stream
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = stream.Body(r.Body)
+		}
+	}
 	if ambiguous(r) || s.stopping.Load() && r.Header["Upgrade"] == nil {
 		last := drain.LastResponse{ResponseWriter: w}
 		s.handler.ServeHTTP(last, r)

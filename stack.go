@@ -175,7 +175,7 @@ type stackTimeout struct{ d time.Duration }
 func (s *stackTimeout) start(x *exchange) {
 	outside := x.request.Context()
 	x.time.setBy = &s.d
-	x.time.stack.Begin(outside, time.Now().Add(s.d))
+	x.time.stack.Begin(outside, time.Now().Add(s.d), x.clock())
 	x.Context = &x.time.stack
 	x.time.limited, x.time.unlimited = x, outside
 }

@@ -18,6 +18,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/pace"
 )
 
 const (
@@ -141,17 +143,24 @@ func (l *Listener) Stop(accepting <-chan error) {
 // Connections are the tracked connections of a server that are open and not
 // hijacked. They are safe for concurrent use.
 type Connections struct {
-	headerTime time.Duration // bounds a header that has begun
+	limits Limits
 
 	mu        sync.Mutex
 	open      map[*connection]struct{}
 	announced time.Time // when clients began to be told to leave
 }
 
-// NewConnections returns an empty set of connections. A request whose header has
-// begun to arrive has headerTime to end it.
-func NewConnections(headerTime time.Duration) *Connections {
-	return &Connections{headerTime: headerTime, open: map[*connection]struct{}{}}
+// NewConnections returns an empty set of connections, which have the limits.
+func NewConnections(limits Limits) *Connections {
+	return &Connections{limits: limits, open: map[*connection]struct{}{}}
+}
+
+// Limits are the limits of a connection. Those of bodies and of writing are budgets, see
+// [pace.Budget]; zero is no limit.
+type Limits struct {
+	Header time.Duration // for a request whose header has begun to arrive to end it
+	Body   time.Duration // for reading the body of an HTTP/1 request
+	Write  time.Duration // for writing
 }
 
 // Follow is an [http.Server]'s ConnState hook.
@@ -165,10 +174,12 @@ func (c *Connections) Follow(nc net.Conn, state http.ConnState) {
 		c.mu.Lock()
 		c.open[conn] = struct{}{}
 		c.mu.Unlock()
+		conn.begin(c.limits)
 	case http.StateClosed, http.StateHijacked:
 		c.mu.Lock()
 		delete(c.open, conn)
 		c.mu.Unlock()
+		conn.setFree()
 	default:
 		conn.enter(state, nc)
 	}
@@ -189,7 +200,7 @@ func (c *Connections) Dismiss(now time.Time) (open int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
-		if conn.dismiss(now, c.announced, c.headerTime) {
+		if conn.dismiss(now, c.announced, c.limits.Header) {
 			open++
 		}
 	}
@@ -234,6 +245,14 @@ type connection struct {
 	last      time.Time // when bytes came, or the last answer ended
 	deadline  time.Time // that net/http set for reading
 	dismissed bool      // reading was interrupted in order to close
+
+	limits Limits
+	in     pace.Budget // for the body, while paced
+	out    pace.Budget
+	paced  bool      // a body is being read, and no other deadline was set
+	free   bool      // writing has no limit, or a deadline of the handler
+	inAt   time.Time // the deadline that Read has set last
+	outAt  time.Time // the deadline that Write has set last
 }
 
 // track returns conn as a *connection. It does not track a *tls.Conn that the
@@ -262,8 +281,13 @@ func (c *connection) enter(state http.ConnState, nc net.Conn) {
 		c.http2 = secure.ConnectionState().NegotiatedProtocol == "h2"
 	}
 	c.state = state
-	if state == http.StateIdle {
-		c.last = time.Now()
+	switch {
+	case state == http.StateIdle:
+		c.last, c.paced = time.Now(), false
+	case state == http.StateActive && !c.http2: // the header has come
+		c.in.Reset(c.limits.Body)
+		c.out.Reset(c.limits.Write)
+		c.paced, c.inAt = c.limits.Body > 0, time.Time{}
 	}
 }
 
@@ -301,7 +325,7 @@ func (c *connection) dismiss(now, announced time.Time, headerTime time.Duration)
 // request has come after all, the connection is in use again. A Read whose deadline
 // has passed does not look whether something has come, so glance does.
 func (c *connection) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	n, err := c.readPaced(p)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.isDismissed() {
 		c.Conn.SetReadDeadline(time.Now().Add(lastLook))
 		if n, err = c.Conn.Read(p); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -335,16 +359,7 @@ func (c *connection) received() {
 // request. They may come before net/http calls the connection idle.
 func (c *connection) Write(p []byte) (int, error) {
 	c.settle()
-	return c.Conn.Write(p)
-}
-
-// ReadFrom lets the system copy a file to the connection.
-func (c *connection) ReadFrom(r io.Reader) (int64, error) {
-	c.settle()
-	if to, ok := c.Conn.(io.ReaderFrom); ok {
-		return to.ReadFrom(r)
-	}
-	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+	return c.writePaced(p)
 }
 
 func (c *connection) settle() {
@@ -359,7 +374,7 @@ func (c *connection) settle() {
 func (c *connection) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deadline = t
+	c.deadline, c.paced = t, false // net/http sets none while a body is being read
 	if c.state == http.StateNew && t.IsZero() {
 		c.settled = c.reads
 	}

@@ -235,7 +235,7 @@ func TestConnectionIsSavedByARequestAtTheLastMoment(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, conn := serverSide(t, plainly)
-		conns := drain.NewConnections(headerTime)
+		conns := drain.NewConnections(drain.Limits{Header: headerTime})
 		conns.Follow(conn, http.StateNew)
 		deadline := time.Now().Add(time.Hour) // as net/http sets for idle connections
 		require.NoError(t, conn.SetReadDeadline(deadline))
@@ -262,7 +262,7 @@ func TestUnusedConnectionsAreDismissed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, conn := serverSide(t, plainly)
-		conns := drain.NewConnections(headerTime)
+		conns := drain.NewConnections(drain.Limits{Header: headerTime})
 		conns.Follow(conn, http.StateNew)
 		conns.Follow(conn, http.StateActive)
 		time.Sleep(time.Hour)
@@ -286,7 +286,7 @@ func TestRequestsThatHaveBegunAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, conn := serverSide(t, plainly)
-		conns := drain.NewConnections(headerTime)
+		conns := drain.NewConnections(drain.Limits{Header: headerTime})
 		conns.Follow(conn, http.StateNew)
 		read := reads(conn)
 		io.WriteString(client, "G")
@@ -320,7 +320,7 @@ func TestAnsweredBytesAreNoRequest(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, conn := serverSide(t, plainly)
-				conns := drain.NewConnections(headerTime)
+				conns := drain.NewConnections(drain.Limits{Header: headerTime})
 				conns.Follow(conn, http.StateNew)
 				read := reads(conn)
 				io.WriteString(client, "hello")
@@ -340,7 +340,7 @@ func TestConnectionIsNotDismissedWhileItIsActive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, conn := serverSide(t, plainly)
-		conns := drain.NewConnections(headerTime)
+		conns := drain.NewConnections(drain.Limits{Header: headerTime})
 		conns.Follow(conn, http.StateNew)
 		require.Zero(t, conns.Active())
 		conns.Follow(conn, http.StateActive)
@@ -360,7 +360,7 @@ func TestConnectionIsNotDismissedWhileItIsActive(t *testing.T) {
 func TestCloseAll(t *testing.T) {
 	t.Parallel()
 	client, conn := serverSide(t, plainly)
-	conns := drain.NewConnections(headerTime)
+	conns := drain.NewConnections(drain.Limits{Header: headerTime})
 	conns.Follow(conn, http.StateNew)
 	conns.CloseAll()
 	_, err := client.Read(make([]byte, 1))
@@ -373,7 +373,7 @@ func TestTLSConnectionsOfTheListenerAreNotTracked(t *testing.T) {
 	t.Parallel()
 	_, conn := serverSide(t, func(conn net.Conn) net.Conn { return tls.Server(conn, &tls.Config{}) })
 	require.IsType(t, &tls.Conn{}, conn)
-	conns := drain.NewConnections(headerTime)
+	conns := drain.NewConnections(drain.Limits{Header: headerTime})
 	conns.Follow(conn, http.StateNew)
 	conns.Follow(conn, http.StateActive)
 	require.Zero(t, conns.Active())
@@ -386,7 +386,7 @@ func TestHTTP2IsLeftToShutdown(t *testing.T) {
 	for version, counted := range map[bool]int{false: 1, true: 0} {
 		plain, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		conns := drain.NewConnections(headerTime)
+		conns := drain.NewConnections(drain.Limits{Header: headerTime})
 		var active, dismissed int
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			active, dismissed = conns.Active(), conns.Dismiss(time.Now())

@@ -19,6 +19,7 @@ type Body struct {
 	declared int64 // Content-Length, -1 if unknown
 	explain  func(error) error
 	network  Network
+	clock    Clock
 
 	limit   int64
 	read    atomic.Int64
@@ -46,6 +47,18 @@ type Network interface {
 	Away()
 	Back() error
 }
+
+// Clock is stopped while a body waits for the network.
+type Clock interface {
+	Stop()
+	Go()
+}
+
+// Pause makes c stand still during each read that may wait for the network.
+func (b *Body) Pause(c Clock) { b.clock = c }
+
+// Wrap puts another body between b and the one beneath.
+func (b *Body) Wrap(wrap func(io.ReadCloser) io.ReadCloser) { b.from = wrap(b.from) }
 
 // Watch makes n know of each read that may wait for the network.
 func (b *Body) Watch(n Network) { b.network = n }
@@ -105,15 +118,27 @@ func (b *Body) Read(p []byte) (int, error) {
 // receive reads from the body beneath. A body that has come in its declared length does not
 // wait any more.
 func (b *Body) receive(p []byte) (int, error) {
-	if b.network == nil || b.read.Load() == b.declared {
+	if b.read.Load() == b.declared {
 		return b.from.Read(p)
 	}
+	if b.network == nil {
+		return b.receiveIdly(p)
+	}
 	b.network.Away()
-	n, err := b.from.Read(p)
+	n, err := b.receiveIdly(p) // the clock runs during Back, which has no other limit
 	if back := b.network.Back(); back != nil {
 		return n, back
 	}
 	return n, err
+}
+
+// receiveIdly reads while the clock stands still.
+func (b *Body) receiveIdly(p []byte) (int, error) {
+	if b.clock != nil {
+		b.clock.Stop()
+		defer b.clock.Go()
+	}
+	return b.from.Read(p)
 }
 
 // Close closes the body beneath.

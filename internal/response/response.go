@@ -103,6 +103,7 @@ func (v view) WriteString(s string) (int, error) {
 	}
 	n, err := io.WriteString(w.under, s)
 	w.bytes += int64(n)
+	w.noteCut(err)
 	return n, err
 }
 
@@ -127,6 +128,7 @@ func (v view) ReadFrom(src io.Reader) (n int64, err error) {
 		}
 		rest, err = to.ReadFrom(src)
 		w.bytes += rest
+		w.noteCut(err)
 	} else {
 		rest, err = io.Copy(writerOnly{v}, src)
 	}
@@ -208,5 +210,6 @@ func (b rawBody) Write(p []byte) (int, error) {
 	}
 	n, err := b.w.under.Write(p)
 	b.w.bytes += int64(n)
+	b.w.noteCut(err)
 	return n, err
 }

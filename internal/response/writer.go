@@ -20,6 +20,7 @@ type Writer struct {
 	writing   sync.Mutex // held while a view writes or a hook runs
 	status    int        // what the handler asked for, 0 before
 	bytes     int64      // body bytes written to under
+	cut       error      // of writing them
 	committed bool       // the header was written to under
 	hijacked  bool
 	informed  bool // an informational response was sent
@@ -107,6 +108,23 @@ func (w *Writer) waits(n int) bool { return w.network != nil && w.bytes+int64(n)
 // DetectType makes the Writer detect the content type as net/http does, but before
 // the hooks run.
 func (w *Writer) DetectType() { w.detects = true }
+
+// Under returns the response that is written to.
+func (w *Writer) Under() http.ResponseWriter { return w.under }
+
+// Rebase makes under the response that is written to. It comes before the header is
+// sent. under must have the abilities of the one before.
+func (w *Writer) Rebase(under http.ResponseWriter) { w.under = under }
+
+// Cut returns the first error of writing the body, or nil: what was sent is not whole.
+func (w *Writer) Cut() error { return w.cut }
+
+// noteCut keeps the first error. That a status has no body is not one.
+func (w *Writer) noteCut(err error) {
+	if err != nil && w.cut == nil && err != http.ErrBodyNotAllowed {
+		w.cut = err
+	}
+}
 
 // Status returns the status that the handler asked for, or 0.
 func (w *Writer) Status() int { return w.status }
