@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/header"
+	"github.com/seed-215b9b7c/backend/internal/logguard"
 )
 
 // This file sees to it that each request has a response and a log record: Recover,
@@ -137,7 +138,16 @@ func requestID(sent []string) string {
 // What the client has sent is only in values of attributes. Handlers that quote
 // values, as those of log/slog do, write it so that it cannot look like another
 // record.
+//
+// A log that stands still or fails does not decide about requests. AccessLog waits at
+// most a second for it. Up to 1024 records then wait for the log, without a further
+// wait of requests, and are lost if the process ends. Further records, and those that
+// the handler of logger refuses with an error or a panic, are lost; the record "log
+// records were lost" has their count once the log goes on. Records of denials and of
+// errors in [Logic] are written in the same way. Other code that logs waits as long as
+// the log does.
 func AccessLog(logger *slog.Logger) Middleware {
+	logger = guarded(logger)
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if x.log.pending { // another AccessLog is outside: one record for each request
 			next.ServeHTTP(w, r)
@@ -157,6 +167,18 @@ func AccessLog(logger *slog.Logger) Middleware {
 	})
 }
 
+// guarded returns a logger that waits for logger, or for slog.Default if that is nil, only
+// for a bounded time.
+func guarded(logger *slog.Logger) *slog.Logger {
+	if logger == nil {
+		return slog.New(logguard.New(nil))
+	}
+	if _, is := logger.Handler().(*logguard.Handler); is {
+		return logger
+	}
+	return slog.New(logguard.New(logger.Handler()))
+}
+
 // record writes the request's record, if there is an access log.
 func (x *exchange) record(r *http.Request) {
 	if !x.log.pending {
@@ -168,11 +190,7 @@ func (x *exchange) record(r *http.Request) {
 	if status >= 500 && status != http.StatusNotImplemented || x.failed() { // a 501 is the client's doing
 		level = slog.LevelError
 	}
-	logger := x.log.logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	ctx := r.Context()
+	logger, ctx := x.log.logger, r.Context()
 	if !logger.Enabled(ctx, level) {
 		return
 	}

@@ -71,6 +71,9 @@ func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 	if config.InputMemory < 0 {
 		panic("backend: NewLogic: LogicConfig.InputMemory is negative; leave it out for the default")
 	}
+	if config.Logger != nil {
+		config.Logger = guarded(config.Logger)
+	}
 	observed := config.Observer != nil || db != nil && db.config.Observer != nil
 	return &Logic{db: db, auth: auth, config: config, inputs: admission.NewMemory(config.InputMemory), observed: observed, byName: map[string]*registered{}, keysInUse: map[string]bool{}}
 }

@@ -92,6 +92,7 @@ func TestSlowClientsHoldNoPlace(t *testing.T) {
 	t.Parallel()
 	much := make([]byte, 16<<20)
 	rand.NewChaCha8([32]byte{}).Read(much)
+	text := string(much)
 	for name, test := range map[string]struct {
 		head string
 		slow func(p *places, w http.ResponseWriter, r *http.Request)
@@ -115,7 +116,7 @@ func TestSlowClientsHoldNoPlace(t *testing.T) {
 		"reading strings": {"GET /slow HTTP/1.1\r\n\r\n", func(_ *places, w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "image/png")
 			io.WriteString(w, "begin")
-			io.WriteString(w, string(much))
+			io.WriteString(w, text)
 		}},
 		"reading a file": {"GET /slow HTTP/1.1\r\n\r\n", func(_ *places, w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "image/png")

@@ -91,8 +91,8 @@ type ServerConfig struct {
 	// Requests that take longer are cut off. Defaults to 20 seconds.
 	ShutdownTimeout time.Duration
 
-	// Logger logs that the server listens and stops, and the errors of net/http.
-	// Defaults to [slog.Default].
+	// Logger logs that the server listens and stops, and the errors of net/http. A log
+	// that stands still holds nothing up, see [AccessLog]. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -116,6 +116,10 @@ type ServerConfig struct {
 // many requests were cut off. If config is wrong or Serve cannot listen, it returns
 // an error at once; if the listener breaks, it stops as above and returns an error.
 // Serve does not wait for connections that a handler has hijacked.
+//
+// While Serve runs, SIGPIPE does not end the process: writing to a log whose reader has
+// gone is an error. In a program that writes to a pipe outside of Serve, too, ignore the
+// signal in main: signal.Ignore(syscall.SIGPIPE).
 //
 // The section "Serving" of the package documentation says more about contexts and
 // connections.
@@ -155,6 +159,7 @@ func newServer(ctx context.Context, handler http.Handler, config ServerConfig) (
 		}
 	}()
 	full, err := config.withDefaults()
+	full.Logger = guarded(full.Logger)
 	if handler == nil {
 		err = errors.Join(err, errors.New("the handler is nil"))
 	}
@@ -350,6 +355,8 @@ type orders struct {
 func obey(ctx context.Context) (_ orders, release func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	broken := make(chan os.Signal, 1) // a log whose reader has gone is an error of writing, and not the end of the process
+	signal.Notify(broken, syscall.SIGPIPE)
 	detached := context.WithoutCancel(ctx)
 	stop, sayStop := context.WithCancel(ctx)
 	hurry, sayHurry := context.WithCancel(detached)
@@ -375,6 +382,7 @@ func obey(ctx context.Context) (_ orders, release func()) {
 	})
 	return orders{stop, hurry, give}, func() {
 		signal.Stop(signals)
+		signal.Stop(broken)
 		close(released)
 		listening.Wait()
 		sayStop()

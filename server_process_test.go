@@ -62,12 +62,21 @@ func TestServeChild(t *testing.T) {
 		r.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { stop() })
 		log.Info("returned", "error", fmt.Sprint(backend.Serve(first, r, config)))
 	}
+	if mode == "log" {
+		r.Use(backend.Stack(backend.StackConfig{}))
+		if backend.Serve(ctx, r, config) == nil {
+			os.Exit(0) // nothing is logged outside of Serve
+		}
+		os.Exit(1)
+	}
 	log.Info("returned", "error", fmt.Sprint(backend.Serve(ctx, r, config)))
 }
 
 // child is a process that serves.
 type child struct {
 	process *os.Process
+	errors  io.Closer // its standard error
+	ended   func() error
 	records *bufio.Scanner
 	url     string
 }
@@ -96,7 +105,7 @@ func newChild(t *testing.T, mode, addr string, sockets []*os.File, env ...string
 		cancel()
 		cmd.Wait()
 	})
-	return &child{process: cmd.Process, records: bufio.NewScanner(errors)}
+	return &child{process: cmd.Process, errors: errors, ended: cmd.Wait, records: bufio.NewScanner(errors)}
 }
 
 // wait returns the next record with a message.
@@ -303,6 +312,31 @@ func TestServeSaysWhatSystemdDidNotPass(t *testing.T) {
 			files, _ := sockets(t, 1)
 			c := newChild(t, "plain", test.addr, files, test.env...)
 			require.Contains(t, c.wait(t, "returned")["error"], test.want)
+		})
+	}
+}
+
+// A program whose log nobody reads any more serves on: neither SIGPIPE nor a full pipe
+// decides about a request.
+func TestServeOutlivesItsLog(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(t *testing.T, c *child){
+		"the reader has gone": func(t *testing.T, c *child) { require.NoError(t, c.errors.Close()) },
+		"the reader stalls":   func(*testing.T, *child) {},
+	}
+	for name, prepare := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startChild(t, "log", "127.0.0.1:0", nil)
+			prepare(t, c)
+			long := "/" + strings.Repeat("x", 1000)
+			for range 200 { // more than a pipe holds
+				response, err := c.get(long)
+				require.NoError(t, err)
+				require.Equal(t, 200, response.StatusCode)
+			}
+			c.signal(t, syscall.SIGTERM)
+			require.NoError(t, c.ended())
 		})
 	}
 }
