@@ -144,7 +144,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	}
 	switch {
 	case r.input.BodyAt != nil:
-		described.Body = r.input.BodyAt.Type
+		described.BodyField = r.input.BodyAt
 	case r.input.Body != nil:
 		described.Body, described.BodyFields = op.inPlan, r.input.BodyFields
 	}

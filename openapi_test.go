@@ -371,3 +371,51 @@ func TestOpenAPIServer(t *testing.T) {
 	_, text = described(t, backend.OpenAPIConfig{})
 	require.Contains(t, text, `"url": "/"`)
 }
+
+// A field that is the whole body is described as any other field is: with its rules, its
+// documentation and its example. Durations have bounds in nanoseconds.
+func TestOpenAPIOfAFieldThatIsTheBody(t *testing.T) {
+	t.Parallel()
+	type part struct {
+		Name string         `json:"name"`
+		Took time.Duration  `json:"took" validate:"min=1ms,max=1m"`
+		Rest *time.Duration `json:"rest" doc:"What is left." validate:"omitempty,gt=5,lt=1s"`
+	}
+	type in struct {
+		ID    string `json:"id"`
+		Parts []part `json:"parts" in:"body" doc:"The new parts." validate:"min=1,max=3,dive"`
+	}
+	type word struct {
+		Word string `json:"word" in:"body" doc:"A word." example:"tree" validate:"min=2,max=5"`
+	}
+	type wait struct {
+		Wait time.Duration `json:"wait" in:"query" validate:"gte=1s,lte=1h"`
+		Long time.Duration `json:"long" in:"header=X-Long" validate:"omitempty,max=24h"`
+	}
+	paths, text := described(t, backend.OpenAPIConfig{},
+		backend.Mutation("parts", backend.Public, func(context.Context, in) (backend.None, error) { return backend.None{}, nil }, backend.Route("PUT /parts/{id}")),
+		backend.Mutation("word", backend.Public, func(context.Context, word) (backend.None, error) { return backend.None{}, nil }, backend.Route("PUT /word")),
+		backend.Query("wait", backend.Public, func(context.Context, wait) (backend.None, error) { return backend.None{}, nil }, backend.Route("GET /wait")),
+	)
+	asJSON := func(value any) string {
+		text, err := json.Marshal(value)
+		require.NoError(t, err)
+		return string(text)
+	}
+	require.JSONEq(t, `{"required":true,"description":"The new parts.","content":{"application/json":{"schema":
+		{"type":"array","items":{"$ref":"#/components/schemas/part"},"minItems":1,"maxItems":3}}}}`, asJSON(paths["/parts/{id}"]["put"]["requestBody"]))
+	require.JSONEq(t, `{"required":true,"description":"A word.","content":{"application/json":{"schema":
+		{"type":"string","minLength":2,"maxLength":5,"examples":["tree"]}}}}`, asJSON(paths["/word"]["put"]["requestBody"]))
+	require.Contains(t, asJSON(paths["/wait"]["get"]["parameters"]), `"maximum":3600000000000,"minimum":1000000000`)
+	require.Contains(t, asJSON(paths["/wait"]["get"]["parameters"]), `"maximum":86400000000000,"type":"integer"`)
+
+	var document struct {
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]any }
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &document))
+	properties := document.Components.Schemas["part"].Properties
+	require.JSONEq(t, `{"type":"integer","format":"int64","description":"In nanoseconds.","minimum":1000000,"maximum":60000000000}`, asJSON(properties["took"]))
+	require.JSONEq(t, `{"type":["integer","null"],"format":"int64","description":"What is left, in nanoseconds.","exclusiveMinimum":5,"exclusiveMaximum":1000000000}`, asJSON(properties["rest"]))
+}

@@ -91,6 +91,9 @@ func (s *Schemas) OfText(field *plan.Field) Object {
 	return schema
 }
 
+// OfField returns the schema of a field of an input, with what its tags say.
+func (s *Schemas) OfField(field *plan.Field) Object { return s.field(field, true) }
+
 // schema returns the schema of a type: a reference if it is a component.
 func (s *Schemas) schema(t *plan.Type, in bool) object {
 	if t == s.root {
@@ -298,7 +301,7 @@ func (s *Schemas) bareField(field *plan.Field, in bool) object {
 func annotate(schema object, field *plan.Field) object {
 	if field.Doc != "" {
 		schema["description"] = field.Doc // beside $ref, too, since 3.1
-		if field.Type.Kind == plan.Duration {
+		if field.Type.Base().Kind == plan.Duration && !field.Quoted {
 			schema["description"] = strings.TrimSuffix(field.Doc, ".") + ", in nanoseconds."
 		}
 	}

@@ -38,6 +38,7 @@ type Operation struct {
 	Includes             []string      // relations that the query parameter include may ask for
 	Body                 *plan.Type    // nil: none
 	BodyFields           []*plan.Field // those of Body that are in the body; nil: all
+	BodyField            *plan.Field   // the field that is the body, instead of Body, or nil
 	Status               int
 	Out                  *plan.Type // nil: no content
 	Located              bool       // has a Location header
@@ -211,12 +212,19 @@ func (d *Document) operation(op Operation) object {
 	if params := d.params(op); len(params) > 0 {
 		described["parameters"] = params
 	}
-	if op.Body != nil {
-		types := object{"application/json": object{"schema": d.body(op)}}
+	if op.Body != nil || op.BodyField != nil {
+		schema := d.body(op)
+		body := object{"required": true}
+		if text, ok := schema["description"]; ok && op.BodyField != nil {
+			delete(schema, "description")
+			body["description"] = text
+		}
+		types := object{"application/json": object{"schema": schema}}
 		if op.Method == "patch" {
 			types["application/merge-patch+json"] = types["application/json"]
 		}
-		described["requestBody"] = object{"required": true, "content": types}
+		body["content"] = types
+		described["requestBody"] = body
 	}
 	return described
 }
@@ -303,6 +311,9 @@ func (d *Document) param(p Param) object {
 
 // body returns the schema of a body, which may have only some fields of a type.
 func (d *Document) body(op Operation) object {
+	if op.BodyField != nil {
+		return d.schemas.OfField(op.BodyField)
+	}
 	if op.BodyFields == nil || len(op.BodyFields) == len(op.Body.Fields) {
 		return d.schemas.Of(op.Body, plan.In)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -227,6 +228,11 @@ func (p place) sizeUnsaid(rule, param string, omits bool) bool {
 	switch p.of.Kind {
 	case plan.Int, plan.Uint:
 		return omits || math.Abs(n) >= 1<<53 // of which a float64 has not every one
+	case plan.Duration:
+		if d, err := time.ParseDuration(param); err == nil {
+			n = float64(d)
+		}
+		return omits || math.Abs(n) >= 1<<53
 	case plan.Float:
 		return omits || !exact(p.value, p.of.Bits)
 	case plan.String, plan.Slice, plan.Map:

@@ -323,5 +323,8 @@ func randomRule(r *rand.Rand, of reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return pick(r, []string{size, size, "min=0.1", "max=0.3", "required"})
 	}
+	if of == reflect.TypeFor[time.Duration]() {
+		return pick(r, []string{size, "min=1ns", "max=2ns", "gt=1ns", "lt=1us", "gte=0x2", "lte=1h30m", "eq=3ns", "len=2ns", "required"})
+	}
 	return pick(r, []string{size, size, "oneof=0 1 2 3", "required", "oneof=1 2"})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -246,6 +247,16 @@ func (c *Constraints) size(rule, param string, t *plan.Type) {
 		n, err := strconv.ParseInt(param, 0, 64) // as validator does
 		if f := float64(n); err == nil && math.Abs(f) < 1<<63 && int64(f) == n {
 			c.number(rule, f) // which is not exact for each large number
+		}
+	case plan.Duration:
+		n, err := time.ParseDuration(param) // as validator does
+		if err != nil {
+			var whole int64
+			whole, err = strconv.ParseInt(param, 0, 64)
+			n = time.Duration(whole)
+		}
+		if f := float64(n); err == nil && math.Abs(f) < 1<<63 && int64(f) == int64(n) {
+			c.number(rule, f)
 		}
 	case plan.Float:
 		if n, err := strconv.ParseFloat(param, 64); err == nil {
