@@ -24,7 +24,9 @@ import (
 //   - while 16 other responses for each processor, or 64 if that is more, are being
 //     compressed: this bounds the memory that slow clients can use.
 //
-// If the choice depended on the request, Vary has Accept-Encoding. A compressed
+// If the choice depended on Accept-Encoding, Vary has it. The response to a request with
+// Range never depends on it, and gets no Vary: its bytes are those of the uncompressed
+// representation. A compressed
 // response has no Content-Length and no Accept-Ranges. A strong ETag becomes a weak
 // one, since the bytes differ (RFC 9110, section 8.8.3.3); the ETag of [Logic.REST]
 // becomes another strong one, which If-Match of [Logic.REST] accepts. Flush sends,

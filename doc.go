@@ -395,6 +395,11 @@
 //     as a call of its own operation. [RequireIfMatch] refuses requests without
 //     If-Match. A GET whose own ETag If-Match does not list is PreconditionFailed, too.
 //     With If-None-Match: * a mutation runs only if that GET finds nothing.
+//   - If-Match needs a strong ETag (RFC 9110, section 13.1.1). A proxy that compresses
+//     responses changes it: nginx makes it weak, W/"…", and Apache appends -gzip, and the
+//     mutation is PreconditionFailed. Let [Compress], which is part of [Stack], compress,
+//     and disable compression in the proxy for the door: gzip off in nginx, SetEnv no-gzip
+//     in Apache.
 //   - Idempotency-Key is the key of operations with [Idempotent]. Others ignore it.
 //
 // # REST responses

@@ -25,6 +25,22 @@ type HeadersConfig struct {
 	// nonce with 'strict-dynamic', styles of the same origin or by nonce, images of
 	// the same origin or in data: URLs, all else and forms to the same origin only.
 	// It allows neither frames around the page, nor plug-ins, nor a base URL.
+	//
+	// A static page has no nonces, so the default blocks all its scripts, also those of
+	// the same origin. For the index.html that a build tool has written, set
+	//
+	//	default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'
+	//
+	// It allows scripts and styles in files of the same origin. Scripts in the page itself
+	// need their hashes: script-src 'self' 'sha256-…', which the browser's console shows
+	// when it blocks one. Style elements in the page, or that a library adds, need hashes
+	// in style-src, too, or style-src 'self' 'unsafe-inline'. Servers of another origin
+	// that scripts call need connect-src 'self' and that origin.
+	//
+	// Chrome applies form-action to the redirects after a form was sent, too. If a form
+	// leads to a payment or sign-in page of another origin by a redirect, add that origin:
+	// form-action 'self' https://pay.example. A link, or a script that sets location, is
+	// not restricted.
 	HTMLPolicy string
 	// ScriptPolicy is the Content-Security-Policy of responses that are JavaScript. It
 	// applies to workers and service workers that are loaded from them: what they may

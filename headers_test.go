@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -294,4 +295,21 @@ func ExampleSecureHeaders() {
 	// Output:
 	// default-src 'none'; style-src 'nonce-…'; base-uri 'none'; frame-ancestors 'none'
 	// <style nonce="…">p { color: teal }</style><p>Hello
+}
+
+// The policy that the documentation gives for static pages is one, and lets the page run
+// its files.
+func TestPolicyForStaticPages(t *testing.T) {
+	t.Parallel()
+	const policy = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+	source, err := os.ReadFile("headers.go")
+	require.NoError(t, err)
+	require.Contains(t, string(source), policy)
+	for _, policy := range []string{policy, policy + "; script-src 'self' 'sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='", policy + " https://pay.example"} {
+		w := httptest.NewRecorder()
+		backend.SecureHeaders(backend.HeadersConfig{HTMLPolicy: policy})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+		})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		require.Equal(t, policy, w.Header().Get("Content-Security-Policy"))
+	}
 }

@@ -59,6 +59,9 @@ func nextCursor(out any) Cursor {
 // It does not hold the rest of the input. If a list can be sorted in several ways, put
 // the order into the cursor, too, and refuse a cursor of another order.
 //
+// The key of the signatures is in the database of [NewLogic]. A Logic without a database
+// has a random key: its cursors are refused by other processes, and after a restart.
+//
 // A query takes the Next of the previous page in a field of this type:
 //
 //	type NotesInput struct {
