@@ -62,16 +62,21 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS, code ...Migration) error 
 
 func (m *migrator) upAll(ctx context.Context) error {
 	var wrong []error
+	var pending []string
 	for _, step := range m.steps {
 		if row := m.rows[step.version]; row != nil && row.State == migrationApplied {
 			continue
 		}
+		pending = append(pending, step.up...)
 		if err := m.refuse(step, step.up); err != nil {
 			wrong = append(wrong, fmt.Errorf("migrate %s: %w", step.name, err))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return err
+	}
+	if err := m.checkCharset(ctx, pending); err != nil {
+		return fmt.Errorf("migrate: %w", err)
 	}
 	for _, step := range m.steps {
 		if err := m.up(ctx, step); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -97,6 +98,40 @@ func (m *migrator) refuse(s *step, statements []string) error {
 		return err
 	}
 	return nil
+}
+
+// checkCharset returns an error if tables of MySQL that the statements create could not hold
+// all text, which a database made before MariaDB 11.6 may have as its default: unless one
+// of them changes that.
+func (m *migrator) checkCharset(ctx context.Context, statements []string) error {
+	if m.db.engine != MySQL || len(statements) == 0 {
+		return nil
+	}
+	for _, statement := range statements {
+		if alterDatabase.MatchString(statement) {
+			return nil
+		}
+	}
+	rows, err := m.query(ctx, "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = DATABASE()")
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	name, charset := textOf(rows[0][0]), textOf(rows[0][1])
+	if charset == "utf8mb4" {
+		return nil
+	}
+	return fmt.Errorf("the database has the character set %s, which cannot hold all text: run ALTER DATABASE `%s` CHARACTER SET utf8mb4, and ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4 for each table with text", charset, strings.ReplaceAll(name, "`", "``"))
+}
+
+var alterDatabase = regexp.MustCompile(`(?i)\bALTER\s+(DATABASE|SCHEMA)\b`)
+
+// textOf returns a text as drivers return it.
+func textOf(value driver.Value) string {
+	if raw, ok := value.([]byte); ok {
+		return string(raw)
+	}
+	text, _ := value.(string)
+	return text
 }
 
 // session calls f, which runs the statements of a step, and restores what they have changed

@@ -295,6 +295,10 @@ func fromMySQL(number uint64, message string) Info {
 		if m := mysqlForColumn.FindStringSubmatch(message); m != nil {
 			info.Table, info.Column = m[1], m[2]
 		}
+	case 1267, 1270, 1271, 3988: // of collations: a text that the column's character set cannot hold
+		if number == 3988 || strings.Contains(message, "COERCIBLE") {
+			info.Kind = Data
+		}
 	case 1153: // packet
 		info.Kind = TooLarge
 	case 1205, 1213, 1020, 1615:
