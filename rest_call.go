@@ -83,10 +83,19 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, buffers: r.door.borrow()}
 	r.door.logic.visit(&c.visit, r.door.name, req)
 	c.memory = c.beginMemory()
-	defer c.buffers.memory.End()
+	defer c.endMemory()
 	err := r.asSent(c.serve())
+	c.endMemory()
 	r.door.giveBack(c.buffers) // not after a panic: something may still refer to them
+	c.buffers = nil
 	return err
+}
+
+// endMemory gives the memory for the input back, also after a panic.
+func (c *restCall) endMemory() {
+	if c.buffers != nil {
+		c.memory.End()
+	}
 }
 
 func (c *restCall) serve() (err error) {
