@@ -61,10 +61,15 @@ func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller)
 
 // beginMemory returns the memory for inputs of the visit.
 func (v *visit) beginMemory() admission.Portion {
+	return v.logic.inputs.Begin(clientKey(v.address()))
+}
+
+// address returns the client's address, and without middleware the peer's.
+func (v *visit) address() netip.Addr {
 	if v.client == nil {
-		return v.logic.inputs.Begin([16]byte{})
+		return peerAddr(v.peer)
 	}
-	return v.logic.inputs.Begin(clientKey(*v.client))
+	return *v.client
 }
 
 // identify authenticates the visit, at its first call. If that fails, every call of the
@@ -265,11 +270,7 @@ func (v *visit) limitRate(op *registered) error {
 	}
 	key := []byte("account " + v.caller.ID)
 	if !v.caller.SignedIn() {
-		client := peerAddr(v.peer)
-		if v.client != nil {
-			client = *v.client
-		}
-		address := clientKey(client)
+		address := clientKey(v.address())
 		key = append([]byte("address "), address[:]...)
 	}
 	if wait, ok := op.limiter.Allow(key, time.Now()); !ok {

@@ -112,13 +112,6 @@ func (g *Gate) Places() int {
 	return g.limit
 }
 
-// Load returns how many places are in use, and how many requests wait for one.
-func (g *Gate) Load() (running, waiting int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.running, g.urgent.len + g.queue.len
-}
-
 func (g *Gate) enter(ctx context.Context, class Class, client client) error {
 	g.mu.Lock()
 	if g.running < g.limit && (class == Urgent || !g.overtakes(client)) {

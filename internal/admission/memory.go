@@ -25,9 +25,6 @@ func NewMemory(bytes int64) *Memory {
 	return &Memory{size: bytes, seed: maphash.MakeSeed()}
 }
 
-// Taken returns how many bytes are in use.
-func (m *Memory) Taken() int64 { return m.taken.Load() }
-
 const (
 	freeMemory = 16 << 10 // of each request, about what its connection takes
 	memoryStep = 16 << 10 // so that few requests meet at the counters

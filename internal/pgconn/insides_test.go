@@ -16,10 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The fields that are read by reflection exist in the lib/pq of go.mod and mean
-// what we think.
-func TestInsidesOfLibPQ(t *testing.T) {
-	t.Parallel()
+// connect connects to the server of the tests.
+func connect(t *testing.T) *Conn {
+	t.Helper()
 	address := os.Getenv("TEST_POSTGRES_URL")
 	if address == "" {
 		if os.Getenv("TEST_REQUIRE_ENGINES") == "1" {
@@ -31,8 +30,15 @@ func TestInsidesOfLibPQ(t *testing.T) {
 	require.NoError(t, err)
 	conn, err := connector.Connect(t.Context())
 	require.NoError(t, err)
-	defer conn.Close()
-	c := conn.(*Conn)
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*Conn)
+}
+
+// The fields that are read by reflection exist in the lib/pq of go.mod and mean
+// what we think.
+func TestInsidesOfLibPQ(t *testing.T) {
+	t.Parallel()
+	c := connect(t)
 	require.NotZero(t, c.insides.pid)
 	require.Len(t, c.insides.key, 4)
 	stmt, err := c.prepare("SELECT $1::int, now() + $2, $3::interval")
@@ -233,19 +239,7 @@ func TestClassesOfErrors(t *testing.T) {
 // may have changed the type of its column. Others are kept.
 func TestNarrowStatementsAreNotKeptForLong(t *testing.T) {
 	t.Parallel()
-	address := os.Getenv("TEST_POSTGRES_URL")
-	if address == "" {
-		if os.Getenv("TEST_REQUIRE_ENGINES") == "1" {
-			t.Fatal("set TEST_POSTGRES_URL=postgres://… to run the PostgreSQL tests")
-		}
-		t.Skip("set TEST_POSTGRES_URL=postgres://… to run the PostgreSQL tests")
-	}
-	connector, err := NewConnector(address, Config{})
-	require.NoError(t, err)
-	conn, err := connector.Connect(t.Context())
-	require.NoError(t, err)
-	defer conn.Close()
-	c := conn.(*Conn)
+	c := connect(t)
 	for text, narrow := range map[string]bool{
 		"SELECT $1::real": true, "SELECT $1::date": true, "SELECT $1::int, $2::text": true,
 		"SELECT $1::bigint": false, "SELECT $1::float8, $2::timestamptz": false,
