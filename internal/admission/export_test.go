@@ -7,5 +7,16 @@ func (g *Gate) Load() (running, waiting int) {
 	return g.running, g.urgent.len + g.queue.len
 }
 
-// Taken returns how many bytes are in use.
-func (m *Memory) Taken() int64 { return m.taken.Load() }
+// Clients returns how many clients are counted.
+func (g *Gate) Clients() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.shares)
+}
+
+// Taken returns how many bytes are in use, and by how many clients.
+func (m *Memory) Taken() (bytes int64, clients int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.taken, len(m.by)
+}

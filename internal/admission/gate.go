@@ -70,18 +70,18 @@ type Gate struct {
 	urgent  list // Urgent
 	queue   list // Normal and Patient
 
-	slowSince time.Time     // since when requests wait longer than the target; zero if they do not
-	slowAt    time.Time     // when one did last
-	granted   time.Time     // when a request last left the queue while others waited
-	interval  time.Duration // between such times, smoothed; 0 while unknown
-	shares    *shares
+	slowSince time.Time        // since when requests wait longer than the target; zero if they do not
+	slowAt    time.Time        // when one did last
+	granted   time.Time        // when a request last left the queue while others waited
+	interval  time.Duration    // between such times, smoothed; 0 while unknown
+	shares    map[client]share // nil if clients have no limit
 }
 
 // NewGate returns a Gate whose places are all free.
 func NewGate(config Config) *Gate {
 	g := &Gate{config: config, limit: config.Places}
 	if config.Shares {
-		g.shares = newShares()
+		g.shares = map[client]share{}
 	}
 	if config.Streams > 0 {
 		g.streams = NewGate(Config{Places: config.Streams, Shares: config.Shares})
@@ -91,10 +91,10 @@ func NewGate(config Config) *Gate {
 
 // Enter waits for a place. It returns ErrFull, ErrSlow or ErrWait for a Normal request that
 // is refused, or the context's error. After nil, [Gate.Leave] must be called.
-func (g *Gate) Enter(ctx context.Context, class Class) error { return g.enter(ctx, class, 0) }
+func (g *Gate) Enter(ctx context.Context, class Class) error { return g.enter(ctx, class, client{}) }
 
 // Leave gives a place back.
-func (g *Gate) Leave() { g.leave(0) }
+func (g *Gate) Leave() { g.leave(client{}) }
 
 // SetPlaces changes the number of places, up to the configured one. Requests that hold
 // more than that keep theirs.
@@ -128,9 +128,7 @@ func (g *Gate) enter(ctx context.Context, class Class, client client) error {
 	}
 	w := &waiter{client: client, class: class, since: now, ready: make(chan struct{}, 1)}
 	g.listOf(w).push(w)
-	if g.shares != nil {
-		g.shares.waiting[client]++
-	}
+	g.count(client, 0, 1)
 	longest := g.longest()
 	g.mu.Unlock()
 	return g.wait(ctx, w, longest)
@@ -157,7 +155,7 @@ func (g *Gate) overdraw(client client) {
 // overtakes reports whether a request that entered now would do so before one that waits,
 // or with more than its client's share.
 func (g *Gate) overtakes(client client) bool {
-	if g.shares != nil && g.shares.running[client] >= shareOf(g.limit) {
+	if most := shareOf(g.limit); g.running >= most && g.shares[client].running >= most {
 		return true
 	}
 	return g.urgent.len > 0 || g.queue.len > 0 && g.next() != nil
@@ -168,7 +166,7 @@ func (g *Gate) refuses(now time.Time, client client) error {
 	switch longest := g.longest(); {
 	case g.queue.len >= g.config.Queue:
 		return ErrFull
-	case g.shares != nil && g.shares.waiting[client] >= shareOf(g.config.Queue):
+	case g.shares != nil && g.shares[client].waiting >= shareOf(g.config.Queue):
 		return ErrFull
 	case time.Duration(g.queue.len)*g.interval > longest, g.stands(now, longest):
 		return ErrSlow
@@ -202,9 +200,7 @@ func (g *Gate) longest() time.Duration {
 
 func (g *Gate) take(client client) {
 	g.running++
-	if g.shares != nil {
-		g.shares.running[client]++
-	}
+	g.count(client, 1, 0)
 }
 
 func (g *Gate) leave(client client) {
@@ -215,10 +211,23 @@ func (g *Gate) leave(client client) {
 
 func (g *Gate) free(client client) {
 	g.running--
-	if g.shares != nil {
-		g.shares.running[client]--
-	}
+	g.count(client, -1, 0)
 	g.grant()
+}
+
+// count adds to what the client has.
+func (g *Gate) count(client client, running, waiting int) {
+	if g.shares == nil {
+		return
+	}
+	s := g.shares[client]
+	s.running += running
+	s.waiting += waiting
+	if s == (share{}) {
+		delete(g.shares, client)
+	} else {
+		g.shares[client] = s
+	}
 }
 
 // grant gives the free places to those who wait.
@@ -245,7 +254,7 @@ func (g *Gate) next() *waiter {
 		return g.urgent.first
 	}
 	for w := g.queue.first; w != nil; w = w.next {
-		if g.shares == nil || g.shares.running[w.client] < shareOf(g.limit) {
+		if g.shares == nil || g.shares[w.client].running < shareOf(g.limit) {
 			return w
 		}
 	}
@@ -278,9 +287,7 @@ func (g *Gate) listOf(w *waiter) *list {
 
 func (g *Gate) remove(w *waiter) {
 	g.listOf(w).remove(w)
-	if g.shares != nil {
-		g.shares.waiting[w.client]--
-	}
+	g.count(w.client, 0, -1)
 }
 
 // wait waits until w is admitted, its time is over or ctx ends.

@@ -1,19 +1,19 @@
 package admission
 
 import (
-	"hash/maphash"
 	"math"
 	"runtime/debug"
-	"sync/atomic"
+	"sync"
 )
 
 // Memory is an amount of memory that requests share. One client has at most three quarters
 // of it. It is safe for concurrent use.
 type Memory struct {
-	size  int64
-	taken atomic.Int64
-	seed  maphash.Seed
-	by    [counters]atomic.Int64
+	size int64
+
+	mu    sync.Mutex
+	taken int64
+	by    map[client]int64 // those of clients that have some
 }
 
 // NewMemory returns a Memory of so many bytes. With 0, they are 256 MiB, or an eighth of the
@@ -22,12 +22,12 @@ func NewMemory(bytes int64) *Memory {
 	if bytes == 0 {
 		bytes = min(256<<20, debug.SetMemoryLimit(-1)/8)
 	}
-	return &Memory{size: bytes, seed: maphash.MakeSeed()}
+	return &Memory{size: bytes, by: map[client]int64{}}
 }
 
 const (
 	freeMemory = 16 << 10 // of each request, about what its connection takes
-	memoryStep = 16 << 10 // so that few requests meet at the counters
+	memoryStep = 16 << 10 // so that requests seldom meet at the counters
 )
 
 // Portion is what one request has of a [Memory]. The zero value is a request that has any
@@ -41,7 +41,7 @@ type Portion struct {
 
 // Begin returns a Portion for a request of the client with the key.
 func (m *Memory) Begin(key [16]byte) Portion {
-	return Portion{memory: m, client: client(maphash.Comparable(m.seed, key) % counters)}
+	return Portion{memory: m, client: key}
 }
 
 // Use counts n bytes more. It reports false, and changes nothing, if there are not so many.
@@ -78,18 +78,21 @@ func (p *Portion) End() {
 }
 
 func (m *Memory) take(client client, n int64) bool {
-	if m.by[client].Add(n) > m.size-m.size/4 {
-		m.by[client].Add(-n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n > m.size-m.size/4-m.by[client] || n > m.size-m.taken {
 		return false
 	}
-	if m.taken.Add(n) > m.size {
-		m.give(client, n)
-		return false
-	}
+	m.by[client] += n
+	m.taken += n
 	return true
 }
 
 func (m *Memory) give(client client, n int64) {
-	m.by[client].Add(-n)
-	m.taken.Add(-n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.taken -= n
+	if m.by[client] -= n; m.by[client] == 0 {
+		delete(m.by, client)
+	}
 }

@@ -11,16 +11,25 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/admission"
 )
 
+func requireNoneTaken(t *testing.T, m *admission.Memory) {
+	t.Helper()
+	taken, clients := m.Taken()
+	require.Zero(t, taken)
+	require.Zero(t, clients)
+}
+
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	m := admission.NewMemory(1 << 20)
 	a := m.Begin([16]byte{1})
 	require.True(t, a.Use(16<<10))
-	require.Zero(t, m.Taken(), "the first 16 KiB are free")
+	requireNoneTaken(t, m) // the first 16 KiB are free
 	require.False(t, a.Use(math.MaxInt64))
 	require.False(t, a.Use(1<<20))
 	require.True(t, a.Use(500<<10))
-	require.LessOrEqual(t, int64(500<<10), m.Taken())
+	taken, clients := m.Taken()
+	require.LessOrEqual(t, int64(500<<10), taken)
+	require.Equal(t, 1, clients)
 	require.False(t, a.Use(400<<10), "a client has three quarters")
 	b := m.Begin([16]byte{2})
 	require.True(t, b.Use(400<<10))
@@ -29,7 +38,7 @@ func TestMemory(t *testing.T) {
 	require.True(t, a.Use(500<<10), "it still has them")
 	a.End()
 	b.End()
-	require.Zero(t, m.Taken())
+	requireNoneTaken(t, m)
 	var any admission.Portion
 	require.True(t, any.Use(1<<40))
 	any.End()
@@ -50,7 +59,24 @@ func TestMemoryIsCountedRight(t *testing.T) {
 		})
 	}
 	all.Wait()
-	require.Zero(t, m.Taken())
+	requireNoneTaken(t, m)
+}
+
+// What one client has is never taken for another one's.
+func TestMemoryKnowsAllClients(t *testing.T) {
+	t.Parallel()
+	m := admission.NewMemory(1 << 20)
+	a := m.Begin([16]byte{1})
+	require.True(t, a.Use(780<<10))
+	for i := range 1 << 16 {
+		p := m.Begin([16]byte{2, byte(i >> 8), byte(i)})
+		require.True(t, p.Use(32<<10), "client %d", i)
+		p.End()
+	}
+	_, clients := m.Taken()
+	require.Equal(t, 1, clients)
+	a.End()
+	requireNoneTaken(t, m)
 }
 
 func TestMemoryFollowsTheLimitOfTheRuntime(t *testing.T) { // not parallel: the limit is the process's

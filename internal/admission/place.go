@@ -2,27 +2,18 @@ package admission
 
 import (
 	"context"
-	"hash/maphash"
 	"sync"
 )
 
-// client is the counter of a client. Clients share counters at random.
-type client uint16
+// client is the key of a client.
+type client [16]byte
 
-// counters is how many clients can be told apart, more or less.
-const counters = 1 << 12
-
-// shares counts what clients have. A client that shares its counter with a busy one is
-// taken for that one. Each process chooses anew which clients share.
-type shares struct {
-	seed             maphash.Seed
-	running, waiting [counters]int32
-}
-
-func newShares() *shares { return &shares{seed: maphash.MakeSeed()} }
+// share is what a client has of a [Gate]. Only clients that have something are counted, so
+// that there are never more of them than requests.
+type share struct{ running, waiting int }
 
 // shareOf returns how many of n one client may have: three quarters, and at least one.
-func shareOf(n int) int32 { return int32(n - n/4) }
+func shareOf(n int) int { return n - n/4 }
 
 // Place is a place of a [Gate]. It belongs to a request, which holds it while it works, and
 // not while it waits for the network. The zero value holds none.
@@ -53,9 +44,7 @@ const (
 // nil, [Place.Leave] must be called.
 func (p *Place) Enter(ctx context.Context, g *Gate, key [16]byte, outer *Place) error {
 	p.gate, p.outer = g, outer
-	if g.shares != nil {
-		p.client = client(maphash.Comparable(g.shares.seed, key) % counters)
-	}
+	p.client = key
 	err := g.enter(ctx, Normal, p.client)
 	if err == nil {
 		p.state = held

@@ -190,4 +190,16 @@ func TestShares(t *testing.T) {
 			require.Equal(t, places == most, full(t, gate, 2), "%d places", places)
 		}
 	})
+	bubble(t, "of any number of clients", func(t *testing.T) {
+		gate := admission.NewGate(admission.Config{Places: 4, Wait: time.Second, Shares: true})
+		for range 3 {
+			enter(t, gate, 1, nil)
+		}
+		for i := range 1 << 16 {
+			p := &admission.Place{}
+			require.NoError(t, p.Enter(t.Context(), gate, [16]byte{2, byte(i >> 8), byte(i)}, nil), "client %d", i)
+			p.Leave()
+		}
+		require.Equal(t, 1, gate.Clients())
+	})
 }
