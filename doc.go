@@ -486,10 +486,12 @@
 // handler has flushed, and WebSockets and other hijacked connections. Beyond their own
 // limit a stream is answered 503. If its header was sent before, it counts as running.
 //
-// Requests that compute slow each other and all else in the process down. If goroutines
-// wait for more than 25 milliseconds for a processor, fewer requests run at once, but at
-// least two for each processor, and refusals are spread over up to 3 seconds. They do not
-// become fewer because of other goroutines of the program that compute.
+// Requests that compute slow each other and all else in the process down. So four requests
+// for each processor run at once at first. While others wait, twice as many do after 2
+// milliseconds, up to the limit, if goroutines do not wait long for a processor. If they
+// wait for more than 25 milliseconds, fewer requests run at once, but at least two for each
+// processor, and refusals are spread over up to 3 seconds. They do not become fewer because
+// of other goroutines of the program that compute.
 //
 // A client is an IPv4 address, or the first 64 bits of an IPv6 address, see [TrustProxies]
 // for servers behind a proxy. It has at most three quarters of the running requests, of

@@ -39,7 +39,7 @@ const (
 // Config configures a [Gate].
 type Config struct {
 	Places int           // how many requests are served at once, at least 1
-	Queue  int           // how many Normal requests wait at most
+	Queue  int           // how many Normal requests wait at most, beside those for which SetPlaces has taken the place
 	Wait   time.Duration // the longest wait of a Normal request, positive
 	// Stretch makes the longest wait as long as one use of a place takes, if that is
 	// longer than Wait.
@@ -67,6 +67,7 @@ type Gate struct {
 	mu      sync.Mutex
 	limit   int  // places, at most config.Places
 	running int  // places in use; more than limit after it was lowered
+	used    int  // the most that were in use since usage was called
 	urgent  list // Urgent
 	queue   list // Normal and Patient
 
@@ -75,6 +76,8 @@ type Gate struct {
 	granted   time.Time        // when a request last left the queue while others waited
 	interval  time.Duration    // between such times, smoothed; 0 while unknown
 	shares    map[client]share // nil if clients have no limit
+
+	onWait func() // if not nil, is called when a request begins to wait
 }
 
 // NewGate returns a Gate whose places are all free.
@@ -112,6 +115,23 @@ func (g *Gate) Places() int {
 	return g.limit
 }
 
+// usage returns the largest number of places that were in use at once since the last call,
+// and whether requests wait now.
+func (g *Gate) usage() (used int, waiting bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	used, g.used = g.used, g.running
+	return used, g.waiting()
+}
+
+func (g *Gate) hasWaiting() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting()
+}
+
+func (g *Gate) waiting() bool { return g.urgent.len+g.queue.len > 0 }
+
 func (g *Gate) enter(ctx context.Context, class Class, client client) error {
 	g.mu.Lock()
 	if g.running < g.limit && (class == Urgent || !g.overtakes(client)) {
@@ -131,6 +151,9 @@ func (g *Gate) enter(ctx context.Context, class Class, client client) error {
 	g.count(client, 0, 1)
 	longest := g.longest()
 	g.mu.Unlock()
+	if g.onWait != nil {
+		g.onWait()
+	}
 	return g.wait(ctx, w, longest)
 }
 
@@ -163,10 +186,11 @@ func (g *Gate) overtakes(client client) bool {
 
 // refuses returns why a Normal request is not to wait, or nil.
 func (g *Gate) refuses(now time.Time, client client) error {
+	room := g.config.Queue + g.config.Places - g.limit
 	switch longest := g.longest(); {
-	case g.queue.len >= g.config.Queue:
+	case g.queue.len >= room:
 		return ErrFull
-	case g.shares != nil && g.shares[client].waiting >= shareOf(g.config.Queue):
+	case g.shares != nil && g.shares[client].waiting >= shareOf(room):
 		return ErrFull
 	case time.Duration(g.queue.len)*g.interval > longest, g.stands(now, longest):
 		return ErrSlow
@@ -200,6 +224,7 @@ func (g *Gate) longest() time.Duration {
 
 func (g *Gate) take(client client) {
 	g.running++
+	g.used = max(g.used, g.running)
 	g.count(client, 1, 0)
 }
 
@@ -273,7 +298,7 @@ func (g *Gate) measure() {
 		}
 	}
 	g.granted = time.Time{}
-	if g.urgent.len+g.queue.len > 0 {
+	if g.waiting() {
 		g.granted = now
 	}
 }

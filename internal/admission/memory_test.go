@@ -68,7 +68,7 @@ func TestMemoryKnowsAllClients(t *testing.T) {
 	m := admission.NewMemory(1 << 20)
 	a := m.Begin([16]byte{1})
 	require.True(t, a.Use(780<<10))
-	for i := range 1 << 16 {
+	for i := range 1 << 14 {
 		p := m.Begin([16]byte{2, byte(i >> 8), byte(i)})
 		require.True(t, p.Use(32<<10), "client %d", i)
 		p.End()

@@ -195,7 +195,7 @@ func TestShares(t *testing.T) {
 		for range 3 {
 			enter(t, gate, 1, nil)
 		}
-		for i := range 1 << 16 {
+		for i := range 1 << 14 {
 			p := &admission.Place{}
 			require.NoError(t, p.Enter(t.Context(), gate, [16]byte{2, byte(i >> 8), byte(i)}, nil), "client %d", i)
 			p.Leave()
