@@ -87,7 +87,7 @@ func (m *migrator) refuse(s *step, statements []string) error {
 	dialect := m.db.engine.dialect()
 	statements = migration.Expand(dialect, statements)
 	inTx := !m.inPieces(s)
-	if err := migration.CheckTransactions(dialect, statements, inTx); err != nil {
+	if err := errors.Join(migration.CheckTransactions(dialect, statements, inTx), migration.CheckWritable(dialect, statements)); err != nil {
 		return err
 	}
 	if m.db.engine == MySQL {

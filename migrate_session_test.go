@@ -383,3 +383,38 @@ func TestMigrateRefusesUse(t *testing.T) {
 	}
 	require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", createA)), "nothing had run")
 }
+
+// A read-only session could not record the file.
+func TestMigrateRefusesReadOnlySessions(t *testing.T) {
+	t.Parallel()
+	texts := map[backend.Engine][2][]string{ // refused, and taken
+		backend.SQLite: {
+			{"PRAGMA query_only = ON", "PRAGMA query_only(1)"},
+			{"PRAGMA query_only = 0", "PRAGMA query_only"},
+		},
+		backend.Postgres: {
+			{"SET default_transaction_read_only = on", `SET SESSION "default_transaction_read_only" TO 'true'`, "SET LOCAL transaction_read_only = 1",
+				"SET TRANSACTION READ ONLY", "set session characteristics as transaction isolation level serializable, read only"},
+			{"SET default_transaction_read_only = off", "SET default_transaction_read_only TO DEFAULT", "SET TRANSACTION READ WRITE"},
+		},
+		backend.MySQL: {
+			{"SET SESSION TRANSACTION READ ONLY", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY", "SET @a = 1, tx_read_only = 1", "SET @@session.tx_read_only := ON"},
+			{"SET SESSION TRANSACTION READ WRITE", "SET tx_read_only = OFF", "SET @tx_read_only = 1"},
+		},
+	}
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		all := []string{"1_a.sql", createA}
+		for i, head := range []string{"", "-- +goose NO TRANSACTION\n"} {
+			for _, text := range texts[db.Engine()][0] {
+				err := db.Migrate(t.Context(), files("1_a.sql", createA, "2_b.sql", head+"-- +goose Up\nCREATE TABLE b (n INTEGER);\n"+text+";"))
+				require.ErrorContains(t, err, "migrate 2_b.sql: the session would be read-only", text)
+				require.ErrorContains(t, err, "could not be recorded; remove the statement")
+				require.NoError(t, db.Migrate(t.Context(), files("1_a.sql", createA)), "nothing had run")
+			}
+			for n, text := range texts[db.Engine()][1] {
+				all = append(all, fmt.Sprintf("%d%d_x.sql", i+2, n), head+"-- +goose Up\n"+text+";")
+			}
+		}
+		require.NoError(t, db.Migrate(t.Context(), files(all...)))
+	})
+}

@@ -59,6 +59,58 @@ func CheckUse(statements []string) error {
 	return nil
 }
 
+// CheckWritable returns an error if one of the statements makes the session or the
+// transaction read-only, in which the migration is recorded.
+func CheckWritable(dialect sqltext.Dialect, statements []string) error {
+	for _, statement := range statements {
+		if setsReadOnly(dialect, statement) {
+			return fmt.Errorf("the session would be read-only, so that the migration could not be recorded; remove the statement: %s", sqltext.Clip(statement))
+		}
+	}
+	return nil
+}
+
+// readOnlySettings are those of sessions and transactions. SQLite has PRAGMA query_only.
+var readOnlySettings = []string{"default_transaction_read_only", "transaction_read_only", "tx_read_only"}
+
+func setsReadOnly(dialect sqltext.Dialect, statement string) bool {
+	if dialect == sqltext.SQLite {
+		name, value := Pragma(statement)
+		return name == "query_only" && value != "" && isOn(value)
+	}
+	tokens := sqltext.Lead(dialect, statement, 40)
+	if len(tokens) == 0 || !tokens[0].Is("SET") {
+		return false
+	}
+	for i := range tokens[1:] {
+		before, token, rest := tokens[i], tokens[i+1], tokens[i+2:]
+		isSetting := slices.ContainsFunc(readOnlySettings, func(name string) bool { return strings.EqualFold(token.Text, name) })
+		switch {
+		case before.Is("READ") && token.Is("ONLY"):
+			return true
+		case !isSetting || before.Is("@"):
+			continue
+		}
+		for len(rest) > 0 && (rest[0].Is(":") || rest[0].Is("=") || rest[0].Is(":=") || rest[0].Is("TO")) {
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && isOn(strings.ToLower(rest[0].Text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOn reports whether a value in lower case switches a setting on. SQLite takes any unknown
+// value for off, and others refuse it.
+func isOn(value string) bool {
+	switch value {
+	case "on", "yes", "true":
+		return true
+	}
+	return value[0] >= '0' && value[0] <= '9' && strings.Trim(value, "0") != ""
+}
+
 // connectionPragmas are those PRAGMAs whose values belong to the connection.
 var connectionPragmas = map[string]bool{
 	"foreign_keys": true, "recursive_triggers": true, "legacy_alter_table": true, "ignore_check_constraints": true, "case_sensitive_like": true,
@@ -109,17 +161,13 @@ func Pragma(statement string) (name, value string) {
 }
 
 // setsForeignKeys reports whether a statement is PRAGMA foreign_keys with a value, and
-// whether it switches them on. SQLite takes any unknown value for off.
+// whether it switches them on.
 func setsForeignKeys(statement string) (sets, on bool) {
 	name, value := Pragma(statement)
 	if name != "foreign_keys" || value == "" {
 		return false, false
 	}
-	switch value {
-	case "on", "yes", "true":
-		return true, true
-	}
-	return true, value[0] >= '0' && value[0] <= '9' && strings.Trim(value, "0") != ""
+	return true, isOn(value)
 }
 
 // WithoutForeignKeys reports whether the statements of a file that SQLite runs in a
