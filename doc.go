@@ -435,9 +435,12 @@
 // between a client's requests, that client leaves its connection before the server
 // closes it.
 //
-// On Linux no client that has connected is reset by the end of the listener that
-// ServerConfig.Addr describes: the system begins no further handshakes, and those that
-// have begun are served. Such a listener does not use Multipath TCP.
+// On Linux no client that has connected is reset by the end of the listener: the system
+// begins no further handshakes, and those that have begun are served. This holds for
+// ServerConfig.Addr, and for a ServerConfig.Listener of type *[net.TCPListener], with one
+// exception: for a socket of Multipath TCP that another user has opened, and on other
+// systems, connections are accepted for a quarter of a second at most, and those that are
+// queued then are reset. [net.Listen] uses Multipath TCP, ServerConfig.Addr does not.
 //
 // Event streams, long polls and WebSockets end with the server if [UntilStop] is around
 // their handlers.

@@ -195,6 +195,7 @@ func TestServeLosesNoRequestUnderLoad(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // with each other only: the time is that of waiting
 			c := newCrowd(before)
 			s := serveTCP(t, c, test.config)
 			c.stop = s.stop
@@ -251,7 +252,7 @@ func TestServeCutsNoKeepAliveClient(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux lets a listener stop before it is closed")
 	}
-	const clients = 60
+	const clients = 30 // of each test
 	secure := &tls.Config{Certificates: []tls.Certificate{newCertificate(t, "one").pair(t)}}
 	dir, err := os.MkdirTemp("", "backend") // a short path
 	require.NoError(t, err)
@@ -259,21 +260,26 @@ func TestServeCutsNoKeepAliveClient(t *testing.T) {
 	for _, test := range []struct {
 		name, network string
 		think         time.Duration
+		before        int64 // requests before the stop
+		serve         func(*testing.T, http.Handler, backend.ServerConfig) *serving
 		config        backend.ServerConfig
 	}{
-		{"without a pause", "tcp", 0, backend.ServerConfig{}},
-		{"short pauses", "tcp", 50 * time.Millisecond, backend.ServerConfig{}},
-		{"long pauses", "tcp", 800 * time.Millisecond, backend.ServerConfig{}},
-		{"TLS", "tcp", 200 * time.Millisecond, backend.ServerConfig{TLS: secure}},
-		{"drained", "tcp", 200 * time.Millisecond, backend.ServerConfig{DrainDelay: 100 * time.Millisecond}},
-		{"unix socket", "unix", 0, backend.ServerConfig{Addr: "unix:" + dir + "/s"}},
+		{"without a pause", "tcp", 0, 20 * clients, serveAddr, backend.ServerConfig{}},
+		{"short pauses", "tcp", 50 * time.Millisecond, 20 * clients, serveAddr, backend.ServerConfig{}},
+		{"long pauses", "tcp", 800 * time.Millisecond, 2 * clients, serveAddr, backend.ServerConfig{}},
+		{"TLS", "tcp", 200 * time.Millisecond, 5 * clients, serveAddr, backend.ServerConfig{TLS: secure}},
+		{"drained", "tcp", 200 * time.Millisecond, 5 * clients, serveAddr, backend.ServerConfig{DrainDelay: 100 * time.Millisecond}},
+		{"unix socket", "unix", 0, 20 * clients, serveAddr, backend.ServerConfig{Addr: "unix:" + dir + "/s"}},
+		{"the host's listener, without a pause", "tcp", 0, 20 * clients, serveTCP, backend.ServerConfig{}},
+		{"the host's listener, short pauses", "tcp", 50 * time.Millisecond, 20 * clients, serveTCP, backend.ServerConfig{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // with each other only
 			var s *serving
-			c := newCrowd(600)
+			c := newCrowd(test.before)
 			ready := make(chan struct{})
 			c.stop = func() { <-ready; s.stop() }
-			s = serveAddr(t, c, test.config)
+			s = test.serve(t, c, test.config)
 			close(ready)
 			dial := func() (net.Conn, error) {
 				conn, err := net.Dial(test.network, strings.TrimPrefix(s.addr, "unix:"))

@@ -3,19 +3,24 @@ package drain
 import (
 	"net"
 	"os"
+	"runtime"
+	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // linuxQueue is the queue of a listener.
 type linuxQueue struct {
-	epoll int // says whether it is empty
-	other int // another descriptor of a shared socket, or -1
+	epoll  int // says whether it is empty
+	other  int // another descriptor of a shared socket, or -1
+	shadow int // the socket that gets new handshakes instead, or -1
 }
 
 // closeQueue makes the system begin no further handshake with clients of a listener.
 // Those that connect meanwhile try again after a second, and are refused once the
 // socket is closed. The path of a unix socket is removed instead, unless the socket is
-// shared. closed is false if that was not possible, as for a socket of Multipath TCP.
+// shared. closed is false if that was not possible, as for a socket of Multipath TCP
+// that another user has opened.
 func closeQueue(listener net.Listener, shared bool) (_ queue, closed bool) {
 	system, ok := listener.(syscall.Conn)
 	if !ok {
@@ -25,7 +30,7 @@ func closeQueue(listener net.Listener, shared bool) (_ queue, closed bool) {
 	if err != nil {
 		return nil, false
 	}
-	q := &linuxQueue{-1, -1}
+	q := &linuxQueue{-1, -1, -1}
 	err = raw.Control(func(fd uintptr) {
 		if ok = q.watch(int(fd)); ok {
 			closed = q.close(int(fd), listener, shared)
@@ -72,8 +77,65 @@ func (q *linuxQueue) close(fd int, listener net.Listener, shared bool) bool {
 	if shared && !q.keep(fd) {
 		return false
 	}
+	return drop(fd) == nil || q.divert(fd)
+}
+
+// drop makes a socket drop new handshakes.
+func drop(fd int) error {
 	//lint:ignore SA1019 golang.org/x/net is no dependency of this package
-	return syscall.AttachLsf(fd, noSYN) == nil
+	return syscall.AttachLsf(fd, noSYN)
+}
+
+// divert lets another socket at the same address get the new handshakes, and drop
+// them: a socket of Multipath TCP, which Go's listeners are by default, takes no
+// filter. The two are a group (SO_REUSEPORT in socket(7)), in which a program chooses
+// the socket for each new handshake. The group begins with the socket that was there,
+// so the other one is number 1.
+func (q *linuxQueue) divert(fd int) bool {
+	addr, err := syscall.Getsockname(fd)
+	if err != nil {
+		return false
+	}
+	family := syscall.AF_INET
+	if _, six := addr.(*syscall.SockaddrInet6); six {
+		family = syscall.AF_INET6
+	}
+	q.shadow, err = syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, syscall.IPPROTO_TCP)
+	if err != nil {
+		return false
+	}
+	if family == syscall.AF_INET6 {
+		only, err := syscall.GetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY)
+		if err != nil || syscall.SetsockoptInt(q.shadow, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, only) != nil {
+			return false
+		}
+	}
+	return syscall.SetsockoptInt(q.shadow, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) == nil &&
+		syscall.SetsockoptInt(q.shadow, syscall.SOL_SOCKET, soReusePort(), 1) == nil &&
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, soReusePort(), 1) == nil &&
+		drop(q.shadow) == nil &&
+		syscall.Bind(q.shadow, addr) == nil &&
+		syscall.Listen(q.shadow, 1) == nil &&
+		choose(q.shadow, second) == nil
+}
+
+// second chooses number 1 of a group of sockets.
+var second = []syscall.SockFilter{{Code: syscall.BPF_RET | syscall.BPF_K, K: 1}}
+
+// choose sets the program that chooses in the group of a socket.
+func choose(fd int, program []syscall.SockFilter) error {
+	const soAttachReusePortCBPF = 51 // on all systems that Go knows
+	option := syscall.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	return syscall.SetsockoptString(fd, syscall.SOL_SOCKET, soAttachReusePortCBPF,
+		unsafe.String((*byte)(unsafe.Pointer(&option)), unsafe.Sizeof(option)))
+}
+
+// soReusePort returns SO_REUSEPORT, which package syscall does not have everywhere.
+func soReusePort() int {
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		return 0x200
+	}
+	return 15
 }
 
 // keep keeps the socket open until release.
@@ -105,9 +167,16 @@ func (q *linuxQueue) isEmpty() bool {
 // must have been closed: the filter is detached and the socket closed within one
 // moment, since connections that come between the two are lost.
 func (q *linuxQueue) release() {
+	if q.shadow >= 0 {
+		syscall.Close(q.shadow)
+	}
 	if q.other >= 0 {
-		//lint:ignore SA1019 golang.org/x/net is no dependency of this package
-		syscall.DetachLsf(q.other)
+		if q.shadow >= 0 {
+			syscall.SetsockoptInt(q.other, syscall.SOL_SOCKET, soReusePort(), 0)
+		} else {
+			//lint:ignore SA1019 golang.org/x/net is no dependency of this package
+			syscall.DetachLsf(q.other)
+		}
 		syscall.Close(q.other)
 	}
 	if q.epoll >= 0 {
