@@ -437,10 +437,9 @@
 //
 // On Linux no client that has connected is reset by the end of the listener: the system
 // begins no further handshakes, and those that have begun are served. This holds for
-// ServerConfig.Addr, and for a ServerConfig.Listener of type *[net.TCPListener], with one
-// exception: for a socket of Multipath TCP that another user has opened, and on other
-// systems, connections are accepted for a quarter of a second at most, and those that are
-// queued then are reset. [net.Listen] uses Multipath TCP, ServerConfig.Addr does not.
+// ServerConfig.Addr, and for a ServerConfig.Listener of type *[net.TCPListener] that this
+// user has opened. Elsewhere connections are accepted for a quarter of a second at most,
+// and those that are queued then are reset.
 //
 // Event streams, long polls and WebSockets end with the server if [UntilStop] is around
 // their handlers.

@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"crypto/rand"
 	"net"
 	"os"
 	"runtime"
@@ -19,8 +20,8 @@ type linuxQueue struct {
 // closeQueue makes the system begin no further handshake with clients of a listener.
 // Those that connect meanwhile try again after a second, and are refused once the
 // socket is closed. The path of a unix socket is removed instead, unless the socket is
-// shared. closed is false if that was not possible, as for a socket of Multipath TCP
-// that another user has opened.
+// shared. closed is false if that was not possible, as for a socket that takes no
+// filter and that another user has opened.
 func closeQueue(listener net.Listener, shared bool) (_ queue, closed bool) {
 	system, ok := listener.(syscall.Conn)
 	if !ok {
@@ -80,17 +81,18 @@ func (q *linuxQueue) close(fd int, listener net.Listener, shared bool) bool {
 	return drop(fd) == nil || q.divert(fd)
 }
 
-// drop makes a socket drop new handshakes.
+// drop makes a socket drop new handshakes. A system may allow it only to processes with
+// CAP_NET_ADMIN.
 func drop(fd int) error {
 	//lint:ignore SA1019 golang.org/x/net is no dependency of this package
 	return syscall.AttachLsf(fd, noSYN)
 }
 
 // divert lets another socket at the same address get the new handshakes, and drop
-// them: a socket of Multipath TCP, which Go's listeners are by default, takes no
-// filter. The two are a group (SO_REUSEPORT in socket(7)), in which a program chooses
-// the socket for each new handshake. The group begins with the socket that was there,
-// so the other one is number 1.
+// them, where fd takes no filter, as no socket of Multipath TCP does, which Go's
+// listeners are by default. The two are a group (SO_REUSEPORT in socket(7)), in which a
+// program chooses the socket for each new handshake. The group begins with the socket
+// that was there, so the other one is number 1.
 func (q *linuxQueue) divert(fd int) bool {
 	addr, err := syscall.Getsockname(fd)
 	if err != nil {
@@ -113,10 +115,41 @@ func (q *linuxQueue) divert(fd int) bool {
 	return syscall.SetsockoptInt(q.shadow, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) == nil &&
 		syscall.SetsockoptInt(q.shadow, syscall.SOL_SOCKET, soReusePort(), 1) == nil &&
 		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, soReusePort(), 1) == nil &&
-		drop(q.shadow) == nil &&
+		(drop(q.shadow) == nil || demandSignature(q.shadow, family)) &&
 		syscall.Bind(q.shadow, addr) == nil &&
 		syscall.Listen(q.shadow, 1) == nil &&
 		choose(q.shadow, second) == nil
+}
+
+// demandSignature makes a socket drop handshakes without a signature that nobody can
+// make (TCP_MD5SIG_EXT in linux/tcp.h, RFC 2385). Those that have begun would be dropped,
+// too, so it is nothing for a socket that has been listening.
+func demandSignature(fd, family int) bool {
+	key := tcpMD5Sig{family: uint16(family), flags: 1, keyLength: 16}
+	rand.Read(key.key[:16])
+	ok := key.set(fd)
+	if family == syscall.AF_INET6 && ok { // IPv4, too: ::ffff:0.0.0.0
+		key.addr[16], key.addr[17] = 0xff, 0xff // behind the port and the flow, at 10 of the address
+		ok = key.set(fd)
+	}
+	return ok
+}
+
+// tcpMD5Sig is struct tcp_md5sig: a key for all addresses with a prefix, here of no bits.
+type tcpMD5Sig struct {
+	family    uint16
+	addr      [126]byte // the rest of sockaddr_storage
+	flags     uint8     // 1: it has a prefix
+	prefix    uint8
+	keyLength uint16
+	device    int32
+	key       [80]byte
+}
+
+func (s *tcpMD5Sig) set(fd int) bool {
+	const tcpMD5SigExt = 32
+	option := unsafe.String((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s))
+	return syscall.SetsockoptString(fd, syscall.IPPROTO_TCP, tcpMD5SigExt, option) == nil
 }
 
 // second chooses number 1 of a group of sockets.

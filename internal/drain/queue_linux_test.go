@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -47,6 +49,26 @@ func greeted(addr net.Addr, multipath bool) error {
 	return err
 }
 
+// withoutFilters calls f on a thread that may attach no filters, as in most processes.
+func withoutFilters(t *testing.T, f func()) {
+	ended := make(chan syscall.Errno)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		header := struct{ version, pid int32 }{version: 0x20080522}
+		var capabilities [2]struct{ effective, permitted, inheritable uint32 }
+		_, _, err := syscall.RawSyscall(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&capabilities)), 0)
+		capabilities[0].effective &^= 1 << 12 // CAP_NET_ADMIN
+		if err == 0 {
+			_, _, err = syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&capabilities)), 0)
+		}
+		f()
+		ended <- err
+	}()
+	require.Zero(t, <-ended)
+}
+
+func asItIs(_ *testing.T, f func()) { f() }
+
 // A listener stops while clients connect without a pause, and none that has connected
 // is reset. A socket that others have, too, goes on for them as if nothing had been.
 func TestListenerResetsNobody(t *testing.T) {
@@ -54,15 +76,20 @@ func TestListenerResetsNobody(t *testing.T) {
 	for _, test := range []struct {
 		name, network, addr string
 		multipath, shared   bool
+		stop                func(t *testing.T, stop func())
 	}{
-		{"TCP", "tcp", "127.0.0.1:0", false, false},
-		{"TCP, shared", "tcp", "127.0.0.1:0", false, true},
-		{"Multipath TCP", "tcp", "127.0.0.1:0", true, false},
-		{"Multipath TCP, shared", "tcp", "127.0.0.1:0", true, true},
-		{"Multipath TCP, every address", "tcp", ":0", true, false},
-		{"Multipath TCP, every address, shared", "tcp", ":0", true, true},
-		{"Multipath TCP, every IPv4 address", "tcp4", ":0", true, false},
-		{"Multipath TCP, every IPv6 address", "tcp6", ":0", true, false},
+		{"TCP", "tcp", "127.0.0.1:0", false, false, asItIs},
+		{"TCP, shared", "tcp", "127.0.0.1:0", false, true, asItIs},
+		{"TCP, no filters", "tcp", "127.0.0.1:0", false, false, withoutFilters},
+		{"TCP, no filters, shared", "tcp", "127.0.0.1:0", false, true, withoutFilters},
+		{"TCP, no filters, every address", "tcp", ":0", false, false, withoutFilters},
+		{"Multipath TCP", "tcp", "127.0.0.1:0", true, false, asItIs},
+		{"Multipath TCP, shared", "tcp", "127.0.0.1:0", true, true, asItIs},
+		{"Multipath TCP, every address", "tcp", ":0", true, false, asItIs},
+		{"Multipath TCP, every IPv4 address", "tcp4", ":0", true, false, asItIs},
+		{"Multipath TCP, every IPv6 address", "tcp6", ":0", true, false, asItIs},
+		{"Multipath TCP, no filters", "tcp", "127.0.0.1:0", true, false, withoutFilters},
+		{"Multipath TCP, no filters, every address, shared", "tcp", ":0", true, true, withoutFilters},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +135,7 @@ func TestListenerResetsNobody(t *testing.T) {
 				})
 			}
 			<-began
-			l.Stop(accepting)
+			test.stop(t, func() { l.Stop(accepting) })
 			if test.shared {
 				after := served.Load()
 				ended := greet(other)

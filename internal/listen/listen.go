@@ -29,7 +29,7 @@ func Open(ctx context.Context, addr string) (net.Listener, error) {
 		return openSystemd(strings.TrimPrefix(name, ":"))
 	}
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // its sockets take no filter, which package drain needs
+	config.SetMultipathTCP(false) // its sockets take no filter, which is the simpler way of package drain
 	return config.Listen(ctx, "tcp", addr)
 }
 
