@@ -143,9 +143,9 @@ func requestID(sent []string) string {
 // most a second for it. Up to 1024 records then wait for the log, without a further
 // wait of requests, and are lost if the process ends. Further records, and those that
 // the handler of logger refuses with an error or a panic, are lost; the record "log
-// records were lost" has their count once the log goes on. Records of denials and of
-// errors in [Logic] are written in the same way. Other code that logs waits as long as
-// the log does.
+// records were lost" has their count once the log goes on. All records of this package
+// are written in the same way, also those that go to [slog.Default] because there is no
+// access log. Other code that logs waits as long as the log does.
 func AccessLog(logger *slog.Logger) Middleware {
 	logger = guarded(logger)
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/lazyctx"
+	"github.com/seed-215b9b7c/backend/internal/logguard"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
@@ -163,7 +164,7 @@ func (v *visit) spend(parents int) error {
 
 func (v *visit) log() *slog.Logger {
 	if v.logger == nil {
-		return slog.Default()
+		return logguard.Default()
 	}
 	return v.logger
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/logguard"
 )
 
 // HealthCheck checks something that the program needs, such as its database.
@@ -167,7 +169,7 @@ func (h *Health) run(ctx context.Context) readiness {
 		if err := errs[i]; err != nil {
 			state.Status, state.Checks[check.Name] = "failed", "failed"
 			attrs := []slog.Attr{slog.String("check", check.Name), slog.Any("error", err)}
-			slog.LogAttrs(ctx, slog.LevelWarn, "health check failed", appendStack(attrs, err)...)
+			logguard.Default().LogAttrs(ctx, slog.LevelWarn, "health check failed", appendStack(attrs, err)...)
 		}
 	}
 	return state

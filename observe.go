@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/logguard"
 )
 
 // This file has the hook for metrics, traces and audits, and the counts of calls.
@@ -101,7 +103,7 @@ func loggerFrom(ctx context.Context) *slog.Logger {
 	if logger, ok := ctx.Value(loggerKey{}).(*slog.Logger); ok {
 		return logger
 	}
-	return slog.Default()
+	return logguard.Default()
 }
 
 // observation is work that is counted, observed, or both.

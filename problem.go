@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
+	"github.com/seed-215b9b7c/backend/internal/logguard"
 	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
@@ -151,7 +152,7 @@ func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) s
 		return x.report(r, code, err)
 	}
 	if code == Internal {
-		slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
+		logguard.Default().ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
 	}
 	return RequestIDFrom(r.Context())
 }
@@ -167,7 +168,7 @@ func ReportError(r *http.Request, err error) {
 	x := exchangeFrom(r.Context())
 	if x == nil {
 		if code == Internal {
-			slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
+			logguard.Default().ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
 		}
 		return
 	}
@@ -194,7 +195,7 @@ func (x *exchange) report(r *http.Request, code Code, err error) string {
 		if x.name.id != "" {
 			attrs = append(attrs, slog.String("request_id", x.name.id))
 		}
-		slog.LogAttrs(r.Context(), slog.LevelError, "request failed", appendStack(attrs, err)...)
+		logguard.Default().LogAttrs(r.Context(), slog.LevelError, "request failed", appendStack(attrs, err)...)
 	}
 	return x.name.id
 }

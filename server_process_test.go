@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -62,8 +63,14 @@ func TestServeChild(t *testing.T) {
 		r.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { stop() })
 		log.Info("returned", "error", fmt.Sprint(backend.Serve(first, r, config)))
 	}
-	if mode == "log" {
-		r.Use(backend.Stack(backend.StackConfig{}))
+	if mode == "log" || mode == "log without middleware" {
+		if mode == "log" {
+			r.Use(backend.Stack(backend.StackConfig{}))
+		}
+		r.Handle("GET /error/{text}", backend.Handler(func(_ http.ResponseWriter, r *http.Request) error {
+			backend.ReportError(r, errors.New(r.PathValue("text")))
+			return errors.New(r.PathValue("text"))
+		}))
 		if backend.Serve(ctx, r, config) == nil {
 			os.Exit(0) // nothing is logged outside of Serve
 		}
@@ -132,7 +139,7 @@ func (c *child) signal(t *testing.T, sig os.Signal) {
 
 // get asks on a connection of its own.
 func (c *child) get(path string) (*http.Response, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(c.url + path)
 	if err == nil {
 		response.Body.Close()
@@ -320,20 +327,27 @@ func TestServeSaysWhatSystemdDidNotPass(t *testing.T) {
 // decides about a request.
 func TestServeOutlivesItsLog(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(t *testing.T, c *child){
-		"the reader has gone": func(t *testing.T, c *child) { require.NoError(t, c.errors.Close()) },
-		"the reader stalls":   func(*testing.T, *child) {},
-	}
-	for name, prepare := range tests {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name, mode, path string
+		status           int
+		gone             bool
+	}{
+		{"the reader has gone", "log", "/", 200, true},
+		{"the reader stalls", "log", "/", 200, false},
+		{"errors, the reader stalls", "log", "/error/", 500, false},
+		{"errors without middleware, the reader has gone", "log without middleware", "/error/", 500, true},
+		{"errors without middleware, the reader stalls", "log without middleware", "/error/", 500, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := startChild(t, "log", "127.0.0.1:0", nil)
-			prepare(t, c)
-			long := "/" + strings.Repeat("x", 1000)
+			c := startChild(t, test.mode, "127.0.0.1:0", nil)
+			if test.gone {
+				require.NoError(t, c.errors.Close())
+			}
 			for range 200 { // more than a pipe holds
-				response, err := c.get(long)
+				response, err := c.get(test.path + strings.Repeat("x", 1000))
 				require.NoError(t, err)
-				require.Equal(t, 200, response.StatusCode)
+				require.Equal(t, test.status, response.StatusCode)
 			}
 			c.signal(t, syscall.SIGTERM)
 			require.NoError(t, c.ended())

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,10 +22,17 @@ const (
 // the count is logged once the log goes on.
 //
 // Normally a record is written when Handle returns, and records are written in order.
+// The zero Handler writes to that of slog.Default.
 type Handler struct {
-	queue *queue
+	queue *queue       // nil: each record for itself
 	to    slog.Handler // nil: that of slog.Default as it is then
 }
+
+// Default returns a logger to slog.Default as it is when a record is written. It may be
+// used anywhere, also in bubbles of testing/synctest, since it has no queue in which
+// goroutines of different bubbles could wait for each other. So records that came while
+// the log stood still are not written in order.
+func Default() *slog.Logger { return slog.New(&Handler{}) }
 
 // New returns a Handler around to, or around the default logger's if to is nil.
 func New(to slog.Handler) *Handler { return &Handler{newQueue(), to} }
@@ -53,7 +61,12 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 
 // Handle returns nil: whoever logs cannot do anything about an error.
 func (h *Handler) Handle(ctx context.Context, record slog.Record) error {
-	h.queue.write(entry{ctx, h.inner(), record})
+	e := entry{ctx, h.inner(), record}
+	if h.queue == nil {
+		single.write(e)
+	} else {
+		h.queue.write(e)
+	}
 	return nil
 }
 
@@ -160,9 +173,7 @@ func (q *queue) reportLoss(e entry) {
 	lost := q.lost
 	q.began = time.Now()
 	q.mu.Unlock()
-	record := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were lost", 0)
-	record.AddAttrs(slog.Int64("count", lost))
-	ok := entry{e.ctx, e.to, record}.write()
+	ok := e.loss(lost).write()
 	q.mu.Lock()
 	if ok {
 		q.lost -= lost
@@ -183,6 +194,66 @@ func (q *queue) look() {
 	q.stalled = true
 	q.changed.Broadcast()
 	q.timer.Reset(Patience)
+}
+
+// single are the records on their way to slog.Default, all of the process.
+var single singles
+
+// singles are records that are written each by a goroutine of its own.
+type singles struct {
+	running atomic.Int64 // goroutines
+	overdue atomic.Int64 // those whose record was not written in time: the log has stalled
+	lost    atomic.Int64
+}
+
+// write writes a record, and waits for it unless the log has stalled.
+func (s *singles) write(e entry) {
+	if s.running.Add(1) > Queue {
+		s.running.Add(-1)
+		s.lost.Add(1)
+		return
+	}
+	var settled atomic.Bool // written, or overdue
+	written := make(chan struct{})
+	go func() { // ends when the log has taken the record
+		ok := false
+		defer func() { // also if the handler ends the goroutine
+			if !ok {
+				s.lost.Add(1)
+			}
+			s.running.Add(-1)
+			if settled.Swap(true) {
+				s.overdue.Add(-1)
+			}
+			close(written)
+		}()
+		if ok = e.write(); !ok {
+			return
+		}
+		if lost := s.lost.Swap(0); lost > 0 && !e.loss(lost).write() {
+			s.lost.Add(lost)
+		}
+	}()
+	if s.overdue.Load() > 0 {
+		return
+	}
+	patience := time.NewTimer(Patience)
+	defer patience.Stop()
+	select {
+	case <-written:
+	case <-patience.C:
+		s.overdue.Add(1)
+		if settled.Swap(true) { // just written
+			s.overdue.Add(-1)
+		}
+	}
+}
+
+// loss returns the record that so many were lost, for where e went.
+func (e entry) loss(count int64) entry {
+	record := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were lost", 0)
+	record.AddAttrs(slog.Int64("count", count))
+	return entry{e.ctx, e.to, record}
 }
 
 // write reports whether the handler has taken the record.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,3 +171,73 @@ func (discard) Enabled(context.Context, slog.Level) bool  { return true }
 func (discard) Handle(context.Context, slog.Record) error { return nil }
 func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
 func (d discard) WithGroup(string) slog.Handler           { return d }
+
+// The logger for those who have none bounds every wait, and may be used in bubbles and
+// outside of them at the same time.
+func TestDefault(t *testing.T) { // not in parallel: it sets the default logger
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	g := new(gate)
+	slog.SetDefault(slog.New(text(g)))
+	log := logguard.Default()
+	log.Info("first", "i", 1)
+	require.Equal(t, "level=INFO msg=first i=1\n", g.text.String())
+
+	var outside sync.WaitGroup
+	synctest.Test(t, func(t *testing.T) {
+		open := g.hold()
+		start := time.Now()
+		log.Info("stalled")
+		require.Equal(t, logguard.Patience, time.Since(start))
+		const more = 100
+		for range logguard.Queue + more {
+			log.With("a", 1).Info("m")
+		}
+		require.Equal(t, logguard.Patience, time.Since(start), "no further wait")
+		open()
+		synctest.Wait()
+		require.Equal(t, logguard.Queue-1, strings.Count(g.text.String(), "msg=m a=1\n"))
+		require.Equal(t, 1, strings.Count(g.text.String(), fmt.Sprintf("msg=\"log records were lost\" count=%d\n", more+1)))
+		open = g.hold()
+		start = time.Now()
+		log.Info("stalled")
+		require.Equal(t, 2*logguard.Patience, logguard.Patience+time.Since(start), "it waits again")
+		open()
+	})
+	for range 8 {
+		outside.Go(func() { log.Info("outside") })
+		synctest.Test(t, func(*testing.T) { log.Info("inside") })
+	}
+	outside.Wait()
+	require.Equal(t, 8, strings.Count(g.text.String(), "msg=outside\n"))
+	require.Equal(t, 8, strings.Count(g.text.String(), "msg=inside\n"))
+}
+
+// What the default logger's handler does is not the caller's problem.
+func TestDefaultOutlivesItsHandler(t *testing.T) { // not in parallel: it sets the default logger
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	for name, handler := range map[string]slog.Handler{"panics": faulty(func() { panic("no") }), "ends the goroutine": faulty(runtime.Goexit)} {
+		t.Run(name, func(t *testing.T) {
+			slog.SetDefault(slog.New(handler))
+			start := time.Now()
+			logguard.Default().Info("m")
+			require.Less(t, time.Since(start), logguard.Patience)
+		})
+	}
+	g := new(gate)
+	slog.SetDefault(slog.New(text(g)))
+	logguard.Default().Info("m")
+	require.Equal(t, "level=INFO msg=m\nlevel=WARN msg=\"log records were lost\" count=2\n", g.text.String())
+}
+
+// faulty is a handler that calls a function.
+type faulty func()
+
+func (faulty) Enabled(context.Context, slog.Level) bool { return true }
+func (f faulty) Handle(context.Context, slog.Record) error {
+	f()
+	return nil
+}
+func (f faulty) WithAttrs([]slog.Attr) slog.Handler { return f }
+func (f faulty) WithGroup(string) slog.Handler      { return f }
