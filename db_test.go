@@ -186,7 +186,7 @@ func TestOpenDBConformance(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		return db
-	}, "deadlines")
+	}, "deadlines", "other numbers")
 }
 
 func TestClosed(t *testing.T) {

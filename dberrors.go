@@ -129,6 +129,8 @@ func classify(err error) dberr.Info {
 		info.Kind = dberr.Serialization
 	case errors.Is(err, pgconn.ErrOversizedError), strings.HasPrefix(err.Error(), "pq: server error: "):
 		info.Kind = dberr.Data // lib/pq does not read errors that quote a long value
+	case errors.Is(err, pgconn.ErrUnfit):
+		info.Kind = dberr.Data
 	case errors.Is(err, pgconn.ErrConnectionLost):
 		info.Kind = dberr.Unavailable
 	}

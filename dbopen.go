@@ -179,6 +179,8 @@ func createFile(path string) (os.FileInfo, error) {
 //   - A statement is sent again if PostgreSQL has closed the idle connection.
 //   - SQLite's writers wait in a queue.
 //   - Settings make the engines behave alike.
+//   - On PostgreSQL, a comparison with a number that its column cannot hold, or with text
+//     that is no number, is no error.
 //
 // The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, whose errors
 // this package can read. If the driver is wrapped, set DBConfig.Engine. Only Engine,

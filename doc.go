@@ -161,6 +161,16 @@
 //   - JSON that is only a number, such as 12, must be an int64, or the digits of a
 //     float64. Other numbers are an [Invalid] error, since SQLite and MySQL would store
 //     another one. Numbers within an array or an object may have any digits.
+//   - An integer column is compared with any number, and with text, as numbers are: 12.0,
+//     "12" and "012" are equal to 12. A number that the column cannot hold, a fraction, and
+//     text that is no number are equal to none, so that a key from a path finds nothing. To
+//     store one is an [Invalid] error, except on SQLite, which stores anything. MySQL would
+//     take the number that text begins with, or 0, so it is asked another question for a
+//     column on the left of =, <>, IN and NOT IN, as in id = ?. Elsewhere, as in ? = id, it
+//     takes that number, and a DELETE or UPDATE with such text may be Invalid. On
+//     PostgreSQL, text of a wrong form for another type, such as UUID, is Invalid.
+//   - A number that is compared with a text column is its decimal text, except on MySQL,
+//     where name = 0 is true for every text that is no number. Pass a string.
 //   - Text that is not valid UTF-8 or contains a NUL byte is an [Invalid] error. So
 //     are NaN, times outside of the years 1 to 9999 in UTC, and integers larger than
 //     the largest int64: not every engine can store them.

@@ -25,7 +25,8 @@ import (
 // Databases of [backend.Open] pass. A database of [backend.OpenDB] passes if its pool
 // has the parameters that OpenDB asks for, except where the driver itself differs. For
 // a pool of lib/pq leave out "deadlines": lib/pq asks the server to cancel a statement
-// only once, and waits forever if the server gets that too early.
+// only once, and waits forever if the server gets that too early. Leave out "other numbers",
+// too: PostgreSQL refuses a number that does not fit an integer that it is compared with.
 func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string) {
 	for _, test := range []struct {
 		name string
@@ -37,6 +38,7 @@ func TestDB(t *testing.T, open func(t testing.TB) *backend.DB, except ...string)
 		{"null", (*suite).null},
 		{"text", (*suite).text},
 		{"lists", (*suite).lists},
+		{"other numbers", (*suite).otherNumbers},
 		{"slices that are no list", (*suite).noLists},
 		{"fragments", (*suite).fragments},
 		{"what is no fragment", (*suite).noFragments},

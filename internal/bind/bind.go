@@ -12,11 +12,13 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/seed-215b9b7c/backend/internal/number"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/stamp"
 )
@@ -40,7 +42,9 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 	}
 	values := make([]driver.NamedValue, 0, len(args))
 	var lengths []int // made when the first list turns up
+	var guarded guard
 	for i, arg := range args {
+		begin := len(values)
 		list := reflect.Value{}
 		if q.Plain(i) {
 			list = asList(arg)
@@ -64,6 +68,9 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
 		}
+		if q.Guards() {
+			values = guarded.add(q, i, begin, values)
+		}
 	}
 	if n := len(values); n > q.MaxParams() {
 		err := fmt.Errorf("%d arguments, of which the engine takes %d", n, q.MaxParams())
@@ -71,6 +78,9 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 			err = fmt.Errorf("%w: %w", ErrLong, err)
 		}
 		return "", nil, err
+	}
+	if guarded.counts != nil {
+		return q.TextGuarded(lengths, guarded.counts), values, nil
 	}
 	return q.Text(lengths), values, nil
 }
@@ -124,6 +134,81 @@ func appendList(q *sqltext.Query, values []driver.NamedValue, list reflect.Value
 		values = appendValue(values, stored(q, item))
 	}
 	return values, nil
+}
+
+// guard collects the guards of a query, see [sqltext.Query.TextGuarded].
+type guard struct {
+	starts []int // offsets in the values of those of each argument
+	counts []int // nil if there are none
+}
+
+// add appends the guards of the comparison that argument i ends, whose values begin at
+// offset begin.
+func (g *guard) add(q *sqltext.Query, i, begin int, values []driver.NamedValue) []driver.NamedValue {
+	g.starts = append(g.starts, begin)
+	first, ok := q.Equal(i)
+	if !ok {
+		return values
+	}
+	texts := guards(values[g.starts[first]:])
+	if len(texts) == 0 {
+		return values
+	}
+	if g.counts == nil {
+		g.counts = make([]int, q.Params())
+	}
+	g.counts[i] = len(texts)
+	for _, text := range texts {
+		values = appendValue(values, text)
+	}
+	return values
+}
+
+// guards returns the texts of integers that MySQL takes to be equal to one of the values
+// only because that begins with the number, as 12abc does, or with none, which MySQL reads
+// as 0. Integers that are among the values themselves are not guarded against.
+func guards(values []driver.NamedValue) (texts []string) {
+	for _, v := range values {
+		if n, whole := leading(v.Value); n.Exact && !whole {
+			texts = append(texts, n.Text)
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	wanted := map[string]bool{}
+	for _, v := range values {
+		if n, whole := leading(v.Value); whole {
+			wanted[n.Text] = true
+		}
+	}
+	slices.Sort(texts)
+	texts = slices.DeleteFunc(slices.Compact(texts), func(text string) bool { return wanted[text] })
+	for len(texts) < sqltext.Padded(len(texts)) {
+		texts = append(texts, texts[0])
+	}
+	return texts
+}
+
+// leading returns the number that MySQL reads from a value, and whether the value is that
+// number. What is no text, or NULL, is not guarded.
+func leading(value driver.Value) (n number.Number, whole bool) {
+	var text string
+	switch v := value.(type) {
+	case int64:
+		return number.Of(v), true
+	case string:
+		text = v
+	case []byte:
+		text = string(v)
+	default:
+		return number.Number{}, false
+	}
+	n, rest, ok := number.Prefix(text)
+	if !ok {
+		return number.Of(0), false
+	}
+	return n, number.IsSpace(rest)
 }
 
 // stored returns a value of [Value] as the engine of q stores it.
@@ -234,7 +319,7 @@ func Value(arg any) (driver.Value, error) {
 	case int64, bool:
 		return v, nil
 	case float64:
-		return number(v)
+		return float(v)
 	case int:
 		return int64(v), nil
 	case []byte:
@@ -322,7 +407,7 @@ func fromKind(v reflect.Value) (driver.Value, error) {
 		}
 		return int64(v.Uint()), nil
 	case reflect.Float32, reflect.Float64:
-		return number(v.Float())
+		return float(v.Float())
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return Value(v.Bytes())
@@ -381,7 +466,7 @@ var (
 	marshalerType = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-func number(f float64) (driver.Value, error) {
+func float(f float64) (driver.Value, error) {
 	if math.IsNaN(f) {
 		return nil, fmt.Errorf("%w: NaN", ErrRange)
 	}

@@ -71,28 +71,24 @@ func InTransaction(conn any) (open, known bool) {
 	return status != statusIdle, status != statusUnknown
 }
 
-// paramsOf returns which parameters of a prepared statement are intervals, and whether one
-// is narrow, by the types that lib/pq keeps of it. Without that field nothing is known.
-func paramsOf(stmt any) (intervals []int, narrow bool) {
+// paramsOf returns the types of a prepared statement's parameters, which lib/pq keeps.
+// Without that field nothing is known.
+func paramsOf(stmt any) (params []oid.Oid) {
 	v := reflect.ValueOf(stmt)
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
 	if v.Kind() != reflect.Struct {
-		return nil, false
+		return nil
 	}
 	types := v.FieldByName("paramTyps")
 	if types.Kind() != reflect.Slice || types.Type().Elem().Kind() != reflect.Uint32 {
-		return nil, false
+		return nil
 	}
 	for i := range types.Len() {
-		t := oid.Oid(types.Index(i).Uint())
-		if t == oid.T_interval {
-			intervals = append(intervals, i)
-		}
-		narrow = narrow || !wide[t]
+		params = append(params, oid.Oid(types.Index(i).Uint()))
 	}
-	return intervals, narrow
+	return params
 }
 
 // wide has the types that keep every value which Go programs pass for them: if the column

@@ -43,11 +43,9 @@ func TestInsidesOfLibPQ(t *testing.T) {
 	require.Len(t, c.insides.key, 4)
 	stmt, err := c.prepare("SELECT $1::int, now() + $2, $3::interval")
 	require.NoError(t, err)
-	intervals, _ := paramsOf(stmt)
-	require.Equal(t, []int{1, 2}, intervals)
+	require.Equal(t, []int{1, 2}, newPrepared(stmt).intervals)
 	require.NoError(t, stmt.Close())
-	intervals, _ = paramsOf(driver.ErrSkip)
-	require.Empty(t, intervals)
+	require.Empty(t, paramsOf(driver.ErrSkip))
 
 	exec := func(text string) {
 		t.Helper()

@@ -114,6 +114,7 @@ type Connector struct {
 	endLife context.CancelFunc
 	mu      sync.Mutex
 	closed  bool
+	asked   map[string]asked // see fitted
 	cancels sync.WaitGroup
 }
 

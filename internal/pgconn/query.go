@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lib/pq/oid"
+
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -27,8 +29,22 @@ type prepared struct {
 	pqStmt
 	inputs    int
 	intervals []int // the parameters of the type interval
-	narrow    bool  // see narrowOf
+	integers  []integer
+	narrow    bool // a parameter is not wide
 	at        time.Time
+}
+
+func newPrepared(stmt pqStmt) prepared {
+	p := prepared{pqStmt: stmt, inputs: stmt.NumInput(), at: time.Now()}
+	types := paramsOf(stmt)
+	p.integers = integersOf(types)
+	for i, t := range types {
+		if t == oid.T_interval {
+			p.intervals = append(p.intervals, i)
+		}
+		p.narrow = p.narrow || !wide[t]
+	}
+	return p
 }
 
 type entry = stmtcache.Entry[prepared]
@@ -44,13 +60,19 @@ func (c *Conn) QueryContext(ctx context.Context, text string, args []driver.Name
 }
 
 func (c *Conn) rowsOf(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Rows, error) {
-	args, err := c.typed(ctx, text, args)
+	fitted, values, changed, err := c.typed(ctx, text, args)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := c.query(ctx, text, args, keep)
+	rows, err := c.query(ctx, fitted, values, keep)
 	if c.canRepeat(err) {
-		rows, err = c.query(ctx, text, args, keep)
+		rows, err = c.query(ctx, fitted, values, keep)
+	}
+	if changed && err != nil {
+		var again bool
+		if err, again = c.mistaken(text, err); again {
+			rows, err = c.query(ctx, text, args, keep)
+		}
 	}
 	if err != nil {
 		return nil, visible(err)
@@ -65,13 +87,19 @@ func (c *Conn) ExecContext(ctx context.Context, text string, args []driver.Named
 }
 
 func (c *Conn) execute(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Result, error) {
-	args, err := c.typed(ctx, text, args)
+	fitted, values, changed, err := c.typed(ctx, text, args)
 	if err != nil {
 		return nil, err
 	}
-	result, err := c.execOnce(ctx, text, args, keep)
+	result, err := c.execOnce(ctx, fitted, values, keep)
 	if c.canRepeat(err) {
-		result, err = c.execOnce(ctx, text, args, keep)
+		result, err = c.execOnce(ctx, fitted, values, keep)
+	}
+	if changed && err != nil {
+		var again bool
+		if err, again = c.mistaken(text, err); again {
+			result, err = c.execOnce(ctx, text, args, keep)
+		}
 	}
 	if err != nil {
 		return nil, visible(err)
@@ -126,7 +154,12 @@ func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue,
 	if err := e.Stmt.checkArgs(args); err != nil {
 		return nil, c.unused(e, err)
 	}
+	recast, args, changed := fit(text, e.Stmt.integers, args)
 	c.wire.mark()
+	if changed { // which is rare, so that it is not kept
+		rows, err := c.queryText(recast, args)
+		return c.opened(rows, e, c.judgeUnfit(e, err))
+	}
 	rows, err := e.Stmt.query(args)
 	if err != nil && kept {
 		err = c.judge(e, err)
@@ -171,10 +204,17 @@ func (c *Conn) execOnce(ctx context.Context, text string, args []driver.NamedVal
 	if err := e.Stmt.checkArgs(args); err != nil {
 		return nil, c.unused(e, err)
 	}
+	recast, args, changed := fit(text, e.Stmt.integers, args)
 	c.wire.mark()
-	result, err := e.Stmt.exec(args)
-	if err != nil && kept {
-		err = c.judge(e, err)
+	var result driver.Result
+	if changed {
+		result, err = c.execText(recast, args)
+		err = c.judgeUnfit(e, err)
+	} else {
+		result, err = e.Stmt.exec(args)
+		if err != nil && kept {
+			err = c.judge(e, err)
+		}
 	}
 	if released := c.release(e); err == nil {
 		err = released
@@ -227,8 +267,7 @@ func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	intervals, narrow := paramsOf(stmt)
-	e, err = c.cache.Add(text, prepared{stmt, stmt.NumInput(), intervals, narrow, time.Now()})
+	e, err = c.cache.Add(text, newPrepared(stmt))
 	if err != nil {
 		_ = c.release(e)
 		return nil, false, err

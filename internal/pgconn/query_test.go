@@ -112,6 +112,8 @@ func TestSchemaChangesAreInvisible(t *testing.T) {
 			"ALTER TABLE a ALTER COLUMN n TYPE text", int64(1), "[[1 2]]"},
 		{"parameter's column became text", "CREATE TABLE a (id int, n int); INSERT INTO a VALUES (1, 2)", "SELECT n FROM a WHERE id = $1", int64(1),
 			"ALTER TABLE a ALTER COLUMN id TYPE text", "1", "[[2]]"},
+		{"parameter's column became text that is no number", "CREATE TABLE a (id bigint, n int); INSERT INTO a VALUES (1, 2)", "SELECT n FROM a WHERE id = $1", int64(1),
+			"ALTER TABLE a ALTER COLUMN id TYPE text; INSERT INTO a VALUES ('x', 4)", "x", "[[4]]"},
 		{"parameter's column became bigint", "CREATE TABLE a (id int, n int); INSERT INTO a VALUES (1, 2)", "SELECT n FROM a WHERE id = $1", int64(1),
 			"ALTER TABLE a ALTER COLUMN id TYPE bigint; INSERT INTO a VALUES (3000000000, 4)", int64(3000000000), "[[4]]"},
 		{"table replaced", "CREATE TABLE a (id int, n int); INSERT INTO a VALUES (1, 2)", "SELECT * FROM a WHERE id = $1", int64(1),
@@ -162,9 +164,15 @@ func TestSchemaChangesAreInvisible(t *testing.T) {
 					case "transaction":
 						require.NoError(t, c.StartTx(t.Context(), "BEGIN"))
 						_, err := read(test.then)
-						require.Error(t, err)
 						require.NoError(t, c.Rollback(t.Context()))
-						require.Equal(t, test.name != "parameter's column became bigint", pgconn.Stale(err), "%v", err)
+						switch test.name {
+						case "parameter's column became bigint": // it is compared as one already
+							require.NoError(t, err)
+						case "parameter's column became text that is no number":
+							require.ErrorIs(t, err, pgconn.ErrUnfit)
+						default:
+							require.True(t, pgconn.Stale(err), "%v", err)
+						}
 						require.NoError(t, c.StartTx(t.Context(), "BEGIN"))
 						defer func() { require.NoError(t, c.Commit(t.Context())) }()
 					}
@@ -477,9 +485,9 @@ func TestOversizedErrors(t *testing.T) {
 	db.SetMaxOpenConns(1)
 	mustExec(t, db, "CREATE TABLE a (id bigint, n numeric)")
 	attacks := []struct{ name, text, value string }{
-		{"35 kB to bigint", "SELECT * FROM a WHERE id = $1", strings.Repeat("9x", 17_500)},
+		{"35 kB to bigint", "SELECT $1::bigint", strings.Repeat("9x", 17_500)},
 		{"31 kB to numeric", "INSERT INTO a (n) VALUES ($1)", strings.Repeat("y", 31_000)},
-		{"1 MB to bigint", "SELECT * FROM a WHERE id = $1", strings.Repeat("z", 1<<20)},
+		{"1 MB to bigint", "SELECT $1::bigint", strings.Repeat("z", 1<<20)},
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

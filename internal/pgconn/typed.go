@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lib/pq/oid"
+
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
@@ -16,13 +18,25 @@ import (
 // another form than text. With one, lib/pq sends all bytes as binary: those for a jsonb
 // or a uuid fail, and eight of them for a bigint are another number.
 
-// typed returns the arguments for a connection with a pooler. Bytes that are not for a
-// bytea become text. If the bytes could mean different things as a bytea and as text, it
-// asks the server for the types of the parameters, in one round trip.
-func (c *Conn) typed(ctx context.Context, text string, args []driver.NamedValue) ([]driver.NamedValue, error) {
-	if !c.connector.pooler || !slices.ContainsFunc(args, isBytes) {
-		return args, nil
+// typed returns a statement that is not kept with arguments that the types of its parameters
+// take. It asks the server for the types, in one round trip, where they matter: for bytes
+// that could mean different things as a bytea and as text, and as [Conn.fitted] says.
+// changed reports whether the text differs.
+func (c *Conn) typed(ctx context.Context, text string, args []driver.NamedValue) (_ string, _ []driver.NamedValue, changed bool, err error) {
+	if len(args) == 0 {
+		return text, args, false, nil
 	}
+	if c.connector.pooler && slices.ContainsFunc(args, isBytes) {
+		if args, err = c.withBytes(ctx, text, args); err != nil {
+			return text, args, false, err
+		}
+	}
+	return c.fitted(ctx, text, args)
+}
+
+// withBytes returns the arguments for a connection with a pooler. Bytes that are not for a
+// bytea become text.
+func (c *Conn) withBytes(ctx context.Context, text string, args []driver.NamedValue) ([]driver.NamedValue, error) {
 	args = slices.Clone(args)
 	ask := false
 	for i := range args {
@@ -35,12 +49,12 @@ func (c *Conn) typed(ctx context.Context, text string, args []driver.NamedValue)
 	if !ask || !canPrepare(text) {
 		return args, nil
 	}
-	byteas, err := c.byteas(ctx, text)
+	types, err := c.paramTypes(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	for i := range min(len(args), len(byteas)) {
-		if raw, ok := args[i].Value.([]byte); ok && raw != nil && !byteas[i] {
+	for i := range min(len(args), len(types)) {
+		if raw, ok := args[i].Value.([]byte); ok && raw != nil && types[i] != oid.T_bytea {
 			args[i].Value = string(raw)
 		}
 	}
@@ -59,9 +73,11 @@ func isPlain(raw []byte) bool {
 
 // canPrepare reports whether PREPARE takes a text: it is one statement of certain kinds.
 func canPrepare(text string) bool {
-	word := strings.TrimLeft(text, " \t\r\n(")
-	if end := strings.IndexFunc(word, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' }); end >= 0 {
-		word = word[:end]
+	word := ""
+	for _, token := range sqltext.Lead(sqltext.Postgres, text, 9) {
+		if word = token.Text; word != "(" {
+			break
+		}
 	}
 	switch strings.ToUpper(word) {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "WITH":
@@ -76,22 +92,22 @@ func canPrepare(text string) bool {
 	return err == nil && len(statements) == 1
 }
 
-// byteas reports which parameters of a statement are a bytea. The server prepares the
+// paramTypes returns the types of a statement's parameters. The server prepares the
 // statement and forgets it within one message, which a pooler sends to one session.
-func (c *Conn) byteas(ctx context.Context, text string) (byteas []bool, err error) {
+func (c *Conn) paramTypes(ctx context.Context, text string) (types []oid.Oid, err error) {
 	rows, err := c.query(ctx, "PREPARE backend_types AS "+text+`
-; SELECT t.type = 'pg_catalog.bytea'::pg_catalog.regtype FROM pg_catalog.pg_prepared_statements s, pg_catalog.unnest(s.parameter_types) WITH ORDINALITY t(type, number)
+; SELECT t.type::pg_catalog.oid::pg_catalog.int8 FROM pg_catalog.pg_prepared_statements s, pg_catalog.unnest(s.parameter_types) WITH ORDINALITY t(type, number)
 WHERE s.name = 'backend_types' ORDER BY t.number; DEALLOCATE backend_types`, nil, false)
 	if err != nil {
 		return nil, visible(err)
 	}
 	row := make([]driver.Value, 1)
 	for err = rows.Next(row); err == nil; err = rows.Next(row) {
-		is, _ := row[0].(bool)
-		byteas = append(byteas, is)
+		number, _ := row[0].(int64)
+		types = append(types, oid.Oid(number))
 	}
 	if err == io.EOF {
 		err = nil
 	}
-	return byteas, errors.Join(err, rows.Close())
+	return types, errors.Join(err, rows.Close())
 }

@@ -13,6 +13,10 @@ type frame struct {
 	assign assignment
 	config bool // it has the arguments of set_config, see session.go
 
+	compared bool       // what is in it is compared, see compare.go
+	of       comparison // it is the list of this one
+	between  between
+
 	operator bool // it has a name of PostgreSQL's OPERATOR(…)
 	xmlroot  bool // it has the arguments of XMLROOT
 }
@@ -98,16 +102,16 @@ func (s *scanner) isPlain() bool {
 // open notes an opening parenthesis.
 func (s *scanner) open() {
 	last, outer := s.recent[0], s.frame()
-	inner := frame{list: takesList[last.word]}
+	inner := frame{list: takesList[last.word], of: s.listOf()}
 	switch {
 	case inner.list:
-		inner.plain = true
+		inner.plain, inner.compared = true, true
 	case last.char == ',' || last.char == '(' || isOperator(last.char) || last.char == '?':
-		inner.plain, inner.list = s.isPlain(), outer.list
+		inner.plain, inner.list, inner.compared = s.isPlain(), outer.list, s.compares()
 	case last.word == "VALUES":
-		inner.plain = outer.list
+		inner.plain, inner.compared = outer.list, outer.list
 	default: // the arguments of a function, unless it is one of these words
-		inner.plain = plainAfter[last.word]
+		inner.plain, inner.compared = plainAfter[last.word], comparedAfter[last.word]
 	}
 	inner.config = s.dialect == Postgres && s.lastName() == "set_config"
 	inner.operator = s.dialect == Postgres && last.word == "OPERATOR"
@@ -135,6 +139,7 @@ func (s *scanner) shut() {
 // follow notes what a token says about the parameter before it and about those after
 // it. It is called before the token is pushed.
 func (s *scanner) follow(t token) {
+	s.followComparison(t)
 	if s.recent[0].slot {
 		last, operator := &s.slots[len(s.slots)-1], ""
 		if isOperator(t.char) {
@@ -142,7 +147,9 @@ func (s *scanner) follow(t token) {
 		}
 		switch {
 		case comparing[t.word] || operators[operator]:
-			last.plain = true
+			last.plain, last.compared = true, last.compared || !isOperator(s.recent[1].char)
+		case t.char == ':': // it is cast
+			last.compared = false
 		case beforeCondition[s.recent[1].word] && jsonOperators[operator]:
 			last.plain = false
 		}
@@ -152,6 +159,7 @@ func (s *scanner) follow(t token) {
 	case "SELECT", "WITH", "VALUES":
 		if s.recent[0].char == '(' { // a subquery, whose columns may be JSON
 			f.plain = f.list && t.word == "VALUES"
+			f.compared = f.plain
 		}
 	case "SET":
 		f.assign = assignTarget

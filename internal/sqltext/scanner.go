@@ -38,6 +38,11 @@ type scanner struct {
 
 	frames  []frame // the open parentheses, see place.go
 	assigns bool    // the last = assigns
+
+	numbered    bool         // the parameters are $1, $2, …, and a ? is none
+	name        name         // the last one, see compare.go
+	pending     comparison   // one that ends with the last token, if the next is no part of it
+	comparisons []comparison // those that were read
 }
 
 // token is a token as far as list recognition needs it.
@@ -73,6 +78,9 @@ func (s *scanner) run() error {
 	}
 	if s.inside {
 		return unterminated("the comment", s.src, strings.LastIndex(s.src, "/*"))
+	}
+	if s.pending.found {
+		s.comparisons = append(s.comparisons, s.pending)
 	}
 	return nil
 }
@@ -206,6 +214,12 @@ func (s *scanner) dollar() error {
 	for end < len(s.src) && s.src[end] != '$' && isWordPart(s.src[end]) {
 		end++
 	}
+	if s.numbered && isDigit(s.peek(1)) {
+		for end = start + 1; end < len(s.src) && isDigit(s.src[end]); end++ {
+		}
+		s.parameter(end)
+		return nil
+	}
 	if end >= len(s.src) || s.src[end] != '$' || isDigit(s.src[start+1]) {
 		s.pos = end
 		s.push(token{start: start}, true)
@@ -225,17 +239,16 @@ func (s *scanner) dollar() error {
 // an operand and so is an operator.
 func (s *scanner) question() {
 	start := s.pos
-	s.pos++
 	switch {
-	case s.dialect == Postgres && s.peek(0) == '?':
-		s.drops = append(s.drops, s.pos)
+	case s.dialect == Postgres && s.peek(1) == '?' && !s.numbered:
+		s.drops = append(s.drops, s.pos+1)
+		s.push(token{char: '?', start: start}, false)
+		s.pos += 2
+	case s.dialect == Postgres && (s.numbered || s.operand || s.afterAt(start) || s.recent[0].char == '.' || s.frame().operator):
+		s.push(token{char: '?', start: start}, false)
 		s.pos++
-		s.push(token{char: '?', start: start}, false)
-	case s.dialect == Postgres && (s.operand || s.afterAt(start) || s.recent[0].char == '.' || s.frame().operator):
-		s.push(token{char: '?', start: start}, false)
 	default:
-		s.slots = append(s.slots, slot{at: start, bound: s.recent[0].binds(), plain: s.isPlain()})
-		s.push(token{slot: true, start: start}, true)
+		s.parameter(start + 1)
 	}
 }
 
@@ -357,6 +370,7 @@ func (s *scanner) number() {
 func (s *scanner) punctuation(c byte) {
 	s.sessionChar(c)
 	operand := c == ')' || c == ']'
+	var shut comparison
 	switch c {
 	case ';':
 		s.ended = true
@@ -373,10 +387,12 @@ func (s *scanner) punctuation(c byte) {
 		s.statement.paren(-1)
 		s.depth--
 		operand = !s.namesOperator()
+		shut = s.shutList()
 		s.shut()
 		s.list()
 	}
 	s.push(token{char: c, start: s.pos}, operand)
+	s.pending = shut
 	s.pos++
 }
 

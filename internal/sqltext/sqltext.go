@@ -36,11 +36,13 @@ type Query struct {
 	tokens  int
 	joins   bool
 	tail    Tail
+
+	comparisons []comparison
 }
 
 // slot is one parameter.
 type slot struct {
-	at int // offset of the question mark
+	at, end int // offsets of the question mark and after it
 	// The list of a parameter that stands alone in one: [NOT] IN (?). listStart is
 	// the offset of NOT or IN, listEnd the offset after the closing parenthesis. Both
 	// are 0 for other parameters.
@@ -48,6 +50,8 @@ type slot struct {
 	negated            bool
 	bound              bool // AND, OR or NOT stands beside it
 	plain              bool // it cannot be JSON
+	compared           bool // see compare.go
+	quantifier         string
 }
 
 // Tail says how a text affects text that is appended to it.
@@ -73,9 +77,9 @@ func Parse(dialect Dialect, source string) (*Query, error) {
 	if s.unsure != "" {
 		return nil, unsure(s.unsure)
 	}
-	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, returns: s.returnsRows(), session: max(s.session, s.statement.session), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail}
+	q := &Query{dialect: dialect, source: source, slots: s.slots, drops: s.drops, reads: s.reads(), ends: s.endsTx, returns: s.returnsRows(), session: max(s.session, s.statement.session), tokens: s.tokens, joins: s.joins || s.recent[0].binds(), tail: s.tail, comparisons: s.comparisons}
 	q.repeats = q.reads && q.session == SessionKept && !s.calls
-	q.plain = q.write(nil)
+	q.plain = q.write(nil, nil)
 	return q, nil
 }
 
@@ -177,16 +181,25 @@ func (q *Query) Text(lengths []int) string {
 	if lengths == nil {
 		return q.plain
 	}
-	return q.write(lengths)
+	return q.write(lengths, nil)
 }
 
-func (q *Query) write(lengths []int) string {
-	if len(q.drops) == 0 && (len(q.slots) == 0 || q.dialect != Postgres && lengths == nil) {
+func (q *Query) write(lengths, guards []int) string {
+	if len(q.drops) == 0 && (len(q.slots) == 0 || q.dialect != Postgres && lengths == nil && guards == nil) {
 		return q.source
 	}
 	w := writer{source: q.source, drops: q.drops}
 	w.out.Grow(len(q.source) + 8*len(q.slots))
+	comparisons := q.comparisons
+	if guards == nil {
+		comparisons = nil
+	}
 	for i, slot := range q.slots {
+		guarded := len(comparisons) > 0 && guards[comparisons[0].last] > 0
+		if guarded && comparisons[0].first == i {
+			w.copyTo(comparisons[0].columnStart)
+			w.out.WriteByte('(')
+		}
 		switch {
 		case lengths == nil || lengths[i] == One:
 			w.copyTo(slot.at)
@@ -200,6 +213,12 @@ func (q *Query) write(lengths []int) string {
 			w.copyTo(slot.at)
 			w.list(q.dialect, Padded(lengths[i]))
 			w.next = slot.at + 1
+		}
+		if len(comparisons) > 0 && comparisons[0].last == i {
+			if guarded {
+				w.guard(comparisons[0], guards[i])
+			}
+			comparisons = comparisons[1:]
 		}
 	}
 	w.copyTo(len(q.source))

@@ -36,7 +36,7 @@ func TestStatement(t *testing.T) {
 	}{
 		sqltext.Postgres: {"SELECT * FROM t WHERE (a = $1) AND (b = ANY($2)) LIMIT $3", []any{int64(1), `{"x","y","z"}`, int64(20)}},
 		sqltext.SQLite:   {"SELECT * FROM t WHERE (a = ?) AND (b IN (?, ?, ?, ?)) LIMIT ?", []any{int64(1), "x", "y", "z", "z", int64(20)}},
-		sqltext.MySQL:    {"SELECT * FROM t WHERE (a = ?) AND (b IN (?, ?, ?, ?)) LIMIT ?", []any{int64(1), "x", "y", "z", "z", int64(20)}},
+		sqltext.MySQL:    {"SELECT * FROM t WHERE (a = ?) AND ((b IN (?, ?, ?, ?) AND CONCAT(b) NOT IN (?))) LIMIT ?", []any{int64(1), "x", "y", "z", "z", "0", int64(20)}},
 	} {
 		set := statement.New(dialect)
 		for range 2 { // the second time it is known
