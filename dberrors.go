@@ -172,3 +172,21 @@ func endsTx(err error) bool {
 	}
 	return !failed.answered
 }
+
+// commitUnknown returns the error of a transaction that may have taken effect.
+func commitUnknown(cause error) error {
+	return &Error{
+		Code:    Timeout,
+		Message: "It is not known whether this took effect; check before you try again.",
+		cause:   errors.Join(ErrCommitUnknown, cause),
+	}
+}
+
+// notFromDatabase marks an error that the program itself made while it used the
+// database. It says nothing about the connection or the transaction.
+type notFromDatabase struct{ error }
+
+func fromProgram(err error) bool {
+	_, ok := errors.AsType[notFromDatabase](err)
+	return ok
+}

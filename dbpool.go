@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"time"
 
@@ -123,6 +122,17 @@ func (l *lease) discard() {
 	l.conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
+// spend makes release close the connection.
+func (db *DB) spend(l *lease) {
+	l.spent = true
+	l.conn.Raw(func(raw any) error {
+		if conn, err := dbconn.Of(raw); err == nil {
+			l.spent = !db.onlyConn(context.Background(), conn)
+		}
+		return nil
+	})
+}
+
 // do calls f with the connection. It closes a connection of lib/pq after an error
 // that the server did not report: lib/pq can lose its position in the stream without
 // noticing. Our own connections check that themselves.
@@ -180,7 +190,7 @@ func (db *DB) tryConn(ctx context.Context, s *statement.Statement, work work) (c
 	return true, lease.do(func(conn dbconn.Conn) error {
 		switch {
 		case s.Session() != sqltext.SessionKept:
-			return db.inSession(ctx, lease, conn, s, work)
+			return db.inSession(ctx, &lease.spent, conn, s, work)
 		case db.file != nil && !s.Reads():
 			return db.inFile(ctx, conn, s, work)
 		}
@@ -188,175 +198,12 @@ func (db *DB) tryConn(ctx context.Context, s *statement.Statement, work work) (c
 	})
 }
 
-// inFile performs work with a statement that writes to SQLite's file. What is acknowledged
-// must be in the file that the next start of the program opens, so that is checked before,
-// when the statement can be refused, and again afterwards.
-func (db *DB) inFile(ctx context.Context, conn dbconn.Conn, s *statement.Statement, work work) error {
-	if err := db.intact(conn, false); err != nil {
-		return err
-	}
-	if err := work(ctx, conn, s); err != nil {
-		return err
-	}
-	if err := db.intact(conn, true); err != nil {
-		return notFromDatabase{commitUnknown(err)}
-	}
-	return nil
-}
-
-// intact returns an error if SQLite's file, or its WAL, was removed or replaced. The check
-// is two calls of stat, which take about 5 µs. used says that the connection has just read
-// or written.
-func (db *DB) intact(conn dbconn.Conn, used bool) error {
-	if db.file == nil {
-		return nil
-	}
-	err := dbconn.Opened(conn, db.file)
-	if err == nil {
-		err = dbconn.Intact(conn, used)
-	}
-	if err != nil {
-		return notFromDatabase{(&Error{Code: Unavailable}).Wrap(err)}
-	}
-	return nil
-}
-
-// sameFile returns an error if SQLite's file was removed or replaced.
-func (db *DB) sameFile() error {
-	if db.file == nil {
-		return nil
-	}
-	now, err := os.Stat(db.path)
-	if err == nil && !os.SameFile(db.file, now) {
-		err = fmt.Errorf("%s is not the file that was opened; restart the program", db.path)
-	}
-	if err != nil {
-		return (&Error{Code: Unavailable}).Wrap(err)
-	}
-	return nil
-}
-
-// commitUnknown returns the error of a transaction that may have taken effect.
-func commitUnknown(cause error) error {
-	return &Error{
-		Code:    Timeout,
-		Message: "It is not known whether this took effect; check before you try again.",
-		cause:   errors.Join(ErrCommitUnknown, cause),
-	}
-}
-
-// This part handles statements that change the session of their connection. Their
-// connection is closed afterwards, so that no other statement runs under what they left.
-// internal/sqltext recognizes them.
-
-// inSession performs work with a statement that may change the session, outside of a
-// transaction. If the statement leaves a transaction open, it is undone, and the error
-// says so.
-func (db *DB) inSession(ctx context.Context, l *lease, conn dbconn.Conn, s *statement.Statement, work work) error {
-	if err := db.intact(conn, false); err != nil {
-		return err
-	}
-	l.spent = !db.onlyConn(ctx, conn)
-	if err := work(ctx, conn, s); err != nil {
-		return err
-	}
-	if err := db.sameFile(); err != nil { // the WAL ends with PRAGMA journal_mode
-		return notFromDatabase{commitUnknown(err)}
-	}
-	if open, known := inTransaction(ctx, db.engine, conn); !known || !open {
-		return nil
-	}
-	err := errors.New("the statement left a transaction open, and what it did was undone; use DB.Tx for transactions")
-	if failed := conn.Rollback(ctx); failed != nil {
-		err = fmt.Errorf("%w (%w)", err, failed)
-	}
-	return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
-}
-
-// inSession performs work with a statement that may change the session, in the
-// transaction. It returns an error if the statement has ended the transaction, as LOCK
-// TABLES and procedures with a COMMIT do on MySQL.
-func (tx *dbTx) inSession(ctx context.Context, conn dbconn.Conn, s *statement.Statement, work work) error {
-	tx.lease.spent = !tx.db.onlyConn(ctx, conn)
-	if err := work(ctx, conn, s); err != nil {
-		return err
-	}
-	if open, known := inTransaction(ctx, tx.db.engine, conn); known && !open {
-		return errors.New("the statement ended the transaction of DB.Tx, and what was done before is committed; run it outside of DB.Tx")
-	}
-	return nil
-}
-
-// spend makes release close the connection.
-func (db *DB) spend(l *lease) {
-	l.spent = true
-	l.conn.Raw(func(raw any) error {
-		if conn, err := dbconn.Of(raw); err == nil {
-			l.spent = !db.onlyConn(context.Background(), conn)
-		}
-		return nil
-	})
-}
-
-// onlyConn reports whether the database ends with the connection, which must not be
-// closed then: it is SQLite in memory, in a pool given to OpenDB.
-func (db *DB) onlyConn(ctx context.Context, conn dbconn.Conn) bool {
-	if db.engine != SQLite || db.anchor != nil || db.path != "" {
-		return false
-	}
-	file := ""
-	rows, err := conn.QueryContext(ctx, "PRAGMA database_list", nil)
-	if err != nil {
-		return false
-	}
-	failed, err := dbconn.ReadAll(rows, func(row []driver.Value) error {
-		if name, _ := row[1].(string); name == "main" {
-			file, _ = row[2].(string)
-		}
-		return nil
-	})
-	return failed == nil && err == nil && file == ""
-}
-
-// inTransaction reports whether a transaction is open on a connection, if that can be
-// known. SQLite has no statement that begins or ends one and is not refused before.
-func inTransaction(ctx context.Context, engine Engine, conn dbconn.Conn) (open, known bool) {
-	switch engine {
-	case Postgres:
-		return pgconn.InTransaction(conn)
-	case MySQL:
-		rows, err := conn.QueryContext(ctx, "SELECT @@in_transaction", nil)
-		if err != nil { // MySQL proper does not have it
-			return false, false
-		}
-		failed, err := dbconn.ReadAll(rows, func(row []driver.Value) (err error) {
-			n, err := dbconn.Number(row[0])
-			open = n == 1
-			return err
-		})
-		return open, failed == nil && err == nil
-	}
-	return false, false
-}
-
-// work executes a statement on a connection, and reads its rows.
-type work func(context.Context, dbconn.Conn, *statement.Statement) error
-
 // bound returns ctx with a deadline.
 func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, db.config.Timeout)
-}
-
-// notFromDatabase marks an error that the program itself made while it used the
-// database. It says nothing about the connection or the transaction.
-type notFromDatabase struct{ error }
-
-func fromProgram(err error) bool {
-	_, ok := errors.AsType[notFromDatabase](err)
-	return ok
 }
 
 // result returns the error for the program: failure's, or the program's own.

@@ -282,7 +282,7 @@ func (s *txScope) run(ctx context.Context, stmt *statement.Statement, work work)
 			if s.tx.db.engine == SQLite && migration.SwitchesForeignKeys(stmt.Query()) {
 				return notFromDatabase{errForeignKeys}
 			}
-			return s.tx.inSession(ctx, conn, stmt, work)
+			return s.tx.db.inSessionOfTx(ctx, &s.tx.lease.spent, conn, stmt, work)
 		}
 		return work(ctx, conn, stmt)
 	}))
