@@ -509,7 +509,7 @@
 // for servers behind a proxy. It has at most three quarters of the running requests, of
 // the queue and of the streams, so that one client cannot keep others out.
 //
-// The inputs of REST requests take a bounded amount of memory: LogicConfig.InputMemory for
+// The inputs of requests take a bounded amount of memory: LogicConfig.InputMemory for
 // all together, and for each 1 MiB and 10 times the length of its body.
 //
 // The package backendtest helps the tests of programs that use this one.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonschema"
 	"github.com/seed-215b9b7c/backend/internal/plan"
@@ -156,32 +157,52 @@ func (v *Visit) Call(ctx context.Context, operation *Operation, t Transport, con
 		return false, &Error{Code: NotFound, Message: "There is no such operation."}
 	}
 	op := v.door.byName[operation.name]
-	result, err := v.visit.call(ctx, op, customTransport{t}, callConfig{mode: op.settings.tx, key: config.Key, needsKey: true})
+	transport := &customTransport{t, v.visit.beginMemory()}
+	defer transport.memory.End()
+	result, err := v.visit.call(ctx, op, transport, callConfig{mode: op.settings.tx, key: config.Key, needsKey: true})
 	return result.replayed, err
 }
 
 // customTransport makes a transport from a Transport.
-type customTransport struct{ Transport }
+type customTransport struct {
+	Transport
+	memory admission.Portion // for the input
+}
 
-func (t customTransport) decode(ctx context.Context, in any) error  { return t.Decode(ctx, in) }
-func (t customTransport) before(context.Context) error              { return nil }
-func (t customTransport) encode(ctx context.Context, out any) error { return t.Encode(ctx, out) }
+// memoryKey is the key in a context of the memory for the input of a call.
+type memoryKey struct{}
+
+func (t *customTransport) decode(ctx context.Context, in any) error {
+	t.memory.Shrink(0) // what an earlier try of the transaction has decoded is garbage
+	return t.Decode(context.WithValue(ctx, memoryKey{}, &t.memory), in)
+}
+
+func (t *customTransport) before(context.Context) error              { return nil }
+func (t *customTransport) encode(ctx context.Context, out any) error { return t.Encode(ctx, out) }
 
 // DecodeJSON decodes the whole input from one JSON object into in, which points to
 // an input of the operation. It is as strict as a [RESTDoor] about a body: broken
 // JSON, a name twice in one object and trailing data are a [Malformed] error, and
 // unknown, missing and wrongly typed fields are one [Invalid] error that lists them.
 // A text whose value would take more memory than 1 MiB and 10 times its length is
-// [TooLarge]. Fields have the names of their json tags. DecodeJSON ignores the tag in: a field
+// [TooLarge]. With the ctx of [Transport].Decode, the text and its value count in
+// LogicConfig.InputMemory until the call ends. Fields have the names of their json tags. DecodeJSON ignores the tag in: a field
 // that REST takes from the path, a header or a cookie is a field of the object. The
 // input [None] is {}.
-func (o *Operation) DecodeJSON(text []byte, in any) error {
+func (o *Operation) DecodeJSON(ctx context.Context, text []byte, in any) error {
 	decoder, err := o.decoder()
 	if err != nil {
 		return err
 	}
+	memory, _ := ctx.Value(memoryKey{}).(*admission.Portion)
+	if memory == nil {
+		memory = new(admission.Portion) // any amount
+	}
+	if !memory.Use(int64(len(text))) {
+		return noMemory(errNoMemory)
+	}
 	var wrong []FieldError
-	if err := decodeJSON(decoder, text, reflect.ValueOf(in).Elem(), "", &wrong, nil); err != nil {
+	if err := decodeJSON(decoder, text, reflect.ValueOf(in).Elem(), "", &wrong, memory); err != nil {
 		return err
 	}
 	if len(wrong) > 0 {
@@ -233,6 +254,8 @@ func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at str
 	}
 	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
 }
+
+var errNoMemory = errors.New("the inputs of all calls have LogicConfig.InputMemory")
 
 // noMemory returns the error of a request whose input there is no memory for.
 func noMemory(cause error) error {

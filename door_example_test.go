@@ -36,7 +36,9 @@ type plainCall struct {
 	input, output []byte
 }
 
-func (c *plainCall) Decode(_ context.Context, in any) error { return c.op.DecodeJSON(c.input, in) }
+func (c *plainCall) Decode(ctx context.Context, in any) error {
+	return c.op.DecodeJSON(ctx, c.input, in)
+}
 
 func (c *plainCall) Encode(_ context.Context, out any) (err error) {
 	c.output, err = c.op.AppendJSON(nil, out)

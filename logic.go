@@ -55,9 +55,10 @@ type LogicConfig struct {
 	Logger *slog.Logger
 	// Observer is told of calls and loads of relations. Defaults to none.
 	Observer Observer
-	// InputMemory bounds the memory in bytes that the inputs of all REST requests take
-	// together: their bodies and what is decoded from them. The first 16 KiB of each are
-	// free. A request that there is no memory for is [Unavailable]. Requests of one
+	// InputMemory bounds the memory in bytes that the inputs of all REST requests, and of
+	// the calls of a [CustomDoor], take together: their bodies and what is decoded from
+	// them. The first 16 KiB of each are free. A request that there is no memory for is
+	// [Unavailable]. What a CustomDoor reads before a call does not count. Requests of one
 	// client address have at most three quarters. Defaults to 256 MiB, or an eighth of
 	// the memory limit of the Go runtime (GOMEMLIMIT) if that is less.
 	InputMemory int64

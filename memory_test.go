@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/internal/toydoor"
 )
 
 type memoryItem struct {
@@ -20,7 +21,7 @@ type memoryItem struct {
 }
 
 // memoryLogic has an operation that returns when a channel is closed.
-func memoryLogic(t *testing.T, config backend.LogicConfig, finish chan struct{}) (http.Handler, chan int) {
+func memoryLogic(door func(*backend.Logic) http.Handler, config backend.LogicConfig, finish chan struct{}) (http.Handler, chan int) {
 	type input struct {
 		Items []memoryItem      `json:"items"`
 		Fail  backend.Opt[bool] `json:"fail"`
@@ -35,7 +36,19 @@ func memoryLogic(t *testing.T, config backend.LogicConfig, finish chan struct{})
 		<-finish
 		return backend.None{}, nil
 	}, backend.Route("POST /put"), backend.MaxBody(8<<20)))
-	return backend.Recover()(logic.REST(backend.RESTConfig{})), begun
+	return backend.Recover()(door(logic)), begun
+}
+
+func newREST(logic *backend.Logic) http.Handler { return logic.REST(backend.RESTConfig{}) }
+
+// eachDoor runs a test with the door of REST and with one of a stranger.
+func eachDoor(t *testing.T, test func(t *testing.T, door func(*backend.Logic) http.Handler)) {
+	for name, door := range map[string]func(*backend.Logic) http.Handler{"rest": newREST, "custom": toydoor.New} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, door)
+		})
+	}
 }
 
 func postFrom(h http.Handler, client, body string) *httptest.ResponseRecorder {
@@ -52,7 +65,7 @@ func TestInputsThatGrowAreRefused(t *testing.T) {
 	t.Parallel()
 	finish := make(chan struct{})
 	close(finish)
-	h, begun := memoryLogic(t, backend.LogicConfig{}, finish)
+	h, begun := memoryLogic(newREST, backend.LogicConfig{}, finish)
 	hostile := `{"items":[` + strings.Repeat("{},", 300_000) + `{}]}`
 	w := postFrom(h, "10.0.0.1", hostile)
 	require.Equal(t, 413, w.Code, w.Body)
@@ -67,8 +80,12 @@ func TestInputsThatGrowAreRefused(t *testing.T) {
 // of that. It is given back however a request ends.
 func TestInputMemoryIsShared(t *testing.T) {
 	t.Parallel()
+	eachDoor(t, testInputMemoryIsShared)
+}
+
+func testInputMemoryIsShared(t *testing.T, door func(*backend.Logic) http.Handler) {
 	finish := make(chan struct{})
-	h, begun := memoryLogic(t, backend.LogicConfig{InputMemory: 3 << 20}, finish)
+	h, begun := memoryLogic(door, backend.LogicConfig{InputMemory: 3 << 20}, finish)
 	body := `{"items":[` + strings.Repeat(`{"a":"x"},`, 5_000) + `{}]}` // 50 KB, and about 0.5 MiB with its value
 	busy := func(client string) bool {
 		w := postFrom(h, client, body[:len(body)-1]+`,"fail":true}`)
@@ -101,9 +118,9 @@ func TestInputMemoryIsShared(t *testing.T) {
 	go func() { small <- postFrom(h, "10.0.0.1", `{"items":[{"a":"x"}]}`).Code }() // the first 16 KiB are free
 	require.Equal(t, 1, <-begun)
 	close(finish)
-	require.Equal(t, 204, <-small)
+	require.Contains(t, []int{200, 204}, <-small)
 	for range running {
-		require.Equal(t, 204, <-done)
+		require.Contains(t, []int{200, 204}, <-done)
 	}
 	require.False(t, busy("10.0.0.1"))
 }
@@ -112,7 +129,7 @@ func TestInputMemoryIsShared(t *testing.T) {
 func TestBodiesThatArriveCount(t *testing.T) {
 	t.Parallel()
 	finish := make(chan struct{})
-	h, _ := memoryLogic(t, backend.LogicConfig{InputMemory: 4 << 20}, finish)
+	h, _ := memoryLogic(newREST, backend.LogicConfig{InputMemory: 4 << 20}, finish)
 	close(finish)
 	server := httptest.NewServer(h)
 	defer server.Close()

@@ -181,8 +181,6 @@ func readAll(dst []byte, from io.Reader, memory *admission.Portion) ([]byte, err
 	}
 }
 
-var errNoMemory = errors.New("the inputs of all calls have LogicConfig.InputMemory")
-
 // checkType refuses a body whose Content-Type is not JSON, and says in answer what is
 // accepted. A page of another origin can send other types without a preflight.
 func (r *restRoute) checkType(head, answer http.Header) error {

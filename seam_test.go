@@ -180,14 +180,14 @@ type jsonCall struct {
 	decode func(in any) error // in place of it
 }
 
-func (c *jsonCall) Decode(_ context.Context, in any) error {
+func (c *jsonCall) Decode(ctx context.Context, in any) error {
 	switch {
 	case c.decode != nil:
 		return c.decode(in)
 	case c.op == nil:
 		return nil
 	}
-	return c.op.DecodeJSON([]byte(c.in), in)
+	return c.op.DecodeJSON(ctx, []byte(c.in), in)
 }
 
 func (c *jsonCall) Encode(_ context.Context, out any) error {

@@ -80,7 +80,7 @@ type call struct {
 	input, output []byte
 }
 
-func (c *call) Decode(_ context.Context, in any) error { return c.op.DecodeJSON(c.input, in) }
+func (c *call) Decode(ctx context.Context, in any) error { return c.op.DecodeJSON(ctx, c.input, in) }
 
 func (c *call) Encode(_ context.Context, out any) (err error) {
 	c.output, err = c.op.AppendJSON(nil, out)
