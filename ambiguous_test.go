@@ -22,6 +22,17 @@ func (believing) Authenticate(_ context.Context, r *http.Request) (backend.Calle
 	return backend.Caller{ID: r.Header.Get("Authorization")}, nil
 }
 
+// another is a stack that gets no header, and calls h with the request's.
+func another(stack backend.Middleware, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		outer := r.Clone(r.Context())
+		outer.Header = http.Header{}
+		stack(http.HandlerFunc(func(w http.ResponseWriter, inner *http.Request) {
+			h.ServeHTTP(w, r.WithContext(inner.Context()))
+		})).ServeHTTP(w, outer)
+	})
+}
+
 // A proxy and a server that read different ones of two headers see two requests.
 func TestRequestsThatSayTwoThingsAreRefused(t *testing.T) {
 	t.Parallel()
@@ -39,7 +50,7 @@ func TestRequestsThatSayTwoThingsAreRefused(t *testing.T) {
 		w.WriteHeader(204)
 	})
 	stack := backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})
-	handlers := map[string]http.Handler{"REST": logic.REST(), "REST in the stack": stack(logic.REST()), "page": page, "page in the stack": stack(page)}
+	handlers := map[string]http.Handler{"REST": logic.REST(), "REST in the stack": stack(logic.REST()), "another header in the stack": another(stack, logic.REST()), "page": page, "page in the stack": stack(page)}
 	for name, test := range map[string]struct {
 		head   http.Header
 		status int

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/header"
@@ -220,6 +221,14 @@ func (h *hosts) serves(host, port string) bool {
 func (h *hosts) lists(host string) bool {
 	dot := strings.IndexByte(host, '.')
 	return h.names[host] || dot > 0 && h.wildcards[host[dot:]]
+}
+
+// checkOnce is checkAmbiguous for the header of r, unless [Stack] has checked that.
+func checkOnce(r *http.Request) error {
+	if x := exchangeFrom(r.Context()); x != nil && reflect.ValueOf(x.checked).UnsafePointer() == reflect.ValueOf(r.Header).UnsafePointer() {
+		return nil
+	}
+	return checkAmbiguous(r.Header)
 }
 
 // checkAmbiguous returns an error for the header of a request that says two things.

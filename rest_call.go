@@ -73,7 +73,7 @@ func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
-	if err := checkAmbiguous(req.Header); err != nil {
+	if err := checkOnce(req); err != nil {
 		return err
 	}
 	if r.status != http.StatusNoContent && !acceptsJSON(req.Header["Accept"]) {

@@ -157,6 +157,7 @@ func checkPerMinute(n int) error {
 // them. It answers 400 to requests that say two things.
 func refuse(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	err := checkAmbiguous(r.Header)
+	x.checked = r.Header
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		err = Errorf(Unimplemented, "This server does not do %s.", r.Method)
 	}
