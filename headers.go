@@ -101,7 +101,8 @@ const (
 // handler sets no Content-Type, it is detected as net/http does. Text and XML types
 // without a charset get charset=utf-8. SecureHeaders does not change a header that
 // the handler has set, before or after, and gives way where it has added a value, as
-// [httputil.ReverseProxy] does. It does not restore a header that the handler has
+// [httputil.ReverseProxy] does, but not for an upgrade such as that of a WebSocket: the
+// proxy writes that response to the connection itself, with both values. It does not restore a header that the handler has
 // deleted, unless that was after an informational response, when the proxy deletes all.
 //
 // A 304 response has none of the headers that depend on the content type, unless the

@@ -118,7 +118,9 @@ var (
 //   - errors of encoding/json, [io.EOF] and [io.ErrUnexpectedEOF] that the handler
 //     returns as they are, if as much of the request body was read as the error is
 //     about. A handler that reads a body and JSON of the program's own must wrap the
-//     errors about the latter, by [fmt.Errorf] or [Error.Wrap]: they look the same.
+//     errors about the latter, by [fmt.Errorf] or [Error.Wrap]: they look the same. So an
+//     error about the body that is wrapped by fmt.Errorf is [Internal]: to add to it, wrap
+//     it in an [Error] with the code [Malformed].
 //
 // Without [BodyLimit] around the handler it is not known what was read, and most of
 // these errors are [Internal]. So are all others, such as those of strconv and
