@@ -2,8 +2,10 @@ package backend_test
 
 import (
 	"context"
+	"math/big"
 	"net/http/httptest"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
@@ -79,4 +81,40 @@ func errorUnlessEmpty[T any](found []T, err error) error {
 		return backend.Errorf(backend.Internal, "found %v", found)
 	}
 	return err
+}
+
+// SQLite has 15 digits for a number that is no int64. A column that promises more would hold
+// other numbers than were stored.
+func TestDecimalColumnsOfSQLite(t *testing.T) {
+	t.Parallel()
+	file := func(column string) fstest.MapFS {
+		return fstest.MapFS{"1_a.sql": {Data: []byte("-- +goose Up\nCREATE TABLE \"a t\" (id INTEGER PRIMARY KEY, price " + column + ");")}}
+	}
+	for _, column := range []string{"DECIMAL(16, 2)", "decimal (30,10) NOT NULL DEFAULT 0", "NUMERIC(38)", "NUMERIC(19,0)", "DEC(20,4)", "NUMBER(17, 2)"} {
+		db, ctx := backendtest.NewDB(t, backend.SQLite), t.Context()
+		err := db.Migrate(ctx, file(column))
+		require.ErrorContains(t, err, "a t.price", column)
+		require.ErrorContains(t, err, "TEXT", column)
+		n, err := backend.One[int](ctx, db, "SELECT count(*) FROM sqlite_schema WHERE name = 'a t'")
+		require.NoError(t, err)
+		require.Zero(t, n, column)
+		// A later file may correct it.
+		corrected := file(column)
+		corrected["2_b.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nDROP TABLE \"a t\"; CREATE TABLE \"a t\" (id INTEGER PRIMARY KEY, price TEXT);")}
+		require.NoError(t, db.Migrate(ctx, corrected))
+	}
+	for _, column := range []string{"DECIMAL(15, 2)", "DECIMAL(10,5)", "DECIMAL", "NUMERIC", "NUMERIC(18)", "NUMERIC(18, 0)", "TEXT", "DECIMAL_TEXT(30,2)", "VARCHAR(20)"} {
+		db := backendtest.NewDB(t, backend.SQLite)
+		require.NoError(t, db.Migrate(t.Context(), file(column)), column)
+	}
+	// What is allowed holds its digits.
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), file("DECIMAL(15, 2)")))
+	for _, want := range []string{"9999999999999.99", "0.1", "-1234567890123.45", "999999999999999"} {
+		got, err := backend.One[string](t.Context(), db, `INSERT INTO "a t" (price) VALUES (?) RETURNING price`, want)
+		require.NoError(t, err)
+		exact, _ := new(big.Rat).SetString(want)
+		read, ok := new(big.Rat).SetString(got)
+		require.True(t, ok && exact.Cmp(read) == 0, "%s is read as %s", want, got)
+	}
 }

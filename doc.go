@@ -160,7 +160,8 @@
 //     error.
 //   - JSON that is only a number, such as 12, must be an int64, or the digits of a
 //     float64. Other numbers are an [Invalid] error, since SQLite and MySQL would store
-//     another one. Numbers within an array or an object may have any digits.
+//     another one. Numbers within an array or an object may have any digits. This is
+//     checked for a [json.RawMessage] and a json.Marshaler, but not for a string.
 //   - An integer column is compared with any number, and with text, as numbers are: 12.0,
 //     "12" and "012" are equal to 12. A number that the column cannot hold, a fraction, and
 //     text that is no number are equal to none, so that a key from a path finds nothing. To
@@ -257,9 +258,18 @@
 //	bool            BOOLEAN           BOOLEAN     BOOLEAN
 //	string          TEXT              TEXT        TEXT, VARCHAR(n)
 //	a day, a string CHAR(10)          CHAR(10)    CHAR(10)
+//	a decimal       NUMERIC           TEXT        DECIMAL(p, s)
 //	time.Time       TIMESTAMPTZ       TIMESTAMP   DATETIME(6)
 //	[]byte          BYTEA             BLOB        BLOB, VARBINARY(n)
 //	stored as JSON  JSONB             JSON        JSON
+//
+// A decimal is a string such as "12.50", or a type that converts itself to one. SQLite stores
+// text that is a number, in a column of any type but those of text, as an int64 or a float64
+// with 15 digits: of 12345678901234567890.12 in a column of the type DECIMAL, NUMERIC or JSON
+// the last digits are lost, and of 12.50 the zero. As TEXT it keeps all digits, and compares
+// and sorts as text. [DB.Migrate] refuses a DECIMAL or NUMERIC that is declared with more
+// digits than it would hold, 15, or 18 without a fraction, and a [json.Number] that is
+// neither an int64 nor has the digits of a float64 is an [Invalid] error on SQLite.
 //
 // A key that the engine generates is BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY on
 // PostgreSQL, INTEGER PRIMARY KEY on SQLite, and BIGINT AUTO_INCREMENT PRIMARY KEY on

@@ -86,7 +86,7 @@ func (m *migrator) upAll(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.checkTimes(ctx); err != nil {
+	if err := m.checkColumns(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil

@@ -17,9 +17,9 @@ import (
 // columnTypes are the types of columns that the package documentation names under "Rows
 // and Go types".
 var columnTypes = map[backend.Engine]map[string]string{
-	backend.Postgres: {"int": "BIGINT", "float": "DOUBLE PRECISION", "bool": "BOOLEAN", "text": "TEXT", "day": "CHAR(10)", "time": "TIMESTAMPTZ", "bytes": "BYTEA", "json": "JSONB"},
-	backend.SQLite:   {"int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "text": "TEXT", "day": "CHAR(10)", "time": "TIMESTAMP", "bytes": "BLOB", "json": "JSON"},
-	backend.MySQL:    {"int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "text": "TEXT", "day": "CHAR(10)", "time": "DATETIME(6)", "bytes": "BLOB", "json": "JSON"},
+	backend.Postgres: {"int": "BIGINT", "float": "DOUBLE PRECISION", "bool": "BOOLEAN", "text": "TEXT", "day": "CHAR(10)", "decimal": "NUMERIC", "time": "TIMESTAMPTZ", "bytes": "BYTEA", "json": "JSONB"},
+	backend.SQLite:   {"int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "text": "TEXT", "day": "CHAR(10)", "decimal": "TEXT", "time": "TIMESTAMP", "bytes": "BLOB", "json": "JSON"},
+	backend.MySQL:    {"int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "text": "TEXT", "day": "CHAR(10)", "decimal": "DECIMAL(40,2)", "time": "DATETIME(6)", "bytes": "BLOB", "json": "JSON"},
 }
 
 type (
@@ -35,7 +35,22 @@ type (
 	// number and sqlJSON write themselves as JSON.
 	number  struct{ text string }
 	sqlJSON []byte
+	// amount is a decimal as packages for them are: it converts itself.
+	amount struct{ text string }
 )
+
+func (a amount) Value() (driver.Value, error) { return a.text, nil }
+func (a *amount) Scan(src any) error {
+	switch v := src.(type) {
+	case string:
+		a.text = v
+	case []byte:
+		a.text = string(v)
+	default:
+		return fmt.Errorf("a %T is no amount", src)
+	}
+	return nil
+}
 
 func (n number) MarshalJSON() ([]byte, error)      { return []byte(n.text), nil }
 func (n *number) UnmarshalJSON(text []byte) error  { n.text = string(text); return nil }
@@ -83,7 +98,37 @@ func (s *suite) roundTrips() {
 			s.fails(backend.Invalid, err)
 		}
 	}
+	roundTrip(s, "decimal", "12345678901234567890.12", "-99999999999999999999999999999999999999.99", "0.10", "12.50")
+	roundTrip[label](s, "decimal", "12345678901234567890.12")
+	roundTrip(s, "decimal", amount{"12345678901234567890.12"}, amount{"0.10"})
+	roundTrip[json.Number](s, "decimal", "12.50", "0.10", "-2251799813685247.50")
+	roundTrip[json.Number](s, "json", "12", "-1.5", "9223372036854775807", "0.1")
+	s.largeNumbers()
 	s.clocks()
+}
+
+// largeNumbers stores json.Numbers with more digits than SQLite has for numbers, which
+// would store other numbers, whatever the column's type is.
+func (s *suite) largeNumbers() {
+	for _, kind := range []string{"decimal", "json"} {
+		table := s.table(kind)
+		for i, want := range []json.Number{"12345678901234567890.12", "-12345678901234567890.00", "123456789012345678.25"} {
+			for j, form := range []any{want, &want, backend.Some(want), backend.Some(&want), sql.Null[json.Number]{V: want, Valid: true}} {
+				id := 10*i + j
+				_, err := s.db.Exec(s.Context(), "?", backend.UnsafeSQL("INSERT INTO "+table+" (id, v) VALUES (?, ?)", id, form))
+				if s.db.Engine() == backend.SQLite {
+					s.fails(backend.Invalid, err)
+					_, err = s.db.Exec(s.Context(), "?", backend.UnsafeSQL("DELETE FROM "+table+" WHERE v IN (?)", []any{form}))
+					s.fails(backend.Invalid, err)
+					continue
+				}
+				s.succeeds(wrap(err, form))
+				got, err := backend.One[json.Number](s.Context(), s.db, "?", s.selects(table, id)[0])
+				s.succeeds(wrap(err, form))
+				s.equal(canonical(s, string(want)), canonical(s, string(got)))
+			}
+		}
+	}
 }
 
 // table makes an empty table with a column v of a documented type, and returns its name.

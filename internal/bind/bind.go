@@ -53,8 +53,8 @@ func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 		switch {
 		case !list.IsValid():
 			var value driver.Value
-			if value, err = Value(arg); err == nil {
-				values = appendValue(values, stored(q, value))
+			if value, err = stored(q, arg); err == nil {
+				values = appendValue(values, value)
 			}
 		case !q.List(i) || list.Kind() == reflect.Map:
 			err = noList(list)
@@ -120,7 +120,7 @@ func appendList(q *sqltext.Query, values []driver.NamedValue, list reflect.Value
 			return nil, fmt.Errorf("item %d: %w", i, noList(inner))
 		}
 		var err error
-		if items[i], err = Value(item); err != nil {
+		if items[i], err = stored(q, item); err != nil {
 			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
 	}
@@ -131,7 +131,7 @@ func appendList(q *sqltext.Query, values []driver.NamedValue, list reflect.Value
 		items = append(items, items[len(items)-1])
 	}
 	for _, item := range items {
-		values = appendValue(values, stored(q, item))
+		values = appendValue(values, item)
 	}
 	return values, nil
 }
@@ -211,12 +211,22 @@ func leading(value driver.Value) (n number.Number, whole bool) {
 	return n, number.IsSpace(rest)
 }
 
-// stored returns a value of [Value] as the engine of q stores it.
-func stored(q *sqltext.Query, value driver.Value) driver.Value {
-	if t, ok := value.(time.Time); ok && q.TimesAsText() {
-		return stamp.Text(t)
+// stored returns the [Value] of arg as the engine of q stores it. SQLite makes a float64 of
+// a json.Number in most columns, so one that a float64 cannot hold is an [ErrRange].
+func stored(q *sqltext.Query, arg any) (driver.Value, error) {
+	value, err := Value(arg)
+	if err != nil || !q.Loose() {
+		return value, err
 	}
-	return value
+	switch v := value.(type) {
+	case time.Time:
+		return stamp.Text(v), nil
+	case string:
+		if _, plain := arg.(string); !plain && content(reflect.ValueOf(arg)).Type() == numberType && !isExact(v) {
+			return nil, fmt.Errorf("%w: a json.Number that is neither an int64 nor a float64; SQLite keeps its digits in a column of the type TEXT, if it is passed as a string", ErrRange)
+		}
+	}
+	return value, nil
 }
 
 // asList returns the slice, array or map that arg is or has in it, or the zero Value if
@@ -464,6 +474,7 @@ var sqltextPath = reflect.TypeFor[sqltext.Query]().PkgPath()
 var (
 	valuerType    = reflect.TypeFor[driver.Valuer]()
 	marshalerType = reflect.TypeFor[encoding.TextMarshaler]()
+	numberType    = reflect.TypeFor[json.Number]()
 )
 
 func float(f float64) (driver.Value, error) {

@@ -144,8 +144,10 @@ func (q *Query) Plain(i int) bool { return q.slots[i].plain }
 // text, so that the text does not depend on the length of the list.
 func (q *Query) ListAsArray() bool { return q.dialect == Postgres }
 
-// TimesAsText reports whether the engine stores times as text.
-func (q *Query) TimesAsText() bool { return q.dialect == SQLite }
+// Loose reports whether the engine has no types for times and decimals: it stores times as
+// text, and text that is a number as an integer or a float64, unless the column's type is
+// one of text.
+func (q *Query) Loose() bool { return q.dialect == SQLite }
 
 // MaxParams returns the largest number of parameters that the engine takes.
 func (q *Query) MaxParams() int {
