@@ -248,8 +248,12 @@ func (c *Conn) CheckNamedValue(nv *driver.NamedValue) (err error) {
 		}
 		return nil
 	}
-	if err := c.inner.CheckNamedValue(nv); err != driver.ErrSkip {
-		return err
+	// lib/pq would ask a value for the binary form of its own type, and send it for any.
+	_, ownForm := nv.Value.(interface{ BinaryValue() ([]byte, error) })
+	if !ownForm || c.connector.pooler {
+		if err := c.inner.CheckNamedValue(nv); err != driver.ErrSkip {
+			return err
+		}
 	}
 	nv.Value, err = driver.DefaultParameterConverter.ConvertValue(nv.Value)
 	return err

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lib/pq"
@@ -153,6 +154,22 @@ func howOutdated(err *pq.Error) outdated {
 			return likelyOutdated
 		}
 	case pqerror.NumericValueOutOfRange, pqerror.InvalidTextRepresentation:
+		return maybeOutdated
+	}
+	return notOutdated
+}
+
+// howOutdatedForm is howOutdated for a statement that was analyzed anew. Only the form of an
+// argument can be outdated then: binary, for a column that takes other bytes now.
+func howOutdatedForm(err *pq.Error, args []driver.NamedValue) outdated {
+	if !slices.ContainsFunc(args, isBytes) {
+		return notOutdated
+	}
+	switch err.Code {
+	case pqerror.InvalidBinaryRepresentation, pqerror.ProtocolViolation,
+		pqerror.InternalError: // such as an unsupported version of jsonb
+		return likelyOutdated
+	case pqerror.ProgramLimitExceeded: // of the dimensions of an array
 		return maybeOutdated
 	}
 	return notOutdated

@@ -71,30 +71,22 @@ func InTransaction(conn any) (open, known bool) {
 	return status != statusIdle, status != statusUnknown
 }
 
-// paramsOf returns the types of a prepared statement's parameters, which lib/pq keeps.
-// Without that field nothing is known.
-func paramsOf(stmt any) (params []oid.Oid) {
+// paramsOf returns the types of the parameters of a prepared statement, which lib/pq does
+// not export either. In another version they may not be known.
+func paramsOf(stmt any) (params []oid.Oid, known bool) {
 	v := reflect.ValueOf(stmt)
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
 	if v.Kind() != reflect.Struct {
-		return nil
+		return nil, false
 	}
 	types := v.FieldByName("paramTyps")
 	if types.Kind() != reflect.Slice || types.Type().Elem().Kind() != reflect.Uint32 {
-		return nil
+		return nil, false
 	}
 	for i := range types.Len() {
 		params = append(params, oid.Oid(types.Index(i).Uint()))
 	}
-	return params
-}
-
-// wide has the types that keep every value which Go programs pass for them: if the column
-// gets another type, the server's cast loses no more than that type does. All others are
-// narrow, such as real, date or citext.
-var wide = map[oid.Oid]bool{
-	oid.T_bool: true, oid.T_int2: true, oid.T_int4: true, oid.T_int8: true, oid.T_float8: true, oid.T_numeric: true,
-	oid.T_timestamptz: true, oid.T_bytea: true, oid.T_json: true, oid.T_jsonb: true, oid.T_uuid: true,
+	return params, true
 }

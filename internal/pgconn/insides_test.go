@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+	"github.com/lib/pq/oid"
 	"github.com/lib/pq/pqerror"
 	"github.com/stretchr/testify/require"
 )
@@ -43,9 +44,12 @@ func TestInsidesOfLibPQ(t *testing.T) {
 	require.Len(t, c.insides.key, 4)
 	stmt, err := c.prepare("SELECT $1::int, now() + $2, $3::interval")
 	require.NoError(t, err)
-	require.Equal(t, []int{1, 2}, newPrepared(stmt).intervals)
+	params, known := paramsOf(stmt)
+	require.True(t, known)
+	require.Equal(t, []oid.Oid{oid.T_int4, oid.T_interval, oid.T_interval}, params)
 	require.NoError(t, stmt.Close())
-	require.Empty(t, paramsOf(driver.ErrSkip))
+	_, known = paramsOf(driver.ErrSkip)
+	require.False(t, known)
 
 	exec := func(text string) {
 		t.Helper()
@@ -233,27 +237,41 @@ func TestClassesOfErrors(t *testing.T) {
 	require.NotErrorIs(t, lost(errors.Join(context.Canceled, driver.ErrBadConn)), driver.ErrBadConn)
 }
 
-// A statement with a narrow parameter is prepared anew after narrowAge, since another process
-// may have changed the type of its column. Others are kept.
+// A read with a narrow parameter is prepared anew after narrowAge, since another process may
+// have changed the type of its column, and so is a write that is analyzed anew. Others are
+// kept.
 func TestNarrowStatementsAreNotKeptForLong(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
-	for text, narrow := range map[string]bool{
-		"SELECT $1::real": true, "SELECT $1::date": true, "SELECT $1::int, $2::text": true,
-		"SELECT $1::bigint": false, "SELECT $1::float8, $2::timestamptz": false,
+	const write = "UPDATE pg_settings SET setting = $1 WHERE false AND $2 = 1"
+	for _, test := range []struct {
+		text   string
+		args   []driver.Value
+		narrow bool
+	}{
+		{"SELECT $1::real", []driver.Value{"1"}, true},
+		{"SELECT $1::date", []driver.Value{"1"}, true},
+		{"SELECT $1::int, $2::text", []driver.Value{int64(1), "1"}, true},
+		{"SELECT $1::bigint", []driver.Value{"1"}, false},
+		{"SELECT $1::float8, $2::timestamptz", []driver.Value{"1", "1"}, false},
+		{"SELECT 1 WHERE $1 = 1", []driver.Value{int64(1)}, false},
+		{"SELECT 2 WHERE $1 = 1", []driver.Value{"0.5"}, true},
+		{write, []driver.Value{"1", "1"}, true},
+		{write, []driver.Value{"1", int64(1)}, false},
 	} {
-		first, kept, err := c.statement(text)
+		args := named(test.args)
+		first, kept, err := c.statement(test.text, args)
 		require.NoError(t, err)
-		require.False(t, kept)
+		require.False(t, kept && test.text != write)
 		require.NoError(t, c.release(first))
-		for age, want := range map[time.Duration]bool{narrowAge - time.Second: true, narrowAge: !narrow} {
-			e, _, err := c.statement(text)
+		for age, want := range map[time.Duration]bool{narrowAge / 2: true, narrowAge: !test.narrow} {
+			e, _, err := c.statement(test.text, args)
 			require.NoError(t, err)
 			require.NoError(t, c.release(e))
 			e.Stmt.at = time.Now().Add(-age)
-			e, kept, err = c.statement(text)
+			e, kept, err = c.statement(test.text, args)
 			require.NoError(t, err)
-			require.Equal(t, want, kept, "%s after %v", text, age)
+			require.Equal(t, want, kept, "%s after %v", test.text, age)
 			require.NoError(t, c.release(e))
 		}
 	}

@@ -14,6 +14,10 @@
 //     round trips the first time, and 1 after that. Statements without arguments take
 //     1. Begin, query and commit take 3. If the cache is full, preparing a statement
 //     takes one more round trip, to close another one.
+//   - INSERT, UPDATE, DELETE and MERGE store by the types that the columns have when the
+//     server executes them. If the types may make a difference, their text is sent at each
+//     use, in the same round trip. Other statements may cut their arguments to the old
+//     type for up to a second, if another program has changed it.
 //   - A schema change under a kept statement is repaired by preparing it again;
 //     inside a transaction, where nothing can be repaired, see [Stale].
 //   - An error that did not come from the server drops the connection, because
@@ -32,6 +36,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +107,9 @@ type Connector struct {
 	// read-only then does not mean a failover.
 	standby bool
 
+	// utc says that the DSN sets no other time zone.
+	utc bool
+
 	// generation is the generation of new connections. Connections of an older one
 	// leave the pool when they are checked out or returned.
 	generation atomic.Uint64
@@ -148,6 +156,8 @@ func NewConnector(dsn string, config Config) (*Connector, error) {
 		hosts:       1 + len(settings.Multi),
 		standby:     wantsReadOnly(settings),
 	}
+	zone, _ := lookupFold(settings.Runtime, "timezone")
+	k.utc = strings.EqualFold(zone, "UTC")
 	if k.cacheSize == 0 {
 		k.cacheSize = defaultStatementCache
 	}
@@ -157,8 +167,8 @@ func NewConnector(dsn string, config Config) (*Connector, error) {
 	if k.dialTimeout <= 0 {
 		k.dialTimeout = defaultDialTimeout
 	}
-	settings.ConnectTimeout = 0 // the dialer keeps it
-	settings.BinaryParameters = k.pooler
+	settings.ConnectTimeout = 0      // the dialer keeps it
+	settings.BinaryParameters = true // statements that are not kept take one message; see forms
 	k.settings = settings
 	k.life, k.endLife = context.WithCancel(context.Background())
 	return k, nil

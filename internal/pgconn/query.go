@@ -27,24 +27,12 @@ type pqStmt interface {
 // prepared is a statement that the connection keeps.
 type prepared struct {
 	pqStmt
-	inputs    int
-	intervals []int // the parameters of the type interval
-	integers  []integer
-	narrow    bool // a parameter is not wide
-	at        time.Time
-}
-
-func newPrepared(stmt pqStmt) prepared {
-	p := prepared{pqStmt: stmt, inputs: stmt.NumInput(), at: time.Now()}
-	types := paramsOf(stmt)
-	p.integers = integersOf(types)
-	for i, t := range types {
-		if t == oid.T_interval {
-			p.intervals = append(p.intervals, i)
-		}
-		p.narrow = p.narrow || !wide[t]
-	}
-	return p
+	at       time.Time
+	params   []oid.Oid // the types that the parameters had at that time
+	utc      bool      // the time zone of the session is UTC
+	integers []integer
+	writes   bool
+	assigned []bool // which parameters it only assigns; nil if it does not write
 }
 
 type entry = stmtcache.Entry[prepared]
@@ -60,7 +48,7 @@ func (c *Conn) QueryContext(ctx context.Context, text string, args []driver.Name
 }
 
 func (c *Conn) rowsOf(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Rows, error) {
-	fitted, values, changed, err := c.typed(ctx, text, args)
+	fitted, values, changed, err := c.fitted(ctx, text, args)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +75,7 @@ func (c *Conn) ExecContext(ctx context.Context, text string, args []driver.Named
 }
 
 func (c *Conn) execute(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Result, error) {
-	fitted, values, changed, err := c.typed(ctx, text, args)
+	fitted, values, changed, err := c.fitted(ctx, text, args)
 	if err != nil {
 		return nil, err
 	}
@@ -136,35 +124,18 @@ func (e *doubtfulError) Unwrap() error { return e.cause }
 // query runs a statement once: by a kept prepared statement if keep is set and
 // the connection keeps any.
 func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue, keep bool) (*Rows, error) {
-	if err := c.check(text, args, keep); err != nil {
-		return nil, err
-	}
-	if err := c.begin(ctx, true); err != nil {
-		return nil, err
-	}
-	if !keep || !c.keeps(text) {
-		rows, err := c.queryText(text, args)
-		c.changesTypes(text, args)
-		return c.opened(rows, nil, err)
-	}
-	e, kept, err := c.statement(text)
+	x, err := c.startExecution(ctx, text, args, keep)
 	if err != nil {
-		return nil, c.end(err, true)
+		return nil, err
 	}
-	if err := e.Stmt.checkArgs(args); err != nil {
-		return nil, c.unused(e, err)
+	var rows driver.Rows
+	if x.anew {
+		rows, err = c.queryText(x.text, x.args)
+	} else {
+		rows, err = x.entry.Stmt.query(x.args)
 	}
-	recast, args, changed := fit(text, e.Stmt.integers, args)
-	c.wire.mark()
-	if changed { // which is rare, so that it is not kept
-		rows, err := c.queryText(recast, args)
-		return c.opened(rows, e, c.judgeUnfit(e, err))
-	}
-	rows, err := e.Stmt.query(args)
-	if err != nil && kept {
-		err = c.judge(e, err)
-	}
-	return c.opened(rows, e, err)
+	c.changesTypes(text, args)
+	return c.opened(rows, x.entry, c.judge(x, err))
 }
 
 // opened returns the rows of a statement, or ends the operation with err.
@@ -186,40 +157,70 @@ func (c *Conn) opened(rows driver.Rows, e *entry, err error) (*Rows, error) {
 
 // execOnce is query for statements without rows.
 func (c *Conn) execOnce(ctx context.Context, text string, args []driver.NamedValue, keep bool) (driver.Result, error) {
-	if err := c.check(text, args, keep); err != nil {
-		return nil, err
-	}
-	if err := c.begin(ctx, true); err != nil {
-		return nil, err
-	}
-	if !keep || !c.keeps(text) {
-		result, err := c.execText(text, args)
-		c.changesTypes(text, args)
-		return result, c.end(err, false)
-	}
-	e, kept, err := c.statement(text)
+	x, err := c.startExecution(ctx, text, args, keep)
 	if err != nil {
-		return nil, c.end(err, true)
+		return nil, err
 	}
-	if err := e.Stmt.checkArgs(args); err != nil {
-		return nil, c.unused(e, err)
-	}
-	recast, args, changed := fit(text, e.Stmt.integers, args)
-	c.wire.mark()
 	var result driver.Result
-	if changed {
-		result, err = c.execText(recast, args)
-		err = c.judgeUnfit(e, err)
+	if x.anew {
+		result, err = c.execText(x.text, x.args)
 	} else {
-		result, err = e.Stmt.exec(args)
-		if err != nil && kept {
-			err = c.judge(e, err)
-		}
+		result, err = x.entry.Stmt.exec(x.args)
 	}
-	if released := c.release(e); err == nil {
+	c.changesTypes(text, args)
+	err = c.judge(x, err)
+	if released := c.release(x.entry); err == nil {
 		err = released
 	}
 	return result, c.end(err, false)
+}
+
+// execution is one execution of a statement.
+type execution struct {
+	entry  *entry // nil if the statement is not kept
+	kept   bool   // it was prepared by an earlier use
+	anew   bool   // the text is sent, which the server analyzes anew; see mustAnalyze
+	recast bool   // the text is another one; see fit
+	text   string
+	args   []driver.NamedValue
+}
+
+// startExecution begins the operation of a statement, and does all that precedes its
+// execution. After an error the operation has ended.
+func (c *Conn) startExecution(ctx context.Context, text string, args []driver.NamedValue, keep bool) (execution, error) {
+	if err := c.check(text, args, keep); err != nil {
+		return execution{}, err
+	}
+	if !keep || !c.keeps(text) {
+		args, err := c.typed(ctx, text, args)
+		if err == nil {
+			err = c.begin(ctx, true)
+		}
+		return execution{anew: true, text: text, args: args}, err
+	}
+	if err := c.begin(ctx, true); err != nil {
+		return execution{}, err
+	}
+	e, kept, err := c.statement(text, args)
+	if err != nil {
+		return execution{}, c.end(err, true)
+	}
+	if e == nil {
+		if err := c.end(nil, true); err != nil {
+			return execution{}, err
+		}
+		return c.startExecution(ctx, text, args, false)
+	}
+	if err := e.Stmt.checkArgs(args); err != nil {
+		return execution{}, c.unused(e, err)
+	}
+	text, args, recast := fit(text, e.Stmt.integers, args)
+	c.wire.mark()
+	return execution{
+		entry: e, kept: kept,
+		anew: recast || e.Stmt.mustAnalyze(args), recast: recast,
+		text: text, args: e.Stmt.forms(args),
+	}, nil
 }
 
 // check returns an error for statements that cannot be sent. A NUL ends the text in the
@@ -242,15 +243,16 @@ func (c *Conn) keeps(text string) bool {
 	return c.cache != nil && len(text) <= maxCachedText
 }
 
-// statement returns the prepared statement for text, in use: kept from before,
-// or prepared now in a round trip of its own. It executes nothing.
-func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
+// statement returns the prepared statement for text and arguments, in use: kept from
+// before, or prepared now in a round trip of its own. It executes nothing. It returns nil if
+// the types of the parameters are unknown: the connection then keeps no more statements.
+func (c *Conn) statement(text string, args []driver.NamedValue) (e *entry, kept bool, err error) {
 	if types := c.connector.types.Load(); types != c.types {
 		c.types, c.forgotten = types, true
 		c.cache.Forget()
 	}
 	if e := c.cache.Acquire(text); e != nil {
-		if !e.Stmt.narrow || time.Since(e.Stmt.at) < narrowAge {
+		if !e.Stmt.isOutdated(args) {
 			return e, true, nil
 		}
 		if err := errors.Join(c.cache.Remove(e), c.release(e)); err != nil {
@@ -267,7 +269,12 @@ func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	e, err = c.cache.Add(text, newPrepared(stmt))
+	params, known := paramsOf(stmt)
+	if !known {
+		c.cache = nil
+		return nil, false, prepared{pqStmt: stmt}.Close()
+	}
+	e, err = c.cache.Add(text, newPrepared(stmt, text, params, c.connector.utc))
 	if err != nil {
 		_ = c.release(e)
 		return nil, false, err
@@ -275,45 +282,21 @@ func (c *Conn) statement(text string) (e *entry, kept bool, err error) {
 	return e, false, nil
 }
 
-// A kept statement has the parameter types that its columns had when it was prepared. The
-// server never tells when they change: it casts a parameter to the new type, after the old
-// one has cut it. So statements are prepared anew after a statement of this connector that
-// may have changed types, and those with a narrow parameter also after narrowAge, for what
-// others do.
-const narrowAge = 5 * time.Second
-
-// changesTypes notes that a statement may have changed the types of columns: now, and again
-// when its transaction commits, since others may have prepared statements in between.
-func (c *Conn) changesTypes(text string, args []driver.NamedValue) {
-	if len(args) == 0 && mayChangeTypes(text) {
-		c.connector.types.Add(1)
-		c.changed = c.inTransaction()
+// judge examines the error of an execution. If the statement was kept and may be
+// outdated, judge drops it, and returns an error that tells canRepeat so.
+func (c *Conn) judge(x execution, err error) error {
+	if x.recast {
+		return c.judgeUnfit(x.entry, err)
 	}
-}
-
-// mayChangeTypes reports whether a text has a word of a statement that changes types.
-func mayChangeTypes(text string) bool {
-	for i := 0; i+4 <= len(text); i++ {
-		switch text[i] | 0x20 {
-		case 'a', 'c', 'd':
-			for _, word := range [...]string{"alter", "create", "drop", "do"} {
-				if len(text) >= i+len(word) && strings.EqualFold(text[i:i+len(word)], word) {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// judge examines the error of a kept statement. If the statement may be outdated, judge
-// drops it, and returns an error that tells canRepeat so.
-func (c *Conn) judge(e *entry, err error) error {
 	answer := serverError(err)
-	if answer == nil {
+	if answer == nil || !x.kept {
 		return err
 	}
-	switch howOutdated(answer) {
+	how := howOutdated(answer)
+	if x.anew {
+		how = howOutdatedForm(answer, x.args)
+	}
+	switch how {
 	case likelyOutdated:
 		// Other statements on the same table are outdated, too, and each would fail a
 		// transaction once more. One message closes all of them, when the next statement
@@ -322,7 +305,7 @@ func (c *Conn) judge(e *entry, err error) error {
 		c.forgotten = true
 		return &staleError{err}
 	case maybeOutdated:
-		if closing := c.cache.Remove(e); closing != nil {
+		if closing := c.cache.Remove(x.entry); closing != nil {
 			return closing
 		}
 		return &doubtfulError{err}
@@ -344,22 +327,6 @@ func (c *Conn) unused(e *entry, refusal error) error {
 		return err
 	}
 	return refusal
-}
-
-// checkArgs returns an error for arguments that the statement does not take. A number
-// is no interval: the server would read it as seconds, and a time.Duration is a number
-// of nanoseconds.
-func (p prepared) checkArgs(args []driver.NamedValue) error {
-	if len(args) != p.inputs {
-		return fmt.Errorf("%d arguments for a statement that takes %d", len(args), p.inputs)
-	}
-	for _, i := range p.intervals {
-		switch args[i].Value.(type) {
-		case int64, float64:
-			return fmt.Errorf("argument %d is a number, such as a time.Duration, and its parameter an INTERVAL: pass text such as '90 seconds', or store the nanoseconds of a duration as BIGINT", i+1)
-		}
-	}
-	return nil
 }
 
 // What follows calls lib/pq.

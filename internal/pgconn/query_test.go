@@ -58,6 +58,16 @@ func TestRoundTrips(t *testing.T) {
 	require.Equal(t, 1, p.count(exec), "exec, repeated")
 	require.Equal(t, 3, p.count(func() { mustAll(t, c, "SELECT $1::bool", "t") }), "one more than the cache holds closes one")
 
+	_, err := c.ExecContext(ctx, "CREATE TABLE a (v real)", nil)
+	require.NoError(t, err)
+	write := func() {
+		_, err := c.ExecContext(ctx, "INSERT INTO a VALUES ($1)", args(0.5))
+		require.NoError(t, err)
+	}
+	p.count(write)
+	require.Equal(t, 1, p.count(write), "a write that is analyzed anew")
+	require.Equal(t, 1, p.count(func() { mustAll(t, c, "INSERT INTO a VALUES ($1) RETURNING v"+strings.Repeat(" ", 20<<10), 0.5) }), "too long to be kept")
+
 	require.NoError(t, conn.Close())
 	require.Equal(t, 1, p.count(func() {
 		var n int

@@ -37,11 +37,14 @@ func (c *Conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 	if err := c.begin(ctx, true); err != nil {
 		return nil, err
 	}
-	e, _, err := c.statement(text)
+	e, _, err := c.statement(text, nil)
 	if err != nil {
 		return nil, c.end(err, true)
 	}
-	inputs := e.Stmt.inputs
+	inputs := -1
+	if e != nil {
+		inputs = len(e.Stmt.params)
+	}
 	if err := c.end(c.release(e), true); err != nil {
 		return nil, err
 	}

@@ -7,58 +7,79 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/lib/pq/oid"
 
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
-// This file sends bytes through a pooler. Without one, the server tells the types of the
-// parameters when it prepares a statement, and only those for a bytea get bytes in
-// another form than text. With one, lib/pq sends all bytes as binary: those for a jsonb
-// or a uuid fail, and eight of them for a bigint are another number.
+// This file decides in which form arguments are sent. lib/pq sends a []byte as binary and
+// everything else as text. As text, bytes are something else for a bytea than for all other
+// types. As binary, they are the same for a bytea and for text, but fail for a jsonb or a
+// uuid, and eight of them for a bigint are another number.
 
-// typed returns a statement that is not kept with arguments that the types of its parameters
-// take. It asks the server for the types, in one round trip, where they matter: for bytes
-// that could mean different things as a bytea and as text, and as [Conn.fitted] says.
-// changed reports whether the text differs.
-func (c *Conn) typed(ctx context.Context, text string, args []driver.NamedValue) (_ string, _ []driver.NamedValue, changed bool, err error) {
-	if len(args) == 0 {
-		return text, args, false, nil
-	}
-	if c.connector.pooler && slices.ContainsFunc(args, isBytes) {
-		if args, err = c.withBytes(ctx, text, args); err != nil {
-			return text, args, false, err
-		}
-	}
-	return c.fitted(ctx, text, args)
+// raw has the types whose binary form is the bytes themselves. If the column gets another one
+// of them, which is not known yet, the form is right all the same.
+var raw = map[oid.Oid]bool{
+	oid.T_bytea: true, oid.T_text: true, oid.T_varchar: true, oid.T_bpchar: true, oid.T_json: true,
 }
 
-// withBytes returns the arguments for a connection with a pooler. Bytes that are not for a
-// bytea become text.
-func (c *Conn) withBytes(ctx context.Context, text string, args []driver.NamedValue) ([]driver.NamedValue, error) {
-	args = slices.Clone(args)
-	ask := false
+// forms returns the arguments in the forms for the parameters of the statement.
+func (p prepared) forms(args []driver.NamedValue) []driver.NamedValue {
+	return forms(args, func(i int) bool { return raw[p.params[i]] })
+}
+
+// forms returns the arguments with each []byte and string in the form in which it is sent:
+// as binary if the parameter takes that and the text for a bytea would be other bytes, and
+// else as text.
+func forms(args []driver.NamedValue, takesBinary func(i int) bool) []driver.NamedValue {
+	own := false
 	for i := range args {
-		if raw, ok := args[i].Value.([]byte); ok && raw != nil && isPlain(raw) {
-			args[i].Value = string(raw)
-		} else {
-			ask = ask || ok && raw != nil
+		var form driver.Value
+		switch v := args[i].Value.(type) {
+		case []byte:
+			if v != nil && (isPlain(v) || !takesBinary(i)) {
+				form = string(v)
+			}
+		case string:
+			if !isPlain(v) && takesBinary(i) {
+				form = []byte(v)
+			}
+		}
+		if form == nil {
+			continue
+		}
+		if !own {
+			args, own = slices.Clone(args), true
+		}
+		args[i].Value = form
+	}
+	return args
+}
+
+// isPlain reports whether the text of a bytea would be the bytes themselves.
+func isPlain[T string | []byte](value T) bool {
+	for i := range len(value) {
+		if b := value[i]; b == 0 || b >= utf8.RuneSelf || b == '\\' {
+			return false
 		}
 	}
-	if !ask || !canPrepare(text) {
-		return args, nil
+	return true
+}
+
+// typed returns the arguments for a statement that is not kept, whose parameters have
+// unknown types. If bytes could mean different things as a bytea and as text, it asks the
+// server, in one round trip. With a pooler it does so for a []byte only: strings are text.
+func (c *Conn) typed(ctx context.Context, text string, args []driver.NamedValue) ([]driver.NamedValue, error) {
+	if !slices.ContainsFunc(args, c.isAmbiguous) || !canPrepare(text) {
+		return forms(args, func(i int) bool { return isBytes(args[i]) }), nil
 	}
 	types, err := c.paramTypes(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	for i := range min(len(args), len(types)) {
-		if raw, ok := args[i].Value.([]byte); ok && raw != nil && types[i] != oid.T_bytea {
-			args[i].Value = string(raw)
-		}
-	}
-	return args, nil
+	return forms(args, func(i int) bool { return i < len(types) && types[i] == oid.T_bytea }), nil
 }
 
 func isBytes(arg driver.NamedValue) bool {
@@ -66,9 +87,15 @@ func isBytes(arg driver.NamedValue) bool {
 	return ok
 }
 
-// isPlain reports whether the text of a bytea would be the bytes themselves.
-func isPlain(raw []byte) bool {
-	return !slices.ContainsFunc(raw, func(b byte) bool { return b == 0 || b >= 0x80 || b == '\\' })
+// isAmbiguous reports whether an argument may mean different things as a bytea and as text.
+func (c *Conn) isAmbiguous(arg driver.NamedValue) bool {
+	switch v := arg.Value.(type) {
+	case []byte:
+		return !isPlain(v)
+	case string:
+		return !c.connector.pooler && !isPlain(v)
+	}
+	return false
 }
 
 // canPrepare reports whether PREPARE takes a text: it is one statement of certain kinds.
