@@ -267,8 +267,8 @@
 // text that is a number, in a column of any type but those of text, as an int64 or a float64
 // with 15 digits: of 12345678901234567890.12 in a column of the type DECIMAL, NUMERIC or JSON
 // the last digits are lost, and of 12.50 the zero. As TEXT it keeps all digits, and compares
-// and sorts as text. [DB.Migrate] refuses a DECIMAL or NUMERIC that is declared with more
-// digits than it would hold, 15, or 18 without a fraction, and a [json.Number] that is
+// and sorts as text. [DB.Migrate] logs a warning about a DECIMAL or NUMERIC that is declared
+// with more digits than it holds, 15, or 18 without a fraction. A [json.Number] that is
 // neither an int64 nor has the digits of a float64 is an [Invalid] error on SQLite.
 //
 // A key that the engine generates is BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY on

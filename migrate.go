@@ -86,7 +86,11 @@ func (m *migrator) upAll(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.checkColumns(ctx); err != nil {
+	err := m.checkTimes(ctx)
+	if err == nil && len(pending) > 0 {
+		err = m.warnOfDecimals(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -204,35 +205,28 @@ func (m *migrator) run(ctx context.Context, statements []string, code *Migration
 	return m.checkForeignKeys(ctx)
 }
 
-// checkColumns returns an error for columns of SQLite that would not give back, or find, what
-// programs store in them.
-func (m *migrator) checkColumns(ctx context.Context) error {
+// warnOfDecimals logs the columns of SQLite whose type promises more digits than they hold.
+// They are no error: most programs store fewer.
+func (m *migrator) warnOfDecimals(ctx context.Context) error {
 	if m.db.engine != SQLite {
 		return nil
 	}
-	return errors.Join(m.checkTimes(ctx), m.checkDecimals(ctx))
-}
-
-// checkDecimals returns an error for columns of SQLite whose type promises more digits than
-// they hold.
-func (m *migrator) checkDecimals(ctx context.Context) error {
 	columns, err := m.query(ctx, migration.TableColumns)
-	if err != nil {
-		return err
-	}
-	var wrong []error
 	for _, column := range columns {
-		if !migration.HoldsDecimals(fmt.Sprint(column[2])) {
-			wrong = append(wrong, fmt.Errorf("the column %v.%v (%[3]v) would lose digits, since SQLite stores a decimal with 15 of them; declare it TEXT and use strings,"+
-				" or BIGINT for a number of the smallest units, or with at most 15 digits, as DECIMAL(15, 2)", column[0], column[1], column[2]))
+		if declared := fmt.Sprint(column[2]); !migration.HoldsDecimals(declared) {
+			loggerFrom(ctx).LogAttrs(ctx, slog.LevelWarn, "a column loses digits, since SQLite stores a decimal with 15 of them; declare it TEXT and use strings, or BIGINT for a number of the smallest units",
+				slog.Any("table", column[0]), slog.Any("column", column[1]), slog.String("type", declared))
 		}
 	}
-	return errors.Join(wrong...)
+	return err
 }
 
 // checkTimes returns an error for columns of SQLite with times that do not compare with those
 // of arguments: the defaults of the columns, and the first and last of their rows.
 func (m *migrator) checkTimes(ctx context.Context) error {
+	if m.db.engine != SQLite {
+		return nil
+	}
 	columns, err := m.query(ctx, migration.TimeColumns)
 	if err != nil {
 		return err

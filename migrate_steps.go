@@ -33,7 +33,7 @@ func (m *migrator) up(ctx context.Context, s *step) error {
 				return err
 			}
 			if s == m.steps[len(m.steps)-1] { // a later step may correct what this one makes
-				if err := m.checkColumns(ctx); err != nil {
+				if err := m.checkTimes(ctx); err != nil {
 					return err
 				}
 			}
