@@ -30,7 +30,7 @@ import (
 //		input, output []byte
 //	}
 //
-//	func (c *call) Decode(_ context.Context, in any) error { return c.op.DecodeJSON(c.input, in) }
+//	func (c *call) Decode(ctx context.Context, in any) error { return c.op.DecodeJSON(ctx, c.input, in) }
 //
 //	func (c *call) Encode(_ context.Context, out any) (err error) {
 //		c.output, err = c.op.AppendJSON(nil, out)
@@ -186,9 +186,9 @@ func (t *customTransport) encode(ctx context.Context, out any) error { return t.
 // unknown, missing and wrongly typed fields are one [Invalid] error that lists them.
 // A text whose value would take more memory than 1 MiB and 10 times its length is
 // [TooLarge]. With the ctx of [Transport].Decode, the text and its value count in
-// LogicConfig.InputMemory until the call ends. Fields have the names of their json tags. DecodeJSON ignores the tag in: a field
-// that REST takes from the path, a header or a cookie is a field of the object. The
-// input [None] is {}.
+// LogicConfig.InputMemory until the call ends. Fields have the names of their json tags.
+// DecodeJSON ignores the tag in: a field that REST takes from the path, a header or a
+// cookie is a field of the object. The input [None] is {}.
 func (o *Operation) DecodeJSON(ctx context.Context, text []byte, in any) error {
 	decoder, err := o.decoder()
 	if err != nil {

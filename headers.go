@@ -102,8 +102,9 @@ const (
 // without a charset get charset=utf-8. SecureHeaders does not change a header that
 // the handler has set, before or after, and gives way where it has added a value, as
 // [httputil.ReverseProxy] does, but not for an upgrade such as that of a WebSocket: the
-// proxy writes that response to the connection itself, with both values. It does not restore a header that the handler has
-// deleted, unless that was after an informational response, when the proxy deletes all.
+// proxy writes that response to the connection itself, with both values. SecureHeaders
+// does not restore a header that the handler has deleted, unless that was after an
+// informational response, when the proxy deletes all.
 //
 // A 304 response has none of the headers that depend on the content type, unless the
 // handler sets them: a cache updates its stored response with those of a 304 (RFC
