@@ -511,7 +511,7 @@
 // Requests that compute slow each other and all else in the process down. So four requests
 // for each processor run at once at first. While others wait, twice as many do after 2
 // milliseconds, up to the limit, if goroutines do not wait long for a processor. If they
-// wait for more than 25 milliseconds, fewer requests run at once, but at least two for each
+// wait for more than 12 milliseconds, fewer requests run at once, but at least two for each
 // processor, and refusals are spread over up to 3 seconds. They do not become fewer because
 // of other goroutines of the program that compute.
 //

@@ -312,6 +312,7 @@ func (a *admitter) serve(x *exchange, w http.ResponseWriter, r *http.Request, ne
 		WriteError(w, r, refusal(r.Context(), a.retry, err))
 		return
 	}
+	a.processor.Yield()
 	x.load.innermost.Store(place)
 	defer func() {
 		x.load.innermost.Store(outer)

@@ -27,6 +27,7 @@ type Processor struct {
 	gate  *Gate
 	epoch time.Time
 	next  atomic.Int64 // the time since epoch at which to look again
+	queue atomic.Bool  // goroutines wait for a processor
 
 	mu        sync.Mutex
 	control   control
@@ -42,6 +43,7 @@ type Processor struct {
 const (
 	measureEvery = 10 * time.Millisecond
 	doubleEvery  = 2 * time.Millisecond // so that the new ones begin to compute, if they do
+	fewWait      = 2 * time.Millisecond // longer than that is a queue for the processor
 	window       = 100 * time.Millisecond
 	idle         = 2 * time.Second // without a request; nothing is left of an overload then
 	never        = time.Duration(1<<63 - 1)
@@ -121,7 +123,20 @@ func (p *Processor) look(now time.Time) {
 	if now.After(p.ends) {
 		p.decide(now)
 	}
+	if !p.began.IsZero() && now.Sub(p.began) > fewWait {
+		p.queue.Store(true)
+	}
 	p.begin()
+}
+
+// Yield lets all other goroutines run that wait for a processor, if there are any. Call it
+// when a request has got a place. Otherwise the scheduler of Go runs each request that
+// computes to its end before it reads the next one, so that there is a queue that no Gate
+// sees, and requests that leave a Gate run before those that come, and before health checks.
+func (p *Processor) Yield() {
+	if p.queue.Load() {
+		runtime.Gosched()
+	}
 }
 
 // wait says that a request waits for a place.
@@ -175,6 +190,7 @@ func (p *Processor) measured(began time.Time) time.Duration {
 	defer p.mu.Unlock()
 	now := time.Now()
 	delay := now.Sub(began)
+	p.queue.Store(delay > fewWait)
 	p.least = min(p.least, delay)
 	p.began = time.Time{}
 	if now.After(p.ends) {
@@ -217,9 +233,9 @@ type control struct {
 	floor               time.Duration // the smallest delay in them
 }
 
-// delayTarget is what two goroutines per processor cause that run for 10 ms each, after
-// which the scheduler stops them, and a little more.
-const delayTarget = 25 * time.Millisecond
+// delayTarget is what another goroutine per processor causes that runs for 10 ms, after
+// which the scheduler stops it, and a little more.
+const delayTarget = 12 * time.Millisecond
 
 const (
 	stuckFor = 10

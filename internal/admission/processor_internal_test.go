@@ -1,7 +1,9 @@
 package admission
 
 import (
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,6 +173,36 @@ func TestProcessorFindsOutThatItIsNotShort(t *testing.T) {
 		}
 		all.Wait()
 	})
+}
+
+// All requests that have come are known to the gate before many of them have computed, though
+// the scheduler runs each to its end.
+func TestProcessorReadsRequestsBeforeTheyCompute(t *testing.T) { // not parallel: it has one processor
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const requests = 300
+	gate := NewGate(Config{Places: requests, Queue: requests, Wait: time.Minute})
+	p := NewProcessor(gate)
+	var all sync.WaitGroup
+	var came, computed, known atomic.Int32
+	for range requests {
+		all.Go(func() {
+			came.Add(1)
+			p.Request(time.Now())
+			if err := gate.Enter(t.Context(), Normal); err != nil {
+				t.Error(err)
+				return
+			}
+			p.Yield()
+			for begin := time.Now(); time.Since(begin) < time.Millisecond; {
+			}
+			if computed.Add(1) == requests/3 {
+				known.Store(came.Load())
+			}
+			gate.Leave()
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, requests, known.Load())
 }
 
 func TestRefusalsAreDelayed(t *testing.T) {
