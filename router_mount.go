@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/callsite"
+	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
 // mountable is a handler that adds its own routes to a router that mounts it. Other
@@ -31,10 +32,10 @@ type mountable interface {
 //   - Any other handler gets the path below the prefix, beginning with a slash, as
 //     with [http.StripPrefix]: mounted at /files, it gets / for both /files and
 //     /files/, and /a%2Fb for /files/a%2Fb. Patterns with a longer literal path below
-//     the prefix come first. A GET of /files is redirected to /files/ if the handler is
-//     that of [http.FileServer], also with middleware of this package around it, or if
-//     the request prefers HTML, as those of browsers do: the relative links of a page at
-//     /files would lead to other paths.
+//     the prefix come first. A GET of /files is redirected to /files/ if the handler
+//     answers with a page from a file, as that of [http.FileServer] does, or if the
+//     request prefers HTML, as those of browsers do: the relative links of a page at
+//     /files would lead to other paths. An API answers at both paths.
 //
 // Mount panics if the handler is nil, or if a route is already registered.
 func (r *Router) Mount(prefix string, handler http.Handler) {
@@ -110,11 +111,16 @@ type atPrefix struct {
 }
 
 func (a atPrefix) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && (a.pages || prefersHTML(r.Header.Values("Accept"))) {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		a.below.ServeHTTP(w, r)
+	case a.pages || prefersHTML(r.Header.Values("Accept")):
 		redirectToSubtree(w, r)
-		return
+	default:
+		pages := response.NewPages(w, func() { redirectToSubtree(w, r) })
+		a.below.ServeHTTP(pages, r)
+		pages.End()
 	}
-	a.below.ServeHTTP(w, r)
 }
 
 // servesFiles reports whether h is what [http.FileServer] or [http.FileServerFS]

@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -173,6 +174,12 @@ func TestMountRedirectsPagesToTheSlash(t *testing.T) {
 	foreign := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, r) })
 	}
+	file := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
+			next.ServeHTTP(w, r)
+		})
+	}
 	for _, test := range []struct {
 		name           string
 		h              http.Handler
@@ -186,6 +193,20 @@ func TestMountRedirectsPagesToTheSlash(t *testing.T) {
 		{"with other middleware, browser", foreign(http.FileServerFS(files)), "GET", browser, 307},
 		{"another handler, browser", sayHello, "GET", browser, 307},
 		{"another handler", sayHello, "GET", "*/*", 200},
+		{"with other middleware", foreign(http.FileServerFS(files)), "GET", "", 307},
+		{"with other middleware, anything", foreign(http.FileServerFS(files)), "GET", "*/*", 307},
+		{"with other middleware, JSON", foreign(http.FileServerFS(files)), "GET", "application/json", 307},
+		{"with other middleware, HEAD", foreign(http.FileServerFS(files)), "HEAD", "", 307},
+		{"with other and our middleware", foreign(backend.Stack(backend.StackConfig{})(http.FileServerFS(files))), "GET", "", 307},
+		{"a file without a type", file(answers(0, "", "<!doctype html><p>")), "GET", "", 307},
+		{"a file with a status and without a type", file(answers(200, "", "<!doctype html><p>")), "GET", "", 307},
+		{"XHTML", file(answers(0, "application/xhtml+xml; charset=utf-8", "<html/>")), "GET", "", 307},
+		{"text", file(answers(0, "text/plain", "<html>")), "GET", "", 200},
+		{"a page of the program", answers(200, "text/html", "<p>"), "GET", "", 200},
+		{"a page that is an error", file(answers(404, "text/html", "<p>")), "GET", "", 404},
+		{"a page, POST", answers(200, "text/html", "<p>"), "POST", "", 200},
+		{"text without a type", answers(201, "", "text"), "GET", "", 201},
+		{"a status", answers(204, "", ""), "GET", "", 204},
 		{"another handler, JSON", sayHello, "GET", "application/json", 200},
 		{"another handler, POST", sayHello, "POST", browser, 200},
 	} {
@@ -206,6 +227,10 @@ func TestMountRedirectsPagesToTheSlash(t *testing.T) {
 					h.ServeHTTP(w, r)
 					require.Equal(t, test.status, w.Code)
 					if test.status == 307 {
+						require.Empty(t, w.Body)
+						for _, name := range []string{"Content-Type", "Last-Modified", "Etag", "Accept-Ranges", "X-Of-The-Page"} {
+							require.NotContains(t, w.Header(), name)
+						}
 						to, err := r.URL.Parse(w.Header().Get("Location"))
 						require.NoError(t, err)
 						require.Equal(t, path+"/?q=1", to.RequestURI())
@@ -214,4 +239,53 @@ func TestMountRedirectsPagesToTheSlash(t *testing.T) {
 			}
 		})
 	}
+}
+
+// answers is a handler with one answer.
+func answers(status int, contentType, body string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if contentType != "" {
+			w.Header().Set("Content-Type", contentType)
+		}
+		w.Header().Set("X-Of-The-Page", "a")
+		if status != 0 {
+			w.WriteHeader(status)
+		}
+		io.WriteString(w, body)
+	})
+}
+
+// What is no page passes the prefix of a mounted handler as it is: streams, and
+// connections that are taken over.
+func TestMountLeavesStreamsAlone(t *testing.T) {
+	t.Parallel()
+	goOn := make(chan struct{})
+	router := backend.NewRouter()
+	router.Mount("/events", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.(http.Flusher).Flush()
+		<-goOn
+		io.WriteString(w, "data: a\n\n")
+	}))
+	router.Mount("/socket", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n")
+			conn.Close()
+		}
+	}))
+	server := httptest.NewServer(router)
+	defer server.Close()
+	response, err := http.Get(server.URL + "/events")
+	require.NoError(t, err)
+	require.Equal(t, 200, response.StatusCode)
+	close(goOn)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, "data: a\n\n", string(body))
+	response, err = http.Get(server.URL + "/socket")
+	require.NoError(t, err)
+	require.Equal(t, 101, response.StatusCode)
+	response.Body.Close()
 }
