@@ -150,7 +150,8 @@
 //   - A [time.Time] is converted to UTC and truncated to microseconds. So is a type made
 //     from it, as in type Deadline time.Time, and a struct that only embeds it.
 //   - A [time.Duration] is its number of nanoseconds, for a BIGINT. PostgreSQL's INTERVAL
-//     takes text, such as '90 seconds'.
+//     takes text, such as '90 seconds'. A number for it is an error, but with
+//     DBConfig.Pooler the server takes it as seconds.
 //   - A nil pointer, slice or map is NULL. Any other pointer is what it points to.
 //   - A driver.Valuer or an encoding.TextMarshaler converts itself.
 //   - []byte, and an array of bytes such as a hash, are stored as they are.
@@ -200,7 +201,8 @@
 //
 // So a setting, a lock or a temporary table lasts for one text or one [DB.Tx]. To read a
 // temporary table, or a database that ATTACH has added to SQLite, create or attach it and
-// read it within one DB.Tx: queries outside of it have other connections. In a transaction, use what ends with it and keeps the connection: on PostgreSQL SET LOCAL,
+// read it within one DB.Tx: queries outside of it have other connections. In a
+// transaction, use what ends with it and keeps the connection: on PostgreSQL SET LOCAL,
 // set_config with the constant TRUE, and pg_advisory_xact_lock. With DBConfig.Pooler,
 // statements that change the session are an error. A function or trigger of the schema
 // that changes the session is not noticed.
