@@ -2,6 +2,8 @@ package backend_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -154,7 +156,11 @@ func TestWriteErrorForPeople(t *testing.T) {
 	body := w.Body.String()
 	require.Contains(t, body, "<h1>Not Found</h1>")
 	require.Contains(t, body, "No &lt;script&gt;.")
-	require.Contains(t, body, "/&lt;i&gt;: &lt;u&gt;")
+	require.Contains(t, body, "<code>/&lt;i&gt;</code> &lt;u&gt;")
+	_, style, _ := strings.Cut(body, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	require.Contains(t, w.Header().Get("Content-Security-Policy"), "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 
 	for accept, html := range map[string]bool{
 		"":                                   false,

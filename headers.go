@@ -376,11 +376,6 @@ func typeText(head http.Header) contentKind {
 	return kindOf(mediaType)
 }
 
-// same reports whether two header values are one and the same slice.
-func same(a, b []string) bool {
-	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
-}
-
 // deleteSame deletes a header whose value is one and the same slice as value.
 func deleteSame(head http.Header, name string, value []string) {
 	if same(head[name], value) {

@@ -87,8 +87,9 @@ type exchange struct {
 	time            timeLimits
 	load            load
 	page            pagePolicy
-	checked         http.Header // by [Stack]: it does not say two things
-	cors            *cors       // the innermost CORS that allows the origin, or otherwise the outermost; nil without CORS
+	checked         http.Header   // by [Stack]: it does not say two things
+	errors          *ErrorsConfig // of the innermost Errors, or nil
+	cors            *cors         // the innermost CORS that allows the origin, or otherwise the outermost; nil without CORS
 }
 
 // requestName has the ids of a request in logs. RequestID sets it.

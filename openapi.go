@@ -50,17 +50,27 @@ type OpenAPIConfig struct {
 //	r.Mount("/api", rest)
 //	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes"}))
 //
+// Errors are described in the format of the [Errors] around the handler.
+//
 // The handler has no access rule. The response has an ETag. The description is made at
 // the first request, so mount the door before. OpenAPI cannot describe methods such as
 // COPY, which are left out. It cannot describe subtrees either: the description of
 // "GET /files/{path...}" has a path of one segment, and is left out if there is also
 // "GET /files/{name}".
 func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
-	text := sync.OnceValues(func() ([]byte, error) {
-		return json.MarshalIndent(d.describe(config), "", "  ")
-	})
+	var texts sync.Map // *ErrorsConfig → func() ([]byte, error)
 	return Handler(func(w http.ResponseWriter, r *http.Request) error {
-		body, err := text()
+		var errors *ErrorsConfig
+		if x := exchangeFrom(r.Context()); x != nil {
+			errors = x.errors
+		}
+		text, known := texts.Load(errors)
+		if !known {
+			text, _ = texts.LoadOrStore(errors, sync.OnceValues(func() ([]byte, error) {
+				return json.MarshalIndent(d.describe(config, errors), "", "  ")
+			}))
+		}
+		body, err := text.(func() ([]byte, error))()
 		if err != nil {
 			return err
 		}
@@ -80,11 +90,15 @@ func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 }
 
 // describe returns the whole description.
-func (d *RESTDoor) describe(config OpenAPIConfig) *openapi.Document {
-	document := openapi.New(openapi.Info{
+func (d *RESTDoor) describe(config OpenAPIConfig, errors *ErrorsConfig) *openapi.Document {
+	info := openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
 		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie, Codes: codeNames(),
-	}, jsonschema.NewNames(openapi.Problem), d.describeRelations())
+	}
+	if errors != nil && errors.Body.plan != nil {
+		info.Error, info.ErrorType = errors.Body.plan, errors.bodyType()
+	}
+	document := openapi.New(info, jsonschema.NewNames(openapi.Problem), d.describeRelations())
 	ids := map[string]bool{}
 	for _, op := range d.ops {
 		ids[op.name] = true

@@ -1,13 +1,16 @@
 package backend
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +25,7 @@ import (
 
 // WriteError writes the response to a request that has failed with err. The body
 // is application/problem+json (RFC 9457), or a small HTML page if the Accept
-// header prefers text/html. The members of the problem are type, title, status,
+// header prefers text/html; [Errors] replaces both. The members of the problem are type, title, status,
 // detail, code, requestId if there is one, and, for errors of input fields,
 // errors: an array of objects with a JSON pointer, the rule and a detail.
 //
@@ -40,7 +43,8 @@ import (
 //   - Content-Length, Content-Encoding, Content-Disposition, ETag and
 //     Last-Modified are removed: they describe another body;
 //   - Cache-Control becomes no-store, X-Content-Type-Options nosniff;
-//   - Content-Security-Policy, if not set, becomes one that allows nothing;
+//   - Content-Security-Policy, if not set, becomes one that allows nothing, or the
+//     page's own style sheet;
 //   - Retry-After is set from [Error.RetryAfter];
 //   - WWW-Authenticate of a 401, if not set, becomes Bearer: a 401 must have it
 //     (RFC 9110, section 15.5.2), and no browser asks for a password because of
@@ -71,9 +75,6 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, id string) {
 	}
 	head["Cache-Control"] = noStore
 	head["X-Content-Type-Options"] = nosniff
-	if head["Content-Security-Policy"] == nil {
-		head["Content-Security-Policy"] = closedPolicy
-	}
 	if e.RetryAfter > 0 {
 		seconds := (e.RetryAfter + time.Second - 1) / time.Second
 		head.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
@@ -81,11 +82,117 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, id string) {
 	if e.Code.orInternal() == Unauthenticated && head["Www-Authenticate"] == nil {
 		head["Www-Authenticate"] = bearerScheme
 	}
-	if prefersHTML(r.Header.Values("Accept")) {
-		writeErrorPage(w, e, id)
-		return
+	a := answer{w: w, r: r, status: e.Code.Status()}
+	if x := exchangeFrom(r.Context()); x != nil && x.errors != nil {
+		a.ask(x.errors, PublicError(e))
+	} else {
+		a.people = prefersHTML(r.Header.Values("Accept"), "")
 	}
-	writeProblem(w, e, id)
+	switch {
+	case a.people && a.page != nil:
+		a.write(htmlType, nil, a.page)
+	case a.people:
+		a.write(htmlType, errorPagePolicy, appendErrorPage(nil, a.status, e, id))
+	case a.body != nil:
+		a.write([]string{a.bodyType}, closedPolicy, a.body)
+	default:
+		a.write(problemType, closedPolicy, appendProblem(make([]byte, 0, 256), a.status, e, id))
+	}
+}
+
+// Errors returns middleware that replaces the format of error responses. It applies to all
+// errors within it: those of [WriteError] and [Handler], of a [RESTDoor], of the [Router],
+// and of other middleware. In [Stack] it is the outermost step. The descriptions of
+// [RESTDoor.OpenAPI] within it have the schema of its Body.
+//
+//	type apiError struct {
+//		Error   string            `json:"error"`
+//		Message string            `json:"message"`
+//		Fields  map[string]string `json:"fields,omitempty"`
+//	}
+//
+//	errors := backend.ErrorsConfig{Body: backend.ErrorBodyOf(func(r *http.Request, e *backend.Error) apiError {
+//		body := apiError{Error: e.Code.String(), Message: e.Message}
+//		…
+//		return body
+//	})}
+//	r.Use(backend.Stack(backend.StackConfig{Errors: errors}))
+//
+// The functions get the [PublicError]: nothing that clients must not see, and a message that
+// is never empty. They must be safe for concurrent use.
+//
+// The innermost Errors counts, so that a group of routes can have another format. Errors
+// panics if ContentType is not a media type, or is set without Body.
+func Errors(config ErrorsConfig) Middleware {
+	must("Errors", config.check())
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+		x.errors = &config
+		next.ServeHTTP(w, r)
+	})
+}
+
+// answer is the response to an error. page and body are those of [Errors], if there are any.
+type answer struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	status   int
+	people   bool // it is a page, and not JSON
+	page     []byte
+	body     []byte
+	bodyType string
+}
+
+// ask asks the functions of the program for the response. What fails is logged, and the
+// response is the default.
+func (a *answer) ask(config *ErrorsConfig, e *Error) {
+	guarded := func(what string, f func() error) {
+		defer func() {
+			if value := recover(); value != nil {
+				ReportError(a.r, fmt.Errorf("ErrorsConfig.%s: %w", what, &panicError{value, debug.Stack()}))
+			}
+		}()
+		if err := f(); err != nil {
+			ReportError(a.r, fmt.Errorf("ErrorsConfig.%s: %w", what, err))
+		}
+	}
+	if config.Status != nil {
+		guarded("Status", func() error {
+			if status := config.Status(e); status >= 400 && status <= 599 {
+				a.status = status
+			}
+			return nil
+		})
+	}
+	a.bodyType = config.bodyType()
+	a.people = prefersHTML(a.r.Header.Values("Accept"), a.bodyType)
+	switch {
+	case a.people && config.Page != nil:
+		guarded("Page", func() error {
+			var page bytes.Buffer
+			err := config.Page(&page, a.r, e)
+			if err == nil {
+				a.page = page.Bytes()
+			}
+			return err
+		})
+	case !a.people && config.Body.append != nil:
+		guarded("Body", func() (err error) {
+			a.body, err = config.Body.append(nil, a.r, e)
+			return err
+		})
+	}
+}
+
+// write writes the response with a policy, unless the handler has set one. Without a policy,
+// the response has that of other pages.
+func (a *answer) write(contentType, policy []string, body []byte) {
+	head := a.w.Header()
+	if set := head["Content-Security-Policy"]; policy != nil && (set == nil || same(set, closedPolicy)) {
+		head["Content-Security-Policy"] = policy
+	}
+	head["Content-Type"] = contentType
+	a.w.WriteHeader(a.status)
+	a.w.Write(body)
 }
 
 // bodyHeaders are the headers that describe the body of another response.
@@ -234,18 +341,18 @@ func cut(s string, length int) string {
 	return s
 }
 
-func statusTitle(code Code) string {
-	if text := http.StatusText(code.Status()); text != "" {
+func statusTitle(status int) string {
+	if text := http.StatusText(status); text != "" {
 		return text
 	}
 	return "Client Closed Request"
 }
 
-func writeProblem(w http.ResponseWriter, e *Error, id string) {
+// appendProblem appends the problem of RFC 9457.
+func appendProblem(body []byte, status int, e *Error, id string) []byte {
 	message, fields := e.shown()
-	body := make([]byte, 0, 256)
-	body = appendMember(body, `{"type":"about:blank","title":`, statusTitle(e.Code))
-	body = strconv.AppendInt(append(body, `,"status":`...), int64(e.Code.Status()), 10)
+	body = appendMember(body, `{"type":"about:blank","title":`, statusTitle(status))
+	body = strconv.AppendInt(append(body, `,"status":`...), int64(status), 10)
 	body = appendMember(body, `,"detail":`, message)
 	body = appendMember(body, `,"code":`, e.Code.orInternal().String())
 	if id != "" {
@@ -265,9 +372,7 @@ func writeProblem(w http.ResponseWriter, e *Error, id string) {
 	if len(fields) > 0 {
 		body = append(body, ']')
 	}
-	w.Header()["Content-Type"] = problemType
-	w.WriteHeader(e.Code.Status())
-	w.Write(append(body, "}\n"...))
+	return append(body, "}\n"...)
 }
 
 // appendMember appends name as it is, and value as a JSON string.
@@ -275,39 +380,63 @@ func appendMember(dst []byte, name, value string) []byte {
 	return jsonout.AppendString(append(dst, name...), value)
 }
 
-func writeErrorPage(w http.ResponseWriter, e *Error, id string) {
+// errorPageStyle is the style sheet of the page for people. The policy of the page allows it by
+// its hash, and nothing else.
+const errorPageStyle = `:root{color-scheme:light dark;--text:#1b1e23;--soft:#59606b;--line:#d8dce2;--page:#fff;--code:#f3f4f6}
+@media(prefers-color-scheme:dark){:root{--text:#e8eaed;--soft:#a2aab5;--line:#3a4049;--page:#15181c;--code:#22262c}}
+body{margin:0;min-height:100vh;display:flex;align-items:center;background:var(--page);color:var(--text);font:1.0625rem/1.6 system-ui,sans-serif}
+main{box-sizing:border-box;width:100%;max-width:38rem;margin:auto;padding:2rem 1.5rem}
+.status{margin:0;color:var(--soft);font-size:.9375rem;letter-spacing:.06em}
+h1{margin:.125rem 0 1rem;font-size:1.875rem;line-height:1.25}
+p,ul{margin:0 0 1rem;overflow-wrap:anywhere}
+ul{padding-left:1.25rem}
+code{padding:.125rem .375rem;border-radius:.25rem;background:var(--code);font:.875em ui-monospace,monospace;overflow-wrap:anywhere}
+.request{margin:2rem 0 0;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.9375rem}
+`
+
+var errorPagePolicy = []string{"default-src 'none'; style-src '" + hashSource(errorPageStyle) + "'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
+
+// hashSource returns the source expression of an inline style sheet (Content Security Policy
+// Level 3, section 2.3.1).
+func hashSource(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// appendErrorPage appends the page for people.
+func appendErrorPage(page []byte, status int, e *Error, id string) []byte {
 	message, fields := e.shown()
-	title := html.EscapeString(statusTitle(e.Code))
-	var page strings.Builder
-	fmt.Fprintf(&page, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
-		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>%d %s</title>\n</head>\n<body>\n"+
-		"<h1>%s</h1>\n<p>%s</p>\n", e.Code.Status(), title, title, html.EscapeString(message))
+	title := html.EscapeString(statusTitle(status))
+	page = fmt.Appendf(page, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>%d %s</title>\n<style>%s</style>\n</head>\n<body>\n<main>\n"+
+		"<p class=\"status\">%[1]d</p>\n<h1>%[2]s</h1>\n<p>%[4]s</p>\n", status, title, errorPageStyle, html.EscapeString(message))
 	if len(fields) > 0 {
-		page.WriteString("<ul>\n")
+		page = append(page, "<ul>\n"...)
 		for _, field := range fields {
-			fmt.Fprintf(&page, "<li>%s: %s</li>\n", html.EscapeString(field.Pointer), html.EscapeString(field.Message))
+			page = fmt.Appendf(page, "<li><code>%s</code> %s</li>\n", html.EscapeString(field.Pointer), html.EscapeString(field.Message))
 		}
-		page.WriteString("</ul>\n")
+		page = append(page, "</ul>\n"...)
 	}
 	if id != "" {
-		fmt.Fprintf(&page, "<p>Request <code>%s</code></p>\n", html.EscapeString(id))
+		page = fmt.Appendf(page, "<p class=\"request\">Request <code>%s</code></p>\n", html.EscapeString(id))
 	}
-	page.WriteString("</body>\n</html>\n")
+	return append(page, "</main>\n</body>\n</html>\n"...)
+}
 
-	w.Header()["Content-Type"] = htmlType
-	w.WriteHeader(e.Code.Status())
-	io.WriteString(w, page.String())
+// same reports whether two header values are one and the same slice.
+func same(a, b []string) bool {
+	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
 }
 
 // prefersHTML reports whether an Accept header ranks HTML above JSON, as those of
-// browsers do. Wildcards count for neither.
-func prefersHTML(accept []string) bool {
+// browsers do. other is another type of JSON, or "". Wildcards count for neither.
+func prefersHTML(accept []string, other string) bool {
 	html, json := 0, 0
 	for c := header.Choices(accept); c.Next(); {
 		switch {
 		case strings.EqualFold(c.Value, "text/html"), strings.EqualFold(c.Value, "application/xhtml+xml"):
 			html = max(html, c.Weight)
-		case strings.EqualFold(c.Value, "application/json"), strings.EqualFold(c.Value, "application/problem+json"):
+		case strings.EqualFold(c.Value, "application/json"), strings.EqualFold(c.Value, "application/problem+json"), strings.EqualFold(c.Value, other):
 			json = max(json, c.Weight)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/seed-215b9b7c/backend"
 )
@@ -64,6 +65,32 @@ func ExampleRouter_Mount() {
 	show(r, "GET", "/legacy/report")
 	// Output:
 	// 200 report at /report
+}
+
+func ExampleErrors() {
+	type apiError struct {
+		Error  string            `json:"error"`
+		Fields map[string]string `json:"fields,omitempty"`
+	}
+	body := func(_ *http.Request, e *backend.Error) apiError {
+		answer := apiError{Error: e.Message, Fields: map[string]string{}}
+		for _, field := range e.Fields {
+			answer.Fields[strings.TrimPrefix(field.Pointer, "/")] = field.Message
+		}
+		return answer
+	}
+
+	r := backend.NewRouter()
+	r.Use(backend.Errors(backend.ErrorsConfig{Body: backend.ErrorBodyOf(body)}))
+	r.Handle("POST /notes", backend.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		return backend.InvalidField("/title", "required", "is missing")
+	}))
+
+	show(r, "POST", "/notes")
+	show(r, "POST", "/other")
+	// Output:
+	// 422 {"error":"The input is not valid.","fields":{"title":"is missing"}}
+	// 404 {"error":"There is nothing here."}
 }
 
 func ExampleHandler() {

@@ -114,7 +114,7 @@ func (a atPrefix) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		a.below.ServeHTTP(w, r)
-	case a.pages || prefersHTML(r.Header.Values("Accept")):
+	case a.pages || prefersHTML(r.Header.Values("Accept"), ""):
 		redirectToSubtree(w, r)
 	default:
 		pages := response.NewPages(w, func() { redirectToSubtree(w, r) })

@@ -32,6 +32,9 @@ type StackConfig struct {
 	// something, with the user's cookies, see [CrossOrigin]. Defaults to none. Origins
 	// of CORS need not be listed again.
 	TrustedOrigins []string
+	// Errors replaces the format of error responses, see [Errors]. Defaults to problems
+	// (RFC 9457) for programs, and a page for people.
+	Errors ErrorsConfig
 	// MaxBody is the limit of request bodies in bytes. Defaults to 1 MiB. For another
 	// limit of a route, wrap its handler with [BodyLimit].
 	MaxBody int64
@@ -56,7 +59,8 @@ type StackConfig struct {
 // Stack returns the middleware of this package in the order in which it works, from
 // the outermost to the innermost:
 //
-//  1. [Recover], [RequestID], [AccessLog]: all requests are answered and logged;
+//  1. [Errors], if configured; [Recover], [RequestID], [AccessLog]: all requests are
+//     answered and logged;
 //  2. [TrustProxies]: the steps below use the client's address, scheme and host;
 //  3. [SecureHeaders]: for all responses, also those of the steps below;
 //  4. TRACE and CONNECT are answered 501, and requests with two Authorization headers,
@@ -113,12 +117,16 @@ func (c StackConfig) steps() ([]Middleware, *stackTimeout) {
 	hosts, hostsErr := newHosts(c.Hosts)
 	cors, corsErr := newCORS(c.CORS)
 	origins, originsErr := newCrossOrigin(c.TrustedOrigins, cors)
-	must("Stack", headersErr, proxiesErr, hostsErr, corsErr, originsErr,
+	must("Stack", c.Errors.check(), headersErr, proxiesErr, hostsErr, corsErr, originsErr,
 		checkBody(c.MaxBody), checkTime("Timeout", c.Timeout), checkRunning(c.MaxConcurrent), checkTime("QueueWait", c.QueueWait),
 		checkPerMinute(c.RequestsPerMinute))
 
 	timeout := &stackTimeout{c.Timeout}
-	steps := []Middleware{Recover(), RequestID(), AccessLog(c.Logger), layer(proxies.serve), layer(headers.serve), layer(refuse), layer(hosts.serve)}
+	var steps []Middleware
+	if c.Errors.replaces() {
+		steps = append(steps, Errors(c.Errors))
+	}
+	steps = append(steps, Recover(), RequestID(), AccessLog(c.Logger), layer(proxies.serve), layer(headers.serve), layer(refuse), layer(hosts.serve))
 	if len(c.CORS.Origins) > 0 {
 		steps = append(steps, cors.middleware)
 	}

@@ -23,7 +23,9 @@ type Info struct {
 	Servers                              []string // URLs
 	Bearer                               bool
 	Cookie                               string
-	Codes                                []string // of errors
+	Codes                                []string   // of errors
+	Error                                *plan.Type // the body of errors; nil: a problem (RFC 9457)
+	ErrorType                            string     // the media type of Error
 }
 
 // Operation is one operation at one path.
@@ -87,13 +89,19 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 	if d.info.License != "" {
 		info["license"] = object{"name": d.info.License, "identifier": d.info.License}
 	}
+	errorType, errorSchema := "application/problem+json", object{"$ref": "#/components/schemas/" + Problem}
+	if d.info.Error != nil {
+		errorType, errorSchema = d.info.ErrorType, d.schemas.Of(d.info.Error, plan.Out)
+	}
 	schemas := d.schemas.All()
-	schemas[Problem] = problemSchema(d.info.Codes)
+	if d.info.Error == nil {
+		schemas[Problem] = problemSchema(d.info.Codes)
+	}
 	components := object{
 		"schemas": schemas,
 		"responses": object{"Problem": object{
-			"description": "An error (RFC 9457).",
-			"content":     object{"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/" + Problem}}},
+			"description": d.anError() + ".",
+			"content":     object{errorType: object{"schema": errorSchema}},
 			"headers":     heads(map[string]bool{"Retry-After": true, "WWW-Authenticate": true}),
 		}},
 		"headers": headerObjects(),
@@ -354,7 +362,7 @@ func (d *Document) responses(op Operation) object {
 	if len(headers) > 0 {
 		success["headers"] = headers
 	}
-	all := object{strconv.Itoa(op.Status): success, "4XX": problem(op.Failures), "5XX": problem(nil)}
+	all := object{strconv.Itoa(op.Status): success, "4XX": d.problem(op.Failures), "5XX": d.problem(nil)}
 	if op.Revalidated {
 		all["304"] = object{"description": "What If-None-Match names is still the version.", "headers": heads(map[string]bool{"ETag": true})}
 	}
@@ -364,12 +372,19 @@ func (d *Document) responses(op Operation) object {
 // problem returns a reference to the answer of errors, which says which ones to
 // expect. Statuses of their own would be types of their own in generated clients,
 // of which each new option of an operation would make another.
-func problem(failures []string) object {
+func (d *Document) problem(failures []string) object {
 	reference := object{"$ref": "#/components/responses/Problem"}
 	if len(failures) > 0 {
-		reference["description"] = "An error (RFC 9457), such as " + strings.Join(failures, ", ") + "." // OpenAPI 3.1.0, section 4.8.23
+		reference["description"] = d.anError() + ", such as " + strings.Join(failures, ", ") + "." // OpenAPI 3.1.0, section 4.8.23
 	}
 	return reference
+}
+
+func (d *Document) anError() string {
+	if d.info.Error != nil {
+		return "An error"
+	}
+	return "An error (RFC 9457)"
 }
 
 // problemSchema describes what WriteError writes.
