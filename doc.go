@@ -99,6 +99,9 @@
 //     pattern is a subtree.
 //   - {$}, at the end, matches the end of a path that ends in a slash.
 //
+// A segment that is a wildcard for other routers, such as :id, *path and <id>, is an error,
+// unless its first character is percent-encoded.
+//
 // Literals may be percent-encoded; they match any encoding in requests. GET also
 // serves HEAD. A pattern without a method serves all methods except TRACE and CONNECT,
 // which need patterns that name them. Patterns with a host are not supported.

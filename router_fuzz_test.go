@@ -22,7 +22,7 @@ func FuzzRouterPaths(f *testing.F) {
 			f.Add(method, path, path)
 		}
 	}
-	r := routerOf("/{a}/", "GET /{a}/{b}/", "/{a}/{b}/{c}", "GET /tree/", "POST /tree/{$}", "/a%2Fb/{x}/", "/:a/*b/{c}",
+	r := routerOf("/{a}/", "GET /{a}/{b}/", "/{a}/{b}/{c}", "GET /tree/", "POST /tree/{$}", "/a%2Fb/{x}/", "/%3Aa/%2Ab/{c}",
 		"/a/{x}/c", "/a/b/d", "GET /{rest...}", "PURGE /a/{x...}")
 	r.Mount("/m/{x}", echo())
 	f.Fuzz(func(t *testing.T, method, path, rawPath string) {

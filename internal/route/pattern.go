@@ -92,6 +92,9 @@ func (p *Pattern) parseSegment(text string, last bool) error {
 		p.segments = append(p.segments, segment{kind: rest})
 		return nil
 	}
+	if own := ownForm(text); own != "" {
+		return fmt.Errorf("%q is a wildcard of other routers: write %s, or %%%02X%s for a literal segment", text, own, text[0], text[1:])
+	}
 	if !strings.Contains(text, "{") {
 		return p.parseLiteral(text)
 	}
@@ -104,6 +107,9 @@ func (p *Pattern) parseSegment(text string, last bool) error {
 		return ifNot(last, "{$} must be at the end")
 	}
 	name, multi := strings.CutSuffix(name, "...")
+	if before, _, constrained := strings.Cut(name, ":"); constrained && isIdentifier(before) {
+		return fmt.Errorf("%q: a wildcard has no regular expression: write {%s}, and check the value where it is used", text, before)
+	}
 	if !isIdentifier(name) {
 		return fmt.Errorf("%q: the name of a wildcard must be a Go identifier", text)
 	}
@@ -117,6 +123,35 @@ func (p *Pattern) parseSegment(text string, last bool) error {
 	}
 	p.segments = append(p.segments, segment{kind: param})
 	return nil
+}
+
+// ownForm returns what to write for a segment that is a wildcard in patterns of gin, echo,
+// Express and Rails, as in /:id and /*path, or of Flask and Django, as in /<int:id>. It
+// returns "" for other segments, such as items:batch.
+func ownForm(text string) string {
+	name, suffix := text[1:], ""
+	switch {
+	case text[0] == '*':
+		suffix = "..."
+	case text[0] == '<' && strings.HasSuffix(text, ">"):
+		name = strings.TrimSuffix(name, ">")
+		if kind, after, typed := strings.Cut(name, ":"); typed {
+			name = after
+			if kind == "path" {
+				suffix = "..."
+			}
+		}
+	case text[0] != ':':
+		return ""
+	}
+	end := strings.IndexFunc(name, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	if end >= 0 {
+		name = name[:end]
+	}
+	if !isIdentifier(name) {
+		name = "name"
+	}
+	return "{" + name + suffix + "}"
 }
 
 func (p *Pattern) parseLiteral(text string) error {

@@ -60,9 +60,9 @@ func TestKeyIdentifiesPatternsThatMatchTheSame(t *testing.T) {
 		{"/a", "/a/", false},
 		{"/a/", "/a/{$}", false},
 		{"/a/{x}", "/a/{x...}", false},
-		{"/:p", "/{p}", false},
-		{"/*r", "/{r...}", false},
-		{"/%3Ap", "/:p", true},
+		{"/%3Ap", "/{p}", false},
+		{"/%2Ar", "/{r...}", false},
+		{"/%3Ap", "/%3ap", true},
 	}
 	for _, test := range tests {
 		a, err := route.Parse(test.a)
@@ -76,13 +76,13 @@ func TestKeyIdentifiesPatternsThatMatchTheSame(t *testing.T) {
 // FuzzParse checks that ServeMux accepts what Parse accepts, that what Parse
 // refuses beyond ServeMux is what it says, and that httprouter takes the rest.
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"/", "GET /a/{x}/{y...}", "/{$}", "/:p/*r", "/a%2Fb", "//", "/{x", "h/a", "/\\c", "/%00", "/../a"} {
+	for _, pattern := range []string{"/", "GET /a/{x}/{y...}", "/{$}", "/:p/*r", "/*", "/<int:id>", "/<>", "/:", "/a:b", "/{id:[0-9]+}", "/%3Ap", "/a%2Fb", "//", "/{x", "h/a", "/\\c", "/%00", "/../a"} {
 		f.Add(pattern, "/a/b")
 	}
 	f.Fuzz(func(t *testing.T, pattern, path string) {
 		p, err := route.Parse(pattern)
 		if err != nil {
-			more := errors.Is(err, route.ErrHost) || strings.Contains(err.Error(), "never match")
+			more := errors.Is(err, route.ErrHost) || strings.Contains(err.Error(), "never match") || strings.Contains(err.Error(), "a wildcard of other routers")
 			require.True(t, more || !muxAccepts(pattern), "%q: %v", pattern, err)
 			return
 		}
