@@ -127,7 +127,7 @@
 //     the methods of all patterns. A preflight request ([CORS]) passes the middleware
 //     of the pattern that it asks for.
 //   - 405 with Allow if patterns match the path but not the method, and 404 if none
-//     matches the path.
+//     matches the path; see [Router.MethodNotAllowed] and [Router.NotFound].
 //   - 501 to CONNECT without a path, and to a method that is not in RFC 9110,
 //     RFC 5789 or any pattern, unless a pattern without a method matches (RFC 9110,
 //     section 9.1).

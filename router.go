@@ -41,6 +41,7 @@ type routeTable struct {
 	entries []*entry
 	byKey   map[string]*entry
 	mounted string // file:line of the Mount that made it part of another router, or ""
+	own     ownResponses
 	version int    // counts changes
 
 	compiled  atomic.Pointer[compiledTable] // nil when out of date
@@ -110,6 +111,48 @@ func (r *Router) Use(middleware ...Middleware) {
 func (r *Router) Group(prefix string, middleware ...Middleware) *Router {
 	checkMiddleware(middleware)
 	return &Router{parent: r, prefix: checkPrefix("Group", prefix), middleware: slices.Clone(middleware)}
+}
+
+// ownResponses are handlers for requests that no pattern matches; nil for the default.
+type ownResponses struct{ notFound, notAllowed http.Handler }
+
+// NotFound sets the handler for requests whose path no pattern matches. Without it, the
+// response is that of [WriteError] for [NotFound]. The middleware of the router wraps it, and
+// it chooses the status:
+//
+//	r.NotFound(backend.Handler(func(w http.ResponseWriter, r *http.Request) error {
+//		return backend.Errorf(backend.NotFound, "There is no page %s.", r.URL.Path)
+//	}))
+//
+// A group has no responses of its own. Nor has a router that is mounted on another one, but
+// for requests that it serves by itself. NotFound panics if the handler is nil or was set
+// before, and for a group. To replace the format of all errors, use [Errors].
+func (r *Router) NotFound(handler http.Handler) {
+	r.setOwn("NotFound", handler, func(own *ownResponses) *http.Handler { return &own.notFound })
+}
+
+// MethodNotAllowed sets the handler for requests whose path patterns match, but none with
+// the method. The header Allow is set when it is called. Without it, the response is that of
+// [WriteError] for [MethodNotAllowed]. In all else it is as [Router.NotFound].
+func (r *Router) MethodNotAllowed(handler http.Handler) {
+	r.setOwn("MethodNotAllowed", handler, func(own *ownResponses) *http.Handler { return &own.notAllowed })
+}
+
+func (r *Router) setOwn(what string, handler http.Handler, field func(*ownResponses) *http.Handler) {
+	if isNil(handler) {
+		panic("backend: " + what + ": the handler is nil")
+	}
+	if r.parent != nil {
+		panic("backend: " + what + ": a group has no responses of its own: set it for its router")
+	}
+	t := r.lock(what)
+	defer t.mu.Unlock()
+	if set := field(&t.own); *set == nil {
+		*set = handler
+	} else {
+		panic("backend: " + what + ": the router has such a handler")
+	}
+	t.change()
 }
 
 // Routes returns the routes in the order of their registration.
@@ -298,6 +341,7 @@ func (w *wrapped) in(middleware []Middleware, handler http.Handler) http.Handler
 // compiles another one.
 type compiledTable struct {
 	routes  *route.Table
+	own     ownResponses
 	entries []compiledEntry
 	top     http.Handler // the router's middleware around dispatch
 }

@@ -44,6 +44,7 @@ func (r *Router) compile() *compiledTable {
 
 // routerSnapshot is what a table is compiled from.
 type routerSnapshot struct {
+	own        ownResponses
 	version    int
 	entries    []*entry
 	middleware []Middleware   // the router's
@@ -54,7 +55,7 @@ func (r *Router) snapshot() routerSnapshot {
 	t := &r.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := routerSnapshot{version: t.version, entries: t.entries, middleware: r.middleware}
+	s := routerSnapshot{version: t.version, entries: t.entries, middleware: r.middleware, own: t.own}
 	for _, e := range t.entries {
 		s.chains = append(s.chains, slices.Concat(e.group.groupMiddleware(), e.middleware))
 	}
@@ -63,6 +64,7 @@ func (r *Router) snapshot() routerSnapshot {
 
 func (s routerSnapshot) compile(top *wrapped, dispatch, noMatch http.HandlerFunc) *compiledTable {
 	c := &compiledTable{
+		own:     s.own,
 		top:     top.in(s.middleware, dispatch),
 		entries: make([]compiledEntry, len(s.entries)),
 	}
@@ -220,6 +222,8 @@ func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case !isStandardMethod(req.Method) && !c.routes.Accepts(req.Method):
 		WriteError(w, req, &Error{Code: Unimplemented, Message: "This server does not know the method."})
+	case len(allowed) == 0 && c.own.notFound != nil:
+		c.own.notFound.ServeHTTP(w, req)
 	case len(allowed) == 0:
 		WriteError(w, req, &Error{Code: NotFound})
 	case req.Method == http.MethodOptions:
@@ -227,6 +231,8 @@ func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
 			w.Header()["Accept-Patch"] = c.entries[found.Pattern].patch // RFC 5789, section 3.1
 		}
 		writeEmpty(w, http.StatusNoContent)
+	case c.own.notAllowed != nil:
+		c.own.notAllowed.ServeHTTP(w, req)
 	default:
 		WriteError(w, req, &Error{Code: MethodNotAllowed})
 	}

@@ -638,3 +638,60 @@ func TestRouterBehindTimeoutHandler(t *testing.T) {
 	<-ended
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 }
+
+// The router's own 404 and 405 can be replaced. Its middleware wraps them.
+func TestRouterOwnResponses(t *testing.T) {
+	t.Parallel()
+	say := func(status int, text string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprint(w, text, " ", r.Method, " ", r.URL.Path)
+		})
+	}
+	r := backend.NewRouter()
+	r.Use(trace("1"))
+	r.Handle("GET /a", echo())
+	r.Handle("POST /tree/", echo())
+	require.Equal(t, 404, answer(r, "GET", "/no").Code)
+	r.NotFound(say(404, "nothing")) // also after it has served
+	r.MethodNotAllowed(say(405, "not so"))
+
+	inner := backend.NewRouter()
+	inner.Handle("GET /x", echo())
+	inner.NotFound(say(410, "inner"))
+	r.Mount("/inner", inner)
+
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body, allow  string
+	}{
+		{"GET", "/no", 404, "nothing GET /no", ""},
+		{"PURGE", "/no", 501, "", ""},
+		{"GET", "/inner/no", 404, "nothing GET /inner/no", ""},
+		{"DELETE", "/a", 405, "not so DELETE /a", "GET, HEAD, OPTIONS"},
+		{"DELETE", "/tree/x", 405, "not so DELETE /tree/x", "OPTIONS, POST"},
+		{"OPTIONS", "/a", 204, "", "GET, HEAD, OPTIONS"},
+		{"GET", "/a", 200, "GET /a", ""},
+		{"GET", "//", 400, "", ""},
+	} {
+		w := answer(r, test.method, test.path)
+		require.Equal(t, test.status, w.Code, test.path)
+		if test.body != "" {
+			require.Equal(t, test.body, w.Body.String())
+		}
+		require.Equal(t, test.allow, w.Header().Get("Allow"))
+		require.Equal(t, "1", traced(w))
+	}
+	require.Equal(t, "inner GET /no", answer(inner, "GET", "/no").Body.String(), "by itself")
+
+	for want, f := range map[string]func(){
+		"backend: NotFound: the handler is nil":                                         func() { backend.NewRouter().NotFound(nil) },
+		"backend: MethodNotAllowed: the handler is nil":                                 func() { backend.NewRouter().MethodNotAllowed(http.HandlerFunc(nil)) },
+		"backend: NotFound: the router has such a handler":                              func() { r.NotFound(say(404, "")) },
+		"backend: NotFound: a group has no responses of its own: set it for its router": func() { r.Group("/g").NotFound(say(404, "")) },
+	} {
+		require.PanicsWithValue(t, want, f)
+	}
+	require.Panics(t, func() { inner.MethodNotAllowed(say(405, "")) }, "it is mounted")
+}
