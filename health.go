@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,14 +33,12 @@ type HealthCheck struct {
 // whether it has to be restarted, [Health.Ready] whether it can serve requests.
 //
 //	health := backend.NewHealth(backend.HealthCheck{Name: "database", Check: db.Ping})
-//	outer := backend.NewRouter()
-//	outer.Handle("GET /healthz", health.Live())
-//	outer.Handle("GET /readyz", health.Ready())
-//	outer.Handle("/", r) // r uses the Stack
-//	backend.Serve(ctx, outer, backend.ServerConfig{Health: health})
+//	r := backend.NewRouter()
+//	r.Use(health.Middleware("/healthz", "/readyz"), backend.Stack(backend.StackConfig{}))
+//	backend.Serve(ctx, r, backend.ServerConfig{Health: health})
 //
-// The handlers are outside of the [Stack], so that an overloaded program still answers
-// them.
+// [Health.Middleware] is outside of the [Stack], so that an overloaded program still answers
+// it.
 //
 // The responses are JSON such as {"status":"failed","checks":{"database":"failed"}},
 // with Cache-Control: no-store. Once the server begins to stop, its Health is never
@@ -113,6 +112,38 @@ func (h *Health) Ready() http.Handler {
 		}
 		writeReadiness(w, status, state)
 	})
+}
+
+// Middleware returns middleware that serves [Health.Live] at one path and [Health.Ready] at
+// another one, by GET and HEAD, and passes all other requests on. An empty path is not
+// served. Put it before [Stack]: the requests then pass no limit, and are not logged.
+//
+// Middleware panics if a path does not begin with a slash or has a wildcard, or if both are
+// the same.
+func (h *Health) Middleware(live, ready string) Middleware {
+	endpoints, paths := NewRouter(), map[string]bool{}
+	for path, handler := range map[string]http.Handler{live: h.Live(), ready: h.Ready()} {
+		if path == "" {
+			continue
+		}
+		if path[0] != '/' || strings.ContainsAny(path, "{}%?#") {
+			panic(fmt.Sprintf("backend: Health.Middleware: %q is not a path such as /healthz", path))
+		}
+		paths[path] = true
+		endpoints.Handle("GET "+path, handler)
+	}
+	if live == ready {
+		panic(fmt.Sprintf("backend: Health.Middleware: one path %q for both", live))
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if paths[r.URL.Path] {
+				endpoints.ServeHTTP(w, r)
+			} else {
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
 }
 
 func (h *Health) state(ctx context.Context) readiness {

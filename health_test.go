@@ -49,6 +49,52 @@ func TestHealthReady(t *testing.T) {
 	}
 }
 
+// One line before the Stack serves both endpoints, also while the Stack refuses everything.
+func TestHealthMiddleware(t *testing.T) {
+	t.Parallel()
+	health := backend.NewHealth(backend.HealthCheck{Name: "a", Check: passes})
+	r := backend.NewRouter()
+	refuses := func(http.Handler) http.Handler {
+		return backend.Handler(func(http.ResponseWriter, *http.Request) error { return backend.Errorf(backend.Unavailable, "full") })
+	}
+	r.Use(health.Middleware("/healthz", "/readyz"), refuses)
+	r.Handle("GET /a", echo())
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/healthz", 200, `{"status":"ok"}`},
+		{"GET", "/readyz?verbose", 200, `{"status":"ok","checks":{"a":"ok"}}`},
+		{"GET", "/%68ealthz", 200, `{"status":"ok"}`},
+		{"HEAD", "/readyz", 200, ""},
+		{"POST", "/readyz", 405, ""},
+		{"GET", "/a", 503, ""},
+		{"GET", "/healthz/", 503, ""},
+		{"GET", "/", 503, ""},
+	} {
+		w := answer(r, test.method, test.path)
+		require.Equal(t, test.status, w.Code, test.path)
+		if test.body != "" {
+			require.JSONEq(t, test.body, w.Body.String())
+			requireHealthHeaders(t, w.Header())
+		}
+	}
+
+	one := health.Middleware("", "/up")(echo())
+	require.JSONEq(t, `{"status":"ok","checks":{"a":"ok"}}`, answer(one, "GET", "/up").Body.String())
+	require.Empty(t, answer(one, "GET", "/").Body.String())
+
+	for want, paths := range map[string][2]string{
+		`backend: Health.Middleware: "healthz" is not a path such as /healthz`: {"healthz", "/readyz"},
+		`backend: Health.Middleware: "/{x}" is not a path such as /healthz`:    {"/healthz", "/{x}"},
+		`backend: Health.Middleware: one path "/a" for both`:                   {"/a", "/a"},
+		`backend: Health.Middleware: one path "" for both`:                     {"", ""},
+	} {
+		require.PanicsWithValue(t, want, func() { health.Middleware(paths[0], paths[1]) })
+	}
+}
+
 // requireHealthHeaders checks what every response must have (statement 1), and
 // that nobody keeps it.
 func requireHealthHeaders(t *testing.T, header http.Header) {

@@ -262,11 +262,8 @@ func (x *exchange) paced(server *http.Server, hasBody bool) *pace.Stream {
 // If requests wait for a processor, fewer of them run. The section "Overload" of the
 // package documentation says more.
 //
-// Serve health endpoints outside, or an overloaded server looks dead and is restarted:
-//
-//	mux := http.NewServeMux()
-//	mux.Handle("GET /healthz", health)
-//	mux.Handle("/", backend.Stack(backend.StackConfig{})(app))
+// Serve health endpoints outside, or an overloaded server looks dead and is restarted; see
+// [Health.Middleware].
 //
 // ConcurrencyLimit panics if running is below 1 or wait is not positive.
 func ConcurrencyLimit(running int, wait time.Duration) Middleware {

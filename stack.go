@@ -75,7 +75,7 @@ type StackConfig struct {
 // The time limit begins with the first step. All steps share one response wrapper
 // and one copy of the request.
 //
-// Serve health endpoints outside, see [ConcurrencyLimit].
+// Serve health endpoints outside, see [Health.Middleware].
 //
 // Stack panics if numbers of the configuration are negative or other values are
 // invalid, with all of them in one message.

@@ -70,27 +70,15 @@ func operations(db *backend.DB) *backend.Logic {
 }
 
 // routes returns the whole program as a handler. The health endpoints are outside of the
-// stack, so that they respond when the stack is overloaded, and are not logged. All other
-// requests pass the stack, even those that the router refuses.
+// stack, so that they respond when the stack is overloaded, and are not logged.
 func routes(db *backend.DB, health *backend.Health) http.Handler {
 	logic := operations(db)
 	r := backend.NewRouter()
-	r.Use(backend.Stack(backend.StackConfig{}))
+	r.Use(health.Middleware("/healthz", "/readyz"), backend.Stack(backend.StackConfig{}))
 	rest := logic.REST()
 	r.Mount("/api", rest)
 	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes", License: "MIT"}))
 	r.Mount("/docs", docs.New("/openapi.json"))
 	(&Pages{logic}).Add(r)
-
-	watch := backend.NewRouter()
-	watch.Handle("GET /healthz", health.Live())
-	watch.Handle("GET /readyz", health.Ready())
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		switch req.URL.Path {
-		case "/healthz", "/readyz":
-			watch.ServeHTTP(w, req)
-		default:
-			r.ServeHTTP(w, req)
-		}
-	})
+	return r
 }
