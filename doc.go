@@ -403,8 +403,10 @@
 //   - A body is application/json, and for PATCH also application/merge-patch+json,
 //     whose meaning Opt fields have (RFC 7396). Parameters such as charset have no
 //     meaning (RFC 8259). Other types, and compressed bodies, are [Unsupported], and
-//     the response says in Accept, Accept-Patch or Accept-Encoding what to send. If no field comes from the body, as with None, a body is
-//     [Malformed].
+//     the response says in Accept, Accept-Patch or Accept-Encoding what to send.
+//   - A request without a body is [Malformed] if any field comes from the body, unless
+//     the operation has the option [OptionalBody]. If no field does, as with None, the
+//     body is absent or {}.
 //   - A body that is not JSON, has a name twice in one object, or has data after the
 //     object is Malformed.
 //   - Fields that are unknown, missing, of another type, or against a rule are Invalid.

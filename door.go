@@ -188,7 +188,8 @@ func (t *customTransport) encode(ctx context.Context, out any) error { return t.
 // [TooLarge]. With the ctx of [Transport].Decode, the text and its value count in
 // LogicConfig.InputMemory until the call ends. Fields have the names of their json tags.
 // DecodeJSON ignores the tag in: a field that REST takes from the path, a header or a
-// cookie is a field of the object. The input [None] is {}.
+// cookie is a field of the object. The input [None] is {}. An empty text is {} for None
+// and with the option [OptionalBody], and otherwise a Malformed error.
 func (o *Operation) DecodeJSON(ctx context.Context, text []byte, in any) error {
 	decoder, err := o.decoder()
 	if err != nil {
@@ -200,6 +201,9 @@ func (o *Operation) DecodeJSON(ctx context.Context, text []byte, in any) error {
 	}
 	if !memory.Use(int64(len(text))) {
 		return noMemory(errNoMemory)
+	}
+	if jsonin.Empty(text) && (o.settings.optionalBody || len(o.inPlan.Fields) == 0) {
+		text = emptyObject
 	}
 	var wrong []FieldError
 	if err := decodeJSON(decoder, text, reflect.ValueOf(in).Elem(), "", &wrong, memory); err != nil {
@@ -240,6 +244,8 @@ func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at str
 	switch err {
 	case nil:
 		return nil
+	case jsonin.ErrEmpty:
+		return (&Error{Code: Malformed, Message: "The body is missing."}).Wrap(err)
 	case jsonin.ErrMemory:
 		return (&Error{Code: TooLarge, Message: "The body is too large: " + err.Error() + "."}).Wrap(err)
 	case jsonin.ErrNoMemory:
@@ -254,6 +260,9 @@ func decodeJSON(decoder *jsonin.Decoder, text []byte, into reflect.Value, at str
 	}
 	return (&Error{Code: Malformed, Message: "The body is not valid: " + err.Error() + "."}).Wrap(err)
 }
+
+// emptyObject is the text of an input that was not sent.
+var emptyObject = []byte("{}")
 
 var errNoMemory = errors.New("the inputs of all calls have LogicConfig.InputMemory")
 

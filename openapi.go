@@ -159,9 +159,10 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	switch {
 	case r.input.BodyAt != nil:
 		described.BodyField = r.input.BodyAt
-	case r.input.Body != nil:
+	case r.input.HasBody():
 		described.Body, described.BodyFields = op.inPlan, r.input.BodyFields
 	}
+	described.BodyOptional = op.settings.optionalBody
 	if op.settings.key != keyIgnored {
 		described.Key, described.KeyRequired = true, op.settings.key == keyRequired
 	}

@@ -79,6 +79,7 @@ type settings struct {
 	forDoor map[Door][]any
 
 	requireMatch bool
+	optionalBody bool
 }
 
 // rate is the limit of Rate.
@@ -208,6 +209,16 @@ func MaxBody(bytes int64) Option {
 		}
 		d.settings.maxBody = bytes
 	}}
+}
+
+// OptionalBody accepts a REST request without a body. Its input is that of the body {}; a
+// field with in:"body" is absent. Without OptionalBody such a request is [Malformed] if
+// any field comes from the body, even if all of them are optional: a body that was lost
+// on the way would otherwise be a change of nothing, or of everything to its defaults.
+// [Logic.REST] panics if a field from the body is required. [Operation.DecodeJSON]
+// follows OptionalBody as well. A body that was sent is checked as always.
+func OptionalBody() Option {
+	return option{"OptionalBody", forMutations, func(d *definition) { d.settings.optionalBody = true }}
 }
 
 // Rate bounds how often one caller may call the operation: requests at once, and then

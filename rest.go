@@ -13,6 +13,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
 // This file makes the REST door: operations with a [Route], as JSON over HTTP. It
@@ -165,6 +166,9 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	}
 	input, err := httpin.Compile(op.inPlan, r.names, op.kind == isMutation)
 	r.input = input
+	if op.settings.optionalBody {
+		err = errors.Join(err, optionalBodyFault(input))
+	}
 	for _, p := range input.Params {
 		if p.Place == "query" && p.Field.Type.Base().Go == reflect.TypeFor[Cursor]() {
 			r.cursor = p.Name
@@ -178,6 +182,24 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		err = errors.Join(err, fmt.Errorf("the parameter %s asks for relations: give the field of the input another name", includeParam))
 	}
 	return r, err
+}
+
+// optionalBodyFault returns the mistake in OptionalBody for an input, or nil: a request
+// without a body has no required field.
+func optionalBodyFault(input *httpin.Input) error {
+	fields := input.BodyFields
+	if input.BodyAt != nil {
+		fields = []*plan.Field{input.BodyAt}
+	}
+	if len(fields) == 0 {
+		return errors.New("OptionalBody: no field comes from the body, so that a request needs none anyway")
+	}
+	for _, field := range fields {
+		if validation.Needs(field) {
+			return fmt.Errorf("OptionalBody: the field %s comes from the body and is required; make it optional, or leave OptionalBody out", field.GoName)
+		}
+	}
+	return nil
 }
 
 func (r *restRoute) defaultStatus() int {

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/httpin"
+	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/render"
 )
 
@@ -126,19 +127,23 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	if err := c.readBody(); err != nil {
 		return err
 	}
-	if r.input.Body == nil {
-		if len(c.body) > 0 {
-			return &Error{Code: Malformed, Message: "This request takes no body."}
-		}
+	body, at := c.body, r.input.BodyAt
+	switch none := jsonin.Empty(body); {
+	case none && r.input.HasBody() && !r.op.settings.optionalBody:
+		return &Error{Code: Malformed, Message: "The body is missing. Send it as application/json in UTF-8."}
+	case none && (at != nil || !r.input.HasBody()):
 		return nil
+	case none:
+		body = emptyObject
+	default:
+		if err := r.checkType(c.req.Header, c.w.Header()); err != nil {
+			return err
+		}
 	}
-	if err := r.checkType(c.req.Header, c.w.Header()); err != nil {
-		return err
+	if at == nil {
+		return decodeJSON(r.input.Body, body, in, "", wrong, &c.memory)
 	}
-	if r.input.BodyAt == nil {
-		return decodeJSON(r.input.Body, c.body, in, "", wrong, &c.memory)
-	}
-	return decodeJSON(r.input.Body, c.body, in.FieldByIndex(r.input.BodyAt.Index), httpin.Pointer(r.input.BodyAt.Name), wrong, &c.memory)
+	return decodeJSON(r.input.Body, body, in.FieldByIndex(at.Index), httpin.Pointer(at.Name), wrong, &c.memory)
 }
 
 // readBody reads the body, once. It applies the limit of the operation, which may be
@@ -184,12 +189,14 @@ func readAll(dst []byte, from io.Reader, memory *admission.Portion) ([]byte, err
 // checkType refuses a body whose Content-Type is not JSON, and says in answer what is
 // accepted. A page of another origin can send other types without a preflight.
 func (r *restRoute) checkType(head, answer http.Header) error {
+	if !r.input.HasBody() && !r.sendsJSON(head) {
+		return &Error{Code: Malformed, Message: "This request takes no body."}
+	}
 	if coding := head.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		answer.Set("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
 		return &Error{Code: Unsupported, Message: "Send the body without Content-Encoding."}
 	}
-	declared := head["Content-Type"]
-	if len(declared) == 1 && (declared[0] == "application/json" || r.isJSON(declared[0])) {
+	if r.sendsJSON(head) {
 		return nil
 	}
 	if patch := r.acceptPatch(); patch != nil {
@@ -198,6 +205,12 @@ func (r *restRoute) checkType(head, answer http.Header) error {
 		answer.Set("Accept", "application/json") // RFC 9110, section 15.5.16
 	}
 	return &Error{Code: Unsupported, Message: "Send the body as application/json in UTF-8."}
+}
+
+// sendsJSON reports whether the header of a request says that its body is JSON.
+func (r *restRoute) sendsJSON(head http.Header) bool {
+	declared := head["Content-Type"]
+	return len(declared) == 1 && (declared[0] == "application/json" || r.isJSON(declared[0]))
 }
 
 // isJSON reports whether a Content-Type is JSON. Its parameters, and the charset of old
@@ -209,7 +222,7 @@ func (r *restRoute) isJSON(declared string) bool {
 
 // acceptPatch implements [patches].
 func (r *restRoute) acceptPatch() []string {
-	if r.method != http.MethodPatch || r.input.Body == nil {
+	if r.method != http.MethodPatch || !r.input.HasBody() {
 		return nil
 	}
 	return patchTypes

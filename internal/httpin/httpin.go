@@ -22,7 +22,8 @@ import (
 // It is immutable once it was compiled.
 type Input struct {
 	Params []Param // fields that are text
-	// Body decodes the body; nil: there is none.
+	// Body decodes the body; nil: there may be none. If no field comes from the body, it
+	// must be {}.
 	Body *jsonin.Decoder
 	// BodyAt is the field that is the body. Without one, BodyFields are the fields
 	// of the input that come from the body.
@@ -153,11 +154,14 @@ func (c *compiler) compileBody(in *plan.Type) (err error) {
 		return fmt.Errorf("field %s is the body, and other fields come from there, too", c.BodyAt.GoName)
 	case c.BodyAt != nil:
 		c.Body, err = jsonin.Compile(c.BodyAt.Type, nil)
-	case len(c.BodyFields) > 0:
+	case c.mayHaveBody:
 		c.Body, err = jsonin.Compile(in, func(f *plan.Field) bool { return slices.Contains(c.BodyFields, f) })
 	}
 	return err
 }
+
+// HasBody reports whether any field comes from the body.
+func (i *Input) HasBody() bool { return i.BodyAt != nil || len(i.BodyFields) > 0 }
 
 // HasQuery reports whether a parameter of the query string is a field.
 func (i *Input) HasQuery(name string) bool { return i.query[name] }

@@ -53,6 +53,9 @@ func (e *FieldsError) Error() string {
 	return fmt.Sprintf("%d fields are wrong, the first is %s, which %s", len(e.Fields), e.Fields[0].Pointer, e.Fields[0].Message)
 }
 
+// ErrEmpty is the SyntaxError of a text that has nothing but white space, or nothing at all.
+var ErrEmpty error = &SyntaxError{Message: "there is nothing"}
+
 // Errors of a text that is too large as a value.
 var (
 	// ErrMemory says that the value would take far more memory than its text: the struct
@@ -100,12 +103,12 @@ func Compile(t *plan.Type, use func(*plan.Field) bool) (*Decoder, error) {
 }
 
 // Decode reads data, which must be one JSON value, into a settable value of the
-// decoder's type. The error is a *[SyntaxError], a *[FieldsError], [ErrMemory] or
-// [ErrNoMemory]; into is then partly filled. The value takes its memory from memory, unless
+// decoder's type. The error is a *[SyntaxError], such as [ErrEmpty], a
+// *[FieldsError], [ErrMemory] or [ErrNoMemory]; into is then partly filled. The value takes its memory from memory, unless
 // that is nil.
 func (d *Decoder) Decode(data []byte, into reflect.Value, memory Memory) error {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return &SyntaxError{Message: "there is nothing"}
+	if Empty(data) {
+		return ErrEmpty
 	}
 	s, ok := d.states.Get().(*state)
 	if !ok {
@@ -120,6 +123,9 @@ func (d *Decoder) Decode(data []byte, into reflect.Value, memory Memory) error {
 	d.states.Put(s)
 	return err
 }
+
+// Empty reports whether data has nothing but white space, or nothing at all.
+func Empty(data []byte) bool { return len(bytes.TrimSpace(data)) == 0 }
 
 // begin prepares the state to read data.
 func (s *state) begin(data []byte) {

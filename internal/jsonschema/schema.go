@@ -250,7 +250,7 @@ func (s *Schemas) structure(fields []*plan.Field, in bool) object {
 	var required []string
 	for _, field := range fields {
 		properties[field.Name] = s.field(field, in)
-		if in && isRequired(field) || !in && !field.OmitEmpty && !field.OmitZero {
+		if in && validation.Needs(field) || !in && !field.OmitEmpty && !field.OmitZero {
 			required = append(required, field.Name)
 		}
 	}
@@ -262,12 +262,6 @@ func (s *Schemas) structure(fields []*plan.Field, in bool) object {
 		schema["additionalProperties"] = false
 	}
 	return schema
-}
-
-// isRequired reports whether an input must have a field: by its type, or by its
-// rules.
-func isRequired(field *plan.Field) bool {
-	return field.Required || !field.HasDefault && validation.Demands(field)
 }
 
 // field returns the schema of a field, with what its tags say.

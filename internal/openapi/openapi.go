@@ -41,6 +41,7 @@ type Operation struct {
 	Body                 *plan.Type    // nil: none
 	BodyFields           []*plan.Field // those of Body that are in the body; nil: all
 	BodyField            *plan.Field   // the field that is the body, instead of Body, or nil
+	BodyOptional         bool          // a request may have no body
 	Status               int
 	Out                  *plan.Type // nil: no content
 	Located              bool       // has a Location header
@@ -222,7 +223,10 @@ func (d *Document) operation(op Operation) object {
 	}
 	if op.Body != nil || op.BodyField != nil {
 		schema := d.body(op)
-		body := object{"required": true}
+		body := object{}
+		if !op.BodyOptional { // "required" is false by default
+			body["required"] = true
+		}
 		if text, ok := schema["description"]; ok && op.BodyField != nil {
 			delete(schema, "description")
 			body["description"] = text

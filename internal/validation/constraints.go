@@ -111,6 +111,11 @@ func (c *Constraints) require(t *plan.Type, null, passed bool) {
 	}
 }
 
+// Needs reports whether an input must have a field: by its type, or by its rules.
+func Needs(field *plan.Field) bool {
+	return field.Required || !field.HasDefault && Demands(field)
+}
+
 // Demands reports whether the rules of a field require it in an input: an absent field
 // has the zero value, and the zero value breaks a rule. It considers only rules that
 // ConstraintsOf can express.

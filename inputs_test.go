@@ -1,0 +1,174 @@
+package backend_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+	"github.com/seed-215b9b7c/backend/internal/toydoor"
+)
+
+// This file tests what clients of others send: no body, {} where none is needed, fields
+// that nobody knows, and what they are told about missing and empty fields.
+
+// returning returns an operation that returns its input.
+func returning[In any](name string, options ...backend.Option) backend.Definition {
+	f := func(_ context.Context, in In) (In, error) { return in, nil }
+	return backend.Mutation(name, backend.Public, f, append(options, backend.OutsideTx(), backend.Status(200))...)
+}
+
+// echoes are a door of each kind that has the same operations.
+type echoes struct{ rest, toy *backendtest.Client }
+
+func newEchoes(t *testing.T, definitions ...backend.Definition) echoes {
+	t.Helper()
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	logic.Add(definitions...)
+	r := backend.NewRouter()
+	rest := logic.REST()
+	r.Mount("/", rest)
+	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{}))
+	return echoes{backendtest.NewClient(t, r), backendtest.NewClient(t, toydoor.New(logic))}
+}
+
+// said returns the status and either the body of a success, or the code, text and fields
+// of an error.
+func said(r *backendtest.Response) (status int, text string) {
+	if r.StatusCode < 300 {
+		return r.StatusCode, string(r.Body)
+	}
+	problem := r.Problem()
+	text = problem.Detail
+	for _, field := range problem.Errors {
+		text += "\n" + field.Pointer + " " + field.Rule + ": " + field.Message
+	}
+	return r.StatusCode, text
+}
+
+type optionalFields struct {
+	Note  backend.Opt[string] `json:"note,omitzero"`
+	Limit int                 `json:"limit" default:"20"`
+}
+
+type wholeBody struct {
+	Note *struct {
+		Text string `json:"text"`
+	} `json:"note" in:"body"`
+}
+
+func TestRESTBodies(t *testing.T) {
+	t.Parallel()
+	c := newEchoes(t,
+		returning[backend.None]("none", backend.Route("POST /none")),
+		returning[itemID]("path", backend.Route("POST /path/{id}")),
+		returning[optionalFields]("strict", backend.Route("PATCH /strict")),
+		returning[optionalFields]("optional", backend.Route("PATCH /optional"), backend.OptionalBody()),
+		returning[wholeBody]("whole", backend.Route("PUT /whole"), backend.OptionalBody()),
+	).rest
+	const (
+		asJSON  = "application/json"
+		form    = "application/x-www-form-urlencoded"
+		missing = "The body is missing. Send it as application/json in UTF-8."
+		noBody  = "This request takes no body."
+	)
+	for _, test := range []struct {
+		method, path, contentType, body string
+		status                          int
+		says                            string
+	}{
+		{"POST", "/none", "", "", 200, "{}"},
+		{"POST", "/none", asJSON, "", 200, "{}"},
+		{"POST", "/none", asJSON, "{}", 200, "{}"},
+		{"POST", "/none", asJSON, " {\n} ", 200, "{}"},
+		{"POST", "/none", form, "", 200, "{}"},
+		{"POST", "/none", form, "a=1", 400, noBody},
+		{"POST", "/none", "", "{}", 400, noBody},
+		{"POST", "/none", asJSON, "{", 400, "The body is not valid: it ends too early at byte 1."},
+		{"POST", "/none", asJSON, `{"a":1}`, 422, "The input is not valid.\n/a unknown: is not a field of this request"},
+		{"POST", "/none", asJSON, "null", 422, "The input is not valid.\n null: must not be null"},
+		{"POST", "/none", asJSON, "[]", 422, "The input is not valid.\n type: must be an object"},
+		{"POST", "/path/7", asJSON, "{}", 200, `{"id":"7"}`},
+		{"POST", "/path/7", asJSON, `{"id":"8"}`, 422, "The input is not valid.\n/id unknown: is not a field of this request"},
+		{"PATCH", "/strict", "", "", 400, missing},
+		{"PATCH", "/strict", asJSON, "", 400, missing},
+		{"PATCH", "/strict", asJSON, " \n", 400, missing},
+		{"PATCH", "/strict", form, "", 400, missing},
+		{"PATCH", "/strict", asJSON, "{}", 200, `{"limit":20}`},
+		{"PATCH", "/optional", "", "", 200, `{"limit":20}`},
+		{"PATCH", "/optional", asJSON, "", 200, `{"limit":20}`},
+		{"PATCH", "/optional", asJSON, `{"note":"a"}`, 200, `{"note":"a","limit":20}`},
+		{"PATCH", "/optional", asJSON, `{"nope":"a"}`, 422, "The input is not valid.\n/nope unknown: is not a field of this request"},
+		{"PATCH", "/optional", "", `{"note":"a"}`, 415, "Send the body as application/json in UTF-8."},
+		{"PUT", "/whole", "", "", 200, `{"note":null}`},
+		{"PUT", "/whole", asJSON, `{"text":"a"}`, 200, `{"note":{"text":"a"}}`},
+		{"PUT", "/whole", asJSON, `{}`, 422, "The input is not valid.\n/text required: is missing"},
+	} {
+		at := test.method + " " + test.path + " " + test.contentType + " " + test.body
+		status, text := said(c.With("Content-Type", test.contentType).Do(test.method, test.path, test.body))
+		require.Equal(t, test.status, status, "%s: %s", at, text)
+		require.Equal(t, test.says, text, at)
+	}
+	var document struct {
+		Paths map[string]map[string]struct {
+			RequestBody *struct{ Required bool }
+		}
+	}
+	c.Get("/openapi.json").Expect(200).JSON(&document)
+	require.Nil(t, document.Paths["/none"]["post"].RequestBody)
+	require.Nil(t, document.Paths["/path/{id}"]["post"].RequestBody)
+	require.True(t, document.Paths["/strict"]["patch"].RequestBody.Required)
+	require.False(t, document.Paths["/optional"]["patch"].RequestBody.Required)
+	require.False(t, document.Paths["/whole"]["put"].RequestBody.Required)
+}
+
+func TestEmptyInputsOfCustomDoors(t *testing.T) {
+	t.Parallel()
+	c := newEchoes(t, returning[backend.None]("none"), returning[optionalFields]("strict"), returning[optionalFields]("optional", backend.OptionalBody()), returning[itemID]("needed", backend.OptionalBody())).toy
+	for _, test := range []struct {
+		name, body string
+		status     int
+		says       string
+	}{
+		{"none", "", 200, "{}\n"},
+		{"none", " ", 200, "{}\n"},
+		{"none", "{}", 200, "{}\n"},
+		{"strict", "", 400, "The body is missing."},
+		{"strict", "{}", 200, `{"limit":20}` + "\n"},
+		{"optional", "", 200, `{"limit":20}` + "\n"},
+		{"needed", "", 422, "The input is not valid.\n/id required: is missing"},
+	} {
+		status, text := said(c.Post("/"+test.name, test.body))
+		require.Equal(t, test.status, status, "%s %q: %s", test.name, test.body, text)
+		require.Equal(t, test.says, text, "%s %q", test.name, test.body)
+	}
+}
+
+func TestOptionalBodyMistakes(t *testing.T) {
+	t.Parallel()
+	type required struct {
+		Title string `json:"title"`
+	}
+	type ruled struct {
+		Title string `json:"title,omitempty" validate:"min=1"`
+	}
+	type whole struct {
+		List []int `json:"list" in:"body"`
+	}
+	for want, definition := range map[string]backend.Definition{
+		"OptionalBody: the field Title comes from the body and is required": returning[required]("a", backend.Route("POST /a"), backend.OptionalBody()),
+		"OptionalBody: the field Title comes":                               returning[ruled]("a", backend.Route("POST /a"), backend.OptionalBody()),
+		"OptionalBody: the field List comes":                                returning[whole]("a", backend.Route("POST /a"), backend.OptionalBody()),
+		"OptionalBody: no field comes from the body":                        returning[itemID]("a", backend.Route("POST /a/{id}"), backend.OptionalBody()),
+		"OptionalBody is for mutations, but this is a query": backend.Query("a", backend.Public,
+			func(context.Context, optionalFields) (int, error) { return 1, nil }, backend.Route("GET /a"), backend.OptionalBody()),
+	} {
+		require.Contains(t, panicText(func() {
+			logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+			logic.Add(definition)
+			logic.REST()
+		}), want)
+	}
+}
