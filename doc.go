@@ -398,8 +398,9 @@
 //
 // A [RESTDoor] accepts requests by these rules:
 //
-//   - A parameter, or a member of the body, that belongs to no field is [Invalid]. So is
-//     a parameter that is given several times for a field that is not a slice.
+//   - A parameter, or a member of the body, that belongs to no field is [Invalid], unless
+//     the operation has the option [IgnoreUnknown]. So is a parameter that is given
+//     several times for a field that is not a slice.
 //   - A body is application/json, and for PATCH also application/merge-patch+json,
 //     whose meaning Opt fields have (RFC 7396). Parameters such as charset have no
 //     meaning (RFC 8259). Other types, and compressed bodies, are [Unsupported], and

@@ -183,13 +183,14 @@ func (t *customTransport) encode(ctx context.Context, out any) error { return t.
 // DecodeJSON decodes the whole input from one JSON object into in, which points to
 // an input of the operation. It is as strict as a [RESTDoor] about a body: broken
 // JSON, a name twice in one object and trailing data are a [Malformed] error, and
-// unknown, missing and wrongly typed fields are one [Invalid] error that lists them.
+// unknown, missing and wrongly typed fields are one [Invalid] error that lists them. The
+// options [IgnoreUnknown] and [OptionalBody] make it less strict, as for REST.
 // A text whose value would take more memory than 1 MiB and 10 times its length is
 // [TooLarge]. With the ctx of [Transport].Decode, the text and its value count in
 // LogicConfig.InputMemory until the call ends. Fields have the names of their json tags.
 // DecodeJSON ignores the tag in: a field that REST takes from the path, a header or a
 // cookie is a field of the object. The input [None] is {}. An empty text is {} for None
-// and with the option [OptionalBody], and otherwise a Malformed error.
+// and with OptionalBody, and otherwise a Malformed error.
 func (o *Operation) DecodeJSON(ctx context.Context, text []byte, in any) error {
 	decoder, err := o.decoder()
 	if err != nil {
@@ -225,7 +226,7 @@ func (o *Operation) InputSchema() json.RawMessage { return o.schema(o.inPlan, pl
 func (o *Operation) OutputSchema() json.RawMessage { return o.schema(o.outPlan, plan.Out) }
 
 func (o *Operation) schema(t *plan.Type, direction plan.Direction) json.RawMessage {
-	text, err := jsonschema.Document(t, direction)
+	text, err := jsonschema.Document(t, direction, o.settings.ignoreUnknown)
 	if err != nil || o.mistyped {
 		panic(fmt.Sprintf("backend: the operation %q has types that are not supported: %v", o.name, errors.Join(o.wrong...)))
 	}

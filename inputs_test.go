@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -171,4 +172,124 @@ func TestOptionalBodyMistakes(t *testing.T) {
 			logic.REST()
 		}), want)
 	}
+}
+
+type webhook struct {
+	Event string  `json:"event" validate:"max=10"`
+	Items []inner `json:"items,omitempty"`
+}
+
+type inner struct {
+	ID   backend.ID     `json:"id"`
+	Next *inner         `json:"next,omitzero"`
+	More map[string]int `json:"more,omitempty"`
+}
+
+func TestIgnoreUnknown(t *testing.T) {
+	t.Parallel()
+	type whole struct {
+		ID   backend.ID `json:"id"`
+		Hook webhook    `json:"hook" in:"body"`
+	}
+	find := func(_ context.Context, in optionalFields) (optionalFields, error) { return in, nil }
+	c := newEchoes(t,
+		returning[webhook]("strict", backend.Route("POST /strict")),
+		returning[webhook]("lenient", backend.Route("POST /lenient"), backend.IgnoreUnknown()),
+		returning[whole]("whole", backend.Route("PUT /whole/{id}"), backend.IgnoreUnknown()),
+		returning[backend.None]("none", backend.Route("POST /none"), backend.IgnoreUnknown()),
+		returning[optionalFields]("fields", backend.Route("POST /fields"), backend.IgnoreUnknown()),
+		backend.Query("find", backend.Public, find, backend.Route("GET /find"), backend.IgnoreUnknown()),
+	)
+	const (
+		sent    = `{"Event":1,"event":"a","id":[{"x":{}}],"items":[{"id":"1","a":1,"next":{"id":"2","a":{"id":null}},"more":{"k":1}}]}`
+		kept    = `{"event":"a","items":[{"id":"1","next":{"id":"2"},"more":{"k":1}}]}`
+		invalid = "The input is not valid."
+	)
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"POST", "/strict", sent, 422, invalid + "\n/Event unknown: is not a field of this request\n/id unknown: is not a field of this request" +
+			"\n/items/0/a unknown: is not a field of this request\n/items/0/next/a unknown: is not a field of this request"},
+		{"POST", "/lenient", sent, 200, kept},
+		{"POST", "/lenient", `{"event":"a","x":1,"x":2}`, 400, "The body is not valid: there is a name twice in one object at byte 19."},
+		{"POST", "/lenient", `{"event":"a","x":{"y":1,"y":2}}`, 400, "The body is not valid: there is a name twice in one object at byte 24."},
+		{"POST", "/lenient", `{"event":"a","x":[1}`, 400, "The body is not valid: it is not valid JSON at byte 19."},
+		{"POST", "/lenient", `{"Event":"a"}`, 422, invalid + "\n/event required: is missing"},
+		{"POST", "/lenient", `{"x":1,"event":"longer than ten"}`, 422, invalid + "\n/event max: may have at most 10 characters"},
+		{"POST", "/lenient", ``, 400, "The body is missing. Send it as application/json in UTF-8."},
+		{"POST", "/lenient?event=b&x=1", `{"event":"a"}`, 200, `{"event":"a"}`},
+		{"PUT", "/whole/7", `{"event":"a","id":"8"}`, 200, `{"id":"7","hook":{"event":"a"}}`},
+		{"POST", "/none", `{"a":1}`, 200, "{}"},
+		{"POST", "/none", `[]`, 422, invalid + "\n type: must be an object"},
+		{"POST", "/fields", `{"limit":7,"other":1}`, 200, `{"limit":7}`},
+		{"GET", "/find?limit=7&x=1&Limit=8&include=y", ``, 200, `{"limit":7}`},
+		{"GET", "/find?limit=7&limit=8&x=1", ``, 422, invalid + "\n/limit format: is given more than once"},
+	} {
+		status, text := said(c.rest.Do(test.method, test.path, test.body))
+		require.Equal(t, test.status, status, "%s %s: %s", test.path, test.body, text)
+		require.Equal(t, test.says, text, "%s %s", test.path, test.body)
+	}
+	status, text := said(c.toy.Post("/strict", `{"event":"a","x":1}`))
+	require.Equal(t, 422, status)
+	require.Equal(t, invalid+"\n/x unknown: is not a field of this request", text)
+	status, text = said(c.toy.Post("/lenient", sent))
+	require.Equal(t, 200, status)
+	require.Equal(t, kept+"\n", text)
+	status, text = said(c.toy.Post("/find", `{"limit":7,"x":1}`))
+	require.Equal(t, 200, status)
+	require.JSONEq(t, `{"limit":7}`, text)
+}
+
+// A type has one schema for operations that ignore unknown fields, and one for others.
+func TestIgnoreUnknownIsDescribed(t *testing.T) {
+	t.Parallel()
+	type narrow struct {
+		ID    backend.ID `json:"id"`
+		Inner inner      `json:"inner"`
+	}
+	c := newEchoes(t,
+		returning[webhook]("strict", backend.Route("POST /strict")),
+		returning[webhook]("lenient", backend.Route("POST /lenient"), backend.IgnoreUnknown()),
+		returning[narrow]("strictPath", backend.Route("POST /strict/{id}")),
+		returning[narrow]("lenientPath", backend.Route("POST /lenient/{id}"), backend.IgnoreUnknown()),
+	)
+	var document struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct {
+				Content map[string]struct {
+					Schema struct {
+						Ref string `json:"$ref"`
+					}
+				}
+			}
+		}
+		Components struct {
+			Schemas map[string]struct {
+				AdditionalProperties any
+				Properties           map[string]struct {
+					Ref   string `json:"$ref"`
+					Items struct {
+						Ref string `json:"$ref"`
+					}
+				}
+			}
+		}
+	}
+	c.rest.Get("/openapi.json").Expect(200).JSON(&document)
+	const prefix = "#/components/schemas/"
+	for path, want := range map[string]any{"/strict": false, "/strict/{id}": false, "/lenient": nil, "/lenient/{id}": nil} {
+		ref := document.Paths[path]["post"].RequestBody.Content["application/json"].Schema.Ref
+		schema, known := document.Components.Schemas[strings.TrimPrefix(ref, prefix)]
+		require.True(t, known, "%s: %s", path, ref)
+		require.Equal(t, want, schema.AdditionalProperties, path)
+		within, known := document.Components.Schemas[strings.TrimPrefix(schema.Properties["items"].Items.Ref+schema.Properties["inner"].Ref, prefix)]
+		require.True(t, known, path)
+		require.Equal(t, want, within.AdditionalProperties, path)
+	}
+	require.Contains(t, string(c.toy.Get("/strict").Expect(200).Body), "additionalProperties\":false")
+	lenient := string(c.toy.Get("/lenient").Expect(200).Body)
+	require.Contains(t, lenient, `"event"`)
+	require.NotContains(t, lenient, "additionalProperties\":false")
 }

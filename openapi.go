@@ -162,7 +162,7 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	case r.input.HasBody():
 		described.Body, described.BodyFields = op.inPlan, r.input.BodyFields
 	}
-	described.BodyOptional = op.settings.optionalBody
+	described.BodyOptional, described.BodyLenient = op.settings.optionalBody, op.settings.ignoreUnknown
 	if op.settings.key != keyIgnored {
 		described.Key, described.KeyRequired = true, op.settings.key == keyRequired
 	}

@@ -154,7 +154,9 @@ func newOperation[In, Out any](kind kind, name string, access Access, f func(con
 			return &out, err
 		},
 	}
-	o.decoder = sync.OnceValues(func() (*jsonin.Decoder, error) { return jsonin.Compile(o.inPlan, nil) })
+	o.decoder = sync.OnceValues(func() (*jsonin.Decoder, error) {
+		return jsonin.Compile(o.inPlan, jsonin.Options{IgnoreUnknown: o.settings.ignoreUnknown})
+	})
 	o.encoder = sync.OnceValue(func() jsonout.Encoder { return jsonout.Compile(o.outPlan) })
 	o.check()
 	return o

@@ -78,8 +78,9 @@ type settings struct {
 	maxAge  time.Duration
 	forDoor map[Door][]any
 
-	requireMatch bool
-	optionalBody bool
+	requireMatch  bool
+	optionalBody  bool
+	ignoreUnknown bool
 }
 
 // rate is the limit of Rate.
@@ -219,6 +220,16 @@ func MaxBody(bytes int64) Option {
 // follows OptionalBody as well. A body that was sent is checked as always.
 func OptionalBody() Option {
 	return option{"OptionalBody", forMutations, func(d *definition) { d.settings.optionalBody = true }}
+}
+
+// IgnoreUnknown ignores what belongs to no field of the input: members of the JSON, at
+// every depth, and over REST parameters of the query string. It is for clients that send
+// more than the operation takes, such as the webhooks of other services. Without it they
+// are [Invalid], which tells a client that a name is misspelt. A name twice in one object
+// stays [Malformed]. The schemas of OpenAPI and [Operation.InputSchema] allow other
+// properties.
+func IgnoreUnknown() Option {
+	return option{"IgnoreUnknown", forOperations, func(d *definition) { d.settings.ignoreUnknown = true }}
 }
 
 // Rate bounds how often one caller may call the operation: requests at once, and then

@@ -164,7 +164,7 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	if r.status == 0 {
 		r.status = r.defaultStatus()
 	}
-	input, err := httpin.Compile(op.inPlan, r.names, op.kind == isMutation)
+	input, err := httpin.Compile(op.inPlan, r.names, op.kind == isMutation, op.settings.ignoreUnknown)
 	r.input = input
 	if op.settings.optionalBody {
 		err = errors.Join(err, optionalBodyFault(input))

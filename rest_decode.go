@@ -51,7 +51,7 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 		return err
 	}
 	for name := range query {
-		if !r.input.HasQuery(name) && (name != includeParam || len(r.includes) == 0) {
+		if !r.op.settings.ignoreUnknown && !r.input.HasQuery(name) && (name != includeParam || len(r.includes) == 0) {
 			*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(name, 200)), Rule: "unknown", Message: "is not a parameter of this request"})
 		}
 	}

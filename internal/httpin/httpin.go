@@ -46,9 +46,13 @@ type Param struct {
 // Compile works out where the fields of an input, a struct, come from. names are
 // those of the path's parameters. A field that has no tag in and is not in the
 // path comes from the body if there may be one, and from the query string
-// otherwise. The error has everything that is wrong.
-func Compile(in *plan.Type, names []string, mayHaveBody bool) (*Input, error) {
-	c := compiler{Input: Input{query: map[string]bool{}, sentAs: map[string]string{}}, names: names, mayHaveBody: mayHaveBody}
+// otherwise. ignoreUnknown says that the body may have other fields, too. The error has
+// everything that is wrong.
+func Compile(in *plan.Type, names []string, mayHaveBody, ignoreUnknown bool) (*Input, error) {
+	c := compiler{
+		Input: Input{query: map[string]bool{}, sentAs: map[string]string{}},
+		names: names, mayHaveBody: mayHaveBody, ignoreUnknown: ignoreUnknown,
+	}
 	var wrong []error
 	for _, name := range names {
 		if !slices.ContainsFunc(in.Fields, func(f *plan.Field) bool { return f.Name == name }) {
@@ -78,8 +82,8 @@ func PathNames(path string) (names []string) {
 
 type compiler struct {
 	Input
-	names       []string // of the path's parameters
-	mayHaveBody bool
+	names                      []string // of the path's parameters
+	mayHaveBody, ignoreUnknown bool
 }
 
 // add decides where a field comes from.
@@ -153,9 +157,10 @@ func (c *compiler) compileBody(in *plan.Type) (err error) {
 	case c.BodyAt != nil && len(c.BodyFields) > 0:
 		return fmt.Errorf("field %s is the body, and other fields come from there, too", c.BodyAt.GoName)
 	case c.BodyAt != nil:
-		c.Body, err = jsonin.Compile(c.BodyAt.Type, nil)
+		c.Body, err = jsonin.Compile(c.BodyAt.Type, jsonin.Options{IgnoreUnknown: c.ignoreUnknown})
 	case c.mayHaveBody:
-		c.Body, err = jsonin.Compile(in, func(f *plan.Field) bool { return slices.Contains(c.BodyFields, f) })
+		use := func(f *plan.Field) bool { return slices.Contains(c.BodyFields, f) }
+		c.Body, err = jsonin.Compile(in, jsonin.Options{Use: use, IgnoreUnknown: c.ignoreUnknown})
 	}
 	return err
 }

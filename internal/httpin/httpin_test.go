@@ -21,7 +21,7 @@ func compile[T any](t testing.TB, names []string, mayHaveBody bool) (*httpin.Inp
 	t.Helper()
 	in, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[T]())
 	require.NoError(t, err)
-	return httpin.Compile(in, names, mayHaveBody)
+	return httpin.Compile(in, names, mayHaveBody, false)
 }
 
 func TestPathNames(t *testing.T) {

@@ -88,16 +88,24 @@ type Decoder struct {
 	states sync.Pool // of *state, for what they have allocated
 }
 
-// Compile returns the decoder for t. If use is not nil, only the fields of the
-// struct t for which it returns true may be in the JSON. The decoder does not change the
-// others.
-func Compile(t *plan.Type, use func(*plan.Field) bool) (*Decoder, error) {
-	c := compiler{known: map[*plan.Type]*decode{}}
-	if use != nil {
+// Options say what a [Decoder] accepts. The zero value is a struct with all its fields
+// and no others.
+type Options struct {
+	// Use chooses the fields of the struct that may be in the JSON. The decoder does not
+	// change the others. Nil means all.
+	Use func(*plan.Field) bool
+	// IgnoreUnknown skips members without a field, at every depth.
+	IgnoreUnknown bool
+}
+
+// Compile returns the decoder for t.
+func Compile(t *plan.Type, options Options) (*Decoder, error) {
+	c := compiler{known: map[*plan.Type]*decode{}, ignoreUnknown: options.IgnoreUnknown}
+	if options.Use != nil {
 		if t.Kind != plan.Struct {
 			return nil, fmt.Errorf("a %s has no fields to choose from", t.Go)
 		}
-		return &Decoder{read: c.object(t, use)}, nil
+		return &Decoder{read: c.object(t, options.Use)}, nil
 	}
 	return &Decoder{read: c.compile(t)}, nil
 }
@@ -286,7 +294,8 @@ func (s *state) readName() (name []byte, err error) {
 }
 
 type compiler struct {
-	known map[*plan.Type]*decode // for recursive types: filled in later
+	known         map[*plan.Type]*decode // for recursive types: filled in later
+	ignoreUnknown bool
 }
 
 func (c *compiler) compile(t *plan.Type) decode {
@@ -691,11 +700,14 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 				return err
 			}
 			i, known := byName[string(name)]
-			if !known {
-				err = s.unknown(short(string(name)))
-			} else {
+			switch {
+			case known:
 				seen[i] = true
 				err = s.member(&members[i], v)
+			case c.ignoreUnknown:
+				err = s.tokens.SkipValue()
+			default:
+				err = s.unknown(short(string(name)))
 			}
 			if err != nil {
 				return err

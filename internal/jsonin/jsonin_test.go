@@ -61,7 +61,7 @@ func decoder(t testing.TB, typ reflect.Type, use func(*plan.Field) bool) *Decode
 	t.Helper()
 	compiled, err := plan.NewCompiler(plan.In).Compile(typ)
 	require.NoError(t, err)
-	d, err := Compile(compiled, use)
+	d, err := Compile(compiled, Options{Use: use})
 	require.NoError(t, err)
 	return d
 }
@@ -221,7 +221,7 @@ func TestLongNamesAreCut(t *testing.T) {
 	t.Parallel()
 	described, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[map[string][]int]())
 	require.NoError(t, err)
-	d, err := Compile(described, nil)
+	d, err := Compile(described, Options{})
 	require.NoError(t, err)
 	text := `{"` + strings.Repeat("x", 100_000) + `":[` + strings.Repeat(`"",`, 99) + `""]}`
 	var into map[string][]int
@@ -243,7 +243,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		v := reflect.ValueOf(into).Elem()
 		described, err := plan.NewCompiler(plan.In).Compile(v.Type())
 		require.NoError(t, err)
-		d, err := Compile(described, nil)
+		d, err := Compile(described, Options{})
 		require.NoError(t, err)
 		return d.Decode([]byte(text), v, nil)
 	}
@@ -279,7 +279,7 @@ func TestMemoryIsASmallMultipleOfTheText(t *testing.T) { // alone: it counts wha
 			v := reflect.ValueOf(test.into).Elem()
 			described, err := plan.NewCompiler(plan.In).Compile(v.Type())
 			require.NoError(t, err)
-			d, err := Compile(described, nil)
+			d, err := Compile(described, Options{})
 			require.NoError(t, err)
 			text := []byte("[" + strings.Repeat(test.unit+",", (1<<20)/(len(test.unit)+1)-1) + test.unit + "]")
 			var counted total

@@ -187,7 +187,7 @@ func repeats(list []any) bool {
 
 // fitsInput reads the value as a request's.
 func fitsInput(s *plan.Type, field *plan.Field, value []byte) error {
-	decoder, err := jsonin.Compile(s, func(f *plan.Field) bool { return f == field })
+	decoder, err := jsonin.Compile(s, jsonin.Options{Use: func(f *plan.Field) bool { return f == field }})
 	if err != nil {
 		return err
 	}

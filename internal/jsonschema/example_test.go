@@ -59,7 +59,7 @@ func TestExamplesAreWrittenAsTheyStand(t *testing.T) {
 	}
 	body := compile[input](t, plan.In)
 	require.NoError(t, jsonschema.CheckExamples(body, plan.In))
-	text, err := jsonschema.Document(body, plan.In)
+	text, err := jsonschema.Document(body, plan.In, false)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"examples":[9007199254740993]`)
 	require.Contains(t, string(text), `"examples":[1000000]`)

@@ -22,9 +22,10 @@ type Names struct {
 
 // nameKey is what has a name: a type may look different as input and as output.
 type nameKey struct {
-	of reflect.Type
-	in bool
-	at string // of some fields only
+	of      reflect.Type
+	in      bool
+	lenient bool   // an input that may have other properties
+	at      string // of some fields only: the operation whose body they are
 }
 
 // NewNames returns names without those that are taken by something else than
@@ -40,15 +41,13 @@ func NewNames(taken ...string) *Names {
 // Of returns the name of a type, which consists of letters, digits and
 // underscores: its own, or what tells it from other types with that.
 func (n *Names) Of(t *plan.Type, direction plan.Direction) string {
-	return n.of(t, direction == plan.In, "")
+	return n.of(nameKey{of: t.Go, in: direction == plan.In}, t)
 }
 
-// of is Of, for some of the type's fields if at is not empty: the name of the
-// operation that they are the body of.
-func (n *Names) of(t *plan.Type, in bool, at string) string {
+// of returns the name of a type as the key describes it.
+func (n *Names) of(key nameKey, t *plan.Type) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	key := nameKey{t.Go, in, at}
 	name, known := n.given[key]
 	if !known {
 		name = n.choose(key, plain(t.Name))
@@ -61,7 +60,10 @@ func (n *Names) of(t *plan.Type, in bool, at string) string {
 // their operation.
 func (n *Names) choose(key nameKey, of string) string {
 	direction := "Output"
-	if key.in {
+	switch {
+	case key.lenient:
+		direction = "Lenient"
+	case key.in:
 		direction = "Input"
 	}
 	if of == "" {

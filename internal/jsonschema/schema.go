@@ -34,6 +34,7 @@ type Schemas struct {
 	relations map[reflect.Type][]Relation // of structs
 	all       object                      // by name
 	root      *plan.Type                  // what "#" refers to; nil: nothing
+	lenient   bool                        // inputs may have other properties
 }
 
 // New returns no schemas yet. prefix is where the document has its components,
@@ -43,10 +44,20 @@ func New(names *Names, prefix string, relations map[reflect.Type][]Relation) *Sc
 	return &Schemas{names: names, prefix: prefix, relations: relations, all: object{}}
 }
 
+// Lenient returns schemas of the same document whose inputs may have other properties.
+// Their components have names of their own.
+func (s *Schemas) Lenient() *Schemas {
+	lenient := *s
+	lenient.lenient = true
+	return &lenient
+}
+
 // Document returns the schema of a type by itself, with the components in $defs.
-// The root is the type's own schema, not a reference to a component.
-func Document(t *plan.Type, direction plan.Direction) ([]byte, error) {
+// The root is the type's own schema, not a reference to a component. lenient says that
+// an input may have other properties.
+func Document(t *plan.Type, direction plan.Direction, lenient bool) ([]byte, error) {
 	s := New(NewNames(), "#/$defs/", nil)
+	s.lenient = lenient
 	var root object
 	if isComponent(t) {
 		s.root = t
@@ -74,7 +85,7 @@ func (s *Schemas) Of(t *plan.Type, direction plan.Direction) Object {
 // as a component. at is what has these fields of it, such as the name of an
 // operation.
 func (s *Schemas) OfFields(t *plan.Type, fields []*plan.Field, at string) Object {
-	return s.component(s.names.of(t, true, at), func() object { return s.structure(fields, true) })
+	return s.component(s.names.of(nameKey{t.Go, true, s.lenient, at}, t), func() object { return s.structure(fields, true) })
 }
 
 // OfText returns the schema of a field of an input that comes as text, such as a
@@ -100,7 +111,7 @@ func (s *Schemas) schema(t *plan.Type, in bool) object {
 		return object{"$ref": "#"}
 	}
 	if isComponent(t) {
-		return s.component(s.names.of(t, in, ""), func() object { return s.whole(t, in) })
+		return s.component(s.names.of(nameKey{t.Go, in, in && s.lenient, ""}, t), func() object { return s.whole(t, in) })
 	}
 	switch t.Kind {
 	case plan.Bool:
@@ -258,7 +269,7 @@ func (s *Schemas) structure(fields []*plan.Field, in bool) object {
 	if len(required) > 0 {
 		schema["required"] = required
 	}
-	if in {
+	if in && !s.lenient {
 		schema["additionalProperties"] = false
 	}
 	return schema

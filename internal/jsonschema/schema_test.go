@@ -478,10 +478,10 @@ func TestDocument(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			text, err := jsonschema.Document(test.of, test.direction)
+			text, err := jsonschema.Document(test.of, test.direction, false)
 			require.NoError(t, err)
 			require.Equal(t, parse(t, test.want), parse(t, string(text)))
-			again, err := jsonschema.Document(test.of, test.direction)
+			again, err := jsonschema.Document(test.of, test.direction, false)
 			require.NoError(t, err)
 			require.Equal(t, string(text), string(again))
 		})

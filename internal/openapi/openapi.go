@@ -42,6 +42,7 @@ type Operation struct {
 	BodyFields           []*plan.Field // those of Body that are in the body; nil: all
 	BodyField            *plan.Field   // the field that is the body, instead of Body, or nil
 	BodyOptional         bool          // a request may have no body
+	BodyLenient          bool          // a body may have other fields, too
 	Status               int
 	Out                  *plan.Type // nil: no content
 	Located              bool       // has a Location header
@@ -323,13 +324,17 @@ func (d *Document) param(p Param) object {
 
 // body returns the schema of a body, which may have only some fields of a type.
 func (d *Document) body(op Operation) object {
+	schemas := d.schemas
+	if op.BodyLenient {
+		schemas = schemas.Lenient()
+	}
 	if op.BodyField != nil {
-		return d.schemas.OfField(op.BodyField)
+		return schemas.OfField(op.BodyField)
 	}
 	if op.BodyFields == nil || len(op.BodyFields) == len(op.Body.Fields) {
-		return d.schemas.Of(op.Body, plan.In)
+		return schemas.Of(op.Body, plan.In)
 	}
-	return d.schemas.OfFields(op.Body, op.BodyFields, op.ID)
+	return schemas.OfFields(op.Body, op.BodyFields, op.ID)
 }
 
 // headers are those that answers may have, by name.

@@ -49,7 +49,7 @@ func typeNames() *ours.Names { return ours.NewNames(openapi.Problem) }
 // schemaAlone returns the schema of a type as a document of its own.
 func schemaAlone(t *testing.T, of *plan.Type, direction plan.Direction) *jsonschema.Schema {
 	t.Helper()
-	text, err := ours.Document(of, direction)
+	text, err := ours.Document(of, direction, false)
 	require.NoError(t, err)
 	read, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	require.NoError(t, err)
@@ -115,7 +115,7 @@ func newInput(t *testing.T, of reflect.Type) *input {
 		return nil
 	}
 	in.encoder = jsonout.Compile(described)
-	in.decoder, err = jsonin.Compile(described, nil)
+	in.decoder, err = jsonin.Compile(described, jsonin.Options{})
 	require.NoError(t, err)
 	in.schema, in.text = schemaAt(t, openapi.Operation{Body: described}, "requestBody/content/application~1json/schema")
 	in.alone = schemaAlone(t, described, plan.In)
