@@ -83,15 +83,17 @@ type Authenticator interface {
 	// Authenticate returns the caller of a request. For a request without credentials
 	// it returns the zero Caller. For wrong credentials it returns an error, usually with
 	// the code [Unauthenticated], and never the zero Caller. An Authorization header of
-	// an unknown scheme is a wrong credential. An error without a code is [Internal].
+	// an unknown scheme is a wrong credential. An Unauthenticated error is logged as a
+	// warning with the message authn_login_fail. An error without a code is [Internal].
 	// Use ctx for queries: it has the deadline of the call.
 	Authenticate(ctx context.Context, r *http.Request) (Caller, error)
 }
 
 // Access is the rule that says who may call an operation. The rules are [Public],
 // [SignedIn], [Role], [Scope], [Fresh], [AnyOf], [AllOf] and [AccessFunc]. A call that
-// a rule refuses is [Unauthenticated] for an anonymous caller, and [Forbidden] for
-// any other. It is logged as a warning with the message authz_fail.
+// a rule refuses is [Unauthenticated] for an anonymous caller, and [Forbidden] for any
+// other. It is logged as a warning with the message authz_fail; a call of an anonymous
+// caller that is Unauthenticated, as Info with the message "not signed in".
 type Access interface {
 	check(ctx context.Context, caller Caller) error
 	// String describes the rule for documentation.

@@ -126,7 +126,8 @@ func (v *visit) endIdentify(ctx context.Context, caller Caller, err error) {
 // errUnknownCaller is the error of a visit whose authenticator panicked.
 var errUnknownCaller = errors.New("the authenticator did not return")
 
-// authenticate returns the caller of a request.
+// authenticate returns the caller of a request. It logs wrong credentials, under the
+// term of OWASP's logging vocabulary.
 func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, error) {
 	if l.auth == nil {
 		return Caller{}, nil
@@ -134,7 +135,13 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 	if len(r.Header["Authorization"]) > 1 { // two identities
 		return Caller{}, checkAmbiguous(r.Header)
 	}
-	return l.auth.Authenticate(ctx, r)
+	caller, err := l.auth.Authenticate(ctx, r)
+	if err != nil && CodeOf(err) == Unauthenticated {
+		_, logger := clientAndLogger(r.Context())
+		orDefault(cmp.Or(l.config.Logger, logger)).LogAttrs(ctx, slog.LevelWarn, "authn_login_fail",
+			slog.Any("error", err), slog.String("request_id", RequestIDFrom(ctx)))
+	}
+	return caller, err
 }
 
 // Authenticate returns the context of a request with the caller that the
@@ -162,11 +169,14 @@ func (v *visit) spend(parents int) error {
 	return nil
 }
 
-func (v *visit) log() *slog.Logger {
-	if v.logger == nil {
+func (v *visit) log() *slog.Logger { return orDefault(v.logger) }
+
+// orDefault returns logger, or slog.Default if it is nil.
+func orDefault(logger *slog.Logger) *slog.Logger {
+	if logger == nil {
 		return logguard.Default()
 	}
-	return v.logger
+	return logger
 }
 
 // transport is what a door does within one call.
@@ -557,18 +567,23 @@ func (c *callContext) sign(ctx context.Context, text []byte) ([]byte, error) {
 }
 
 // logDenial logs that a rule refused the caller, and returns err. The message is the
-// term of OWASP's logging vocabulary. A call, together with the calls of the same visit
-// within it, logs one denial.
+// term of OWASP's logging vocabulary, which has none for an anonymous caller who must
+// sign in: that is no incident. A call, together with the calls of the same visit within
+// it, logs one denial.
 func (c *callContext) logDenial(operation string, err error) error {
 	if c.denied.Load() {
 		return err
 	}
-	switch CodeOf(err) {
+	switch code := CodeOf(err); code {
 	case Unauthenticated, Forbidden, NotFound:
 		for call := c; call != nil && call.visit == c.visit; call, _ = call.Context.Value(callKey{}).(*callContext) {
 			call.denied.Store(true)
 		}
-		c.visit.log().LogAttrs(c, slog.LevelWarn, "authz_fail",
+		level, message := slog.LevelWarn, "authz_fail"
+		if code == Unauthenticated && !c.visit.caller.SignedIn() {
+			level, message = slog.LevelInfo, "not signed in"
+		}
+		c.visit.log().LogAttrs(c, level, message,
 			slog.String("operation", operation), slog.String("account", c.visit.caller.ID), slog.String("request_id", RequestIDFrom(c)))
 	}
 	return err

@@ -49,9 +49,9 @@ type Logic struct {
 
 // LogicConfig configures a [Logic]. The zero value is valid.
 type LogicConfig struct {
-	// Logger gets the records of denials (authz_fail), and of errors that do not fail
-	// a call. Defaults to the logger of the request's [AccessLog], and without one to
-	// [slog.Default].
+	// Logger gets the records of denials (see [Access]) and of wrong credentials (see
+	// [Authenticator]), and of errors that do not fail a call. Defaults to the logger of
+	// the request's [AccessLog], and without one to [slog.Default].
 	Logger *slog.Logger
 	// Observer is told of calls and loads of relations. Defaults to none.
 	Observer Observer
