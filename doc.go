@@ -353,14 +353,18 @@
 //     leaves out: default:"20". Defaults are not set within a field that is itself left
 //     out, and [Call] sets no defaults.
 //
-// Two kinds of rules limit the values of fields:
+// Tags and a method limit the values of fields:
 //
 //   - The tag validate has the rules of github.com/go-playground/validator. If it has
 //     rules for the elements of a list or a map, it must also bound their number:
 //     validate:"max=10,dive,max=30". The rules of a pointer or an Opt begin with
-//     omitempty, which skips them if the field is absent or null, or with required. A
-//     value that was sent is checked, even if it is zero. Rules that compare two fields
-//     are for numbers and times; eqfield and nefield are for strings, too.
+//     omitempty, which skips them if the field is absent or null, or with required or
+//     notempty. A value that was sent is checked, even if it is zero. Rules that compare
+//     two fields are for numbers and times; eqfield and nefield are for strings, too.
+//   - The rule required refuses a field that is absent (the message is "is missing") or
+//     null. Of a field that is no pointer and no Opt it also refuses "", 0 and false.
+//   - The rule notempty, which validator does not have, is for strings, lists and maps,
+//     and pointers and Opts of these: the field is sent, and is neither null nor empty.
 //   - A method Validate(ctx) error of the input checks what tags cannot express. It is
 //     called only if the rules of all tags hold. Methods Validate of types within the
 //     input are not called. To tell the client what is wrong, it returns an [*Error],

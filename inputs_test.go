@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -292,4 +293,75 @@ func TestIgnoreUnknownIsDescribed(t *testing.T) {
 	lenient := string(c.toy.Get("/lenient").Expect(200).Body)
 	require.Contains(t, lenient, `"event"`)
 	require.NotContains(t, lenient, "additionalProperties\":false")
+}
+
+func TestMissingAndEmpty(t *testing.T) {
+	t.Parallel()
+	type fields struct {
+		Plain   string                `json:"plain" validate:"required"`
+		Omitted string                `json:"omitted,omitempty" validate:"required"`
+		Count   int                   `json:"count,omitempty" validate:"required"`
+		Pointer *string               `json:"pointer,omitzero" validate:"required"`
+		Opt     backend.Opt[string]   `json:"opt,omitzero" validate:"required"`
+		Full    backend.Opt[string]   `json:"full,omitzero" validate:"notempty,max=3"`
+		List    backend.Opt[[]string] `json:"list,omitzero" validate:"notempty,max=3"`
+		Default string                `json:"default" default:"a" validate:"notempty"`
+	}
+	type texts struct {
+		Query  string              `json:"query" in:"query" validate:"required"`
+		Opt    backend.Opt[string] `json:"opt,omitzero" in:"query" validate:"notempty"`
+		Header string              `json:"header,omitempty" in:"header=X-Text" validate:"notempty"`
+		List   []string            `json:"list,omitempty" in:"query" validate:"required,max=3"`
+	}
+	find := func(_ context.Context, in texts) (texts, error) { return in, nil }
+	c := newEchoes(t, returning[fields]("put", backend.Route("PUT /put")), backend.Query("find", backend.Public, find, backend.Route("GET /find")))
+	for body, want := range map[string]string{
+		`{}`: "/plain required: is missing\n/omitted required: is missing\n/count required: is missing\n/pointer required: is missing" +
+			"\n/opt required: is missing\n/full required: is missing\n/list required: is missing",
+		`{"plain":"","omitted":"","count":0,"pointer":null,"opt":null,"full":null,"list":null}`: "/plain required: must not be empty\n/omitted required: must not be empty" +
+			"\n/count required: must not be 0\n/pointer required: must not be null\n/opt required: must not be null\n/full notempty: must not be null\n/list notempty: must not be null",
+		`{"plain":"a","omitted":"a","count":1,"pointer":"","opt":"","full":"","list":[],"default":""}`: "/full notempty: must not be empty\n/list notempty: must not be empty\n/default notempty: must not be empty",
+		`{"plain":"a","omitted":"a","count":1,"pointer":"","opt":"","full":"long","list":["a"]}`:       "/full max: may have at most 3 characters",
+	} {
+		for _, client := range []*backendtest.Client{c.rest, c.toy} {
+			method := map[bool]string{true: "PUT", false: "POST"}[client == c.rest]
+			status, text := said(client.Do(method, "/put", body))
+			require.Equal(t, 422, status, text)
+			require.Equal(t, "The input is not valid.\n"+want, text, body)
+		}
+	}
+	for query, want := range map[string]string{
+		"":             "/X-Text required: is missing\n/opt required: is missing\n/query required: is missing\n/list required: is missing",
+		"?query=&opt=": "/X-Text required: is missing\n/query required: must not be empty\n/opt notempty: must not be empty\n/list required: is missing",
+	} {
+		status, text := said(c.rest.Get("/find" + query))
+		require.Equal(t, 422, status, text)
+		require.Equal(t, "The input is not valid.\n"+want, text, query)
+	}
+	status, text := said(c.rest.With("X-Text", "a").Get("/find?query=&opt="))
+	require.Equal(t, 422, status, text)
+	require.Equal(t, "The input is not valid.\n/query required: must not be empty\n/opt notempty: must not be empty\n/list required: is missing", text)
+	var document struct {
+		Components struct {
+			Schemas map[string]struct {
+				Required   []string
+				Properties map[string]struct {
+					Type                any
+					MinLength, MinItems int
+				}
+			}
+		}
+	}
+	c.rest.Get("/openapi.json").Expect(200).JSON(&document)
+	for name, schema := range document.Components.Schemas {
+		if full, known := schema.Properties["full"]; known && slices.Contains(schema.Required, "omitted") {
+			require.Equal(t, []string{"plain", "omitted", "count", "pointer", "opt", "full", "list"}, schema.Required, name)
+			require.Equal(t, "string", full.Type)
+			require.Equal(t, 1, full.MinLength)
+			require.Equal(t, "array", schema.Properties["list"].Type)
+			require.Equal(t, 1, schema.Properties["list"].MinItems)
+			return
+		}
+	}
+	t.Fatal("no schema has the fields")
 }

@@ -60,7 +60,7 @@ type Field struct {
 	GoName              string // for errors: Author.Name
 	Index               []int  // its path in the struct, through embedded ones
 	Type                *Type
-	Required            bool // input must have it: no omitempty or omitzero, no default, no pointer, no Opt
+	Required            bool // input must have it: no default, and a rule says so, or it has no omitempty or omitzero and is no pointer or Opt
 	OmitEmpty, OmitZero bool
 	Quoted              bool // by the option string, where it has an effect
 	// Place is the part of a request that the field comes from: path, query, header,
@@ -436,13 +436,28 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 	if c.direction == In {
 		field.Default, field.HasDefault = f.Tag.Lookup("default")
 	}
-	field.Required = !field.OmitEmpty && !field.OmitZero && !field.HasDefault && field.Type.Kind != Pointer && field.Type.Kind != Opt
+	optional := field.OmitEmpty || field.OmitZero || field.Type.Kind == Pointer || field.Type.Kind == Opt
+	field.Required = !field.HasDefault && (!optional || c.direction == In && demands(field.Validate))
 	c.place(field, f.Tag.Get("in"), path+"."+f.Name, wrong)
 	if field.HasDefault && !canDefault(field) {
 		*wrong = append(*wrong, fmt.Errorf("%s.%s: a default is for booleans, numbers, text and times that may be absent, without the json option string; "+
 			"a pointer or an Opt says by itself that nothing was sent", path, f.Name))
 	}
 	return field
+}
+
+// demands reports whether a validate tag refuses a field that is absent. Decoders report
+// such a field, because only they tell absent from null and from zero.
+func demands(tag string) bool {
+	for rule := range strings.SplitSeq(tag, ",") {
+		switch {
+		case rule == "required" || rule == "notempty":
+			return true
+		case rule == "dive" || strings.HasPrefix(rule, "omit") || strings.HasPrefix(rule, "skip_"):
+			return false
+		}
+	}
+	return false
 }
 
 // canDefault reports whether a field may be absent in its part of the request, and has

@@ -214,6 +214,8 @@ func (p place) unsaid(rule string) bool {
 		return p.sizeUnsaid(rule, param, omits)
 	case rule == "unique":
 		return param != "" || p.of.Elem == nil || p.of.Kind == plan.Map || !sameInJSON(p.of.Elem) && (p.of.Elem.Kind != plan.Pointer || !sameInJSON(p.of.Elem.Elem))
+	case rule == "notempty":
+		return false
 	case rule == "required" && p.of.Kind == plan.Raw:
 		return p.there // null is JSON, too
 	case rule == "required":

@@ -60,6 +60,10 @@ type bounds struct {
 	Gt        string          `json:"gt" validate:"gt=1,lt=3"`
 	Several   string          `json:"several" validate:"min=1,min=2,max=3,max=5"`
 	Required  string          `json:"required" validate:"required,min=0"`
+	Full      string          `json:"full" validate:"notempty,max=3"`
+	FullList  []int           `json:"fullList" validate:"notempty,max=3"`
+	FullMap   map[string]int  `json:"fullMap" validate:"notempty,max=3"`
+	FullData  []byte          `json:"fullData" validate:"notempty"`
 	LenMax    string          `json:"lenMax" validate:"len=2,max=5"`
 	Int       int             `json:"int" validate:"min=-1,max=3"`
 	Exclusive int             `json:"exclusive" validate:"gt=-1,lt=3"`
@@ -131,6 +135,12 @@ type absences struct {
 	MustInt   *int                `json:"mustInt" validate:"required,max=3"`
 	Opt       backend.Opt[string] `json:"opt" validate:"omitempty,min=1,max=2"`
 	OptMust   backend.Opt[int8]   `json:"optMust" validate:"required,min=1"`
+	OptFull   backend.Opt[string] `json:"optFull,omitzero" validate:"notempty,max=2"`
+	OptFillOr backend.Opt[string] `json:"optFillOr,omitzero" validate:"omitempty,notempty,max=2"`
+	ListFull  *[]int              `json:"listFull,omitzero" validate:"notempty,max=2"`
+	TextFull  string              `json:"textFull,omitzero" validate:"notempty"`
+	TextOr    string              `json:"textOr,omitzero" validate:"omitempty,notempty"`
+	FullOr    []int               `json:"fullOr,omitzero" validate:"omitempty,notempty"`
 	OptList   backend.Opt[[]int]  `json:"optList,omitzero" validate:"omitempty,max=2"`
 	OptStruct backend.Opt[inner]  `json:"optStruct,omitzero"`
 	OptRaw    backend.Opt[json.RawMessage]

@@ -60,10 +60,10 @@ func nonNull(t reflect.Type) (of reflect.Type, null bool) {
 	}
 }
 
-// needed reports whether a field has the rule required, which refuses null.
+// needed reports whether a field has the rule required or notempty, which refuse null.
 func needed(field reflect.StructField) bool {
 	first, _, _ := strings.Cut(field.Tag.Get("validate"), ",")
-	return first == "required"
+	return first == "required" || first == "notempty"
 }
 
 func isNumber(t reflect.Type) bool {

@@ -71,7 +71,10 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 			return c
 		case name == "omitzero", name == "omitempty" && !null:
 			omits = name
-		case name == "required":
+		case name == "required", name == "notempty":
+			if name == "notempty" {
+				c.fillUp(t)
+			}
 			passed := omits != "" || slices.ContainsFunc(rules[:i], func(rule string) bool { return strings.HasPrefix(rule, "omit") })
 			c.require(t, null, passed)
 		case name == "unique":
@@ -93,6 +96,15 @@ func constraints(rules []string, t *plan.Type) *Constraints {
 		}
 	}
 	return c
+}
+
+// fillUp applies what the rule notempty says beyond the rule required.
+func (c *Constraints) fillUp(t *plan.Type) {
+	if t.Kind == plan.Slice || t.Kind == plan.Map {
+		raise(&c.MinItems, 1)
+	} else {
+		raise(&c.MinLength, 1)
+	}
 }
 
 // require applies the rule required, which refuses the zero value, and for a pointer

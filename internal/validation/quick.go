@@ -130,19 +130,24 @@ func throughPointer(v *validator.Validate, rules []string, t *plan.Type) known {
 	first, others := rules[0], rules[1:]
 	optional := slices.Contains([]string{"omitempty", "omitnil", "omitzero"}, first)
 	again := slices.ContainsFunc(others, func(rule string) bool { return strings.HasPrefix(rule, "omit") })
+	if first == "notempty" {
+		others = rules
+	}
 	of := quickly(v, slices.DeleteFunc(slices.Clone(others), isRequired), value(t))
-	if !optional && first != "required" || value(t).Kind == plan.Struct || again || of.not {
+	if !optional && first != "required" && first != "notempty" || value(t).Kind == plan.Struct || again || of.not {
 		return known{not: true}
 	}
-	null := &broken{"required", sentence("required", "", reflect.Pointer)}
-	if optional {
-		null = nil
+	var null, none *broken // of nothing, and of a list that is nil
+	if !optional {
+		null, none = &broken{first, sentence(first, "", reflect.Pointer)}, &broken{first, sentence(first, "", value(t).Go.Kind())}
 	}
 	return known{rule: func(v reflect.Value) *broken {
 		v, _ = through(t, v)
 		switch {
-		case !v.IsValid(), hasNil(v) && v.IsNil():
+		case !v.IsValid():
 			return null
+		case hasNil(v) && v.IsNil():
+			return none
 		case of.rule == nil, first == "omitzero" && zero(v):
 			return nil
 		}
@@ -197,6 +202,8 @@ func quickRule(v *validator.Validate, name, param string, t reflect.Type) test {
 			return func(v reflect.Value) bool { return !absent(v) }
 		}
 		return nil
+	case name == "notempty" && canBeEmpty(t):
+		return func(v reflect.Value) bool { return v.Len() > 0 }
 	case name == "oneof" && kind == reflect.String && !strings.Contains(param, "'"):
 		choices := strings.Fields(param)
 		return func(v reflect.Value) bool { return slices.Contains(choices, v.String()) }

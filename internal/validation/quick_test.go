@@ -97,6 +97,14 @@ type quickInput struct {
 	BH []quickInner            `json:"bh" validate:"max=3,dive,required"`
 	BI *int                    `json:"bi" validate:"omitempty,required,max=1"`
 	BJ backend.Opt[string]     `json:"bj" validate:"required,required,max=2"`
+	BK string                  `json:"bk" validate:"notempty,max=3"`
+	BL []string                `json:"bl" validate:"notempty,max=3,dive,notempty"`
+	BM map[string]string       `json:"bm" validate:"omitempty,notempty,max=3"`
+	BN *string                 `json:"bn" validate:"notempty,max=3"`
+	BO backend.Opt[string]     `json:"bo" validate:"notempty"`
+	BP backend.Opt[[]string]   `json:"bp" validate:"notempty,max=2"`
+	BQ backend.Opt[string]     `json:"bq" validate:"omitempty,notempty,max=3"`
+	BR string                  `json:"br" validate:"required,notempty"`
 }
 
 // leftToValidator are the fields above with rules that are not known.

@@ -144,12 +144,12 @@ func (c *checker) nullable(t *plan.Type, l level) {
 		return
 	}
 	first, _, _ := strings.Cut(l.rules[0], "=")
-	for _, fine := range []string{"omit", "isdefault", "required", "excluded", "skip_unless"} {
+	for _, fine := range []string{"omit", "isdefault", "required", "notempty", "excluded", "skip_unless"} {
 		if strings.HasPrefix(first, fine) {
 			return
 		}
 	}
-	c.fault("null breaks the rule %s; begin with omitempty, which lets null be, or with required", first)
+	c.fault("null breaks the rule %s; begin with omitempty, which lets null be, or with required or notempty", first)
 }
 
 // rule runs a rule, and each of several rules joined by |, to find rules that do not

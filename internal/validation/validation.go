@@ -5,6 +5,7 @@ package validation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -40,6 +41,9 @@ func Compile(t *plan.Type) (*Validator, error) {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	if len(opts) > 0 {
 		v.RegisterCustomTypeFunc(optional, opts...)
+	}
+	if err := v.RegisterValidation("notempty", notEmpty); err != nil {
+		return &Validator{}, err
 	}
 	var wrong []error
 	for _, s := range structs {
@@ -90,6 +94,24 @@ func optional(v reflect.Value) any {
 	pointer := reflect.New(of.Type())
 	pointer.Elem().Set(of)
 	return pointer.Interface()
+}
+
+// notEmpty is the rule notempty: a text, list or map has something in it. Like required,
+// the rule refuses null. It panics for other types, as rules of validator do.
+func notEmpty(field validator.FieldLevel) bool {
+	if !canBeEmpty(field.Field().Type()) {
+		panic(fmt.Sprintf("notempty is for strings, lists and maps, and this is a %s; take required", field.Field().Type()))
+	}
+	return field.Field().Len() > 0
+}
+
+// canBeEmpty reports whether the rule notempty is for a type.
+func canBeEmpty(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String, reflect.Slice, reflect.Map:
+		return t != reflect.TypeFor[json.RawMessage]() // whose null is not empty
+	}
+	return false
 }
 
 // parse makes validator parse and run the rules of a struct. It panics if a rule does not
@@ -197,7 +219,7 @@ var escaper = strings.NewReplacer("~", "~0", "/", "~1")
 // sentences has the message of each rule; %s is its parameter. The messages of rules about
 // sizes depend on the kind of the field.
 var sentences = map[string]string{
-	"required": "is missing", "email": "must be an e-mail address", "url": "must be a URL", "http_url": "must be an http or https URL", "uri": "must be a URI",
+	"email": "must be an e-mail address", "url": "must be a URL", "http_url": "must be an http or https URL", "uri": "must be a URI",
 	"uuid": "must be a UUID", "uuid4": "must be a UUID", "ip": "must be an IP address", "ipv4": "must be an IPv4 address", "ipv6": "must be an IPv6 address",
 	"hostname": "must be a host name", "alpha": "may have letters only", "alphanum": "may have letters and digits only", "numeric": "must be a number",
 	"lowercase": "must be in lower case", "uppercase": "must be in upper case", "ascii": "may have ASCII characters only", "unique": "must not have anything twice",
@@ -232,11 +254,12 @@ func sentence(rule, param string, kind reflect.Kind) string {
 		}
 		return fmt.Sprintf(forms[1], param, what)
 	}
+	if strings.HasPrefix(rule, "required") || rule == "notempty" {
+		return lacks(rule, kind)
+	}
 	switch text, ok := sentences[rule]; {
 	case rule == "oneof":
 		return fmt.Sprintf(text, strings.Join(choices(param), ", "))
-	case !ok && strings.HasPrefix(rule, "required"):
-		return "is missing"
 	case !ok:
 		return "breaks the rule " + rule
 	case strings.Contains(text, "%s"):
@@ -244,4 +267,23 @@ func sentence(rule, param string, kind reflect.Kind) string {
 	default:
 		return text
 	}
+}
+
+// lacks returns the message for a value of a kind that is nothing where a rule wants
+// something. Decoders report absent fields with the rules required and notempty.
+// Absent fields with rules such as required_if have the zero value here.
+func lacks(rule string, kind reflect.Kind) string {
+	switch {
+	case rule != "required" && rule != "notempty":
+		return "is missing or empty"
+	case kind == reflect.Pointer || kind == reflect.Interface || kind == reflect.Invalid:
+		return "must not be null"
+	case rule == "required" && (kind == reflect.Slice || kind == reflect.Map): // nil: an empty one is fine
+		return "is missing"
+	case kind == reflect.Bool:
+		return "must be true"
+	case kind >= reflect.Int && kind <= reflect.Complex128:
+		return "must not be 0"
+	}
+	return "must not be empty"
 }

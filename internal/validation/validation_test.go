@@ -54,12 +54,12 @@ func TestValidate(t *testing.T) {
 	}
 	require.Equal(t, strings.Join([]string{
 		"/kind oneof: must be one of a, b",
-		"/title required: is missing",
+		"/title required: must not be empty",
 		"/count lt: must be less than 10",
 		"/tags max: may have at most 2 items",
 		"/author/mail email: must be an e-mail address",
 		"/authors/1/mail email: must be an e-mail address",
-		"/by/a~1b required: is missing",
+		"/by/a~1b required: must not be empty",
 		"/again eqfield: must be the same as title",
 	}, "\n"), strings.Join(got, "\n"))
 

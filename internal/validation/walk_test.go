@@ -33,11 +33,11 @@ type Label string
 
 func TestPointersAreTheWires(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"/in required: is missing"}, found(t, boxed[author]{}), "the type's name has dots in it")
-	require.Equal(t, []string{"/a required: is missing"}, found(t, struct {
+	require.Equal(t, []string{"/in required: must not be empty"}, found(t, boxed[author]{}), "the type's name has dots in it")
+	require.Equal(t, []string{"/a required: must not be empty"}, found(t, struct {
 		A string `json:"a" validate:"required"`
 	}{}), "the type has no name")
-	require.Equal(t, []string{"/a.b required: is missing", "/- required: is missing", "/a[0] required: is missing", "/Label min: must have at least 3 characters"}, found(t, struct {
+	require.Equal(t, []string{"/a.b required: must not be empty", "/- required: must not be empty", "/a[0] required: must not be empty", "/Label min: must have at least 3 characters"}, found(t, struct {
 		Dot string `json:"a.b" validate:"required"`
 		//lint:ignore SA5008 it is what the test is about
 		Dash  string `json:"-," validate:"required"`
@@ -80,7 +80,7 @@ func TestWalk(t *testing.T) {
 		"/keys/a/mail email: must be an e-mail address",
 		"/ne/1 nefield: must not be the same as title",
 		"/set/mail email: must be an e-mail address",
-		"/needed/0 required: is missing",
+		"/needed/0 required: must not be null",
 		"/needed/2/mail email: must be an e-mail address",
 		"/optional/1/mail email: must be an e-mail address",
 		"/tooMany max: may have at most 1 item",
@@ -179,7 +179,7 @@ func TestRulesAboutOtherFields(t *testing.T) {
 		List  []struct{ Name string }
 	}
 	require.Equal(t, []string{"/title nefield: must not be the same as Kind"}, found(t, right{base: base{"x"}, Title: "x"}))
-	require.Equal(t, []string{"/if required_if: is missing"}, found(t, right{Title: "a b", Inner: &struct{ Name string }{"c"}}))
+	require.Equal(t, []string{"/if required_if: is missing or empty"}, found(t, right{Title: "a b", Inner: &struct{ Name string }{"c"}}))
 }
 
 // What the client reads names fields as the client does.
@@ -219,7 +219,7 @@ func TestRulesThatNullBreaks(t *testing.T) {
 		List     []*string `validate:"max=5,dive,omitempty,max=5"`
 		Kind     string
 	}
-	require.Equal(t, []string{"/Required required: is missing"}, found(t, right{List: []*string{nil}}))
+	require.Equal(t, []string{"/Required required: must not be null"}, found(t, right{List: []*string{nil}}))
 }
 
 func TestChoices(t *testing.T) {
@@ -232,7 +232,7 @@ func TestChoices(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"/a oneof: must be one of in stock, sold, a,b", "/b datetime: must be a time like 2006-01-02 15:04",
-		"/c max: must be at most 0x10", "/d required: is missing",
+		"/c max: must be at most 0x10", "/d required: must not be null",
 	}, found(t, input{A: "in", C: 17}))
 	require.Empty(t, found(t, input{A: "a,b", B: "2026-01-02 15:04", C: 16, D: new("")}))
 	described, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[input]())
@@ -263,7 +263,7 @@ func TestHiddenFieldsAreNotChecked(t *testing.T) {
 		Open *open  `json:"open"`
 	}
 	require.Empty(t, found(t, input{}))
-	require.Equal(t, []string{"/name max: may have at most 5 characters", "/open/name required: is missing"}, found(t, input{Name: "too long", Open: &open{}}))
+	require.Equal(t, []string{"/name max: may have at most 5 characters", "/open/name required: must not be empty"}, found(t, input{Name: "too long", Open: &open{}}))
 }
 
 // omitzero passes over a pointer to the zero value, and omitempty only over nil:
@@ -282,7 +282,7 @@ func TestOmittedStructs(t *testing.T) {
 		List     []inner `json:"list" validate:"omitzero,min=1,max=2,dive"`
 	}
 	in := input{EmptyPtr: new(inner), ZeroPtr: new(inner), Nil: new(inner), List: []inner{}}
-	require.Equal(t, []string{"/emptyPtr/name required: is missing", "/nil/name required: is missing"}, found(t, in))
+	require.Equal(t, []string{"/emptyPtr/name required: must not be empty", "/nil/name required: must not be empty"}, found(t, in))
 	theirs, ok := errors.AsType[validator.ValidationErrors](validator.New(validator.WithRequiredStructEnabled()).Struct(in))
 	require.True(t, ok)
 	require.Len(t, theirs, 2)

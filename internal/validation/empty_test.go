@@ -1,0 +1,75 @@
+package validation_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/validation"
+)
+
+// saidOf returns what is wrong with a value, a line for each.
+func saidOf(t *testing.T, value any) (lines []string) {
+	t.Helper()
+	for _, field := range compiled(t, reflect.TypeOf(value)).Validate(t.Context(), value) {
+		lines = append(lines, field.Pointer+" "+field.Rule+": "+field.Message)
+	}
+	return lines
+}
+
+// The decoder says what is missing; what is here was sent, or is null.
+func TestWhatIsEmpty(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Text     string              `json:"text" validate:"required"`
+		Count    int                 `json:"count" validate:"required"`
+		Ratio    float64             `json:"ratio" validate:"required"`
+		Agreed   bool                `json:"agreed" validate:"required"`
+		At       time.Time           `json:"at" validate:"required"`
+		List     []string            `json:"list" validate:"required"`
+		Pointer  *string             `json:"pointer" validate:"required"`
+		Opt      backend.Opt[int]    `json:"opt" validate:"required"`
+		If       string              `json:"if" validate:"required_without=Pointer"`
+		Full     string              `json:"full" validate:"notempty"`
+		FullList []int               `json:"fullList" validate:"notempty,max=3"`
+		FullMap  map[string]int      `json:"fullMap" validate:"notempty"`
+		FullPtr  *string             `json:"fullPtr" validate:"notempty,max=3"`
+		FullOpt  backend.Opt[string] `json:"fullOpt" validate:"notempty,max=3"`
+	}
+	require.Equal(t, []string{
+		"/text required: must not be empty", "/count required: must not be 0", "/ratio required: must not be 0", "/agreed required: must be true",
+		"/at required: must not be empty", "/list required: is missing", "/pointer required: must not be null", "/opt required: must not be null",
+		"/if required_without: is missing or empty", "/full notempty: must not be empty", "/fullList notempty: must not be empty", "/fullMap notempty: must not be empty",
+		"/fullPtr notempty: must not be null", "/fullOpt notempty: must not be null",
+	}, saidOf(t, input{}))
+	good := input{Text: "a", Count: 1, Ratio: 1, Agreed: true, At: time.Unix(1, 0), List: []string{}, Pointer: new(""), Opt: backend.Some(0),
+		Full: "a", FullList: []int{0}, FullMap: map[string]int{"": 0}, FullPtr: new("a"), FullOpt: backend.Some("a")}
+	require.Empty(t, saidOf(t, good))
+	good.FullPtr, good.FullOpt = new(""), backend.Some("")
+	require.Equal(t, []string{"/fullPtr notempty: must not be empty", "/fullOpt notempty: must not be empty"}, saidOf(t, good))
+	good.FullPtr, good.FullOpt = new("long"), backend.Some("long")
+	require.Equal(t, []string{"/fullPtr max: may have at most 3 characters", "/fullOpt max: may have at most 3 characters"}, saidOf(t, good))
+}
+
+func TestNotEmptyIsForTextAndLists(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		A int               `json:"a" validate:"notempty"`
+		B backend.Opt[bool] `json:"b" validate:"omitempty,notempty"`
+		C time.Time         `json:"c" validate:"notempty"`
+		D json.RawMessage   `json:"d" validate:"notempty"`
+		E []int             `json:"e" validate:"max=3,dive,notempty"`
+		F [2]int            `json:"f" validate:"notempty"`
+	}
+	described, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[input]())
+	require.NoError(t, err)
+	_, err = validation.Compile(described)
+	for field, of := range map[string]string{"A": "int", "B": "bool", "C": "time.Time", "D": "json.RawMessage", "E[]": "int", "F": "[2]int"} {
+		require.ErrorContains(t, err, "input."+field+": its validate tags: the rule notempty does not fit: notempty is for strings, lists and maps, and this is a "+of)
+	}
+}
