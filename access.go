@@ -2,16 +2,13 @@ package backend
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 )
 
-// This file has callers, and the access rules that say who may call an operation. An
-// Authenticator checks credentials.
+// This file has doors' names, and the access rules that say who may call an operation.
 
 // Door is the name of a door: a protocol through which operations are called.
 // [Only] and [Except] take it.
@@ -39,54 +36,6 @@ func (d Door) check() error {
 		return nil
 	}
 	return fmt.Errorf("there is no door %q; use backend.REST, or the name of another package's door, which begins with a domain, such as \"example.com/toy\"", d)
-}
-
-// Caller is the account that makes a call. The zero value is the anonymous caller, who
-// has sent no credentials.
-type Caller struct {
-	// ID is the id of the account, as a string. It is empty for the anonymous caller.
-	ID string
-	// Roles and Scopes are compared by the rules [Role] and [Scope]. Scopes belong to a
-	// token. A caller with a session has no scopes, so Scope refuses it. To allow both,
-	// use AnyOf(Role("x"), Scope("y")).
-	Roles, Scopes []string
-	// Method is how the caller authenticated, such as "session" or "token".
-	Method string
-	// At is when the caller authenticated, for [Fresh]. Requests do not renew it.
-	At time.Time
-}
-
-// SignedIn reports whether the caller has an account.
-func (c Caller) SignedIn() bool { return c.ID != "" }
-
-type callerKey struct{}
-
-// CallerFrom returns the caller of the operation that ctx belongs to. It returns
-// the anonymous caller outside of operations.
-func CallerFrom(ctx context.Context) Caller {
-	if caller, ok := ctx.Value(callerKey{}).(*Caller); ok {
-		return *caller
-	}
-	return Caller{}
-}
-
-// WithCaller returns a context whose caller is caller. It is for tests of functions
-// that use [CallerFrom], and for [Call] on behalf of an account. Doors ignore it, and
-// ask the [Authenticator].
-func WithCaller(ctx context.Context, caller Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, &caller)
-}
-
-// Authenticator identifies the caller of a request. It is called once for each request,
-// before the input is read. It must be safe for concurrent use.
-type Authenticator interface {
-	// Authenticate returns the caller of a request. For a request without credentials
-	// it returns the zero Caller. For wrong credentials it returns an error, usually with
-	// the code [Unauthenticated], and never the zero Caller. An Authorization header of
-	// an unknown scheme is a wrong credential. An Unauthenticated error is logged as a
-	// warning with the message authn_login_fail. An error without a code is [Internal].
-	// Use ctx for queries: it has the deadline of the call.
-	Authenticate(ctx context.Context, r *http.Request) (Caller, error)
 }
 
 // Access is the rule that says who may call an operation. The rules are [Public],
@@ -254,23 +203,3 @@ func combined(name, word string, rules []Access, open bool, f func(context.Conte
 	}
 	return accessFunc{"(" + strings.Join(parts, word) + ")", f, open}
 }
-
-// Owned returns nil if ownerID is the id of the caller, and otherwise a [NotFound]
-// error. A record of another account so looks as if it did not exist, and nobody learns
-// which records exist. If the operation returns that error, it is logged as a denial:
-//
-//	note, err := backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = ?", in.ID)
-//	if err == nil {
-//		err = backend.Owned(ctx, note.OwnerID)
-//	}
-//
-// For lists, put the owner into the WHERE clause instead.
-func Owned(ctx context.Context, ownerID string) error {
-	if caller := CallerFrom(ctx); caller.SignedIn() && caller.ID == ownerID {
-		return nil
-	}
-	return (&Error{Code: NotFound}).Wrap(errNotOwned)
-}
-
-// errNotOwned is the cause of the error of Owned, for the log.
-var errNotOwned = errors.New("it is not the caller's own")

@@ -19,7 +19,7 @@ import (
 type believing struct{}
 
 func (believing) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
-	return backend.Caller{ID: r.Header.Get("Authorization")}, nil
+	return backend.Caller{ID: backend.AccountID(r.Header.Get("Authorization"))}, nil
 }
 
 // another is a stack that gets no header, and calls h with the request's.

@@ -563,7 +563,7 @@ func (c *callContext) sign(ctx context.Context, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cursorMAC(key, c.op.name, c.visit.caller.ID, text), nil
+	return cursorMAC(key, c.op.name, string(c.visit.caller.ID), text), nil
 }
 
 // logDenial logs that a rule refused the caller, and returns err. The message is the
@@ -584,7 +584,7 @@ func (c *callContext) logDenial(operation string, err error) error {
 			level, message = slog.LevelInfo, "not signed in"
 		}
 		c.visit.log().LogAttrs(c, level, message,
-			slog.String("operation", operation), slog.String("account", c.visit.caller.ID), slog.String("request_id", RequestIDFrom(c)))
+			slog.String("operation", operation), slog.String("account", string(c.visit.caller.ID)), slog.String("request_id", RequestIDFrom(c)))
 	}
 	return err
 }

@@ -80,7 +80,7 @@ func TestRefusedCallersAreLogged(t *testing.T) {
 						require.False(t, backend.CallerFrom(ctx).SignedIn())
 						return backend.CodeOf(err).Status()
 					}
-					_, err := backend.Call[string](backend.WithCaller(t.Context(), backend.Caller{ID: test.token}), logic, "op", backend.None{})
+					_, err := backend.Call[string](backend.WithCaller(t.Context(), backend.Caller{ID: backend.AccountID(test.token)}), logic, "op", backend.None{})
 					if err != nil {
 						return backend.CodeOf(err).Status()
 					}

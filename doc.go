@@ -156,7 +156,9 @@
 //     takes text, such as '90 seconds'. A number for it is an error, but with
 //     DBConfig.Pooler the server takes it as seconds.
 //   - A nil pointer, slice or map is NULL. Any other pointer is what it points to.
-//   - A driver.Valuer or an encoding.TextMarshaler converts itself.
+//   - A driver.Valuer or an encoding.TextMarshaler converts itself. An [AccountID], such as
+//     the ID of the caller, is its text, also for a column of integers or UUIDs; the
+//     anonymous caller's is NULL.
 //   - []byte, and an array of bytes such as a hash, are stored as they are.
 //   - Any other struct, map, slice or array is stored as JSON, for a JSON column.
 //     Use pq.Array for PostgreSQL's own arrays. A value whose JSON does not contain it,

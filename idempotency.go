@@ -123,7 +123,7 @@ func (v *visit) keyed(op *registered, key string, in any) (*keyedCall, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keyedCall{db: v.logic.db, op: op, logger: v.log(), id: hash(v.caller.ID, op.name, key), input: hash(string(text))}, nil
+	return &keyedCall{db: v.logic.db, op: op, logger: v.log(), id: hash(string(v.caller.ID), op.name, key), input: hash(string(text))}, nil
 }
 
 // once runs the function and stores its output, or reads the stored output.

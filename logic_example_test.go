@@ -335,7 +335,7 @@ func ExampleAuthenticator() {
 		"bob's":   {ID: "bob"},
 	}
 	stats := func(ctx context.Context, _ backend.None) (string, error) {
-		return "for " + backend.CallerFrom(ctx).ID, nil
+		return "for " + string(backend.CallerFrom(ctx).ID), nil
 	}
 	logic := backend.NewLogic(nil, auth, backend.LogicConfig{})
 	logic.Add(backend.Query("stats", backend.AnyOf(backend.Role("admin"), backend.Scope("stats:read")), stats, backend.Route("GET /stats")))

@@ -370,7 +370,7 @@ func TestDenialsOfAllowAreLogged(t *testing.T) {
 	type thing struct{}
 	name := "ann\nmsg=authz_fail account=\x1b[2Jbob\u2028"
 	var log strings.Builder
-	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: name}, nil }), backend.LogicConfig{})
+	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: backend.AccountID(name)}, nil }), backend.LogicConfig{})
 	logic.Add(
 		backend.Query("things", backend.Public, func(context.Context, backend.None) ([]thing, error) { return []thing{{}}, nil }, backend.Route("GET /things")),
 		backend.Query("secrets", backend.Public, noop, backend.Route("GET /secrets"),
@@ -399,7 +399,7 @@ func TestCall(t *testing.T) {
 	}
 	logic := backend.NewLogic(nil, authenticatorFunc(func() (backend.Caller, error) { return backend.Caller{ID: "ann"}, nil }), backend.LogicConfig{})
 	logic.Add(backend.Query("greet", backend.SignedIn, func(ctx context.Context, in input) (string, error) {
-		return in.Name + " from " + backend.CallerFrom(ctx).ID, nil
+		return in.Name + " from " + string(backend.CallerFrom(ctx).ID), nil
 	}))
 	ctx, err := logic.Authenticate(httptest.NewRequest("GET", "/", nil))
 	require.NoError(t, err)

@@ -640,7 +640,7 @@ func TestLimitOfAddresses(t *testing.T) {
 
 	address := netip.MustParseAddr("198.51.100.1").As16()
 	for _, id := range []string{string(address[:]), "address " + string(address[:])} {
-		_, err := backend.Call[backend.None](backend.WithCaller(t.Context(), backend.Caller{ID: id}), logic, "limited", backend.None{})
+		_, err := backend.Call[backend.None](backend.WithCaller(t.Context(), backend.Caller{ID: backend.AccountID(id)}), logic, "limited", backend.None{})
 		require.NoError(t, err)
 	}
 }

@@ -53,7 +53,7 @@ func TestIfMatchCountsOnceInTheLimit(t *testing.T) {
 	logic.Add(
 		backend.Query("thing", backend.SignedIn, func(ctx context.Context, _ itemID) (string, error) {
 			reads++
-			return backend.CallerFrom(ctx).ID, nil
+			return string(backend.CallerFrom(ctx).ID), nil
 		}, backend.Route("GET /things/{id}"), backend.Rate(1, time.Hour)),
 		backend.Mutation("touch", backend.SignedIn, func(ctx context.Context, _ itemID) (backend.None, error) {
 			if runs++; runs < 3 {

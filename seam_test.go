@@ -126,7 +126,7 @@ func TestVisitsAreAuthenticatedOnce(t *testing.T) {
 		auth := &counting{}
 		logic := backend.NewLogic(db, auth, backend.LogicConfig{})
 		logic.Add(
-			backend.Query("thing", backend.SignedIn, func(ctx context.Context, in itemID) (string, error) { return backend.CallerFrom(ctx).ID, nil }, backend.Route("GET /things/{id}")),
+			backend.Query("thing", backend.SignedIn, func(ctx context.Context, in itemID) (string, error) { return string(backend.CallerFrom(ctx).ID), nil }, backend.Route("GET /things/{id}")),
 			backend.Mutation("touch", backend.SignedIn, func(ctx context.Context, in itemID) (string, error) {
 				return backend.Call[string](ctx, logic, "thing", in)
 			}, backend.Route("PUT /things/{id}")),
@@ -199,12 +199,14 @@ func (c *jsonCall) Encode(_ context.Context, out any) error {
 func TestVisitAs(t *testing.T) {
 	t.Parallel()
 	logic := backend.NewLogic(nil, &counting{}, backend.LogicConfig{})
-	logic.Add(backend.Query("me", backend.SignedIn, func(ctx context.Context, _ backend.None) (string, error) { return backend.CallerFrom(ctx).ID, nil }, backend.Rate(2, time.Hour)))
+	logic.Add(backend.Query("me", backend.SignedIn, func(ctx context.Context, _ backend.None) (string, error) {
+		return string(backend.CallerFrom(ctx).ID), nil
+	}, backend.Rate(2, time.Hour)))
 	door := logic.Door("example.com/own")
 	visit := door.VisitAs(t.Context(), backend.Caller{ID: "robot"})
 	caller, err := visit.Caller(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, "robot", caller.ID)
+	require.Equal(t, backend.AccountID("robot"), caller.ID)
 	c := &jsonCall{}
 	for range 2 {
 		_, err := visit.Call(t.Context(), door.Operation("me"), c, backend.CallConfig{})

@@ -185,7 +185,7 @@ func (bearer) Authenticate(_ context.Context, r *http.Request) (backend.Caller, 
 		return backend.Caller{}, backend.Errorf(backend.Unauthenticated, "The token is not valid.")
 	}
 	name, role, _ := strings.Cut(name, ":")
-	return backend.Caller{ID: name, Roles: []string{role}, Method: "token"}, nil
+	return backend.Caller{ID: backend.AccountID(name), Roles: []string{role}, Method: "token"}, nil
 }
 
 func newShop(t *testing.T, db *backend.DB) (*shop, *backend.Logic) {

@@ -194,10 +194,15 @@ const callerHeader = "Backendtest-Caller"
 // Callers is an Authenticator for tests, for [backend.NewLogic]. The caller of a request
 // is the one given to [Client.As], or else the anonymous caller. Callers trusts what the
 // request says, so never use it outside of tests.
-type Callers struct{}
+type Callers struct {
+	// Account returns the [backend.Caller].Account of the account with an id, as the
+	// program's own Authenticator loads it. It is not called for the anonymous caller.
+	// Without it, callers have none.
+	Account func(ctx context.Context, id backend.AccountID) (any, error)
+}
 
 // Authenticate returns the caller given to [Client.As].
-func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
+func (c Callers) Authenticate(ctx context.Context, r *http.Request) (backend.Caller, error) {
 	var caller backend.Caller
 	text := r.Header.Get(callerHeader)
 	if text == "" {
@@ -206,17 +211,28 @@ func (Callers) Authenticate(_ context.Context, r *http.Request) (backend.Caller,
 	if err := json.Unmarshal([]byte(text), &caller); err != nil {
 		return backend.Caller{}, backend.Errorf(backend.Unauthenticated, "The caller cannot be read.")
 	}
+	if c.Account != nil && caller.SignedIn() {
+		var err error
+		if caller.Account, err = c.Account(ctx, caller.ID); err != nil {
+			return backend.Caller{}, err
+		}
+	}
 	return caller, nil
 }
 
 // As returns a client of the same handler, with the same cookies, whose requests come
 // from caller. The program under test must use [Callers] as its Authenticator. For
-// another Authenticator, use [Client.With] with the header that it reads:
+// another Authenticator, use [Client.With] with the header that it reads. A caller with
+// an Account fails the test: a request cannot carry it, so set [Callers].Account.
 //
 //	logic := backend.NewLogic(db, backendtest.Callers{}, backend.LogicConfig{})
 //	…
 //	client.As(backend.Caller{ID: "ann"}).Get("/notes").Expect(http.StatusOK)
 func (c *Client) As(caller backend.Caller) *Client {
+	c.t.Helper()
+	if caller.Account != nil {
+		c.t.Fatal("a request cannot carry Caller.Account; set backendtest.Callers.Account")
+	}
 	text, err := json.Marshal(caller)
 	if err != nil {
 		c.t.Fatal(err)

@@ -110,7 +110,7 @@ func TestAs(t *testing.T) {
 	logic.Add(
 		backend.Query("me", backend.Public, func(ctx context.Context, _ backend.None) (seen, error) {
 			caller := backend.CallerFrom(ctx)
-			return seen{caller.ID, caller.Method, caller.Roles, caller.Scopes, caller.At}, nil
+			return seen{string(caller.ID), caller.Method, caller.Roles, caller.Scopes, caller.At}, nil
 		}, backend.Route("GET /me")),
 		backend.Query("fresh", backend.Fresh(time.Minute), func(context.Context, backend.None) (backend.None, error) { return backend.None{}, nil }, backend.Route("GET /fresh")),
 	)
@@ -123,7 +123,7 @@ func TestAs(t *testing.T) {
 	got := me(c.As(caller))
 	require.True(t, got.At.Equal(caller.At))
 	got.At = caller.At
-	require.Equal(t, seen{caller.ID, caller.Method, caller.Roles, caller.Scopes, caller.At}, got)
+	require.Equal(t, seen{string(caller.ID), caller.Method, caller.Roles, caller.Scopes, caller.At}, got)
 	require.Equal(t, seen{}, me(c))
 	require.Equal(t, seen{}, me(c.As(caller).As(backend.Caller{})))
 	require.Equal(t, "bob", me(c.As(caller).As(backend.Caller{ID: "bob"})).ID)
@@ -131,6 +131,28 @@ func TestAs(t *testing.T) {
 	c.As(caller).Get("/fresh").Expect(http.StatusNoContent)
 	c.As(backend.Caller{ID: "ann"}).Get("/fresh").Expect(http.StatusUnauthorized)
 	require.Equal(t, "unauthenticated", c.With("Backendtest-Caller", "nonsense").Get("/me").Expect(http.StatusUnauthorized).Problem().Code)
+}
+
+// Accounts are loaded by id, since a request cannot carry them.
+func TestCallersLoadAccounts(t *testing.T) {
+	t.Parallel()
+	type user struct{ Name string }
+	logic := backend.NewLogic(nil, backendtest.Callers{Account: func(_ context.Context, id backend.AccountID) (any, error) {
+		if id == "gone" {
+			return nil, backend.Errorf(backend.Unauthenticated, "The account is gone.")
+		}
+		return &user{"user " + string(id)}, nil
+	}}, backend.LogicConfig{})
+	logic.Add(backend.Query("me", backend.Public, func(ctx context.Context, _ backend.None) (string, error) {
+		if user, ok := backend.AccountFrom[*user](ctx); ok {
+			return user.Name, nil
+		}
+		return "nobody", nil
+	}, backend.Route("GET /me")))
+	c := backendtest.NewClient(t, logic.REST())
+	require.Equal(t, `"user 7"`, string(c.As(backend.Caller{ID: "7"}).Get("/me").Expect(http.StatusOK).Body))
+	require.Equal(t, `"nobody"`, string(c.Get("/me").Expect(http.StatusOK).Body))
+	c.As(backend.Caller{ID: "gone"}).Get("/me").Expect(http.StatusUnauthorized)
 }
 
 // watched is a test that may fail.
