@@ -140,8 +140,24 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 		_, logger := clientAndLogger(r.Context())
 		orDefault(cmp.Or(l.config.Logger, logger)).LogAttrs(ctx, slog.LevelWarn, "authn_login_fail",
 			slog.Any("error", err), slog.String("request_id", RequestIDFrom(ctx)))
+		if len(l.schemes) > 0 && sentBearer(r) {
+			err = &challenged{err, l.denied}
+		}
+		err = l.challenged(err)
 	}
 	return caller, err
+}
+
+// challenged returns an error with the challenges of the Authenticator, if it is one that
+// needs challenges and has none.
+func (l *Logic) challenged(err error) error {
+	if err == nil || len(l.schemes) == 0 || CodeOf(err) != Unauthenticated {
+		return err
+	}
+	if _, already := errors.AsType[*challenged](err); already {
+		return err
+	}
+	return &challenged{err, l.missing}
 }
 
 // Authenticate returns the context of a request with the caller that the
@@ -230,7 +246,7 @@ func (v *visit) call(ctx context.Context, op *registered, t transport, how callC
 		}
 	}
 	work.returned = true
-	return result, err
+	return result, v.logic.challenged(err)
 }
 
 // callerIfKnown returns the caller, or the zero Caller before the visit was

@@ -33,6 +33,9 @@ type Logic struct {
 	config LogicConfig
 	inputs *admission.Memory
 
+	schemes         []SecurityScheme // that the Authenticator names
+	missing, denied []string         // challenges: for a call that needs a caller, and after a bearer token that is not valid
+
 	observed bool // there is an Observer of calls or of statements
 
 	mu        sync.Mutex
@@ -66,8 +69,8 @@ type LogicConfig struct {
 
 // NewLogic returns a Logic without operations. Operations have their transactions in
 // db. With a nil db, all operations run without transactions, and adding one with [Tx]
-// or [Idempotent] panics. auth identifies callers. With a nil auth every caller is
-// anonymous.
+// or [Idempotent] panics. auth identifies callers; see
+// [SecurityDescriber]. With a nil auth every caller is anonymous.
 func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 	if config.InputMemory < 0 {
 		panic("backend: NewLogic: LogicConfig.InputMemory is negative; leave it out for the default")
@@ -76,7 +79,12 @@ func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 		config.Logger = guarded(config.Logger)
 	}
 	observed := config.Observer != nil || db != nil && db.config.Observer != nil
-	return &Logic{db: db, auth: auth, config: config, inputs: admission.NewMemory(config.InputMemory), observed: observed, byName: map[string]*registered{}, keysInUse: map[string]bool{}}
+	schemes := schemesOf(auth)
+	return &Logic{
+		db: db, auth: auth, config: config, inputs: admission.NewMemory(config.InputMemory), observed: observed,
+		schemes: schemes, missing: challenges(schemes, false), denied: challenges(schemes, true),
+		byName: map[string]*registered{}, keysInUse: map[string]bool{},
+	}
 }
 
 // registered is an operation in a Logic, compiled for its calls.

@@ -35,10 +35,12 @@ type OpenAPIConfig struct {
 	// prefix at which the door is mounted is appended; a door that is mounted several
 	// times has several servers. Defaults to the origin of the description.
 	ServerURL string
-	// Bearer says that the API accepts Authorization: Bearer TOKEN.
+	// Bearer says that the API accepts Authorization: Bearer TOKEN. Bearer and Cookie are
+	// for an [Authenticator] that names no schemes, and panic with a
+	// [SecurityDescriber].
 	Bearer bool
-	// Cookie is the name of the cookie that authenticates callers. Without Cookie and
-	// Bearer the description does not say how to authenticate.
+	// Cookie is the name of the cookie that authenticates callers. Without Cookie,
+	// Bearer and a SecurityDescriber the description does not say how to authenticate.
 	Cookie string
 }
 
@@ -58,6 +60,9 @@ type OpenAPIConfig struct {
 // "GET /files/{path...}" has a path of one segment, and is left out if there is also
 // "GET /files/{name}".
 func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
+	if len(d.logic.schemes) > 0 && (config.Bearer || config.Cookie != "") {
+		panic("backend: RESTDoor.OpenAPI: the Authenticator names its schemes; leave OpenAPIConfig.Bearer and Cookie out")
+	}
 	var texts sync.Map // *ErrorsConfig → func() ([]byte, error)
 	return Handler(func(w http.ResponseWriter, r *http.Request) error {
 		var errors *ErrorsConfig
@@ -93,7 +98,7 @@ func (d *RESTDoor) OpenAPI(config OpenAPIConfig) http.Handler {
 func (d *RESTDoor) describe(config OpenAPIConfig, errors *ErrorsConfig) *openapi.Document {
 	info := openapi.Info{
 		Title: cmp.Or(config.Title, "API"), Version: cmp.Or(config.Version, "1"), Description: config.Description, License: config.License,
-		Servers: d.servers(config.ServerURL), Bearer: config.Bearer, Cookie: config.Cookie, Codes: codeNames(),
+		Servers: d.servers(config.ServerURL), Schemes: described(d.schemes(config)), Codes: codeNames(),
 	}
 	if errors != nil && errors.Body.plan != nil {
 		info.Error, info.ErrorType = errors.Body.plan, errors.bodyType()
@@ -109,6 +114,18 @@ func (d *RESTDoor) describe(config OpenAPIConfig, errors *ErrorsConfig) *openapi
 		}
 	}
 	return document
+}
+
+// schemes returns the schemes of the Authenticator, or of config if it names none.
+func (d *RESTDoor) schemes(config OpenAPIConfig) []SecurityScheme {
+	schemes := d.logic.schemes
+	if config.Bearer {
+		schemes = append(schemes, SecurityScheme{Name: "bearer", HTTP: "bearer"})
+	}
+	if config.Cookie != "" {
+		schemes = append(schemes, SecurityScheme{Name: "cookie", Cookie: config.Cookie})
+	}
+	return schemes
 }
 
 // servers returns the URLs of the door, one for each prefix where it is mounted.

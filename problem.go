@@ -46,13 +46,15 @@ import (
 //   - Content-Security-Policy, if not set, becomes one that allows nothing, or the
 //     page's own style sheet;
 //   - Retry-After is set from [Error.RetryAfter];
-//   - WWW-Authenticate of a 401, if not set, becomes Bearer: a 401 must have it
+//   - WWW-Authenticate of a 401, if not set, has the schemes of the [Authenticator],
+//     see [SecurityDescriber]. Without them it becomes Bearer: a 401 must have it
 //     (RFC 9110, section 15.5.2), and no browser asks for a password because of
 //     Bearer.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	err = stopped(r, err)
 	e := asError(err)
 	id := reportError(w, r, e.Code.orInternal(), err)
+	challenge(w.Header(), err, e.Code)
 	writeAnswer(w, r, e, id)
 }
 
@@ -64,6 +66,7 @@ func (x *exchange) AnswerError(w http.ResponseWriter, err error) {
 	}
 	e := asError(err)
 	id := x.report(x.request, e.Code.orInternal(), err)
+	challenge(w.Header(), err, e.Code)
 	writeAnswer(w, x.request, e, id)
 }
 

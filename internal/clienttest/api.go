@@ -27,13 +27,17 @@ func Handler(db *backend.DB, logger *slog.Logger) http.Handler {
 	rest := logic.REST()
 	r.Mount("/api", rest)
 	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{
-		Title: "Things", Version: "1.2.3", Description: "Every kind of *thing*.", License: "MIT", Bearer: true, Cookie: "session",
+		Title: "Things", Version: "1.2.3", Description: "Every kind of *thing*.", License: "MIT",
 	}))
 	r.Mount("/docs", docs.New("/openapi.json"))
 	return r
 }
 
 type auth struct{}
+
+func (auth) SecuritySchemes() []backend.SecurityScheme {
+	return []backend.SecurityScheme{{Name: "bearer", HTTP: "bearer"}, {Name: "cookie", Cookie: "session"}}
+}
 
 func (auth) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
 	switch r.Header.Get("Authorization") {

@@ -4,7 +4,6 @@ package openapi
 
 import (
 	"encoding/json"
-	"maps"
 	"net/textproto"
 	"reflect"
 	"regexp"
@@ -21,11 +20,26 @@ import (
 type Info struct {
 	Title, Version, Description, License string
 	Servers                              []string // URLs
-	Bearer                               bool
-	Cookie                               string
+	Schemes                              []Scheme   // any of which authenticates
 	Codes                                []string   // of errors
 	Error                                *plan.Type // the body of errors; nil: a problem (RFC 9457)
 	ErrorType                            string     // the media type of Error
+}
+
+// Scheme is a way to authenticate: HTTP, a parameter (In and Name), OpenID Connect or
+// OAuth 2.
+type Scheme struct {
+	ID, Description    string
+	HTTP, BearerFormat string
+	In, Name           string
+	OpenIDConnectURL   string
+	Flows              map[string]Flow
+}
+
+// Flow is a flow of OAuth 2.
+type Flow struct {
+	AuthorizationURL, TokenURL, RefreshURL string
+	Scopes                                 map[string]string
 }
 
 // Operation is one operation at one path.
@@ -141,16 +155,47 @@ func headerObjects() object {
 	return all
 }
 
-// schemes are the ways to authenticate.
+// schemes returns the ways to authenticate.
 func (d *Document) schemes() object {
 	schemes := object{}
-	if d.info.Bearer {
-		schemes["bearer"] = object{"type": "http", "scheme": "bearer"}
-	}
-	if d.info.Cookie != "" {
-		schemes["cookie"] = object{"type": "apiKey", "in": "cookie", "name": d.info.Cookie}
+	for _, s := range d.info.Schemes {
+		schemes[s.ID] = s.object()
 	}
 	return schemes
+}
+
+// object returns the Security Scheme Object (section 4.8.27).
+func (s Scheme) object() object {
+	o := object{}
+	switch {
+	case s.HTTP != "":
+		o["type"], o["scheme"] = "http", strings.ToLower(s.HTTP)
+	case s.In != "":
+		o["type"], o["in"], o["name"] = "apiKey", s.In, s.Name
+	case s.OpenIDConnectURL != "":
+		o["type"], o["openIdConnectUrl"] = "openIdConnect", s.OpenIDConnectURL
+	default:
+		flows := object{}
+		for name, flow := range s.Flows {
+			flows[name] = flow.object()
+		}
+		o["type"], o["flows"] = "oauth2", flows
+	}
+	put(o, "bearerFormat", s.BearerFormat)
+	put(o, "description", s.Description)
+	return o
+}
+
+func (f Flow) object() object {
+	scopes := object{} // required, though it may be empty
+	for name, description := range f.Scopes {
+		scopes[name] = description
+	}
+	o := object{"scopes": scopes}
+	put(o, "authorizationUrl", f.AuthorizationURL)
+	put(o, "tokenUrl", f.TokenURL)
+	put(o, "refreshUrl", f.RefreshURL)
+	return o
 }
 
 // Add adds an operation. OpenAPI knows no subtrees: one whose path looks like
@@ -250,8 +295,8 @@ func put(o object, name, value string) {
 
 // security lists the ways to authenticate, any of which will do.
 func (d *Document) security() (ways []object) {
-	for _, name := range slices.Sorted(maps.Keys(d.schemes())) {
-		ways = append(ways, object{name: []string{}})
+	for _, s := range d.info.Schemes {
+		ways = append(ways, object{s.ID: []string{}})
 	}
 	return ways
 }

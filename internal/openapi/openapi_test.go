@@ -47,7 +47,7 @@ func compile[T any](t *testing.T, direction plan.Direction) *plan.Type {
 // describe returns the description of operations.
 func describe(t *testing.T, operations ...openapi.Operation) document {
 	t.Helper()
-	d := openapi.New(openapi.Info{Title: "T", Version: "1", Servers: []string{"/"}, Bearer: true}, jsonschema.NewNames(openapi.Problem), nil)
+	d := openapi.New(openapi.Info{Title: "T", Version: "1", Servers: []string{"/"}, Schemes: []openapi.Scheme{{ID: "bearer", HTTP: "bearer"}}}, jsonschema.NewNames(openapi.Problem), nil)
 	for _, op := range operations {
 		d.Add(op)
 	}
@@ -241,7 +241,7 @@ type tree struct{ Branches []tree }
 func TestDescriptionsAreTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	write := func() string {
-		d := openapi.New(openapi.Info{Title: "T", Version: "1", Servers: []string{"/"}, Bearer: true, Cookie: "c", License: "MIT"}, jsonschema.NewNames(openapi.Problem), nil)
+		d := openapi.New(openapi.Info{Title: "T", Version: "1", Servers: []string{"/"}, Schemes: []openapi.Scheme{{ID: "bearer", HTTP: "bearer"}, {ID: "cookie", In: "cookie", Name: "c"}}, License: "MIT"}, jsonschema.NewNames(openapi.Problem), nil)
 		d.Add(openapi.Operation{ID: "f", Method: "post", Path: "/f", Status: 200, Secured: true, Tags: []string{"b", "a"}, Body: compile[tagged](t, plan.In), Out: compile[tree](t, plan.Out), Key: true, Tagged: true, Revalidated: true})
 		text, err := json.Marshal(d)
 		require.NoError(t, err)
