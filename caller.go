@@ -142,8 +142,9 @@ func (id *AccountID) Scan(src any) error {
 }
 
 // Owned returns nil if ownerID is the id of the caller, and otherwise a [NotFound]
-// error. ownerID is a string or an integer, see [AccountIDOf]. A record of another account so looks as if it did not exist, and nobody learns
-// which records exist. If the operation returns that error, it is logged as a denial:
+// error. ownerID is a string or an integer, see [AccountIDOf]. A record of another account
+// so looks as if it did not exist, and nobody learns which records exist. If the operation
+// returns that error, it is logged as a denial:
 //
 //	note, err := backend.One[Note](ctx, db, "SELECT * FROM notes WHERE id = ?", in.ID)
 //	if err == nil {

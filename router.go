@@ -42,7 +42,7 @@ type routeTable struct {
 	byKey   map[string]*entry
 	mounted string // file:line of the Mount that made it part of another router, or ""
 	own     ownResponses
-	version int    // counts changes
+	version int // counts changes
 
 	compiled  atomic.Pointer[compiledTable] // nil when out of date
 	compiling sync.Mutex                    // held while one is made; taken before mu

@@ -112,8 +112,8 @@ func Compile(t *plan.Type, options Options) (*Decoder, error) {
 
 // Decode reads data, which must be one JSON value, into a settable value of the
 // decoder's type. The error is a *[SyntaxError], such as [ErrEmpty], a
-// *[FieldsError], [ErrMemory] or [ErrNoMemory]; into is then partly filled. The value takes its memory from memory, unless
-// that is nil.
+// *[FieldsError], [ErrMemory] or [ErrNoMemory]; into is then partly filled. The value takes
+// its memory from memory, unless that is nil.
 func (d *Decoder) Decode(data []byte, into reflect.Value, memory Memory) error {
 	if Empty(data) {
 		return ErrEmpty

@@ -19,7 +19,7 @@ import (
 // Info is what is said about the whole API.
 type Info struct {
 	Title, Version, Description, License string
-	Servers                              []string // URLs
+	Servers                              []string   // URLs
 	Schemes                              []Scheme   // any of which authenticates
 	Codes                                []string   // of errors
 	Error                                *plan.Type // the body of errors; nil: a problem (RFC 9457)
