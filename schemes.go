@@ -121,7 +121,7 @@ func (s SecurityScheme) check() error {
 	unprintable := func(c rune) bool { return c < ' ' || c > '~' }
 	switch {
 	case !componentName.MatchString(s.Name):
-		return errors.New("Name must have letters, digits, '.', '-' and '_' only")
+		return errors.New("the Name must have letters, digits, '.', '-' and '_' only")
 	case set != 1:
 		return errors.New("set exactly one of HTTP, Header, Cookie, Query, OpenIDConnect and OAuth2")
 	case s.HTTP != "" && !header.IsToken(s.HTTP):
@@ -135,11 +135,11 @@ func (s SecurityScheme) check() error {
 	case s.OpenIDConnect != "" && !isWebURL(s.OpenIDConnect):
 		return fmt.Errorf("OpenIDConnect: %q is no URL; write one such as \"https://id.example/.well-known/openid-configuration\"", s.OpenIDConnect)
 	case s.Format != "" && !strings.EqualFold(s.HTTP, "bearer"):
-		return errors.New("Format is only for HTTP \"bearer\"")
+		return errors.New("a Format is only for HTTP \"bearer\"")
 	case strings.ContainsFunc(s.Realm, unprintable):
-		return errors.New("Realm must be printable ASCII")
+		return errors.New("the Realm must be printable ASCII")
 	case strings.EqualFold(s.HTTP, "basic") && s.Realm == "":
-		return errors.New("HTTP \"basic\" needs a Realm (RFC 7617)")
+		return errors.New("a scheme with HTTP \"basic\" needs a Realm (RFC 7617)")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.OAuth2)) {
 		if err := s.OAuth2[name].check(name); err != nil {

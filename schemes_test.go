@@ -130,7 +130,7 @@ func TestSecuritySchemesThatAreNotValid(t *testing.T) {
 	}
 	for want, scheme := range map[string]backend.SecurityScheme{
 		"Name must have letters":                {Name: "a b", HTTP: "bearer"},
-		`scheme "": Name must`:                  {HTTP: "bearer"},
+		`scheme "": the Name must`:              {HTTP: "bearer"},
 		"set exactly one of HTTP, Header":       {Name: "a"},
 		"set exactly one":                       {Name: "a", HTTP: "bearer", Cookie: "sid"},
 		`HTTP: "Bearer x" is no scheme`:         {Name: "a", HTTP: "Bearer x"},
