@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/logguard"
 	"github.com/seed-215b9b7c/backend/internal/validation"
@@ -510,7 +511,7 @@ func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out O
 		return out, fmt.Errorf("call %s: there is no such operation", name)
 	}
 	if inType, outType := reflect.TypeFor[In](), reflect.TypeFor[Out](); inType != op.in || outType != op.out {
-		return out, fmt.Errorf("call %s: it takes a %s and returns a %s, not %s and %s", name, op.in, op.out, inType, outType)
+		return out, fmt.Errorf("call %s: it takes %s and returns %s, not %s and %s", name, english.A(op.in), english.A(op.out), inType, outType)
 	}
 	c := &insideCall[In]{in: in, op: op}
 	l.visitAs(ctx, &c.visit, "", CallerFrom(ctx))

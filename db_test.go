@@ -221,7 +221,7 @@ func TestArgumentsAreCounted(t *testing.T) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
 		_, err := backend.One[int](t.Context(), db, "SELECT ?", 1, 2)
-		require.ErrorContains(t, err, "1 parameters (?) and was given 2 arguments: SELECT ?")
+		require.ErrorContains(t, err, "1 parameter (?) and was given 2 arguments: SELECT ?")
 		_, err = backend.One[int](t.Context(), db, "SELECT 'a")
 		require.ErrorContains(t, err, "line 1 of the query does not end")
 		_, err = backend.One[int](t.Context(), db, "SELECT ?", make(chan int))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/gcra"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/replay"
@@ -221,7 +222,7 @@ func (l *Logic) checkParents() []error {
 	var wrong []error
 	for _, r := range l.relations {
 		if !returned[r.parent] {
-			wrong = append(wrong, fmt.Errorf("relation %q, registered at %s: no operation returns a %s", r.title(), r.place, r.parent))
+			wrong = append(wrong, fmt.Errorf("relation %q, registered at %s: no operation returns %s", r.title(), r.place, english.A(r.parent)))
 		}
 	}
 	return wrong

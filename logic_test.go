@@ -49,7 +49,7 @@ func TestAddReportsEverythingAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"an operation is nil", `query "Upper"`, "lower-case letter", "say who may call it", "backend_test.bad.Func: a func() is not supported", "its output: chan int: a chan int is not supported",
 		"the function is nil", "a query can only have a read-only transaction", "Idempotent is for mutations, but this is a query", "OutsideTx is for mutations", "MaxBody is for mutations", "RequireIfMatch is for mutations", "RequireIdempotencyKey is for mutations",
-		"its input is a int; it must be a struct",
+		"its input is an int; it must be a struct",
 		"Allow has a function of a backend_test.bad, but the operation takes a backend.None",
 		"Deadline(-1ns) must be positive", "MaxBody(0)", "Rate: ", "Status(404)", "Status(205)", "Status(206)", "Deprecated needs", "an option is nil", "MaxAge is for queries, but this is a mutation",
 		`mutation "noDatabase"`, "NewLogic was given no database", "its name is taken by the query registered at",
@@ -590,7 +590,7 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 	text := panicText(func() {
 		backend.NewLogic(nil, nil, backend.LogicConfig{}).Add(backend.Mutation("m", backend.Public, func(context.Context, input) (output, error) { return output{}, nil }))
 	})
-	require.Contains(t, text, `its input: backend_test.input.Count: the example "many" must be JSON of a int`)
+	require.Contains(t, text, `its input: backend_test.input.Count: the example "many" must be JSON of an int`)
 	require.Contains(t, text, `.At: the example "today" must be a time such as 2006-01-02T15:04:05Z`)
 }
 

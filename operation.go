@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/seed-215b9b7c/backend/internal/callsite"
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/fingerprint"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
@@ -194,7 +195,7 @@ func (o *Operation) check() {
 	}
 	o.inPlan = o.compile(plan.In, o.in, "its input")
 	if o.inPlan.Kind != plan.Struct {
-		o.fault("its input is a %s; it must be a struct, or backend.None", o.in)
+		o.fault("its input is %s; it must be a struct, or backend.None", english.A(o.in))
 	}
 	o.checkNestedTags()
 	o.checkValidate()
@@ -243,9 +244,9 @@ func (o *Operation) checkValidate() {
 // cannot be stored and read again.
 func checkReplay(o *Operation) {
 	for _, t := range fingerprint.Incomparable(o.inPlan) {
-		o.fault("Idempotent: inputs with a %s cannot be compared; give it MarshalText", t)
+		o.fault("Idempotent: inputs with %s cannot be compared; give it MarshalText", english.A(t))
 	}
 	for _, t := range o.outPlan.Unreadable() {
-		o.fault("Idempotent: a stored output with a %s cannot be read again; give it the method that reads what it writes", t)
+		o.fault("Idempotent: a stored output with %s cannot be read again; give it the method that reads what it writes", english.A(t))
 	}
 }

@@ -163,9 +163,9 @@ func TestOddTypesThatWork(t *testing.T) {
 func TestOddTypesThatDoNot(t *testing.T) {
 	t.Parallel()
 	for want, run := range map[string]func(t *testing.T) (panicked, answer, want string){
-		"a io.Reader is not supported":                 oddOperation[struct{ io.Reader }](``),
-		"a interface {} is not supported":              oddOperation[map[string]any](``),
-		"a encoding.TextUnmarshaler is not":            oddOperation[encoding.TextUnmarshaler](``),
+		"an io.Reader is not supported":                oddOperation[struct{ io.Reader }](``),
+		"an interface {} is not supported":             oddOperation[map[string]any](``),
+		"an encoding.TextUnmarshaler is not":           oddOperation[encoding.TextUnmarshaler](``),
 		"a big.Int reads JSON by itself":               oddOperation[*big.Int](``),
 		"UnmarshalText only":                           oddOperation[big.Int](``),
 		"a pointer to a *int":                          oddOperation[**int](``),

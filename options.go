@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // This file has the options of operations and relations.
@@ -161,7 +163,7 @@ func Route(pattern string) Option {
 func Allow[In any](f func(ctx context.Context, in In) error) Option {
 	return option{"Allow", forAll, func(d *definition) {
 		if want := reflect.TypeFor[In](); f == nil || want != d.in {
-			d.fault("Allow has a function of a %s, but the operation takes a %s", want, d.in)
+			d.fault("Allow has a function of %s, but the operation takes %s", english.A(want), english.A(d.in))
 			return
 		}
 		d.settings.allow = append(d.settings.allow, func(ctx context.Context, in any) error { return f(ctx, *in.(*In)) })

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/callsite"
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -84,7 +85,7 @@ func (r *RelationField) check() {
 	}
 	for _, field := range r.parentPlan.Fields {
 		if strings.EqualFold(field.Name, r.name) {
-			r.fault("a %s has the field %s already", r.parent, field.Name)
+			r.fault("%s has the field %s already", english.A(r.parent), field.Name)
 		}
 	}
 	r.settings.doors.check(&r.definition)

@@ -112,7 +112,7 @@ func TestDefaultsThatMakeNoSense(t *testing.T) {
 	op = backend.Query("search", backend.Public, func(context.Context, unfitting) (backend.None, error) { return backend.None{}, nil })
 	message = panicText(func() { logic.Add(op) })
 	for _, want := range []string{
-		`unfitting.Limit: the default "many" must be JSON of a int`,
+		`unfitting.Limit: the default "many" must be JSON of an int`,
 		`unfitting.Few: the default "0" breaks a rule of the field: minimum 1`,
 		`unfitting.Order: the default "x" breaks a rule of the field: enum`,
 		`unfitting.At: the default "today" must be a time such as`,

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/seed-215b9b7c/backend/internal/bind"
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/scan"
 )
 
@@ -49,7 +50,7 @@ func (id *ID) Scan(src any) error {
 	case []byte:
 		return id.UnmarshalText(v)
 	}
-	return fmt.Errorf("a %T is not a backend.ID", src)
+	return fmt.Errorf("%s is not a backend.ID", english.AType(src))
 }
 
 // Opt is a field of an input that is absent, null or a value. It is for updates

@@ -466,8 +466,8 @@ func (s *suite) noFragments() {
 		{"argument 1: an empty Fragment", new(backend.Fragment)},
 		{"a nil *Fragment", (*backend.Fragment)(nil)},
 		{"JoinSQL", []backend.Fragment{id}},
-		{"a Fragment has 1 parameters (?) and was given 2 arguments: id = ?", backend.SQL("id = ?", 1, 2).And("id = ?")},
-		{"a Fragment has 2 parameters (?) and was given 1 arguments: id = ? OR id = ?", id.Or("id = ? OR id = ?", 1)},
+		{"a Fragment has 1 parameter (?) and was given 2 arguments: id = ?", backend.SQL("id = ?", 1, 2).And("id = ?")},
+		{"a Fragment has 2 parameters (?) and was given 1 argument: id = ? OR id = ?", id.Or("id = ? OR id = ?", 1)},
 		{"does not end", backend.SQL("name = 'a")},
 	} {
 		for _, q := range []backend.Fragment{backend.SQL("DELETE FROM t WHERE ?", test.arg), backend.SQL("UPDATE t SET name = 'z' WHERE ?", test.arg)} {

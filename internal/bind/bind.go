@@ -18,6 +18,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/number"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/stamp"
@@ -38,7 +39,7 @@ var ErrLong = errors.New("the list is too long")
 // driver.
 func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
 	if len(args) != q.Params() {
-		return "", nil, fmt.Errorf("the query has %d parameters (?) and was given %d arguments", q.Params(), len(args))
+		return "", nil, fmt.Errorf("the query has %s (?) and was given %s", english.Count(q.Params(), "parameter"), english.Count(len(args), "argument"))
 	}
 	values := make([]driver.NamedValue, 0, len(args))
 	var lengths []int // made when the first list turns up
@@ -370,7 +371,7 @@ func fromMarshaler(m encoding.TextMarshaler) (driver.Value, error) {
 		// A type that embeds a time has its MarshalText, or one of its own.
 		if plain, failed := t.MarshalText(); failed != nil || err == nil && bytes.Equal(marshaled, plain) {
 			if !stamp.Is(v.Type()) {
-				return nil, fmt.Errorf("a %s embeds a time, and its other fields would be lost; pass the fields one by one, or give the type a method Value", v.Type())
+				return nil, fmt.Errorf("%s embeds a time, and its other fields would be lost; pass the fields one by one, or give the type a method Value", english.A(v.Type()))
 			}
 			return moment(t)
 		}
@@ -431,7 +432,7 @@ func fromKind(v reflect.Value) (driver.Value, error) {
 	case reflect.Struct, reflect.Map:
 		return fromJSON(v)
 	}
-	return nil, fmt.Errorf("a %s cannot be stored", v.Type())
+	return nil, fmt.Errorf("%s cannot be stored", english.A(v.Type()))
 }
 
 func fromValuer(v driver.Valuer) (driver.Value, error) {
@@ -450,7 +451,7 @@ func fromValuer(v driver.Valuer) (driver.Value, error) {
 		return nil, err
 	}
 	if _, again := value.(driver.Valuer); again {
-		return nil, fmt.Errorf("the Value method of %T returned another driver.Valuer, a %T", v, value)
+		return nil, fmt.Errorf("the Value method of %T returned another driver.Valuer, %s", v, english.AType(value))
 	}
 	if raw, ok := value.([]byte); ok && isOwnJSON(v, raw) {
 		return jsonText(string(raw))

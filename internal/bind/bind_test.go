@@ -281,7 +281,7 @@ func TestArgs(t *testing.T) {
 	require.ErrorContains(t, err, "argument 1: item 0: a []int is no single value")
 
 	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{1, 2})
-	require.ErrorContains(t, err, "1 parameters (?) and was given 2 arguments")
+	require.ErrorContains(t, err, "1 parameter (?) and was given 2 arguments")
 
 	_, _, err = Args(parse(sqltext.SQLite, "a = ? OR b IN (?)"), []any{1, []string{"ok", "\xff"}})
 	require.ErrorIs(t, err, ErrText)

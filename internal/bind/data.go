@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 var (
@@ -105,11 +107,11 @@ func judge(t reflect.Type, seen map[reflect.Type]bool) verdict {
 	seen[t] = true
 	switch {
 	case t == namedArgType || t == outType:
-		return verdict{err: fmt.Errorf("a %s cannot be stored: arguments have no names here; write a ? for each, and pass its value", t)}
+		return verdict{err: fmt.Errorf("%s cannot be stored: arguments have no names here; write a ? for each, and pass its value", english.A(t))}
 	case converts(t):
 		return verdict{}
 	case t.Implements(errorType) && (t.Kind() == reflect.Struct || t.Kind() == reflect.Pointer):
-		return verdict{err: fmt.Errorf("a %s is an error, which cannot be stored; pass the text of its method Error", t)}
+		return verdict{err: fmt.Errorf("%s is an error, which cannot be stored; pass the text of its method Error", english.A(t))}
 	}
 	switch t.Kind() {
 	case reflect.Interface:
@@ -140,7 +142,7 @@ func judgeFields(t reflect.Type, seen map[reflect.Type]bool) verdict {
 		found.dynamic = found.dynamic || inner.dynamic
 	}
 	if !visible {
-		return verdict{err: fmt.Errorf("a %s has no exported fields: its JSON is {}, from which it cannot be read again; pass what it contains, or give the type a method Value", t)}
+		return verdict{err: fmt.Errorf("%s has no exported fields: its JSON is {}, from which it cannot be read again; pass what it contains, or give the type a method Value", english.A(t))}
 	}
 	return found
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -61,15 +62,15 @@ func checkValue(t *plan.Type, field *plan.Field, tag, text string, in bool) erro
 func wanted(field *plan.Field) string {
 	switch t := field.Type.Base(); {
 	case field.Quoted:
-		return fmt.Sprintf("what stands in the quotes, JSON of a %s", t.Go)
+		return fmt.Sprintf("what stands in the quotes, JSON of %s", english.A(t.Go))
 	case t.Kind == plan.Time:
 		return "a time such as 2006-01-02T15:04:05Z"
 	case t.Kind == plan.Bytes:
 		return "base64"
 	case isText(field):
-		return fmt.Sprintf("the text of a %s", t.Go)
+		return fmt.Sprintf("the text of %s", english.A(t.Go))
 	default:
-		return fmt.Sprintf("JSON of a %s", t.Go)
+		return fmt.Sprintf("JSON of %s", english.A(t.Go))
 	}
 }
 

@@ -91,8 +91,8 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 	for _, direction := range []plan.Direction{plan.In, plan.Out} {
 		err := jsonschema.CheckExamples(compile[bad](t, direction), direction)
 		for _, want := range []string{
-			`.Int: the example "128" must be JSON of a int8: `,
-			`.Whole: the example "1.5" must be JSON of a int: `,
+			`.Int: the example "128" must be JSON of an int8: `,
+			`.Whole: the example "1.5" must be JSON of an int: `,
 			`.Bool: the example "yes" must be JSON of a bool: it is not valid JSON`,
 			`.ID: the example "x" must be the text of a backend.ID: `,
 			`.Addr: the example "localhost" must be the text of a netip.Addr: `,
@@ -103,8 +103,8 @@ func TestExamplesThatDoNotFit(t *testing.T) {
 			`.List: the example "a,b" must be JSON of a []string: `,
 			`.Twice: the example "[1,\"b\"]" must be JSON of a []int: `,
 			`.Leaf: the example "{\"b\":true}" must be JSON of a jsonschema_test.leaf: `,
-			`.Quoted: the example "six" must be what stands in the quotes, JSON of a int: `,
-			`inner.Count: the example "many" must be JSON of a int: `,
+			`.Quoted: the example "six" must be what stands in the quotes, JSON of an int: `,
+			`inner.Count: the example "many" must be JSON of an int: `,
 		} {
 			require.ErrorContains(t, err, want)
 		}

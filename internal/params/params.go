@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -95,7 +96,7 @@ func scalar(t *plan.Type) (setOne, error) {
 	case plan.Text:
 		return setText, nil
 	}
-	return nil, fmt.Errorf("a %s has no form as text in a path, query, header or cookie", t.Go)
+	return nil, fmt.Errorf("%s has no form as text in a path, query, header or cookie", english.A(t.Go))
 }
 
 func setBool(value string, into reflect.Value) error {

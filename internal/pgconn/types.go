@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/lib/pq/oid"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // A kept statement has the parameter types that its columns had when it was prepared. The
@@ -176,7 +178,7 @@ func mayChangeTypes(text string) bool {
 // of nanoseconds.
 func (p prepared) checkArgs(args []driver.NamedValue) error {
 	if len(args) != len(p.params) {
-		return fmt.Errorf("%d arguments for a statement that takes %d", len(args), len(p.params))
+		return fmt.Errorf("%s for a statement that takes %d", english.Count(len(args), "argument"), len(p.params))
 	}
 	for i, param := range p.params {
 		if param != oid.T_interval {

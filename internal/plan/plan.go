@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // Kind is the form of a type in JSON.
@@ -155,13 +157,13 @@ func (c *Compiler) special(t *Type, path string, wrong *[]error) bool {
 	case t.Go == numberType:
 		t.Kind = Custom // text that encoding/json writes as it stands
 		if c.direction == In {
-			*wrong = append(*wrong, fmt.Errorf("%s: a %s, whose digits have no end, is for output only; use a number, a string, or json.RawMessage", path, t.Go))
+			*wrong = append(*wrong, fmt.Errorf("%s: %s, whose digits have no end, is for output only; use a number, a string, or json.RawMessage", path, english.A(t.Go)))
 		}
 	case IsOpt(t.Go): // before its own MarshalJSON
 		t.Kind = Opt
 		t.Elem = c.compile(t.Go.Field(OptValue).Type, path, wrong)
 		if t.Elem.Kind == Opt {
-			*wrong = append(*wrong, fmt.Errorf("%s: an Opt of a %s is not supported; null has one meaning", path, t.Elem.Go))
+			*wrong = append(*wrong, fmt.Errorf("%s: an Opt of %s is not supported; null has one meaning", path, english.A(t.Elem.Go)))
 		}
 	case t.Go.Kind() == reflect.Pointer:
 		return false
@@ -190,7 +192,7 @@ func (c *Compiler) readsItself(t reflect.Type, path string) error {
 		return fmt.Errorf("%s: a %s reads JSON by itself, as the %s does that it embeds, which cannot be checked; "+
 			"hold that in a field with a name, and give %[2]s UnmarshalText only", path, t, embedded)
 	}
-	return fmt.Errorf("%s: a %s reads JSON by itself, which cannot be checked; %s", path, t, what)
+	return fmt.Errorf("%s: %s reads JSON by itself, which cannot be checked; %s", path, english.A(t), what)
 }
 
 // embedded returns the embedded type from which a struct may have got its UnmarshalJSON,
@@ -231,7 +233,7 @@ func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {
 		t.Kind = Pointer
 		t.Elem = c.compile(t.Go.Elem(), path, wrong)
 		if t.Elem.Kind == Pointer || t.Elem.Kind == Opt {
-			*wrong = append(*wrong, fmt.Errorf("%s: a pointer to a %s is not supported; null has one meaning", path, t.Go.Elem()))
+			*wrong = append(*wrong, fmt.Errorf("%s: a pointer to %s is not supported; null has one meaning", path, english.A(t.Go.Elem())))
 		}
 	case reflect.Slice:
 		if t.Go.Elem().Kind() == reflect.Uint8 && !c.has(t.Go.Elem(), jsonMarshaler, jsonUnmarshaler) && !c.has(t.Go.Elem(), textMarshaler, textUnmarshaler) {
@@ -253,9 +255,9 @@ func (c *Compiler) byKind(t *Type, path string, wrong *[]error) {
 		t.Kind = Struct
 		c.fields(t, path, wrong)
 	case reflect.Interface:
-		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not supported; say what type it is, or json.RawMessage for any JSON", path, t.Go))
+		*wrong = append(*wrong, fmt.Errorf("%s: %s is not supported; say what type it is, or json.RawMessage for any JSON", path, english.A(t.Go)))
 	default:
-		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not supported; leave it out by the tag json:\"-\"", path, t.Go))
+		*wrong = append(*wrong, fmt.Errorf("%s: %s is not supported; leave it out by the tag json:\"-\"", path, english.A(t.Go)))
 	}
 }
 
@@ -267,7 +269,7 @@ func (c *Compiler) fields(t *Type, path string, wrong *[]error) {
 	var all []candidate
 	c.collect(t.Go, nil, "", path, &all, wrong, map[reflect.Type]bool{})
 	if allUnexported(t.Go) {
-		*wrong = append(*wrong, fmt.Errorf("%s: a %s has no exported fields, so that it is always {}; give it MarshalText and UnmarshalText, or take another type", path, t.Go))
+		*wrong = append(*wrong, fmt.Errorf("%s: %s has no exported fields, so that it is always {}; give it MarshalText and UnmarshalText, or take another type", path, english.A(t.Go)))
 	}
 	for i := range all {
 		switch same := rivals(all, i); {

@@ -370,5 +370,5 @@ func TestInterfacesThatMarshalText(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Custom, got.Fields[0].Type.Kind)
 	_, err = NewCompiler(In).Compile(reflect.TypeFor[struct{ Text encoding.TextUnmarshaler }]())
-	require.ErrorContains(t, err, "a encoding.TextUnmarshaler is not supported")
+	require.ErrorContains(t, err, "an encoding.TextUnmarshaler is not supported")
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/jmoiron/sqlx/reflectx"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // Plan maps the columns of a row to a value of a type. It is immutable and safe for
@@ -49,7 +51,7 @@ func NewPlan(t reflect.Type, columns []string) (*Plan, error) {
 		return p, p.mapStruct(target)
 	}
 	if len(columns) != 1 {
-		return nil, fmt.Errorf("a %s takes one column and the query returns %d (%s)", t, len(columns), strings.Join(columns, ", "))
+		return nil, fmt.Errorf("%s takes one column and the query returns %d (%s)", english.A(t), len(columns), strings.Join(columns, ", "))
 	}
 	set, err := setterFor(t)
 	if err != nil {

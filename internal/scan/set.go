@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stamp"
 )
 
@@ -79,7 +80,7 @@ func setterFor(t reflect.Type) (setter, error) {
 	case reflect.Struct, reflect.Map:
 		return setJSON, nil
 	}
-	return nil, fmt.Errorf("a %s cannot hold a column", t)
+	return nil, fmt.Errorf("%s cannot hold a column", english.A(t))
 }
 
 // Into stores the value of a column in what a pointer points to, by the rules for a
@@ -97,7 +98,7 @@ func Into(pointer any, src driver.Value) error {
 func notNull(set setter) setter {
 	return func(dst reflect.Value, src driver.Value) error {
 		if src == nil {
-			return fmt.Errorf("it is NULL, which a %s cannot hold; use a *%[1]s or sql.Null[%[1]s]", dst.Type())
+			return fmt.Errorf("it is NULL, which %s cannot hold; use a *%[2]s or sql.Null[%[2]s]", english.A(dst.Type()), dst.Type())
 		}
 		return set(dst, src)
 	}
@@ -170,7 +171,7 @@ func setNullTime(dst reflect.Value, src driver.Value) error {
 func setText(dst reflect.Value, src driver.Value) error {
 	text, ok := asText(src)
 	if !ok {
-		return fmt.Errorf("a %s has UnmarshalText, and the database's %T is no text; give it a method Scan", dst.Type(), src)
+		return fmt.Errorf("%s has UnmarshalText, and the database's %T is no text; give it a method Scan", english.A(dst.Type()), src)
 	}
 	return dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 }
@@ -224,7 +225,7 @@ func setByteArray(dst reflect.Value, src driver.Value) error {
 		return mismatch(dst, src)
 	}
 	if len(text) != dst.Len() {
-		return fmt.Errorf("%d bytes do not fill a %s", len(text), dst.Type())
+		return fmt.Errorf("%s cannot fill %s", english.Count(len(text), "byte"), english.A(dst.Type()))
 	}
 	reflect.Copy(dst, reflect.ValueOf([]byte(text)))
 	return nil
@@ -417,7 +418,7 @@ func setJSON(dst reflect.Value, src driver.Value) error {
 	}
 	dst.SetZero() // decoding adds to maps and slices that are there
 	if err := json.Unmarshal([]byte(text), dst.Addr().Interface()); err != nil {
-		return fmt.Errorf("it is not the JSON of a %s: %w", dst.Type(), err)
+		return fmt.Errorf("it is not the JSON of %s: %w", english.A(dst.Type()), err)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // Dialect is the SQL of one engine.
@@ -96,7 +98,7 @@ func (q *Query) WrongNumber(what string, args int) error {
 			hint = "; a ? in a string or comment is no parameter, and after a name or value it is an operator"
 		}
 	}
-	return fmt.Errorf("%s has %d parameters (?) and was given %d arguments%s: %s", what, len(q.slots), args, hint, Clip(q.source))
+	return fmt.Errorf("%s has %s (?) and was given %s%s: %s", what, english.Count(len(q.slots), "parameter"), english.Count(args, "argument"), hint, Clip(q.source))
 }
 
 // Source returns the text that was read.

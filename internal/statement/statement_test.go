@@ -79,8 +79,8 @@ func TestStatementErrors(t *testing.T) {
 		want  string
 	}{
 		{"SELECT 'a", nil, "does not end: SELECT 'a"},
-		{"SELECT ?", nil, "the query has 1 parameters (?) and was given 0 arguments: SELECT ?"},
-		{"WHERE ?", []any{fragment.Text("a = ?", nil)}, "a Fragment has 1 parameters (?) and was given 0 arguments: a = ?"},
+		{"SELECT ?", nil, "the query has 1 parameter (?) and was given 0 arguments: SELECT ?"},
+		{"WHERE ?", []any{fragment.Text("a = ?", nil)}, "a Fragment has 1 parameter (?) and was given 0 arguments: a = ?"},
 		{"WHERE ?", []any{fragment.Text("a = 'b", nil)}, "does not end: a = 'b"},
 		{"WHERE ?", []any{fragment.Text("a = ?", []any{make(chan int)})}, "argument 1: a chan int cannot be stored: WHERE a = ?"},
 		{strings.Repeat("é", 501) + " ?", nil, "arguments: " + strings.Repeat("é", 500) + "…"},

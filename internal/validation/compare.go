@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -36,9 +37,9 @@ func (c *checker) incomparable(of reflect.Type, rule, name string) string {
 	case ordered && !isNumber(of) && !isTime(of):
 		return fmt.Sprintf("orders numbers and times, and no %s; %s", of, instead)
 	case !isNumber(of) && !isTime(of) && of.Kind() != reflect.String && of.Kind() != reflect.Bool:
-		return fmt.Sprintf("does not look into a %s; %s", of, instead)
+		return fmt.Sprintf("does not look into %s; %s", english.A(of), instead)
 	case of.Kind() != otherType.Kind() || isTime(of) != isTime(otherType):
-		return fmt.Sprintf("does not compare a %s with a %s; give both one type", of, otherType)
+		return fmt.Sprintf("does not compare %s with %s; give both one type", english.A(of), english.A(otherType))
 	case ordered && null && !needed(other):
 		return fmt.Sprintf("refuses every value where %s is absent or null; %s", name, instead)
 	}

@@ -53,7 +53,7 @@ func TestRulesThatDoNotCompare(t *testing.T) {
 		"input.Same: the rule eqfield=Day does not look into a validation_test.day; compare them in a method Validate",
 		"input.Longer: the rule gtefield=Text orders numbers and times, and no string",
 		"input.Repeat: the rule eqfield=List does not look into a []string",
-		"input.Large: the rule gtfield=Small does not compare a int64 with a int32; give both one type",
+		"input.Large: the rule gtfield=Small does not compare an int64 with an int32; give both one type",
 		"input.Either: the rule nefield=Small does not compare",
 		"input.Most: the rule gtefield=Maybe refuses every value where Maybe is absent or null; compare them in a method Validate",
 		"input.Least: the rule ltfield=Opt refuses every value",

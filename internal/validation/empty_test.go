@@ -69,7 +69,7 @@ func TestNotEmptyIsForTextAndLists(t *testing.T) {
 	described, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[input]())
 	require.NoError(t, err)
 	_, err = validation.Compile(described)
-	for field, of := range map[string]string{"A": "int", "B": "bool", "C": "time.Time", "D": "json.RawMessage", "E[]": "int", "F": "[2]int"} {
-		require.ErrorContains(t, err, "input."+field+": its validate tags: the rule notempty does not fit: notempty is for strings, lists and maps, and this is a "+of)
+	for field, of := range map[string]string{"A": "an int", "B": "a bool", "C": "a time.Time", "D": "a json.RawMessage", "E[]": "an int", "F": "a [2]int"} {
+		require.ErrorContains(t, err, "input."+field+": its validate tags: the rule notempty does not fit: notempty is for strings, lists and maps, and this is "+of)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -115,7 +116,7 @@ func (c *checker) levels(t *plan.Type, all []level) error {
 			}
 		case plan.Array:
 		default:
-			c.fault("the rule dive is for lists and maps, and this is a %s", t.Go)
+			c.fault("the rule dive is for lists and maps, and this is %s", english.A(t.Go))
 			return errors.Join(c.wrong...)
 		}
 		c.keys(t, all[i+1])
@@ -130,7 +131,7 @@ func (c *checker) keys(t *plan.Type, elements level) {
 	switch {
 	case len(elements.keys) == 0:
 	case t.Kind != plan.Map:
-		c.fault("the rule keys is for maps, and this is a %s", t.Go)
+		c.fault("the rule keys is for maps, and this is %s", english.A(t.Go))
 	default:
 		for _, rule := range elements.keys {
 			c.rule(t.Go.Key(), rule)

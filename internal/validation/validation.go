@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -100,7 +101,7 @@ func optional(v reflect.Value) any {
 // the rule refuses null. It panics for other types, as rules of validator do.
 func notEmpty(field validator.FieldLevel) bool {
 	if !canBeEmpty(field.Field().Type()) {
-		panic(fmt.Sprintf("notempty is for strings, lists and maps, and this is a %s; take required", field.Field().Type()))
+		panic(fmt.Sprintf("notempty is for strings, lists and maps, and this is %s; take required", english.A(field.Field().Type())))
 	}
 	return field.Field().Len() > 0
 }
