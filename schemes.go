@@ -127,11 +127,11 @@ func (s SecurityScheme) check() error {
 	case s.HTTP != "" && !header.IsToken(s.HTTP):
 		return fmt.Errorf("HTTP: %q is no scheme; write one such as \"bearer\"", s.HTTP)
 	case s.Header != "" && !header.IsToken(s.Header):
-		return fmt.Errorf("Header: %q is no name of a header", s.Header)
+		return fmt.Errorf("the Header: %q is no name of a header", s.Header)
 	case slices.Contains([]string{"Authorization", "Cookie"}, http.CanonicalHeaderKey(s.Header)):
-		return fmt.Errorf("Header: for %s use HTTP or Cookie", s.Header)
+		return fmt.Errorf("the Header: for %s use HTTP or Cookie", s.Header)
 	case s.Cookie != "" && !header.IsToken(s.Cookie):
-		return fmt.Errorf("Cookie: %q is no name of a cookie", s.Cookie)
+		return fmt.Errorf("the Cookie: %q is no name of a cookie", s.Cookie)
 	case s.OpenIDConnect != "" && !isWebURL(s.OpenIDConnect):
 		return fmt.Errorf("OpenIDConnect: %q is no URL; write one such as \"https://id.example/.well-known/openid-configuration\"", s.OpenIDConnect)
 	case s.Format != "" && !strings.EqualFold(s.HTTP, "bearer"):
