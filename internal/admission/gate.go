@@ -39,7 +39,7 @@ const (
 // Config configures a [Gate].
 type Config struct {
 	Places int           // how many requests are served at once, at least 1
-	Queue  int           // how many Normal requests wait at most, beside those for which SetPlaces has taken the place
+	Queue  int           // how many Normal requests wait at most, and one more for each place that SetPlaces took away
 	Wait   time.Duration // the longest wait of a Normal request, positive
 	// Stretch makes the longest wait as long as one use of a place takes, if that is
 	// longer than Wait.
