@@ -221,6 +221,7 @@ type callConfig struct {
 type callResult struct {
 	out      any  // a *Out
 	replayed bool // out is the stored output of an earlier call
+	said     *saying
 }
 
 // call calls an operation. All doors, and Call, use it.
@@ -246,6 +247,7 @@ func (v *visit) call(ctx context.Context, op *registered, t transport, how callC
 			c.logDenial(op.name, err)
 		}
 	}
+	result.said = c.reply.end()
 	work.returned = true
 	return result, v.logic.challenged(err)
 }
@@ -441,10 +443,15 @@ func (r *registered) perform(ctx context.Context, t transport, in any) (out any,
 	if err := t.before(ctx); err != nil {
 		return nil, err
 	}
+	reply := replyFrom(ctx)
+	reply.begin()
 	if out, err = r.run(ctx, in); err != nil {
 		return out, err
 	}
-	return out, t.encode(ctx, out)
+	if err := t.encode(ctx, out); err != nil {
+		return out, err
+	}
+	return out, reply.read().check(r.settings.statuses)
 }
 
 // load returns the children of parents, a *[]Parent, as a []Child. ctx is the context of
@@ -519,6 +526,9 @@ func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out O
 	if err != nil {
 		return out, err
 	}
+	if result.said != nil {
+		result.said.addTo(replyFrom(ctx))
+	}
 	return *result.out.(*Out), nil
 }
 
@@ -547,6 +557,7 @@ type callContext struct {
 	lazyctx.Context
 	visit  *visit
 	op     *registered
+	reply  reply
 	denied atomic.Bool // a denial was logged, for this call or for a call within it
 }
 
@@ -567,6 +578,8 @@ func (c *callContext) Value(key any) any {
 		return signer(c)
 	case loggerKey:
 		return c.visit.log()
+	case replyKey:
+		return &c.reply
 	}
 	return c.Context.Value(key)
 }

@@ -451,6 +451,11 @@
 //     POST with a Location, that return what the GET returns also have its ETag, unless
 //     include was given. A response compressed by [Compress] has another ETag, which
 //     stands for the same version.
+//   - A [File] is sent as it is, with its media type and name. A query answers Range and
+//     If-Range with 206 if the Body of the file is an [io.Seeker]. A [Redirect] has no body.
+//   - A function can say more about the response to its call, which takes effect if the
+//     call succeeds: [SetHeader], [AddHeader], [SetCookie], and [SetStatus] with one of
+//     the statuses that the option Status lists.
 //   - Cache-Control is no-store for a caller who is signed in, and no-cache (revalidate
 //     each time) for the queries of an anonymous caller. [MaxAge] changes this. A
 //     response that may be stored has Vary with the headers that it depends on: those

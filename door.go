@@ -160,6 +160,9 @@ func (v *Visit) Call(ctx context.Context, operation *Operation, t Transport, con
 	transport := &customTransport{t, v.visit.beginMemory()}
 	defer transport.memory.End()
 	result, err := v.visit.call(ctx, op, transport, callConfig{mode: op.settings.tx, key: config.Key, needsKey: true})
+	if err == nil && result.said != nil {
+		result.said.addTo(replyFrom(ctx))
+	}
 	return result.replayed, err
 }
 

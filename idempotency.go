@@ -26,7 +26,8 @@ import (
 // first call, it is [Invalid]. Failed calls are not stored. Calls without a key run as
 // usual.
 //
-// The output is stored as JSON, with those fields tagged json:"-" that a [Relation] or
+// The output is stored as JSON, with what the function has said about the response (see
+// [SetHeader]), and with those fields tagged json:"-" that a [Relation] or
 // a method ETag may read. Unexported fields are not stored. If a later release of the
 // program has changed the type and cannot read the output, the call is [Internal] until
 // the key expires.
@@ -132,7 +133,7 @@ func (k *keyedCall) once(ctx context.Context, a *attempts) (err error) {
 		return err
 	}
 	if !k.fresh {
-		if a.out, err = k.op.stored().Read(k.output); err != nil {
+		if err := k.replay(ctx, a); err != nil {
 			return fmt.Errorf("the stored output of %s cannot be read: %w", k.op.name, err)
 		}
 		return nil
@@ -143,9 +144,22 @@ func (k *keyedCall) once(ctx context.Context, a *attempts) (err error) {
 	return k.store(ctx, a.out)
 }
 
-// store stores the output in the transaction of ctx.
+// replay takes the output, and what was said about the response, from what is stored.
+func (k *keyedCall) replay(ctx context.Context, a *attempts) (err error) {
+	var said []byte
+	if a.out, said, err = k.op.stored().Read(k.output); err != nil {
+		return err
+	}
+	return replyFrom(ctx).restore(said)
+}
+
+// store stores the output, and what was said about the response, in the transaction of
+// ctx.
 func (k *keyedCall) store(ctx context.Context, out any) error {
 	text, err := k.op.stored().Append(nil, reflect.ValueOf(out).Elem())
+	if err == nil {
+		text, err = replyFrom(ctx).read().appendStored(text)
+	}
 	if err != nil {
 		return err
 	}

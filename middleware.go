@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -89,7 +90,8 @@ type exchange struct {
 	page            pagePolicy
 	checked         http.Header   // by [Stack]: it does not say two things
 	errors          *ErrorsConfig // of the innermost Errors, or nil
-	cors            *cors         // the innermost CORS that allows the origin, or otherwise the outermost; nil without CORS
+	said            atomic.Pointer[reply]
+	cors            *cors // the innermost CORS that allows the origin, or otherwise the outermost; nil without CORS
 }
 
 // requestName has the ids of a request in logs. RequestID sets it.
@@ -155,6 +157,8 @@ func (x *exchange) Value(key any) any {
 		return x
 	case describerKey:
 		return describer(x)
+	case replyKey:
+		return x.reply()
 	}
 	return x.Context.Value(key)
 }
@@ -173,6 +177,51 @@ func exchangeOf(ctx context.Context, w http.ResponseWriter) *exchange {
 	if x := exchangeFrom(ctx); x != nil && response.Of(w) == &x.response {
 		return x
 	}
+	return nil
+}
+
+// isLocal reports whether a request came over plain HTTP to localhost.
+func isLocal(r *http.Request) bool {
+	if x := exchangeFrom(r.Context()); r.TLS != nil || x != nil && x.client.https {
+		return false
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	address, _ := netip.ParseAddr(strings.Trim(host, "[]"))
+	return strings.EqualFold(host, "localhost") || address.IsLoopback()
+}
+
+// reply returns what is said about the response outside of operations. It takes effect
+// when the header is sent.
+func (x *exchange) reply() *reply {
+	r := x.said.Load()
+	if r == nil {
+		if r = new(reply); !x.said.CompareAndSwap(nil, r) {
+			return x.said.Load()
+		}
+		x.response.Join(replyHeaders{x, r})
+	}
+	return r
+}
+
+// replyHeaders is the hook that puts a reply into the header.
+type replyHeaders struct {
+	x *exchange
+	r *reply
+}
+
+// BeforeHeader implements [response.Hook].
+func (h replyHeaders) BeforeHeader(head http.Header) error {
+	said := h.r.end()
+	if said == nil {
+		return nil
+	}
+	if said.wrong != nil {
+		return said.wrong
+	}
+	said.apply(head, isLocal(h.x.request))
 	return nil
 }
 

@@ -165,7 +165,16 @@ func (r *restRoute) describe(id string) openapi.Operation {
 		Deprecated: !op.settings.since.IsZero(), Secured: !isOpen(op.access), Access: op.access.String(),
 		Status: r.status, Sunset: !op.settings.sunset.IsZero(), Includes: r.includes,
 	}
-	if r.status != http.StatusNoContent {
+	described.Headers, described.Redirects = op.settings.headers, r.redirects()
+	described.MoreStatuses = slices.DeleteFunc(slices.Clone(op.settings.statuses), func(status int) bool { return status == r.status })
+	if r.content && !r.redirects() {
+		described.Files = op.settings.produces
+		if len(described.Files) == 0 {
+			described.Files = []string{"*/*"}
+		}
+		described.Tagged, described.Revalidated = r.tagged, op.kind == isQuery
+	}
+	if r.status != http.StatusNoContent && !r.content {
 		_, isPage := reflect.Zero(op.out).Interface().(interface{ next() Cursor })
 		described.Out, described.Located, described.Paged = op.outPlan, r.created != nil, isPage && r.cursor != ""
 		described.Tagged, described.Revalidated = r.tagged, op.kind == isQuery && r.tagged

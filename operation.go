@@ -122,7 +122,7 @@ func (d *definition) report(title string, wrong []error) error {
 // letters and digits, and begins with a lower-case letter. access says who may call the
 // operation. In is a struct, or [None]; its fields are the input. Out is a struct, a
 // pointer to a struct, a slice, a map with string keys, a scalar, or None. A list with
-// several pages is a [Page]. The sections Inputs and Types of the package documentation
+// several pages is a [Page]. Over REST it can be a [File] or a [Redirect]. The sections Inputs and Types of the package documentation
 // say where the fields of an input come from, which rules their tags have, and which
 // types they may have.
 //
@@ -199,11 +199,36 @@ func (o *Operation) check() {
 	}
 	o.checkNestedTags()
 	o.checkValidate()
-	o.outPlan = o.compile(plan.Out, o.out, "its output")
+	o.outPlan = o.compileOut()
 	if o.settings.key != keyIgnored {
 		checkReplay(o)
 	}
 	o.settings.check(&o.definition)
+}
+
+// compileOut describes the type of the output. A File, which is no JSON, is described as
+// None.
+func (o *Operation) compileOut() *plan.Type {
+	if !isContent(o.out) {
+		if len(o.settings.produces) > 0 {
+			o.fault("Produces is for operations that return a backend.File, but the output is %s", english.A(o.out))
+		}
+		compiled := o.compile(plan.Out, o.out, "its output")
+		compiled.Walk(func(t *plan.Type) {
+			if isContent(t.Go) {
+				o.fault("its output: %s is no JSON; return it by itself, from an operation of its own", english.A(t.Go))
+			}
+		})
+		return compiled
+	}
+	o.settings.doors.restrict(&o.definition, english.A(o.out))
+	if o.out != reflect.TypeFor[File]() {
+		return o.compile(plan.Out, o.out, "its output")
+	}
+	if o.settings.key != keyIgnored {
+		o.fault("Idempotent: a backend.File cannot be stored")
+	}
+	return o.compile(plan.Out, reflect.TypeFor[None](), "its output")
 }
 
 // compile describes the type of the input or the output.

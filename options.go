@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"reflect"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/english"
+	"github.com/seed-215b9b7c/backend/internal/header"
 )
 
 // This file has the options of operations and relations.
@@ -62,23 +64,26 @@ func (k kinds) String() string {
 
 // settings are the values of all options of a definition.
 type settings struct {
-	routes  []string
-	allow   []func(ctx context.Context, in any) error
-	inTx    bool
-	wantsTx bool // Tx was given
-	tx      TxMode
-	timeout time.Duration
-	maxBody int64
-	rate    rate
-	status  int
-	doc     string
-	tags    []string
-	doors   doorSet
-	since   time.Time // since when it is deprecated; zero: not deprecated
-	sunset  time.Time
-	key     keyUse
-	maxAge  time.Duration
-	forDoor map[Door][]any
+	routes   []string
+	allow    []func(ctx context.Context, in any) error
+	inTx     bool
+	wantsTx  bool // Tx was given
+	tx       TxMode
+	timeout  time.Duration
+	maxBody  int64
+	rate     rate
+	status   int   // 0: the default of the door
+	statuses []int // those of SetStatus
+	doc      string
+	tags     []string
+	doors    doorSet
+	since    time.Time // since when it is deprecated; zero: not deprecated
+	sunset   time.Time
+	key      keyUse
+	maxAge   time.Duration
+	forDoor  map[Door][]any
+	produces []string
+	headers  map[string]string // of responses → what they are
 
 	requireMatch  bool
 	optionalBody  bool
@@ -108,18 +113,32 @@ func (s *settings) check(d *definition) {
 
 // doorSet is the set of doors that offer an operation.
 type doorSet struct {
-	onlySet bool
-	only    []Door
-	except  []Door
+	onlySet  bool
+	only     []Door
+	except   []Door
+	restOnly bool // only REST can send the output, or take the input
 }
 
 // has reports whether a door, or its kind, is in the set.
 func (s *doorSet) has(door Door) bool {
 	contain := func(list []Door) bool { return slices.ContainsFunc(list, door.isOf) }
+	if s.restOnly && !door.isOf(REST) {
+		return false
+	}
 	if s.onlySet {
 		return contain(s.only)
 	}
 	return !contain(s.except)
+}
+
+// restrict makes s have only REST doors, because of a type.
+func (s *doorSet) restrict(d *definition, what string) {
+	s.restOnly = true
+	for _, door := range s.only {
+		if !door.isOf(REST) {
+			d.fault("Only(%q): only REST offers an operation with %s", door, what)
+		}
+	}
 }
 
 func (s *doorSet) check(d *definition) {
@@ -254,16 +273,49 @@ func Rate(requests int, period time.Duration) Option {
 // Status is the HTTP status of success over REST, from 200 to 299. The default is
 // 200, 201 for a POST that returns something, and 204 for [None]. With 204 the
 // output is not sent. 205 and 206 are refused, because they describe content that
-// is not sent whole.
-func Status(code int) Option {
+// is not sent whole. more lists further statuses, which the function can choose by
+// [SetStatus].
+func Status(code int, more ...int) Option {
 	return option{"Status", forOperations, func(d *definition) {
-		switch {
-		case code < 200 || code > 299:
-			d.fault("Status(%d) is not a status of success", code)
-		case code == http.StatusResetContent || code == http.StatusPartialContent:
-			d.fault("Status(%d) is for responses without content or with a part of it; operations send all of it", code)
+		d.settings.status, d.settings.statuses = code, append([]int{code}, more...)
+		for _, code := range d.settings.statuses {
+			switch {
+			case code < 200 || code > 299:
+				d.fault("Status(%d) is not a status of success", code)
+			case code == http.StatusResetContent || code == http.StatusPartialContent:
+				d.fault("Status(%d) is for responses without content or with a part of it; operations send all of it", code)
+			}
 		}
-		d.settings.status = code
+	}}
+}
+
+// Produces lists the media types of the [File] that the operation returns, without parameters:
+// Produces("text/csv", "application/pdf"). The description of the API has them. A request whose
+// Accept allows none of them is [NotAcceptable], and a File of another type is an error of
+// the operation. Without Produces, a File may have any type.
+func Produces(types ...string) Option {
+	return option{"Produces", forOperations, func(d *definition) {
+		for _, t := range types {
+			if parsed, params, err := mime.ParseMediaType(t); err != nil || len(params) > 0 || parsed != t || strings.Contains(t, "*") {
+				d.fault("Produces: %q is not a media type in lower case without parameters, such as \"text/csv\"", t)
+			}
+		}
+		d.settings.produces = append(d.settings.produces, types...)
+	}}
+}
+
+// ResponseHeader says in the description of the API that responses have a header, which
+// the function sets by [SetHeader], AddHeader or SetCookie. doc is a text in Markdown. It may
+// be given more than once.
+func ResponseHeader(name, doc string) Option {
+	return option{"ResponseHeader", forOperations, func(d *definition) {
+		if !header.IsToken(name) {
+			d.fault("ResponseHeader: %q is not the name of a header", name)
+		}
+		if d.settings.headers == nil {
+			d.settings.headers = map[string]string{}
+		}
+		d.settings.headers[http.CanonicalHeaderKey(name)] = doc
 	}}
 }
 

@@ -130,6 +130,7 @@ type restRoute struct {
 	includes  []string // the allowed values of the query parameter include
 	varies    []string // the request headers that a response depends on
 	status    int
+	content   bool            // the output is a File or a Redirect
 	created   *restRoute      // the GET route of what a POST creates
 	createdBy *plan.Field     // the field of the output that is the last segment of its path
 	createdID jsonout.Encoder // encodes that field
@@ -160,7 +161,7 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 		// Browsers and cross-origin protection let OPTIONS and TRACE through.
 		return nil, fmt.Errorf("the method %s is not for operations; use POST, PUT, PATCH or DELETE", method)
 	}
-	r := &restRoute{door: d, op: op, encode: op.encoder(), pattern: pattern, method: method, path: path, names: httpin.PathNames(path), status: op.settings.status}
+	r := &restRoute{door: d, op: op, encode: op.encoder(), pattern: pattern, method: method, path: path, names: httpin.PathNames(path), status: op.settings.status, content: isContent(op.out)}
 	if r.status == 0 {
 		r.status = r.defaultStatus()
 	}
@@ -206,11 +207,18 @@ func (r *restRoute) defaultStatus() int {
 	switch {
 	case r.op.out == reflect.TypeFor[None]():
 		return http.StatusNoContent
-	case r.method == http.MethodPost:
+	case r.redirects() && r.op.kind == isQuery:
+		return http.StatusFound
+	case r.redirects():
+		return http.StatusSeeOther
+	case r.method == http.MethodPost && !r.content:
 		return http.StatusCreated
 	}
 	return http.StatusOK
 }
+
+// redirects reports whether the output is a Redirect.
+func (r *restRoute) redirects() bool { return r.op.out == reflect.TypeFor[Redirect]() }
 
 // relate finds the GET routes that the route needs for Location, ETag and conditions.
 func (r *restRoute) relate(all []*restRoute) {
@@ -232,7 +240,7 @@ func (r *restRoute) relate(all []*restRoute) {
 			r.created, r.createdBy, r.createdID = other, field, jsonout.Compile(field.Type)
 		}
 	}
-	same := func(other *restRoute) bool { return other != nil && other.op.out == r.op.out }
+	same := func(other *restRoute) bool { return other != nil && other.op.out == r.op.out && !r.redirects() }
 	switch {
 	case r.op.kind == isQuery:
 		r.tagged = r.status == http.StatusOK

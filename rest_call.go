@@ -32,6 +32,7 @@ type restCall struct {
 	compared         bool              // the GET was called to compare its ETag
 	selection        *render.Selection // nil: all fields and no relations
 	tag              string            // the ETag of the response, or ""
+	content          content           // the output; nil if it is JSON
 	*buffers
 }
 
@@ -76,14 +77,15 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	if err := checkOnce(req); err != nil {
 		return err
 	}
-	if r.status != http.StatusNoContent && !acceptsJSON(req.Header["Accept"]) {
-		return &Error{Code: NotAcceptable, Message: "This is available as application/json."}
+	if err := r.checkAccept(req.Header["Accept"]); err != nil {
+		return err
 	}
 	r.deprecation(w.Header())
 	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, buffers: r.door.borrow()}
 	r.door.logic.visit(&c.visit, r.door.name, req)
 	c.memory = c.beginMemory()
 	defer c.endMemory()
+	defer c.closeContent()
 	err := r.asSent(c.serve())
 	c.endMemory()
 	r.door.giveBack(c.buffers) // not after a panic: something may still refer to them
@@ -95,6 +97,13 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 func (c *restCall) endMemory() {
 	if c.buffers != nil {
 		c.memory.End()
+	}
+}
+
+// closeContent closes the content of the output, also after a panic.
+func (c *restCall) closeContent() {
+	if c.content != nil {
+		c.content.close()
 	}
 }
 
@@ -115,6 +124,13 @@ func (c *restCall) serve() (err error) {
 // encode encodes an output with the relations that the client asked for, and finds its
 // ETag. It runs in the transaction, so that a panic of a method ETag undoes the call.
 func (c *restCall) encode(ctx context.Context, out any) (err error) {
+	if c.route.content {
+		c.closeContent() // that of an earlier run of the transaction
+		c.content = out.(content)
+		err = c.content.prepare(c.route.op.settings.produces)
+		c.tag = c.version(out)
+		return err
+	}
 	value := reflect.ValueOf(out).Elem()
 	if c.selection == nil {
 		c.text, err = c.route.encode.Append(c.text[:0], value)
@@ -127,16 +143,30 @@ func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	return err
 }
 
-// acceptsJSON reports whether an Accept header allows JSON. A missing or empty header
+// checkAccept returns an error if Accept allows none of the types that the response may
+// have.
+func (r *restRoute) checkAccept(accept []string) error {
+	types := jsonType
+	if r.content {
+		types = r.op.settings.produces
+	}
+	if r.status == http.StatusNoContent || len(types) == 0 || slices.ContainsFunc(types, func(t string) bool { return accepts(accept, t) }) {
+		return nil
+	}
+	return &Error{Code: NotAcceptable, Message: "This is available as " + strings.Join(types, ", ") + "."}
+}
+
+// accepts reports whether an Accept header allows a media type. A missing or empty header
 // allows everything.
-func acceptsJSON(accept []string) bool {
-	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "" || accept[0] == "*/*" || accept[0] == "application/json") {
+func accepts(accept []string, mediaType string) bool {
+	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "" || accept[0] == "*/*" || accept[0] == mediaType) {
 		return true
 	}
 	best, bestRank := 0, -1
+	kind, _, _ := strings.Cut(mediaType, "/")
 	for c := header.Choices(accept); c.Next(); {
 		rank := -1
-		for i, mediaRange := range [...]string{"*/*", "application/*", "application/json"} {
+		for i, mediaRange := range [...]string{"*/*", kind + "/*", mediaType} {
 			if strings.EqualFold(c.Value, mediaRange) {
 				rank = i
 			}
@@ -190,18 +220,29 @@ func (c *restCall) respond(result callResult) error {
 		head.Set("Idempotency-Replayed", "true")
 	}
 	r.caching(head, c.caller)
-	if r.status == http.StatusNoContent {
-		c.w.WriteHeader(r.status)
-		return nil
+	status := r.status
+	if status != http.StatusNoContent {
+		c.links(head, result.out)
+		if c.setTag() {
+			status = http.StatusNotModified
+		}
 	}
-	c.links(head, result.out)
-	if c.setTag() {
-		c.w.WriteHeader(http.StatusNotModified)
+	if said := result.said; said != nil {
+		said.apply(head, isLocal(c.req))
+		if said.status != 0 && status != http.StatusNotModified {
+			status = said.status
+		}
+	}
+	switch {
+	case status == http.StatusNoContent || status == http.StatusNotModified:
+		c.w.WriteHeader(status)
 		return nil
+	case r.content:
+		return c.content.send(c.w, c.req.WithContext(WithCaller(c.req.Context(), c.caller)), status)
 	}
 	head["Content-Type"] = jsonType
 	head["Content-Length"] = []string{strconv.Itoa(len(c.text))}
-	c.w.WriteHeader(r.status)
+	c.w.WriteHeader(status)
 	if _, err := c.w.Write(c.text); err != nil { // the client has gone away, or does not read
 		return (&Error{Code: Canceled}).Wrap(err)
 	}

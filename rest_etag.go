@@ -100,6 +100,11 @@ func (*currentCall) before(context.Context) error { return nil }
 
 // encode sets tag to the ETag of the output.
 func (c *currentCall) encode(_ context.Context, out any) error {
+	if c.route.content {
+		c.tag = out.(content).tag()
+		out.(content).close()
+		return nil
+	}
 	text, err := c.route.encode.Append(nil, reflect.ValueOf(out).Elem())
 	if err == nil {
 		c.tag = etagOf(out, text)
@@ -116,6 +121,8 @@ func (c *restCall) version(out any) string {
 	switch {
 	case !r.tagged || related && r.op.kind == isMutation:
 		return ""
+	case r.content:
+		return c.content.tag()
 	case related:
 		return etag.Weak(etag.Of(c.text))
 	}

@@ -4,6 +4,7 @@ package openapi
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/textproto"
 	"reflect"
 	"regexp"
@@ -58,14 +59,18 @@ type Operation struct {
 	BodyOptional         bool          // a request may have no body
 	BodyLenient          bool          // a body may have other fields, too
 	Status               int
-	Out                  *plan.Type // nil: no content
-	Located              bool       // has a Location header
-	Tagged, Revalidated  bool       // has an ETag, and may be answered 304
-	Paged                bool       // may have a Link to the next page
-	Sunset               bool       // has a Sunset header; Deprecated ones have Deprecation
-	Key, KeyRequired     bool       // takes an Idempotency-Key
-	Match, MatchRequired bool       // takes an If-Match
-	Failures             []string   // errors to expect, such as "401 unauthenticated"
+	MoreStatuses         []int             // other statuses of success
+	Files                []string          // the media types of an output that is a file, instead of Out
+	Redirects            bool              // the output is a redirect
+	Headers              map[string]string // further headers of responses → descriptions
+	Out                  *plan.Type        // nil: no content
+	Located              bool              // has a Location header
+	Tagged, Revalidated  bool              // has an ETag, and may be answered 304
+	Paged                bool              // may have a Link to the next page
+	Sunset               bool              // has a Sunset header; Deprecated ones have Deprecation
+	Key, KeyRequired     bool              // takes an Idempotency-Key
+	Match, MatchRequired bool              // takes an If-Match
+	Failures             []string          // errors to expect, such as "401 unauthenticated"
 }
 
 // Param is a parameter that is text.
@@ -384,6 +389,7 @@ func (d *Document) body(op Operation) object {
 
 // headers are those that answers may have, by name.
 var headers = map[string]string{
+	"Content-Disposition":  "Whether to show or save the file, and its name (RFC 6266).",
 	"Deprecation":          "Since when this should no longer be used (RFC 9745).",
 	"ETag":                 "The version, for If-None-Match and If-Match.",
 	"Idempotency-Replayed": "true if this is the answer to an earlier request with the same Idempotency-Key.",
@@ -406,21 +412,59 @@ func heads(wanted map[string]bool) object {
 }
 
 func (d *Document) responses(op Operation) object {
-	success := object{"description": "Success."}
-	if op.Out != nil {
-		success["content"] = object{"application/json": object{"schema": d.schemas.Of(op.Out, plan.Out)}}
-	}
 	headers := heads(map[string]bool{
 		"Deprecation": op.Deprecated, "ETag": op.Tagged, "Idempotency-Replayed": op.Key, "Link": op.Paged, "Location": op.Located, "Sunset": op.Sunset,
+		"Content-Disposition": op.Files != nil,
 	})
-	if len(headers) > 0 {
-		success["headers"] = headers
+	for name, description := range op.Headers {
+		headers[name] = object{"description": description, "schema": object{"type": "string"}}
 	}
-	all := object{strconv.Itoa(op.Status): success, "4XX": d.problem(op.Failures), "5XX": d.problem(nil)}
+	response := func(description string, content object) object {
+		r := object{"description": description}
+		if len(content) > 0 {
+			r["content"] = content
+		}
+		if len(headers) > 0 {
+			r["headers"] = headers
+		}
+		return r
+	}
+	all := object{"4XX": d.problem(op.Failures), "5XX": d.problem(nil)}
+	if op.Redirects {
+		headers["Location"] = object{"description": "The URL to go on at.", "required": true, "schema": object{"type": "string"}}
+		all["3XX"] = response("A redirect.", nil)
+		return all
+	}
+	content := d.content(op)
+	for _, status := range append([]int{op.Status}, op.MoreStatuses...) {
+		if status == http.StatusNoContent {
+			all[strconv.Itoa(status)] = response("Success.", nil)
+		} else {
+			all[strconv.Itoa(status)] = response("Success.", content)
+		}
+	}
+	if op.Files != nil && op.Method == "get" {
+		all["206"] = response("The part that Range asks for (RFC 9110, section 14).", content)
+	}
 	if op.Revalidated {
 		all["304"] = object{"description": "What If-None-Match names is still the version.", "headers": heads(map[string]bool{"ETag": true})}
 	}
 	return all
+}
+
+// content returns the content of a successful response, by its media types.
+func (d *Document) content(op Operation) object {
+	content := object{}
+	for _, mediaType := range op.Files {
+		content[mediaType] = object{} // OpenAPI 3.1.0, section 4.8.14.3: binary content has no schema
+		if strings.HasPrefix(mediaType, "text/") {
+			content[mediaType] = object{"schema": object{"type": "string"}}
+		}
+	}
+	if op.Out != nil {
+		content["application/json"] = object{"schema": d.schemas.Of(op.Out, plan.Out)}
+	}
+	return content
 }
 
 // problem returns a reference to the answer of errors, which says which ones to

@@ -61,18 +61,18 @@ func (f *Format) Append(dst []byte, answer reflect.Value) ([]byte, error) {
 
 // Read returns a pointer to the answer that was stored as text. The text may be of
 // an earlier release of the program; if the types are others now, the error says
-// what does not fit.
-func (f *Format) Read(text []byte) (any, error) {
-	answer, from := reflect.New(f.out.Go), json.NewDecoder(bytes.NewReader(text))
-	if err := from.Decode(answer.Interface()); err != nil {
-		return nil, err
+// what does not fit. rest is what was appended to the text of the answer.
+func (f *Format) Read(text []byte) (answer any, rest []byte, err error) {
+	value, from := reflect.New(f.out.Go), json.NewDecoder(bytes.NewReader(text))
+	if err := from.Decode(value.Interface()); err != nil {
+		return nil, nil, err
 	}
-	if hidden := f.find(nil, f.out, answer.Elem()); len(hidden) > 0 {
+	if hidden := f.find(nil, f.out, value.Elem()); len(hidden) > 0 {
 		if err := readEach(from, hidden); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return answer.Interface(), nil
+	return value.Interface(), bytes.TrimSpace(text[from.InputOffset():]), nil
 }
 
 // readEach reads a list into what the pointers point to.

@@ -110,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 	for seed := range uint64(500) {
 		want := &tagged{*makeNote(rand.New(rand.NewPCG(seed, 0)), 2)}
 		text := stored(t, f, &want)
-		got, err := f.Read([]byte(text))
+		got, _, err := f.Read([]byte(text))
 		require.NoError(t, err)
 		require.Equal(t, &want, got, text)
 		require.Equal(t, text, stored(t, f, got))
@@ -150,7 +150,7 @@ func TestFieldsThroughPointers(t *testing.T) {
 	in := make(list, 1)
 	in[0].Embeds.Kept = 5
 	require.Equal(t, `[{"Embeds":{}}]`+"\n[null,5]", stored(t, f, &in))
-	got, err := f.Read([]byte(stored(t, f, &in)))
+	got, _, err := f.Read([]byte(stored(t, f, &in)))
 	require.NoError(t, err)
 	require.Equal(t, &in, got)
 }
@@ -168,7 +168,7 @@ func TestErrors(t *testing.T) {
 		"{\"id\":1}\n[1,\"b\",[]]": "json: cannot unmarshal string into Go value of type int",
 		"{\"id\":1}\n{}":           "json: cannot unmarshal object into Go value of type []json.RawMessage",
 	} {
-		_, err := f.Read([]byte(text))
+		_, _, err := f.Read([]byte(text))
 		require.EqualError(t, err, want, text)
 	}
 	_, err := format(t, reflect.TypeFor[json.RawMessage]()).Append(nil, reflect.ValueOf(json.RawMessage("{")))
@@ -179,7 +179,7 @@ func TestErrors(t *testing.T) {
 func TestHiddenFieldsThatAreNotNeededAnyMore(t *testing.T) {
 	t.Parallel()
 	text := stored(t, format(t, reflect.TypeFor[person](), reflect.TypeFor[person]()), &person{"ann", "a@example.org"})
-	got, err := format(t, reflect.TypeFor[person]()).Read([]byte(text))
+	got, _, err := format(t, reflect.TypeFor[person]()).Read([]byte(text))
 	require.NoError(t, err)
 	require.Equal(t, &person{Name: "ann"}, got)
 }
@@ -192,11 +192,11 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte("{}\n[1,2,[]]"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		first, err := format.Read(text)
+		first, _, err := format.Read(text)
 		if err != nil {
 			return
 		}
-		again, err := format.Read([]byte(stored(t, format, first)))
+		again, _, err := format.Read([]byte(stored(t, format, first)))
 		require.NoError(t, err)
 		require.Equal(t, stored(t, format, first), stored(t, format, again))
 	})

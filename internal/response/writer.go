@@ -86,6 +86,13 @@ func (w *Writer) Begin(under http.ResponseWriter, r *http.Request, owner Owner) 
 // Before adds a hook. A hook that is added after the header was sent never runs.
 func (w *Writer) Before(hook Hook) { w.hooks = append(w.hooks, hook) }
 
+// Join is Before for a hook that any goroutine may add.
+func (w *Writer) Join(hook Hook) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	w.Before(hook)
+}
+
 // A Network is told when a response may wait for the network because its client is slow.
 type Network interface {
 	// Away comes before the wait, and BackAtOnce after it.

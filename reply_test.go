@@ -1,0 +1,261 @@
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend"
+	"github.com/seed-215b9b7c/backend/backendtest"
+)
+
+type replyIn struct {
+	Fail bool `json:"fail,omitempty"`
+}
+
+type replyOut struct {
+	ID int `json:"id"`
+}
+
+// replyOp returns a mutation POST /say whose function runs say.
+func replyOp(say func(ctx context.Context), options ...backend.Option) *backend.Operation {
+	return backend.Mutation("say", backend.Public, func(ctx context.Context, in replyIn) (replyOut, error) {
+		say(ctx)
+		if in.Fail {
+			return replyOut{}, backend.Errorf(backend.Conflict, "It fails.")
+		}
+		return replyOut{ID: 7}, nil
+	}, append(options, backend.Route("POST /say"))...)
+}
+
+func replyClient(t *testing.T, db *backend.DB, ops ...backend.Definition) restClient {
+	logic := backend.NewLogic(db, nil, backend.LogicConfig{})
+	logic.Add(ops...)
+	return newRESTClient(t, logic)
+}
+
+func TestReply(t *testing.T) {
+	t.Parallel()
+	c := replyClient(t, nil, replyOp(func(ctx context.Context) {
+		backend.SetHeader(ctx, "X-Once", "lost")
+		backend.SetHeader(ctx, "x-once", "kept")
+		backend.AddHeader(ctx, "X-List", "a")
+		backend.AddHeader(ctx, "X-List", "b")
+		backend.SetHeader(ctx, "Location", "/elsewhere")
+		backend.SetCookie(ctx, &http.Cookie{Name: "theme", Value: "light"})
+		backend.SetCookie(ctx, &http.Cookie{Name: "theme", Value: "dark"})
+		backend.SetStatus(ctx, 202)
+	}, backend.Status(201, 202)))
+
+	w := c.do("POST", "/say", `{}`)
+	require.Equal(t, 202, w.Code, w.Body)
+	require.JSONEq(t, `{"id":7}`, w.Body.String())
+	require.Equal(t, []string{"kept"}, w.Header()["X-Once"])
+	require.Equal(t, []string{"a", "b"}, w.Header()["X-List"])
+	require.Equal(t, []string{"/elsewhere"}, w.Header()["Location"])
+	require.Equal(t, []string{"theme=dark; Path=/; HttpOnly; Secure; SameSite=Lax"}, w.Header()["Set-Cookie"])
+	require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "no cache keeps a response with a cookie")
+
+	w = c.do("POST", "/say", `{"fail":true}`)
+	require.Equal(t, 409, w.Code)
+	for _, name := range []string{"X-Once", "X-List", "Location", "Set-Cookie"} {
+		require.NotContains(t, w.Header(), name)
+	}
+}
+
+func TestReplyOfTheStatusWithoutContent(t *testing.T) {
+	t.Parallel()
+	c := replyClient(t, nil, replyOp(func(ctx context.Context) { backend.SetStatus(ctx, 204) }, backend.Status(200, 204)))
+	w := c.do("POST", "/say", `{}`)
+	require.Equal(t, 204, w.Code)
+	require.Empty(t, w.Body)
+	require.NotContains(t, w.Header(), "Content-Type")
+}
+
+// What an operation cannot say fails its call, which is then undone.
+func TestReplyRefuses(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	_, err := db.Exec(t.Context(), "CREATE TABLE t (n INT)")
+	require.NoError(t, err)
+	for name, say := range map[string]func(ctx context.Context){
+		`SetHeader: the value "a\r\nSet-Cookie: b" of X-A has a control character`: func(ctx context.Context) { backend.SetHeader(ctx, "X-A", "a\r\nSet-Cookie: b") },
+		`AddHeader: "X A" is not the name of a header`:                             func(ctx context.Context) { backend.AddHeader(ctx, "X A", "a") },
+		`SetHeader: the header content-type is not for operations: the door`:       func(ctx context.Context) { backend.SetHeader(ctx, "content-type", "text/html") },
+		`the header Set-Cookie is not for operations: use SetCookie`:               func(ctx context.Context) { backend.AddHeader(ctx, "Set-Cookie", "a=b") },
+		`the header ETag is not for operations: give the output a method ETag`:     func(ctx context.Context) { backend.SetHeader(ctx, "ETag", `"a"`) },
+		`SetCookie: cookie "a b": `:                                                func(ctx context.Context) { backend.SetCookie(ctx, &http.Cookie{Name: "a b"}) },
+		`SetCookie: SameSite is None`: func(ctx context.Context) {
+			backend.SetCookie(ctx, &http.Cookie{Name: "a", SameSite: http.SameSiteNoneMode})
+		},
+		`SetInsecureCookie: cookie "a": `:                    func(ctx context.Context) { backend.SetInsecureCookie(ctx, &http.Cookie{Name: "a", Value: "\n"}) },
+		`SetStatus(404): the option Status does not list it`: func(ctx context.Context) { backend.SetStatus(ctx, 404) },
+	} {
+		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
+		logic.Add(replyOp(func(ctx context.Context) {
+			_, err := db.Exec(ctx, "INSERT INTO t VALUES (1)")
+			require.NoError(t, err)
+			say(ctx)
+			backend.SetHeader(ctx, "X-Fine", "yes")
+		}, backend.Status(200, 201)))
+		_, err := backend.Call[replyOut](t.Context(), logic, "say", replyIn{})
+		require.ErrorContains(t, err, name)
+		require.Equal(t, backend.Internal, backend.CodeOf(err))
+		w := newRESTClient(t, logic).do("POST", "/say", `{}`)
+		require.Equal(t, 500, w.Code)
+		require.NotContains(t, w.Header(), "X-Fine")
+	}
+	n, err := backend.One[int](t.Context(), db, "SELECT COUNT(*) FROM t")
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+// What the run of a lost transaction has said is forgotten.
+func TestReplyOfTheLastRun(t *testing.T) {
+	t.Parallel()
+	lost(t, func(t *testing.T, db *backend.DB, lose func(context.Context) error) {
+		runs := 0
+		c := replyClient(t, db, backend.Mutation("say", backend.Public, func(ctx context.Context, _ backend.None) (replyOut, error) {
+			backend.AddHeader(ctx, "X-Run", strconv.Itoa(runs))
+			if runs++; runs > 1 {
+				return replyOut{}, nil
+			}
+			backend.SetCookie(ctx, &http.Cookie{Name: "first"})
+			backend.SetStatus(ctx, 599)
+			return replyOut{}, lose(ctx)
+		}, backend.Route("POST /say")))
+		w := c.do("POST", "/say", "")
+		require.Equal(t, 201, w.Code, w.Body)
+		require.NotContains(t, w.Header(), "Set-Cookie")
+		require.Equal(t, []string{"1"}, w.Header()["X-Run"])
+	})
+}
+
+func TestReplyIsReplayed(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Migrate(t.Context(), nil))
+		runs := 0
+		c := replyClient(t, db, replyOp(func(ctx context.Context) {
+			if runs++; runs > 1 {
+				return
+			}
+			backend.SetHeader(ctx, "X-Version", "3")
+			backend.AddHeader(ctx, "Vary", "X-Tenant")
+			backend.SetCookie(ctx, &http.Cookie{Name: "a", Value: "b", MaxAge: 60})
+			backend.SetStatus(ctx, 202)
+		}, backend.Status(200, 202), backend.Idempotent()))
+		first := c.do("POST", "/say", `{}`, "Idempotency-Key", "k")
+		again := c.do("POST", "/say", `{}`, "Idempotency-Key", "k")
+		require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"))
+		again.Header().Del("Idempotency-Replayed")
+		require.Equal(t, 202, first.Code, first.Body)
+		require.Equal(t, first.Code, again.Code)
+		require.Equal(t, first.Header(), again.Header())
+		require.Equal(t, first.Body.String(), again.Body.String())
+
+		plain := c.do("POST", "/say", `{}`, "Idempotency-Key", "other")
+		require.Equal(t, 200, plain.Code, "runs that say nothing store nothing")
+		again = c.do("POST", "/say", `{}`, "Idempotency-Key", "other")
+		require.Equal(t, 200, again.Code)
+		require.NotContains(t, again.Header(), "X-Version")
+		require.Equal(t, 2, runs)
+	})
+}
+
+// A call within a call, or within a handler, says what it says to the response of the outer one.
+func TestReplyOfInnerCalls(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	inner := backend.Mutation("inner", backend.Public, func(ctx context.Context, in replyIn) (backend.None, error) {
+		backend.SetCookie(ctx, &http.Cookie{Name: "session", Value: "s"})
+		backend.AddHeader(ctx, "X-List", "inner")
+		backend.SetStatus(ctx, 202)
+		if in.Fail {
+			return backend.None{}, errors.New("it fails")
+		}
+		return backend.None{}, nil
+	}, backend.Status(204, 202))
+	logic.Add(inner, replyOp(func(ctx context.Context) {
+		backend.AddHeader(ctx, "X-List", "outer")
+		_, err := backend.Call[backend.None](ctx, logic, "inner", replyIn{Fail: true})
+		require.Error(t, err)
+		_, err = backend.Call[backend.None](ctx, logic, "inner", replyIn{})
+		require.NoError(t, err)
+	}))
+	w := newRESTClient(t, logic).do("POST", "/say", `{}`)
+	require.Equal(t, 201, w.Code)
+	require.Equal(t, []string{"outer", "inner"}, w.Header()["X-List"])
+	require.Len(t, w.Header()["Set-Cookie"], 1)
+
+	page := backend.Stack(backend.StackConfig{})(backend.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		ctx, err := logic.Authenticate(r)
+		require.NoError(t, err)
+		var wait sync.WaitGroup
+		for range 8 {
+			wait.Go(func() { backend.Call[backend.None](ctx, logic, "inner", replyIn{}) })
+		}
+		wait.Wait()
+		backend.SetHeader(r.Context(), "X-Page", "yes")
+		return backend.Errorf(backend.NotFound, "There is no such page.")
+	}))
+	w = httptest.NewRecorder()
+	page.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	require.Equal(t, 404, w.Code, "the handler has the last word about the status")
+	require.Len(t, w.Header()["X-List"], 8)
+	require.Len(t, w.Header()["Set-Cookie"], 1)
+	require.Equal(t, "yes", w.Header().Get("X-Page"))
+	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+}
+
+// Nothing that is said too late has an effect, and nothing fails without a response.
+func TestReplyOutsideOfResponses(t *testing.T) {
+	t.Parallel()
+	backend.SetHeader(t.Context(), "X-A", "a")
+	var kept context.Context
+	c := replyClient(t, nil, replyOp(func(ctx context.Context) { kept = ctx }))
+	w := c.do("POST", "/say", `{}`)
+	backend.SetHeader(kept, "X-Late", "a")
+	require.Equal(t, 201, w.Code)
+	require.NotContains(t, w.Header(), "X-Late")
+
+	broken := backend.Stack(backend.StackConfig{})(mustRun(t, func(w http.ResponseWriter, r *http.Request) {
+		backend.SetHeader(r.Context(), "X-A", "\n")
+		w.Write([]byte("page"))
+	}))
+	w = httptest.NewRecorder()
+	broken.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	require.Equal(t, 500, w.Code)
+}
+
+func TestCookieAttributes(t *testing.T) {
+	t.Parallel()
+	c := replyClient(t, nil, replyOp(func(ctx context.Context) {
+		backend.SetCookie(ctx, &http.Cookie{Name: "a", Path: "/x", SameSite: http.SameSiteStrictMode, MaxAge: -1})
+		backend.SetCookie(ctx, &http.Cookie{Name: "__Host-b"})
+		backend.SetInsecureCookie(ctx, &http.Cookie{Name: "c", Value: "1"})
+		backend.SetInsecureCookie(ctx, &http.Cookie{Name: "d", Secure: true, SameSite: http.SameSiteNoneMode})
+	}))
+	for host, secure := range map[string]string{
+		"example.com": " Secure;", "localhost.example.com": " Secure;", "localhost:8080": "", "127.0.0.1:8080": "", "[::1]:8080": "", "LOCALHOST": "",
+	} {
+		r := httptest.NewRequest("POST", "/api/say", strings.NewReader(`{}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Host = host
+		w := httptest.NewRecorder()
+		c.h.ServeHTTP(w, r)
+		require.Equal(t, []string{
+			"a=; Path=/x; Max-Age=0; HttpOnly;" + secure + " SameSite=Strict",
+			"__Host-b=; Path=/; HttpOnly; Secure; SameSite=Lax",
+			"c=1",
+			"d=; Secure; SameSite=None",
+		}, w.Header()["Set-Cookie"], host)
+	}
+}
