@@ -1,10 +1,12 @@
 package backend_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"strings"
 
@@ -85,4 +87,32 @@ func ExampleRedirect() {
 	// Output:
 	// 303
 	// /notes/5
+}
+
+func ExampleForm() {
+	type picture struct {
+		Album   string         `json:"album"`
+		Picture backend.Upload `json:"picture" accept:"image/png,image/jpeg" maxsize:"5MiB"`
+		Caption string         `json:"caption,omitempty" validate:"max=200"`
+	}
+	add := func(_ context.Context, in picture) (backend.Redirect, error) {
+		fmt.Println(in.Album, in.Picture.Name, in.Picture.Type, in.Picture.Size, in.Caption)
+		return backend.Redirect{To: "/albums/" + in.Album}, nil // io.Copy(file, in.Picture.Reader())
+	}
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	logic.Add(backend.Mutation("addPicture", backend.Public, add, backend.Form(), backend.MaxBody(6<<20), backend.Route("POST /albums/{album}")))
+
+	// <form method="post" enctype="multipart/form-data" action="/albums/cats">
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	file, _ := form.CreateFormFile("picture", "tom.png")
+	io.WriteString(file, "\x89PNG\r\n\x1a\n…")
+	form.WriteField("caption", "Tom")
+	form.Close()
+	w := request(logic.REST(), "POST", "/albums/cats", body.String(), "Content-Type", form.FormDataContentType())
+	fmt.Println(w.Header().Get("Location"))
+	// Output:
+	// cats tom.png image/png 11 Tom
+	// 303
+	// /albums/cats
 }

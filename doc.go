@@ -411,6 +411,9 @@
 //     whose meaning Opt fields have (RFC 7396). Parameters such as charset have no
 //     meaning (RFC 8259). Other types, and compressed bodies, are [Unsupported], and
 //     the response says in Accept, Accept-Patch or Accept-Encoding what to send.
+//   - An operation with the option [Form] takes forms as well:
+//     application/x-www-form-urlencoded and multipart/form-data, with files as fields of the
+//     type [Upload].
 //   - A request without a body is [Malformed] if any field comes from the body, unless
 //     the operation has the option [OptionalBody]. If no field does, as with None, the
 //     body is absent or {}.

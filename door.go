@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
+	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonschema"
 	"github.com/seed-215b9b7c/backend/internal/plan"
@@ -287,4 +288,12 @@ func (f FieldError) explainedBy(cause error) FieldError {
 		f.Message = e.Message
 	}
 	return f
+}
+
+// wrongFields returns the errors of fields from path, query, headers and cookies.
+func wrongFields(wrong []httpin.Wrong) (fields []FieldError) {
+	for _, w := range wrong {
+		fields = append(fields, FieldError{Pointer: w.Pointer, Rule: w.Rule, Message: w.Message}.explainedBy(w.Cause))
+	}
+	return fields
 }

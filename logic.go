@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,7 @@ type Logic struct {
 	auth   Authenticator
 	config LogicConfig
 	inputs *admission.Memory
+	disk   *admission.Memory // for the files of forms
 
 	schemes         []SecurityScheme // that the Authenticator names
 	missing, denied []string         // challenges: for a call that needs a caller, and after a bearer token that is not valid
@@ -66,6 +68,11 @@ type LogicConfig struct {
 	// client address have at most three quarters. Defaults to 256 MiB, or an eighth of
 	// the memory limit of the Go runtime (GOMEMLIMIT) if that is less.
 	InputMemory int64
+	// UploadSpace bounds the room in bytes that the files of all forms take together in the
+	// directory for temporary files (see [os.TempDir]); files up to 32 KiB are held in memory. A
+	// request that there is no room for is [Unavailable]. Requests of one client address have
+	// at most three quarters. Defaults to 1 GiB.
+	UploadSpace int64
 }
 
 // NewLogic returns a Logic without operations. Operations have their transactions in
@@ -76,13 +83,16 @@ func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 	if config.InputMemory < 0 {
 		panic("backend: NewLogic: LogicConfig.InputMemory is negative; leave it out for the default")
 	}
+	if config.UploadSpace < 0 {
+		panic("backend: NewLogic: LogicConfig.UploadSpace is negative; leave it out for the default")
+	}
 	if config.Logger != nil {
 		config.Logger = guarded(config.Logger)
 	}
 	observed := config.Observer != nil || db != nil && db.config.Observer != nil
 	schemes := schemesOf(auth)
 	return &Logic{
-		db: db, auth: auth, config: config, inputs: admission.NewMemory(config.InputMemory), observed: observed,
+		db: db, auth: auth, config: config, inputs: admission.NewMemory(config.InputMemory), disk: admission.NewMemory(cmp.Or(config.UploadSpace, 1<<30)), observed: observed,
 		schemes: schemes, missing: challenges(schemes, false), denied: challenges(schemes, true),
 		byName: map[string]*registered{}, keysInUse: map[string]bool{},
 	}

@@ -88,6 +88,7 @@ type exchange struct {
 	time            timeLimits
 	load            load
 	page            pagePolicy
+	sameOrigin      bool          // CrossOrigin lets the request pass
 	checked         http.Header   // by [Stack]: it does not say two things
 	errors          *ErrorsConfig // of the innermost Errors, or nil
 	said            atomic.Pointer[reply]

@@ -188,6 +188,12 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	case r.input.HasBody():
 		described.Body, described.BodyFields = op.inPlan, r.input.BodyFields
 	}
+	if r.forms != nil {
+		described.BodyTypes, described.Uploads = r.forms.types, map[string][]string{}
+		for name, accepted := range r.forms.files {
+			described.Uploads[name] = accepted.Accept
+		}
+	}
 	described.BodyOptional, described.BodyLenient = op.settings.optionalBody, op.settings.ignoreUnknown
 	if op.settings.key != keyIgnored {
 		described.Key, described.KeyRequired = true, op.settings.key == keyRequired

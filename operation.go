@@ -198,6 +198,7 @@ func (o *Operation) check() {
 		o.fault("its input is %s; it must be a struct, or backend.None", english.A(o.in))
 	}
 	o.checkNestedTags()
+	o.checkUploads()
 	o.checkValidate()
 	o.outPlan = o.compileOut()
 	if o.settings.key != keyIgnored {
@@ -215,7 +216,7 @@ func (o *Operation) compileOut() *plan.Type {
 		}
 		compiled := o.compile(plan.Out, o.out, "its output")
 		compiled.Walk(func(t *plan.Type) {
-			if isContent(t.Go) {
+			if isContent(t.Go) || plan.IsUpload(t.Go) {
 				o.fault("its output: %s is no JSON; return it by itself, from an operation of its own", english.A(t.Go))
 			}
 		})
@@ -251,6 +252,25 @@ func (o *Operation) checkNestedTags() {
 		for _, field := range t.Fields {
 			if t != o.inPlan && field.Place != "" {
 				o.fault("its input: %s.%s: the tag in is for fields of the input itself, but this field is within another", t.Go, field.GoName)
+			}
+		}
+	})
+}
+
+// checkUploads records files where no form has them, and limits that are not those of files.
+func (o *Operation) checkUploads() {
+	o.inPlan.Walk(func(t *plan.Type) {
+		for _, field := range t.Fields {
+			_, isFile, err := filesOf(field)
+			switch {
+			case err != nil:
+				o.fault("its input: field %s: %w", field.GoName, err)
+			case isFile && t != o.inPlan:
+				o.fault("its input: %s.%s: a backend.Upload is a field of the input itself, but this field is within another", t.Go, field.GoName)
+			case isFile && !o.settings.form:
+				o.fault("its input: field %s: files come with a form: give the operation the option Form", field.GoName)
+			case isFile:
+				o.settings.doors.restrict(&o.definition, "a backend.Upload")
 			}
 		}
 	})

@@ -272,10 +272,15 @@ func newCrossOrigin(trusted []string, allowed *cors) (*crossOrigin, error) {
 
 func (c *crossOrigin) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if err := c.check(r); err != nil {
-		WriteError(w, r, (&Error{Code: Forbidden, Message: "This request comes from another site."}).Wrap(err))
+		WriteError(w, r, foreignSite(err))
 		return
 	}
+	x.sameOrigin = true
 	next.ServeHTTP(w, r)
+}
+
+func foreignSite(cause error) error {
+	return (&Error{Code: Forbidden, Message: "This request comes from another site."}).Wrap(cause)
 }
 
 func (c *crossOrigin) check(r *http.Request) error {

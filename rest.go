@@ -131,6 +131,7 @@ type restRoute struct {
 	varies    []string // the request headers that a response depends on
 	status    int
 	content   bool            // the output is a File or a Redirect
+	forms     *formReader     // nil: it takes no forms
 	created   *restRoute      // the GET route of what a POST creates
 	createdBy *plan.Field     // the field of the output that is the last segment of its path
 	createdID jsonout.Encoder // encodes that field
@@ -167,6 +168,11 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	}
 	input, err := httpin.Compile(op.inPlan, r.names, op.kind == isMutation, op.settings.ignoreUnknown)
 	r.input = input
+	if op.settings.form {
+		var wrong error
+		r.forms, wrong = newFormReader(input)
+		err = errors.Join(err, wrong)
+	}
 	if op.settings.optionalBody {
 		err = errors.Join(err, optionalBodyFault(input))
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
+	"github.com/seed-215b9b7c/backend/internal/form"
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/render"
 	"github.com/seed-215b9b7c/backend/internal/route"
@@ -27,12 +28,14 @@ type restCall struct {
 	w     http.ResponseWriter
 	req   *http.Request
 	how   callConfig
+	disk  admission.Portion // for the files of the form
 
 	match, noneMatch []string          // the headers If-Match and If-None-Match
 	compared         bool              // the GET was called to compare its ETag
 	selection        *render.Selection // nil: all fields and no relations
 	tag              string            // the ETag of the response, or ""
 	content          content           // the output; nil if it is JSON
+	form             *form.Form        // the input; nil if it is JSON
 	*buffers
 }
 
@@ -85,7 +88,7 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	r.door.logic.visit(&c.visit, r.door.name, req)
 	c.memory = c.beginMemory()
 	defer c.endMemory()
-	defer c.closeContent()
+	defer c.closeFiles()
 	err := r.asSent(c.serve())
 	c.endMemory()
 	r.door.giveBack(c.buffers) // not after a panic: something may still refer to them
@@ -100,10 +103,14 @@ func (c *restCall) endMemory() {
 	}
 }
 
-// closeContent closes the content of the output, also after a panic.
-func (c *restCall) closeContent() {
+// closeFiles closes the files of the input and the output, also after a panic.
+func (c *restCall) closeFiles() {
 	if c.content != nil {
 		c.content.close()
+	}
+	if c.form != nil {
+		c.form.Close()
+		c.disk.End()
 	}
 }
 
@@ -125,7 +132,9 @@ func (c *restCall) serve() (err error) {
 // ETag. It runs in the transaction, so that a panic of a method ETag undoes the call.
 func (c *restCall) encode(ctx context.Context, out any) (err error) {
 	if c.route.content {
-		c.closeContent() // that of an earlier run of the transaction
+		if c.content != nil {
+			c.content.close() // that of an earlier run of the transaction
+		}
 		c.content = out.(content)
 		err = c.content.prepare(c.route.op.settings.produces)
 		c.tag = c.version(out)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
+	"github.com/seed-215b9b7c/backend/internal/form"
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
@@ -65,14 +67,6 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 	return nil
 }
 
-// wrongFields returns the errors of fields from path, query, headers and cookies.
-func wrongFields(wrong []httpin.Wrong) (fields []FieldError) {
-	for _, w := range wrong {
-		fields = append(fields, FieldError{Pointer: w.Pointer, Rule: w.Rule, Message: w.Message}.explainedBy(w.Cause))
-	}
-	return fields
-}
-
 func parseQuery(text string) (url.Values, error) {
 	if text == "" {
 		return nil, nil
@@ -124,6 +118,9 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	if r.op.kind == isQuery {
 		return nil
 	}
+	if mediaType, boundary := r.forms.typeOf(c.req.Header); mediaType != "" {
+		return c.decodeForm(mediaType, boundary, in, wrong)
+	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
@@ -136,7 +133,7 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	case none:
 		body = emptyObject
 	default:
-		if err := r.checkType(c.req.Header, c.w.Header()); err != nil {
+		if err := c.checkType(); err != nil {
 			return err
 		}
 	}
@@ -146,25 +143,67 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	return decodeJSON(r.input.Body, body, in.FieldByIndex(at.Index), httpin.Pointer(at.Name), wrong, &c.memory)
 }
 
-// readBody reads the body, once. It applies the limit of the operation, which may be
-// above the limit of the stack.
+// decodeForm decodes the fields that come from the body from a form.
+func (c *restCall) decodeForm(mediaType, boundary string, in reflect.Value, wrong *[]FieldError) error {
+	if c.form == nil {
+		if err := c.readForm(mediaType, boundary); err != nil {
+			return err
+		}
+	}
+	c.route.forms.decode(c.form, in, c.route.op.settings.ignoreUnknown, wrong)
+	return nil
+}
+
+// readForm reads the form, once.
+func (c *restCall) readForm(mediaType, boundary string) (err error) {
+	forms := c.route.forms
+	if err := forms.check(c.req); err != nil {
+		return err
+	}
+	if err := c.checkCoding(); err != nil {
+		return err
+	}
+	if mediaType == urlencodedType {
+		if err = c.readBody(); err == nil {
+			c.form, err = forms.parse(c.body)
+		}
+		return err
+	}
+	c.disk = c.route.door.logic.disk.Begin(clientKey(c.address()))
+	c.form, err = forms.read(c.limitedBody(), boundary, form.Limits{Memory: &c.memory, Disk: &c.disk})
+	return bodyFault(err)
+}
+
+// bodyFault returns an error of reading the body: if it is none of ours, such as broken
+// chunks, it is the client's fault.
+func bodyFault(err error) error {
+	_, ofDisk := errors.AsType[*fs.PathError](err)
+	if err != nil && CodeOf(err) == Internal && !ofDisk {
+		err = (&Error{Code: Malformed, Message: "The body could not be read to its end."}).Wrap(err)
+	}
+	return err
+}
+
+// limitedBody returns the body with the limit of the operation, which may be above the
+// limit of the stack.
+func (c *restCall) limitedBody() io.Reader {
+	limit := c.route.op.settings.maxBody
+	limitBody(c.w, c.req, limit)
+	if n := c.req.ContentLength; n < 0 || n > limit { // net/http never reads more than ContentLength
+		return http.MaxBytesReader(c.w, c.req.Body, limit)
+	}
+	return c.req.Body
+}
+
+// readBody reads the body, once.
 func (c *restCall) readBody() (err error) {
 	if c.read {
 		c.memory.Shrink(c.arrived) // what an earlier try of the transaction has decoded is garbage
 		return nil
 	}
-	limit := c.route.op.settings.maxBody
-	limitBody(c.w, c.req, limit)
-	from := io.Reader(c.req.Body)
-	if n := c.req.ContentLength; n < 0 || n > limit { // net/http never reads more than ContentLength
-		from = http.MaxBytesReader(c.w, c.req.Body, limit)
-	}
-	c.body, err = readAll(c.body[:0], from, &c.memory)
+	c.body, err = readAll(c.body[:0], c.limitedBody(), &c.memory)
 	c.read, c.arrived = err == nil, c.memory.Used()
-	if err != nil && CodeOf(err) == Internal { // such as broken chunks: the client's fault
-		err = (&Error{Code: Malformed, Message: "The body could not be read to its end."}).Wrap(err)
-	}
-	return err
+	return bodyFault(err)
 }
 
 // readAll is io.ReadAll that appends to dst, and takes the memory for it from memory.
@@ -188,13 +227,16 @@ func readAll(dst []byte, from io.Reader, memory *admission.Portion) ([]byte, err
 
 // checkType refuses a body whose Content-Type is not JSON, and says in answer what is
 // accepted. A page of another origin can send other types without a preflight.
-func (r *restRoute) checkType(head, answer http.Header) error {
+func (c *restCall) checkType() error {
+	r, head, answer := c.route, c.req.Header, c.w.Header()
 	if !r.input.HasBody() && !r.sendsJSON(head) {
 		return &Error{Code: Malformed, Message: "This request takes no body."}
 	}
-	if coding := head.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		answer.Set("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
-		return &Error{Code: Unsupported, Message: "Send the body without Content-Encoding."}
+	if err := c.checkCoding(); err != nil {
+		return err
+	}
+	if r.forms != nil && (len(r.forms.files) > 0 || !r.sendsJSON(head)) {
+		return r.forms.refuse(answer)
 	}
 	if r.sendsJSON(head) {
 		return nil
@@ -205,6 +247,15 @@ func (r *restRoute) checkType(head, answer http.Header) error {
 		answer.Set("Accept", "application/json") // RFC 9110, section 15.5.16
 	}
 	return &Error{Code: Unsupported, Message: "Send the body as application/json in UTF-8."}
+}
+
+// checkCoding refuses a body that is compressed.
+func (c *restCall) checkCoding() error {
+	if coding := c.req.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		c.w.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
+		return &Error{Code: Unsupported, Message: "Send the body without Content-Encoding."}
+	}
+	return nil
 }
 
 // sendsJSON reports whether the header of a request says that its body is JSON.

@@ -29,7 +29,10 @@ type Input struct {
 	// of the input that come from the body.
 	BodyAt     *plan.Field
 	BodyFields []*plan.Field
+	// FormFiles are those of BodyFields that are files of a form.
+	FormFiles []*plan.Field
 
+	form   []Param           // those of BodyFields that are text in a form
 	query  map[string]bool   // parameters of the query string
 	sentAs map[string]string // pointers to fields of the input → to where a request has them, if that differs
 }
@@ -163,6 +166,80 @@ func (c *compiler) compileBody(in *plan.Type) (err error) {
 		c.Body, err = jsonin.Compile(in, jsonin.Options{Use: use, IgnoreUnknown: c.ignoreUnknown})
 	}
 	return err
+}
+
+// CompileForm makes the fields of the body come from a form as well. The error has
+// everything that a form cannot have.
+func (i *Input) CompileForm() error {
+	if i.BodyAt != nil {
+		return fmt.Errorf("Form: the field %s is the body; leave the tag in:\"body\" out, so that its fields are those of the form", i.BodyAt.GoName)
+	}
+	if len(i.BodyFields) == 0 {
+		return errors.New("Form: no field comes from the body")
+	}
+	var wrong []error
+	for _, field := range i.BodyFields {
+		if elem := field.Type; plan.IsUpload(elem.Go) || elem.Kind == plan.Slice && plan.IsUpload(elem.Elem.Go) {
+			i.FormFiles = append(i.FormFiles, field)
+			continue
+		}
+		set, err := params.Compile(field.Type)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("Form: field %s: %w", field.GoName, err))
+			continue
+		}
+		param := Param{Field: field, Place: "form", Name: field.Name, set: set}
+		if field.HasDefault {
+			param.absent = []string{field.Default}
+		}
+		i.form = append(i.form, param)
+	}
+	return errors.Join(wrong...)
+}
+
+// HasForm reports whether a field comes from the text of a form.
+func (i *Input) HasForm(name string) bool {
+	return slices.ContainsFunc(i.form, func(p Param) bool { return p.Name == name })
+}
+
+// DecodeForm puts the fields that are text in a form into in, and returns those that are
+// wrong. HTML has no other way to say that a number, a time or the like is absent than
+// to send "", nor that a bool is false than to send nothing.
+func (i *Input) DecodeForm(values url.Values, in reflect.Value) (wrong []Wrong) {
+	for n := range i.form {
+		param := &i.form[n]
+		sent, into := values[param.Name], in.FieldByIndex(param.Field.Index)
+		kind := param.Field.Type.Base().Kind
+		if len(sent) == 1 && sent[0] == "" && kind != plan.String && kind != plan.Slice {
+			if param.Field.Type.Kind == plan.Opt {
+				into.Field(plan.OptPresent).SetBool(true)
+				into.Field(plan.OptNull).SetBool(true)
+				continue
+			}
+			sent = nil
+		}
+		if len(sent) == 0 && kind != plan.Bool {
+			sent = param.absent
+		}
+		switch {
+		case len(sent) > 0:
+			if err := param.set(checked(sent, kind), into); err != nil {
+				wrong = append(wrong, Wrong{Pointer(param.Name), "format", err.Error(), err})
+			}
+		case param.Field.Required && kind != plan.Slice && kind != plan.Bool:
+			wrong = append(wrong, Wrong{Pointer(param.Name), "required", "is missing", nil})
+		}
+	}
+	return wrong
+}
+
+// checked returns values in which a bool may be that of a checkbox, whose value is "on" if
+// the page says nothing else.
+func checked(values []string, kind plan.Kind) []string {
+	if kind == plan.Bool && len(values) == 1 && values[0] == "on" {
+		return []string{"true"}
+	}
+	return values
 }
 
 // HasBody reports whether any field comes from the body.

@@ -88,6 +88,28 @@ func (s *Schemas) OfFields(t *plan.Type, fields []*plan.Field, at string) Object
 	return s.component(s.names.of(nameKey{t.Go, true, s.lenient, at}, t), func() object { return s.structure(fields, true) })
 }
 
+// OfForm returns the schema of a form with some fields of an input. A bool that is absent
+// is false, as an unchecked box, and a list may be absent.
+func (s *Schemas) OfForm(fields []*plan.Field) Object {
+	properties := object{}
+	var required []string
+	for _, field := range fields {
+		properties[field.Name] = s.OfText(field)
+		kind := field.Type.Base().Kind
+		if field.Required && kind != plan.Slice && kind != plan.Bool || !field.HasDefault && validation.Demands(field) {
+			required = append(required, field.Name)
+		}
+	}
+	schema := object{"type": "object", "properties": properties}
+	if len(required) > 0 {
+		schema["required"] = required
+	}
+	if !s.lenient {
+		schema["additionalProperties"] = false
+	}
+	return schema
+}
+
 // OfText returns the schema of a field of an input that comes as text, such as a
 // parameter. Text is never null, and is in no quotes.
 func (s *Schemas) OfText(field *plan.Field) Object {
@@ -164,6 +186,8 @@ func text(t *plan.Type) object {
 	switch {
 	case plan.IsID(t.Go):
 		return object{"type": "string", "pattern": "^(0|-?[1-9][0-9]*)$", "examples": []any{"1"}}
+	case plan.IsUpload(t.Go):
+		return object{"type": "string", "contentMediaType": "application/octet-stream"} // OpenAPI 3.1.0, section 4.8.14.5
 	case t.Go == reflect.TypeFor[netip.Addr]():
 		return object{"type": "string", "description": "An IP address.", "examples": []any{"192.0.2.1"}}
 	}

@@ -3,6 +3,8 @@
 package mediatype
 
 import (
+	"mime"
+	"net/http"
 	"path"
 	"strings"
 )
@@ -48,4 +50,84 @@ var byExtension = map[string]string{
 	".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 	".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 	".odt":  "application/vnd.oasis.opendocument.text", ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+}
+
+// Of returns the media type of content, whose first 512 bytes or more are head. A type that
+// somebody has declared is believed only if it fits what head looks like. declared are
+// types in the order of preference; wanted reports whether a type is acceptable. If none is,
+// Of returns the type that head looks like.
+func Of(head []byte, wanted func(mediaType string) bool, declared ...string) string {
+	looks := bare(http.DetectContentType(head))
+	first := ""
+	for _, candidate := range declared {
+		candidate = bare(candidate)
+		if candidate == "" || candidate == Unknown || !fits(candidate, looks) {
+			continue
+		}
+		if wanted(candidate) {
+			return candidate
+		}
+		if first == "" {
+			first = candidate
+		}
+	}
+	if first == "" || wanted(looks) {
+		return looks
+	}
+	return first
+}
+
+// bare returns a media type in lower case without parameters, or "".
+func bare(mediaType string) string {
+	parsed, _, err := mime.ParseMediaType(mediaType)
+	if err != nil {
+		return ""
+	}
+	return parsed
+}
+
+// fits reports whether content that looks like one media type may be of another.
+func fits(candidate, looks string) bool {
+	kind, name, _ := strings.Cut(candidate, "/")
+	switch looks {
+	case candidate:
+		return true
+	case Unknown: // what has a signature would look like itself
+		return !hasSignature[candidate] && !isText(candidate)
+	case "text/plain":
+		return isText(candidate)
+	case "text/xml":
+		return candidate == "application/xml" || strings.HasSuffix(candidate, "+xml")
+	case "application/zip":
+		return kind == "application" && (strings.HasPrefix(name, "vnd.") || strings.HasSuffix(name, "+zip") || name == "java-archive" || name == "x-zip-compressed")
+	case "application/x-gzip":
+		return candidate == "application/gzip"
+	case "application/ogg":
+		return candidate == "audio/ogg" || candidate == "video/ogg"
+	case "audio/wave":
+		return candidate == "audio/wav" || candidate == "audio/x-wav"
+	case "image/x-icon":
+		return candidate == "image/vnd.microsoft.icon"
+	}
+	return (looks == "video/mp4" || looks == "video/webm") && kind == "audio" && strings.HasSuffix(looks, "/"+name)
+}
+
+// isText reports whether content of a media type is text.
+func isText(mediaType string) bool {
+	switch mediaType {
+	case "application/json", "application/xml", "application/javascript", "application/yaml", "application/x-ndjson", "application/rtf", "message/rfc822":
+		return true
+	}
+	return strings.HasPrefix(mediaType, "text/") || strings.HasSuffix(mediaType, "+json") || strings.HasSuffix(mediaType, "+xml")
+}
+
+// hasSignature has the media types that content of looks like (MIME Sniffing standard,
+// section 6).
+var hasSignature = map[string]bool{
+	"image/png": true, "image/jpeg": true, "image/gif": true, "image/webp": true, "image/bmp": true, "image/x-icon": true,
+	"image/vnd.microsoft.icon": true, "application/pdf": true, "application/zip": true, "application/x-zip-compressed": true,
+	"application/x-gzip": true, "application/gzip": true, "application/x-rar-compressed": true, "application/wasm": true,
+	"application/ogg": true, "audio/ogg": true, "video/ogg": true, "audio/wave": true, "audio/wav": true, "audio/x-wav": true,
+	"audio/aiff": true, "audio/midi": true, "video/avi": true, "video/webm": true, "audio/webm": true, "video/mp4": true,
+	"font/woff": true, "font/woff2": true, "font/ttf": true, "font/otf": true, "application/postscript": true,
 }

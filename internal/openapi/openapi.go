@@ -52,12 +52,14 @@ type Operation struct {
 	Deprecated, Secured  bool
 	Access               string // who may call, in words
 	Params               []Param
-	Includes             []string      // relations that the query parameter include may ask for
-	Body                 *plan.Type    // nil: none
-	BodyFields           []*plan.Field // those of Body that are in the body; nil: all
-	BodyField            *plan.Field   // the field that is the body, instead of Body, or nil
-	BodyOptional         bool          // a request may have no body
-	BodyLenient          bool          // a body may have other fields, too
+	Includes             []string            // relations that the query parameter include may ask for
+	Body                 *plan.Type          // nil: none
+	BodyFields           []*plan.Field       // those of Body that are in the body; nil: all
+	BodyField            *plan.Field         // the field that is the body, instead of Body, or nil
+	BodyTypes            []string            // nil: application/json
+	Uploads              map[string][]string // the fields of a form that are files → their media types
+	BodyOptional         bool                // a request may have no body
+	BodyLenient          bool                // a body may have other fields, too
 	Status               int
 	MoreStatuses         []int             // other statuses of success
 	Files                []string          // the media types of an output that is a file, instead of Out
@@ -273,7 +275,13 @@ func (d *Document) operation(op Operation) object {
 		described["parameters"] = params
 	}
 	if op.Body != nil || op.BodyField != nil {
-		schema := d.body(op)
+		if op.BodyTypes == nil {
+			op.BodyTypes = []string{"application/json"}
+		}
+		var schema object
+		if slices.Contains(op.BodyTypes, "application/json") {
+			schema = d.body(op)
+		}
 		body := object{}
 		if !op.BodyOptional { // "required" is false by default
 			body["required"] = true
@@ -282,14 +290,47 @@ func (d *Document) operation(op Operation) object {
 			delete(schema, "description")
 			body["description"] = text
 		}
-		types := object{"application/json": object{"schema": schema}}
-		if op.Method == "patch" {
-			types["application/merge-patch+json"] = types["application/json"]
-		}
-		body["content"] = types
+		body["content"] = d.bodyTypes(op, schema)
 		described["requestBody"] = body
 	}
 	return described
+}
+
+// bodyTypes returns the content of a request body by its media types. schema is that of
+// JSON.
+func (d *Document) bodyTypes(op Operation, schema object) object {
+	content := object{}
+	for _, mediaType := range op.BodyTypes {
+		if mediaType != "application/json" {
+			content[mediaType] = d.form(op)
+			continue
+		}
+		content[mediaType] = object{"schema": schema}
+		if op.Method == "patch" {
+			content["application/merge-patch+json"] = content[mediaType]
+		}
+	}
+	return content
+}
+
+// form returns the content of a form. The encoding says which files it takes (OpenAPI
+// 3.1.0, section 4.8.15).
+func (d *Document) form(op Operation) object {
+	schemas := d.schemas
+	if op.BodyLenient {
+		schemas = schemas.Lenient()
+	}
+	form := object{"schema": schemas.OfForm(op.BodyFields)}
+	encoding := object{}
+	for name, types := range op.Uploads {
+		if len(types) > 0 {
+			encoding[name] = object{"contentType": strings.Join(types, ", ")}
+		}
+	}
+	if len(encoding) > 0 {
+		form["encoding"] = encoding
+	}
+	return form
 }
 
 func put(o object, name, value string) {

@@ -70,6 +70,7 @@ type Field struct {
 	Place, PlaceName string
 	Validate         string // the validate tag
 	Doc, Example     string // the doc and example tags
+	Accept, MaxSize  string // the accept and maxsize tags, of an upload
 	// Default is the default tag of a field of an input: the value of an absent field,
 	// as text.
 	Default    string
@@ -418,6 +419,7 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 		Name: name, GoName: prefix + f.Name, Index: index,
 		Type:     c.compile(f.Type, path+"."+f.Name, wrong),
 		Validate: f.Tag.Get("validate"), Doc: f.Tag.Get("doc"), Example: f.Tag.Get("example"),
+		Accept: f.Tag.Get("accept"), MaxSize: f.Tag.Get("maxsize"),
 	}
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {

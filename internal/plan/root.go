@@ -17,6 +17,9 @@ func IsOpt(t reflect.Type) bool {
 // IsID reports whether t is the root package's ID.
 func IsID(t reflect.Type) bool { return t.PkgPath() == rootPackage && t.Name() == "ID" }
 
+// IsUpload reports whether t is the root package's Upload.
+func IsUpload(t reflect.Type) bool { return t.PkgPath() == rootPackage && t.Name() == "Upload" }
+
 // IsPage reports whether t is the root package's Page.
 func IsPage(t reflect.Type) bool {
 	return t.PkgPath() == rootPackage && strings.HasPrefix(t.Name(), "Page[")
