@@ -122,7 +122,9 @@
 //     redirects them. The rule also holds for the part that {name...} matches. An
 //     encoded slash (%2F) is part of its wildcard's value, and does not hide a .. .
 //   - 307 to the path with a slash appended, if a subtree or {$} matches that and no
-//     pattern matches the path itself. The location is on the same origin.
+//     pattern matches the path itself. The location is on the same origin. Other paths
+//     that differ in the slash at the end, such as /notes/ for the pattern /notes, are
+//     redirected or served if [Router.TrailingSlash] says so.
 //   - 204 with Allow to OPTIONS, unless a pattern has that method. OPTIONS * lists
 //     the methods of all patterns. A preflight request ([CORS]) passes the middleware
 //     of the pattern that it asks for.

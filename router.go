@@ -42,6 +42,7 @@ type routeTable struct {
 	byKey   map[string]*entry
 	mounted string // file:line of the Mount that made it part of another router, or ""
 	own     ownResponses
+	slash   slashChoice
 	version int // counts changes
 
 	compiled  atomic.Pointer[compiledTable] // nil when out of date
@@ -152,6 +153,66 @@ func (r *Router) setOwn(what string, handler http.Handler, field func(*ownRespon
 	} else {
 		panic("backend: " + what + ": the router has such a handler")
 	}
+	t.change()
+}
+
+// SlashMode is what a [Router] does with a request whose path no pattern matches, if one
+// matches the path with a slash more or less at its end.
+type SlashMode uint8
+
+const (
+	// StrictSlash treats /notes and /notes/ as two paths. Only subtrees and {$} redirect from
+	// the path without the slash. It is the default.
+	StrictSlash SlashMode = iota
+	// RedirectSlash redirects to the path that a pattern matches, with the status 308, which
+	// keeps the method and the body.
+	RedirectSlash
+	// ServeSlash calls the handler of the other path, which gets the request as if the client
+	// had sent the other path: in URL, RequestURI, Pattern and PathValue.
+	ServeSlash
+)
+
+// slashChoice is the mode of a router, and where it was set.
+type slashChoice struct {
+	mode  SlashMode
+	place string // file:line, or ""
+}
+
+// TrailingSlash sets what the router does with a slash too many or too few at the end of a
+// path. Without it, the mode is [StrictSlash].
+//
+//	r.TrailingSlash(backend.RedirectSlash)
+//
+// A pattern that matches the path itself, and has the method, always comes first. The other
+// path comes before a subtree that the path is in: if there are patterns "/" and "/notes",
+// then /notes/ is the other path of /notes, as /tree is that of a subtree /tree/ in every
+// mode. The path / has no other path. A path that the router refuses, such as //evil.example/,
+// is refused in every mode, and a redirect stays on the origin and keeps the query. The header
+// Allow has the methods of both paths.
+//
+// In the mode ServeSlash, a GET that prefers HTML, as those of browsers do, is still redirected
+// from /tree to a subtree /tree/: the relative links of a page at /tree would lead to other
+// paths. Middleware of the router and around it sees the path that the client has sent: if it
+// decides by the path, it must expect both. Middleware of groups sees the other path.
+//
+// The mode applies to all routes of the router, also of its groups and of routers and doors
+// that are mounted on it. The mode of a mounted router applies only to requests that it serves
+// by itself. A mounted handler of another type decides itself about paths below its prefix.
+// TrailingSlash panics if the mode is unknown or was set before, and for a group.
+func (r *Router) TrailingSlash(mode SlashMode) {
+	place := callsite.Caller(1)
+	if mode > ServeSlash {
+		panic(fmt.Sprintf("backend: TrailingSlash: there is no mode %d: use StrictSlash, RedirectSlash or ServeSlash", mode))
+	}
+	if r.parent != nil {
+		panic("backend: TrailingSlash: a group has no mode of its own: set it for its router")
+	}
+	t := r.lock("TrailingSlash")
+	defer t.mu.Unlock()
+	if t.slash.place != "" {
+		panic(fmt.Sprintf("backend: TrailingSlash: the mode was set at %s: remove one", t.slash.place))
+	}
+	t.slash = slashChoice{mode, place}
 	t.change()
 }
 
@@ -342,12 +403,14 @@ func (w *wrapped) in(middleware []Middleware, handler http.Handler) http.Handler
 type compiledTable struct {
 	routes  *route.Table
 	own     ownResponses
+	slash   SlashMode
 	entries []compiledEntry
 	top     http.Handler // the router's middleware around dispatch
 }
 
 type compiledEntry struct {
 	preflights bool // preflight requests for its method pass its middleware
+	subtree    bool
 	handler    http.Handler
 	pattern    string
 	names      []string

@@ -16,27 +16,34 @@ import (
 func FuzzRouterPaths(f *testing.F) {
 	for _, path := range []string{
 		"/", "//evil.com", "/%2fevil.com", "/\\evil.com", "/%5cevil.com", "/%09/evil.com", "/a/../b", "/a%2f..%2fb", "/%00", "*", "", "evil.com",
-		"http://evil.com//x", "/a/b/c/", "/tree", "/tree?//evil.com", "/x#%0X", "/x/:p/*r", `/\c/\s`, "/%zz", "/;/x", "/é", "/\xff", "/a%2Fb/c", "https:e",
+		"http://evil.com//x", "/a/b/c/", "/tree", "/tree?//evil.com", "/x#%0X", "/x/:p/*r", `/\c/\s`, "/%zz", "/;/x", "/é", "/\xff", "/a%2Fb/c", "https:e", "//evil.com/", "/%2fevil.com/", "/a/b/?//evil.com", "/%09/evil.com/", "http://evil.com//a/",
 	} {
 		for _, method := range []string{"GET", "OPTIONS", "CONNECT", "BREW"} {
 			f.Add(method, path, path)
 		}
 	}
-	r := routerOf("/{a}/", "GET /{a}/{b}/", "/{a}/{b}/{c}", "GET /tree/", "POST /tree/{$}", "/a%2Fb/{x}/", "/%3Aa/%2Ab/{c}",
-		"/a/{x}/c", "/a/b/d", "GET /{rest...}", "PURGE /a/{x...}")
-	r.Mount("/m/{x}", echo())
+	var routers []http.Handler
+	for _, mode := range slashModes {
+		r := routerOf("/{a}/", "GET /{a}/{b}/", "/{a}/{b}/{c}", "GET /tree/", "POST /tree/{$}", "/a%2Fb/{x}/", "/%3Aa/%2Ab/{c}",
+			"/a/{x}/c", "/a/b/d", "GET /{rest...}", "PURGE /a/{x...}", "BREW /{a}", "BREW /{a}/{b}")
+		r.Mount("/m/{x}", echo())
+		r.TrailingSlash(mode)
+		routers = append(routers, r)
+	}
 	f.Fuzz(func(t *testing.T, method, path, rawPath string) {
 		requests := []*url.URL{{Path: path, RawPath: rawPath, RawQuery: rawPath}}
 		if u, err := url.ParseRequestURI(path); err == nil {
 			requests = append(requests, u)
 		}
 		for _, u := range requests {
-			request := httptest.NewRequest("GET", "/", nil)
-			request.Method, request.URL = method, u
-			w := httptest.NewRecorder()
-			r.ServeHTTP(w, request)
-			require.NotEqual(t, http.StatusInternalServerError, w.Code)
-			requireOnOrigin(t, w.Header().Get("Location"))
+			for _, r := range routers {
+				request := httptest.NewRequest("GET", "/", nil)
+				request.Method, request.URL = method, u
+				w := httptest.NewRecorder()
+				r.ServeHTTP(w, request)
+				require.NotEqual(t, http.StatusInternalServerError, w.Code)
+				requireOnOrigin(t, w.Header().Get("Location"))
+			}
 		}
 	})
 }

@@ -45,6 +45,7 @@ func (r *Router) compile() *compiledTable {
 // routerSnapshot is what a table is compiled from.
 type routerSnapshot struct {
 	own        ownResponses
+	slash      SlashMode
 	version    int
 	entries    []*entry
 	middleware []Middleware   // the router's
@@ -55,7 +56,7 @@ func (r *Router) snapshot() routerSnapshot {
 	t := &r.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := routerSnapshot{version: t.version, entries: t.entries, middleware: r.middleware, own: t.own}
+	s := routerSnapshot{version: t.version, entries: t.entries, middleware: r.middleware, own: t.own, slash: t.slash.mode}
 	for _, e := range t.entries {
 		s.chains = append(s.chains, slices.Concat(e.group.groupMiddleware(), e.middleware))
 	}
@@ -65,6 +66,7 @@ func (r *Router) snapshot() routerSnapshot {
 func (s routerSnapshot) compile(top *wrapped, dispatch, noMatch http.HandlerFunc) *compiledTable {
 	c := &compiledTable{
 		own:     s.own,
+		slash:   s.slash,
 		top:     top.in(s.middleware, dispatch),
 		entries: make([]compiledEntry, len(s.entries)),
 	}
@@ -75,7 +77,10 @@ func (s routerSnapshot) compile(top *wrapped, dispatch, noMatch http.HandlerFunc
 		if method := e.pattern.Method; len(s.chains[i]) > 0 && method != "" && method != http.MethodOptions {
 			handler, preflights = &preflightGuard{handler, preflights, noMatch}, true
 		}
-		c.entries[i] = compiledEntry{handler: e.wrapped.in(s.chains[i], handler), pattern: e.text, names: e.pattern.Names, preflights: preflights}
+		c.entries[i] = compiledEntry{
+			handler: e.wrapped.in(s.chains[i], handler), pattern: e.text, names: e.pattern.Names,
+			preflights: preflights, subtree: e.pattern.Subtree(),
+		}
 		if p, ok := e.handler.(patches); ok {
 			c.entries[i].patch = p.acceptPatch()
 		}
@@ -98,6 +103,9 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 	c := r.compile()
 	var values [usualParams]string
 	found := c.routes.Find(req.Method, req.URL, values[:0])
+	if c.slash != StrictSlash && mayBeOther(found, req.URL) && c.dispatchOther(w, req, found) {
+		return
+	}
 	switch found.Outcome {
 	case route.Found:
 		c.entries[found.Pattern].serve(w, req, found.Values)
@@ -108,16 +116,107 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 		setPattern(w, req, "")
 		c.refuse(w, req)
 	default:
-		if isPreflight(req) {
-			asked := c.routes.Find(req.Header.Get("Access-Control-Request-Method"), req.URL, values[:0])
-			if asked.Outcome == route.Found && c.entries[asked.Pattern].preflights {
-				c.entries[asked.Pattern].serve(w, req, asked.Values)
-				return
-			}
+		if !c.dispatchPreflight(w, req, values[:0]) {
+			setPattern(w, req, "")
+			c.noMatch(w, req)
 		}
-		setPattern(w, req, "")
-		c.noMatch(w, req)
 	}
+}
+
+// dispatchPreflight passes a preflight request to the middleware of the pattern that it asks
+// for. It reports false if there is no such pattern.
+func (c *compiledTable) dispatchPreflight(w http.ResponseWriter, req *http.Request, values []string) bool {
+	if !isPreflight(req) {
+		return false
+	}
+	method := req.Header.Get("Access-Control-Request-Method")
+	asked := c.routes.Find(method, req.URL, values)
+	if asked.Outcome == route.Found && c.entries[asked.Pattern].preflights {
+		c.entries[asked.Pattern].serve(w, req, asked.Values)
+		return true
+	}
+	if c.slash != ServeSlash {
+		return false
+	}
+	other, found := c.findOther(method, req.URL, asked)
+	if found.Outcome != route.Found || !c.entries[found.Pattern].preflights {
+		return false
+	}
+	c.entries[found.Pattern].serveOther(w, req, other, found.Values)
+	return true
+}
+
+// mayBeOther reports whether a pattern for the other path of u would come before what was
+// found. Find itself prefers a path with a slash more to a subtree around the path.
+func mayBeOther(found route.Result, u *url.URL) bool {
+	return found.Outcome != route.Found || found.Within && strings.HasSuffix(u.Path, "/")
+}
+
+// dispatchOther answers a request whose path no pattern matches, or only a subtree around it,
+// if a pattern matches the other path. It reports false if none does.
+func (c *compiledTable) dispatchOther(w http.ResponseWriter, req *http.Request, found route.Result) bool {
+	other, match := c.findOther(req.Method, req.URL, found)
+	if match.Outcome != route.Found {
+		return false
+	}
+	e := &c.entries[match.Pattern]
+	switch {
+	case c.slash == RedirectSlash:
+		setPattern(w, req, e.pattern)
+		path, _ := route.FlipSlash(requestPath(req))
+		redirectTo(w, req, path, http.StatusPermanentRedirect)
+	case e.subtree && isGet(req) && prefersHTML(req.Header["Accept"], ""):
+		setPattern(w, req, e.pattern)
+		redirectToSubtree(w, req)
+	default:
+		e.serveOther(w, req, other, match.Values)
+	}
+	return true
+}
+
+// findOther looks up the pattern for the other path of u, where found is the outcome for u
+// itself. The outcome is Found if a pattern matches the whole of the other path.
+func (c *compiledTable) findOther(method string, u *url.URL, found route.Result) (other *url.URL, match route.Result) {
+	if found.Outcome == route.Refused {
+		return nil, route.Result{}
+	}
+	other, ok := route.FlipURL(u)
+	if !ok {
+		return nil, route.Result{}
+	}
+	if match = c.routes.Find(method, other, nil); match.Within {
+		return nil, route.Result{}
+	}
+	return other, match
+}
+
+// serveOther calls the handler of the pattern with the URL of the other path.
+func (e *compiledEntry) serveOther(w http.ResponseWriter, req *http.Request, other *url.URL, values []string) {
+	setPattern(w, req, e.pattern) // for middleware around the router
+	inner := *req
+	inner.URL = other
+	inner.RequestURI, _ = route.FlipSlash(requestPath(req))
+	if other.RawQuery != "" || other.ForceQuery {
+		inner.RequestURI += "?" + other.RawQuery
+	}
+	e.serve(w, &inner, values)
+}
+
+// allowed returns the methods for the header Allow.
+func (c *compiledTable) allowed(u *url.URL) []string {
+	methods := c.routes.Allowed(u)
+	if c.slash == StrictSlash {
+		return methods
+	}
+	if other, ok := route.FlipURL(u); ok {
+		methods = append(methods, c.routes.Allowed(other)...)
+		slices.Sort(methods)
+	}
+	return slices.Compact(methods)
+}
+
+func isGet(req *http.Request) bool {
+	return req.Method == http.MethodGet || req.Method == http.MethodHead
 }
 
 // serve calls the handler of the pattern.
@@ -161,12 +260,17 @@ func setPattern(w http.ResponseWriter, req *http.Request, pattern string) {
 // redirectToSubtree redirects to the same path with a slash appended. The location
 // cannot name another host: paths that begin with // or /\ were refused.
 func redirectToSubtree(w http.ResponseWriter, req *http.Request) {
-	location := requestPath(req) + "/"
+	redirectTo(w, req, requestPath(req)+"/", http.StatusTemporaryRedirect)
+}
+
+// redirectTo redirects to a path of the same origin, with the query of the request.
+func redirectTo(w http.ResponseWriter, req *http.Request, path string, status int) {
+	location := path
 	if req.URL.RawQuery != "" {
 		location += "?" + escapeQuery(req.URL.RawQuery)
 	}
 	w.Header()["Location"] = []string{location}
-	writeEmpty(w, http.StatusTemporaryRedirect)
+	writeEmpty(w, status)
 }
 
 // requestPath returns the path that the client sent. Handlers such as [http.StripPrefix]
@@ -215,7 +319,7 @@ func (c *compiledTable) refuse(w http.ResponseWriter, req *http.Request) {
 
 // noMatch responds to a request that no pattern matches.
 func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
-	allowed := c.routes.Allowed(req.URL)
+	allowed := c.allowed(req.URL)
 	if len(allowed) > 0 {
 		setAllow(w, allowed)
 	}
@@ -227,8 +331,8 @@ func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
 	case len(allowed) == 0:
 		WriteError(w, req, &Error{Code: NotFound})
 	case req.Method == http.MethodOptions:
-		if found := c.routes.Find(http.MethodPatch, req.URL, nil); found.Outcome == route.Found && c.entries[found.Pattern].patch != nil {
-			w.Header()["Accept-Patch"] = c.entries[found.Pattern].patch // RFC 5789, section 3.1
+		if patch := c.acceptPatch(req.URL); patch != nil {
+			w.Header()["Accept-Patch"] = patch // RFC 5789, section 3.1
 		}
 		writeEmpty(w, http.StatusNoContent)
 	case c.own.notAllowed != nil:
@@ -236,6 +340,18 @@ func (c *compiledTable) noMatch(w http.ResponseWriter, req *http.Request) {
 	default:
 		WriteError(w, req, &Error{Code: MethodNotAllowed})
 	}
+}
+
+// acceptPatch returns the value of Accept-Patch for the path, or nil.
+func (c *compiledTable) acceptPatch(u *url.URL) []string {
+	found := c.routes.Find(http.MethodPatch, u, nil)
+	if c.slash != StrictSlash && found.Outcome != route.Found {
+		_, found = c.findOther(http.MethodPatch, u, found)
+	}
+	if found.Outcome != route.Found {
+		return nil
+	}
+	return c.entries[found.Pattern].patch
 }
 
 // isStandardMethod reports whether RFC 9110, section 9.3, or RFC 5789 defines

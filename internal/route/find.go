@@ -34,6 +34,8 @@ type Result struct {
 	Pattern int
 	// Values are the unescaped values of the pattern's wildcards, in order.
 	Values []string
+	// Within means that the pattern is a subtree and the path is below its slash.
+	Within bool
 }
 
 // Find looks up the pattern for a method and the path of u. The values are
@@ -227,7 +229,7 @@ func (s *search) result() Result {
 	case s.redirect != none && !whole:
 		return Result{Outcome: Redirect, Pattern: s.redirect}
 	case s.match != nil:
-		return Result{Outcome: Found, Pattern: s.pattern}
+		return Result{Outcome: Found, Pattern: s.pattern, Within: !whole}
 	}
 	return Result{}
 }

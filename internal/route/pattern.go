@@ -179,6 +179,9 @@ func (p Pattern) Open() bool {
 	return p.ends(rest) || p.ends(slash)
 }
 
+// Subtree reports whether the pattern ends in a trailing slash or {name...}.
+func (p Pattern) Subtree() bool { return p.ends(rest) }
+
 // Key returns a string that is equal for patterns that match the same requests, whatever
 // the names of their wildcards are.
 func (p Pattern) Key() string {
