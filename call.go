@@ -246,6 +246,7 @@ func (v *visit) call(ctx context.Context, op *registered, t transport, how callC
 		if result, err = v.run(c, t, how, in); err != nil && isDenial(err) {
 			c.logDenial(op.name, err)
 		}
+		err = op.namesFields(c, err)
 	}
 	result.said = c.reply.end()
 	work.returned = true

@@ -24,7 +24,8 @@ import (
 //
 // The code of the Error depends on what happened:
 //
-//   - [Conflict]: a UNIQUE violation, or a transaction or single statement that lost
+//   - [Conflict]: a UNIQUE violation (if the function of an operation returns it, it names
+//     fields of the input, see [FieldError]), or a transaction or single statement that lost
 //     against another one too often.
 //   - [Invalid]: a foreign key, CHECK or NOT NULL violation, a row that WITH CHECK OPTION
 //     or a row security policy refuses, RAISE or SIGNAL in a trigger or function of the
@@ -47,7 +48,10 @@ type DBError struct {
 
 	err      error
 	kind     dberr.Kind
-	answered bool // the engine itself answered
+	answered bool     // the engine itself answered
+	columns  []string // all columns of a UNIQUE or foreign key violation, if they are known
+	missing  bool     // of a foreign key violation: what the columns refer to is missing
+	db       *DB
 }
 
 // Error returns the error of the driver and the beginning of the query. It is for
@@ -105,6 +109,7 @@ func (db *DB) failure(ctx context.Context, query string, err error) error {
 	cause := &DBError{
 		Engine: db.engine, Constraint: info.Constraint, Table: info.Table, Column: info.Column,
 		Query: query, err: err, kind: info.Kind, answered: info.Answered,
+		columns: info.Columns, missing: info.Missing, db: db,
 	}
 	if ended := contextEnd(ctx, err, info); ended != nil {
 		if !errors.Is(err, ended) {

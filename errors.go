@@ -167,6 +167,19 @@ type Error struct {
 
 // FieldError says what is wrong with one field of the input. It does not hold the
 // value of the field, which may be a secret.
+//
+// If the function of an operation returns the error of a query that violates a UNIQUE
+// constraint, the error gets a FieldError with the rule "unique" for each column of the
+// constraint that is a field of the input. For a foreign key that refers to something
+// that does not exist, the rule is "exists". A field is a column if its tag db has the
+// name of the column, or without that tag if its JSON name is the same apart from case
+// and underscores: createdAt is created_at. Columns that are not in the input, such as
+// the owner of a record, are left out: the client cannot change them. An *[Error] that
+// the function makes itself stays as it is, also if it wraps the error of the query.
+//
+// These errors name no field where the columns are not known: SQLite does not tell them
+// for a foreign key and for an index with an expression. PostgreSQL tells a missing
+// reference from a row that is still referred to only in English (lc_messages).
 type FieldError struct {
 	// Pointer is the JSON pointer (RFC 6901) to the field, such as "/tags/0".
 	Pointer string `json:"pointer"`

@@ -103,7 +103,7 @@ func ExampleMutation() {
 	// Output:
 	// 201 {"id":"3","title":"Call Ann"}
 	// 200 {"id":"3","title":"Call Ann"}
-	// 409 {"type":"about:blank","title":"Conflict","status":409,"detail":"This exists already.","code":"conflict"}
+	// 409 {"type":"about:blank","title":"Conflict","status":409,"detail":"This exists already.","code":"conflict","errors":[{"pointer":"/title","rule":"unique","detail":"is already taken"}]}
 }
 
 func ExampleIdempotent() {

@@ -42,6 +42,11 @@ type Info struct {
 	Constraint string
 	Table      string
 	Column     string
+	// Columns are the columns of a Unique or ForeignKey violation, if they are all known.
+	Columns []string
+	// Missing is set for a ForeignKey violation if the row that is referred to is missing,
+	// and not set if something refers to the row, or if the engine does not tell.
+	Missing bool
 	// Answered is set when the engine itself reported the error, so that the
 	// statement certainly had no effect. Otherwise nothing is known.
 	Answered bool
@@ -151,10 +156,16 @@ func isConnection(err error) bool {
 func fromPostgres(e *pq.Error) Info {
 	info := Info{Constraint: e.Constraint, Table: e.Table, Column: e.Column, Answered: true}
 	switch code := string(e.Code); code {
-	case "23505", "23P01":
+	case "23505":
+		info.Kind, info.Columns = Unique, postgresColumns(e.Detail)
+	case "23P01": // EXCLUDE: the columns are in conflict, but need not be equal
 		info.Kind = Unique
 	case "23503", "23001": // the second is RESTRICT, since PostgreSQL 18
 		info.Kind = ForeignKey
+		// The text of the detail is English unless the server has another lc_messages.
+		if info.Missing = strings.Contains(e.Detail, ") is not present in table "); info.Missing {
+			info.Columns = postgresColumns(e.Detail)
+		}
 	case "23514", "44000", "P0001": // CHECK, WITH CHECK OPTION, RAISE
 		info.Kind = Check
 	case "23502":
@@ -176,6 +187,35 @@ func fromPostgres(e *pq.Error) Info {
 		}
 	}
 	return info
+}
+
+var (
+	postgresKey  = regexp.MustCompile(`^[^(]*\((.*?)\)=\(`)
+	postgresName = `([\pL_][\pL\pN_$]*|"(?:[^"]|"")+")`
+	// A column of a key, or a case of one: email, lower(email::text), lower((email)::text).
+	postgresColumn = regexp.MustCompile(strings.ReplaceAll(`^(?:NAME|(?:lower|upper)\((?:NAME|\(NAME\))(?:::[a-z ]+)?\))(?:, |$)`, "NAME", postgresName))
+)
+
+// postgresColumns reads the columns in a detail such as "Key (email, city)=(a, b) already
+// exists.", whatever its language. It returns nil if one of them is another expression.
+func postgresColumns(detail string) (columns []string) {
+	key := postgresKey.FindStringSubmatch(detail)
+	if key == nil {
+		return nil
+	}
+	for rest := key[1]; rest != ""; {
+		m := postgresColumn.FindStringSubmatch(rest)
+		if m == nil {
+			return nil
+		}
+		name := m[1] + m[2] + m[3]
+		if quoted, is := strings.CutPrefix(name, `"`); is {
+			name = strings.ReplaceAll(strings.TrimSuffix(quoted, `"`), `""`, `"`)
+		}
+		columns = append(columns, name)
+		rest = rest[len(m[0]):]
+	}
+	return columns
 }
 
 func postgresClass(code string) Kind {
@@ -201,6 +241,7 @@ func fromSQLite(code int, message string) Info {
 	case 2067, 1555, 2579: // UNIQUE, PRIMARYKEY, ROWID
 		info.Kind = Unique
 		info.Table, info.Column = sqliteColumn(message)
+		info.Columns = sqliteColumns(message)
 	case 787: // FOREIGNKEY
 		info.Kind = ForeignKey
 	case 275: // CHECK
@@ -257,9 +298,20 @@ func sqliteColumn(message string) (table, column string) {
 	return table, column
 }
 
+// sqliteColumns reads the columns of "notes.title, notes.owner". For an index with an
+// expression the message has the name of the index instead, and there are none.
+func sqliteColumns(message string) (columns []string) {
+	for name := range strings.SplitSeq(sqliteName(message), ", ") {
+		if _, column, found := strings.Cut(name, "."); found {
+			columns = append(columns, column)
+		}
+	}
+	return columns
+}
+
 var (
 	mysqlKey        = regexp.MustCompile(`for key '(?:[^']*\.)?([^'.]+)'$`)
-	mysqlForeignKey = regexp.MustCompile("\\(`[^`]*`\\.`([^`]*)`, CONSTRAINT `([^`]*)` FOREIGN KEY \\(`([^`]*)`")
+	mysqlForeignKey = regexp.MustCompile("\\(`[^`]*`\\.`([^`]*)`, CONSTRAINT `([^`]*)` FOREIGN KEY \\((`([^`]*)`[^)]*)\\)")
 	mysqlColumn     = regexp.MustCompile("^(?:Column|Field) '([^']*)'")
 	mysqlForColumn  = regexp.MustCompile("for column (?:`[^`]*`\\.`([^`]*)`\\.)?[`']([^`']*)[`']")
 	mysqlCheck      = regexp.MustCompile("^(?:CONSTRAINT `(?:[^`]*\\.)?([^`]*)` failed for `[^`]*`\\.`([^`]*)`|Check constraint '([^']*)')")
@@ -278,7 +330,10 @@ func fromMySQL(number uint64, message string) Info {
 	case 1451, 1452, 1216, 1217:
 		info.Kind = ForeignKey
 		if m := mysqlForeignKey.FindStringSubmatch(message); m != nil {
-			info.Table, info.Constraint, info.Column = m[1], m[2], m[3]
+			info.Table, info.Constraint, info.Column = m[1], m[2], m[4]
+			if info.Missing = number == 1452; info.Missing {
+				info.Columns = strings.Split(strings.Trim(m[3], "`"), "`, `")
+			}
 		}
 	case 4025, 3819, 1369, 1644: // CHECK, CHECK, WITH CHECK OPTION, SIGNAL
 		info.Kind = Check

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/lib/pq"
@@ -47,7 +49,11 @@ func TestClassify(t *testing.T) {
 			Info{Kind: Unique, Constraint: "notes_title", Answered: true}},
 		{"mysql unique", maria(1062, "Duplicate entry 'a' for key 'notes.title'"), Info{Kind: Unique, Constraint: "title", Answered: true}},
 		{"maria foreign key", maria(1452, "Cannot add or update a child row: a foreign key constraint fails (`test`.`child`, CONSTRAINT `child_parent` FOREIGN KEY (`parent_id`) REFERENCES `parent` (`id`))"),
-			Info{Kind: ForeignKey, Constraint: "child_parent", Table: "child", Column: "parent_id", Answered: true}},
+			Info{Kind: ForeignKey, Constraint: "child_parent", Table: "child", Column: "parent_id", Columns: []string{"parent_id"}, Missing: true, Answered: true}},
+		{"maria foreign key of two columns", maria(1452, "Cannot add or update a child row: a foreign key constraint fails (`test`.`child`, CONSTRAINT `c` FOREIGN KEY (`a`, `b`) REFERENCES `parent` (`x`, `y`))"),
+			Info{Kind: ForeignKey, Constraint: "c", Table: "child", Column: "a", Columns: []string{"a", "b"}, Missing: true, Answered: true}},
+		{"maria referenced", maria(1451, "Cannot delete or update a parent row: a foreign key constraint fails (`test`.`child`, CONSTRAINT `c` FOREIGN KEY (`a`) REFERENCES `parent` (`x`))"),
+			Info{Kind: ForeignKey, Constraint: "c", Table: "child", Column: "a", Answered: true}},
 		{"maria check", maria(4025, "CONSTRAINT `positive` failed for `test`.`t`"), Info{Kind: Check, Constraint: "positive", Table: "t", Answered: true}},
 		{"maria null", maria(1048, "Column 'title' cannot be null"), Info{Kind: NotNull, Column: "title", Answered: true}},
 		{"maria too long", maria(1406, "Data too long for column 'title' at row 1"), Info{Kind: Data, Column: "title", Answered: true}},
@@ -72,7 +78,8 @@ func TestSQLite(t *testing.T) {
 		message string
 		want    Info
 	}{
-		{2067, "constraint failed: UNIQUE constraint failed: notes.title, notes.owner (2067)", Info{Kind: Unique, Table: "notes", Column: "title", Answered: true}},
+		{2067, "constraint failed: UNIQUE constraint failed: notes.title, notes.owner (2067)", Info{Kind: Unique, Table: "notes", Column: "title", Columns: []string{"title", "owner"}, Answered: true}},
+		{2067, "constraint failed: UNIQUE constraint failed: index 'notes_title' (2067)", Info{Kind: Unique, Answered: true}},
 		{1299, "constraint failed: NOT NULL constraint failed: notes.title (1299)", Info{Kind: NotNull, Table: "notes", Column: "title", Answered: true}},
 		{275, "constraint failed: CHECK constraint failed: positive (275)", Info{Kind: Check, Constraint: "positive", Answered: true}},
 		{787, "constraint failed: FOREIGN KEY constraint failed (787)", Info{Kind: ForeignKey, Answered: true}},
@@ -82,6 +89,45 @@ func TestSQLite(t *testing.T) {
 	} {
 		require.Equal(t, test.want, fromSQLite(test.code, test.message))
 	}
+}
+
+func TestPostgresColumns(t *testing.T) {
+	t.Parallel()
+	for detail, want := range map[string][]string{
+		`Key (email)=(a) already exists.`:                             {"email"},
+		`Key (email, city)=(a, b) already exists.`:                    {"email", "city"},
+		`Key ("first name", "a""b")=(a, b) already exists.`:           {"first name", `a"b`},
+		`Key (lower(email))=(a) already exists.`:                      {"email"},
+		`Key (tenant, lower(email::text))=(t, a) already exists.`:     {"tenant", "email"},
+		`Key (lower((email)::character varying))=(a) already exists.`: {"email"},
+		`Key (email)=(x)=(y) already exists.`:                         {"email"},
+		`Schlüssel »(größe)=(a)« existiert bereits.`:                  {"größe"},
+		`Key (md5(email))=(a) already exists.`:                        nil,
+		`Key ((a || b))=(a) already exists.`:                          nil,
+		`Key (COALESCE(a, b))=(a) already exists.`:                    nil,
+		`Key (lower(a, b))=(a) already exists.`:                       nil,
+		``:                                                            nil,
+		`Key ()=(a) already exists.`:                                  nil,
+		`Key (manager_id)=(9) is not present in table "people".`:      {"manager_id"},
+	} {
+		require.Equal(t, want, postgresColumns(detail), detail)
+	}
+}
+
+// The server writes the text, but a schema has the names in it.
+func FuzzPostgresColumns(f *testing.F) {
+	f.Add("email", "a")
+	f.Add(`first "name"`, ")=(")
+	f.Fuzz(func(t *testing.T, column, value string) {
+		postgresColumns(column)
+		if column == "" || strings.ContainsAny(column, "(") || !utf8.ValidString(column) || strings.ContainsRune(column, '\n') {
+			return
+		}
+		quoted := `"` + strings.ReplaceAll(column, `"`, `""`) + `"`
+		if got := postgresColumns("Key (" + quoted + ")=(" + value + ") already exists."); got != nil {
+			require.Equal(t, []string{column}, got)
+		}
+	})
 }
 
 func TestLost(t *testing.T) {
