@@ -12,11 +12,17 @@ import (
 
 // This file has pages of lists, and the cursors between them.
 
-// Page is a part of a list: an output of queries. Next is empty on the last page.
-// REST also sends it as a Link header with rel="next". [NewPage] makes one.
+// Page is a part of a list: an output of queries. [NewPage] makes one that ends with a
+// cursor, and [Paginate] one with a number.
 type Page[T any] struct {
-	Items []T    `json:"items"`
-	Next  Cursor `json:"next,omitempty"`
+	// Items are the items of the page. A nil list becomes an empty one.
+	Items []T `json:"items"`
+	// Next is the cursor of the next page. It is empty on the last page, and on pages
+	// with numbers. REST also sends it as a Link header with rel="next".
+	Next Cursor `json:"next,omitempty"`
+	// Total is the number of items in the whole list. Nil, which is absent in JSON, means
+	// that they were not counted.
+	Total *int64 `json:"total,omitempty"`
 }
 
 func (p Page[T]) next() Cursor { return p.Next }

@@ -266,9 +266,11 @@ func (s *Schemas) fields(t *plan.Type, in bool) object {
 			schema["properties"].(object)[r.Name] = s.relation(r)
 		}
 	}
-	if plan.IsPage(t.Go) { // its list is never null
+	if plan.IsPage(t.Go) { // its list is never null, and neither is its total if it has one
 		properties := schema["properties"].(object)
-		properties["items"] = notNull(properties["items"].(object))
+		for _, name := range []string{"items", "total"} {
+			properties[name] = notNull(properties[name].(object))
+		}
 	}
 	return schema
 }
