@@ -426,7 +426,8 @@
 //     header or cookie is a slash and its name.
 //   - The parameter include=author,comments.author asks for fields that [Relation] has
 //     registered, for all values of their parents' types in the output, and for fields
-//     of their children. It may be given more than once, and with every method.
+//     of their children. It may be given more than once, and with every method. Relations
+//     with [Always] need not be asked for.
 //   - If-Match on a mutation makes the mutation's transaction [Serializable]. The GET of
 //     the same path is called first in it, by the same caller and with the same headers.
 //     If If-Match does not list its ETag, the mutation is [PreconditionFailed]. If the
@@ -452,7 +453,8 @@
 //   - The response to a GET has an ETag. It is made from the content, or from the
 //     output's method ETag() string, which returns the value without quotes. The
 //     response to a request with If-None-Match that lists the ETag is 304. With include,
-//     the ETag is a weak one of the content, which no If-Match matches. A PATCH, and a
+//     the ETag is a weak one of the content, which no If-Match matches. With relations
+//     that are [Always] loaded, it is made from the content and the method. A PATCH, and a
 //     POST with a Location, that return what the GET returns also have its ETag, unless
 //     include was given. A response compressed by [Compress] has another ETag, which
 //     stands for the same version.

@@ -146,7 +146,7 @@ func (d *RESTDoor) servers(origin string) (urls []string) {
 func (d *RESTDoor) describeRelations() map[reflect.Type][]jsonschema.Relation {
 	all := map[reflect.Type][]jsonschema.Relation{}
 	for _, r := range d.relations.all {
-		all[r.parent] = append(all[r.parent], jsonschema.Relation{Name: r.name, Doc: r.settings.doc, Child: r.childPlan})
+		all[r.parent] = append(all[r.parent], jsonschema.Relation{Name: r.name, Doc: r.settings.doc, Child: r.childPlan, Always: r.settings.always})
 	}
 	return all
 }

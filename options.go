@@ -89,6 +89,7 @@ type settings struct {
 	optionalBody  bool
 	ignoreUnknown bool
 	form          bool
+	always        bool
 }
 
 // rate is the limit of Rate.
@@ -361,6 +362,21 @@ func MaxAge(age time.Duration) Option {
 // transaction. [Call] and other doors do not check versions.
 func RequireIfMatch() Option {
 	return option{"RequireIfMatch", forMutations, func(d *definition) { d.settings.requireMatch = true }}
+}
+
+// Always loads a relation in every response that has its parents, also if the query
+// parameter include does not name it. Use it for what clients always show, and for what
+// is part of a record though the database has it in another table. It is loaded for the
+// children of other relations, too, if they are loaded. OpenAPI says that the field is
+// always there.
+//
+// A REST response without include has a strong ETag as without relations, which depends
+// on all of its content: If-Match is not fulfilled if only an author's name has changed,
+// and comparing it loads the relation once more. [Logic.REST] panics if relations with
+// Always lead back to the type that they began with, since loading would not end. As all
+// relations, it is for REST only: [Call] and the output of a [CustomDoor] do not have it.
+func Always() Option {
+	return option{"Always", forRelations, func(d *definition) { d.settings.always = true }}
 }
 
 // Deprecated says since when an operation should no longer be used, and when it will

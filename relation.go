@@ -25,7 +25,7 @@ type RelationField struct {
 }
 
 // Relation makes a field that a client can ask for in all values of the type Parent
-// that operations return. f returns the children of all parents of an output at once,
+// that operations return, or gets without asking, see [Always]. f returns the children of all parents of an output at once,
 // so that a list of 50 costs one more query and not 50. children[i] belongs to
 // parents[i], and there must be as many. [HasOne] and [HasMany] put the rows of a query
 // into that order:
@@ -44,12 +44,12 @@ type RelationField struct {
 //	}
 //
 // f runs within the call that returned the parents, with its context, caller, deadline
-// and transaction. It runs at most once for each path that the client asks for, and
+// and transaction. It runs at most once for each path that is loaded, and
 // never without parents. An error fails the call.
 //
 // A relation has no access rule: a caller who gets a Parent may ask for its children.
 // To restrict that, f leaves out children, or an [Allow] on []Parent refuses the call.
-// A relation takes the options [Allow], [Doc], [Only] and [Except].
+// A relation takes the options [Always], [Allow], [Doc], [Only] and [Except].
 //
 // field consists of letters, digits and underscores, and begins with a lower-case
 // letter. Child is any type that an operation may return. Children may have relations.

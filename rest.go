@@ -13,6 +13,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/httpin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/plan"
+	"github.com/seed-215b9b7c/backend/internal/render"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
 
@@ -43,6 +44,9 @@ func (l *Logic) REST(config ...RESTConfig) *RESTDoor {
 	}
 	ops, relations := l.seal(name)
 	door := &RESTDoor{logic: l, name: name, ops: ops, relations: newRelationSet(relations), router: NewRouter()}
+	if wrong := door.relations.endless(); len(wrong) > 0 {
+		panic("backend: " + errors.Join(wrong...).Error())
+	}
 	wrong := l.checkParents()
 	for _, op := range ops {
 		for _, pattern := range op.settings.routes {
@@ -126,9 +130,10 @@ type restRoute struct {
 	names   []string // the names of the path's parameters
 
 	input     *httpin.Input
-	cursor    string   // the name of the query parameter with the cursor, or ""
-	includes  []string // the allowed values of the query parameter include
-	varies    []string // the request headers that a response depends on
+	cursor    string            // the name of the query parameter with the cursor, or ""
+	always    *render.Selection // all fields, and the relations with Always; nil without such relations
+	includes  []string          // the allowed values of the query parameter include
+	varies    []string          // the request headers that a response depends on
 	status    int
 	content   bool            // the output is a File or a Redirect
 	forms     *formReader     // nil: it takes no forms
@@ -183,7 +188,7 @@ func (d *RESTDoor) newRoute(op *registered, pattern string) (*restRoute, error) 
 	}
 	r.varies = r.variesBy()
 	if r.status != http.StatusNoContent {
-		r.includes = d.relations.paths(op.outPlan)
+		r.includes, r.always = d.relations.paths(op.outPlan), d.relations.selection(op.outPlan, nil)
 	}
 	if input.HasQuery(includeParam) && len(r.includes) > 0 {
 		err = errors.Join(err, fmt.Errorf("the parameter %s asks for relations: give the field of the input another name", includeParam))

@@ -84,7 +84,7 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	r.deprecation(w.Header())
-	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, buffers: r.door.borrow()}
+	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, selection: r.always, buffers: r.door.borrow()}
 	r.door.logic.visit(&c.visit, r.door.name, req)
 	c.memory = c.beginMemory()
 	defer c.endMemory()
@@ -140,16 +140,19 @@ func (c *restCall) encode(ctx context.Context, out any) (err error) {
 		c.tag = c.version(out)
 		return err
 	}
-	value := reflect.ValueOf(out).Elem()
-	if c.selection == nil {
-		c.text, err = c.route.encode.Append(c.text[:0], value)
-	} else {
-		c.text, err = render.Append(ctx, c.text[:0], c.route.encode.AppendSelected, value, c.selection, c.spend)
-	}
-	if err == nil {
+	if c.text, err = c.route.append(ctx, c.text[:0], out, c.selection, &c.visit); err == nil {
 		c.tag = c.version(out)
 	}
 	return err
+}
+
+// append appends the JSON of an output, a *Out, with the relations of a selection.
+func (r *restRoute) append(ctx context.Context, dst []byte, out any, selection *render.Selection, v *visit) ([]byte, error) {
+	value := reflect.ValueOf(out).Elem()
+	if selection == nil {
+		return r.encode.Append(dst, value)
+	}
+	return render.Append(ctx, dst, r.encode.AppendSelected, value, selection, v.spend)
 }
 
 // checkAccept returns an error if Accept allows none of the types that the response may

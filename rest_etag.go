@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/seed-215b9b7c/backend/internal/etag"
 	"github.com/seed-215b9b7c/backend/internal/response"
@@ -72,7 +73,7 @@ func compare(tag string, err error, match, noneMatch []string) error {
 // validation, access and rate limit. If the transaction runs again, it is called
 // again, and is counted once.
 func (c *restCall) currentTag(ctx context.Context) (string, error) {
-	get := &currentCall{route: c.route.current, req: c.req}
+	get := &currentCall{route: c.route.current, req: c.req, visit: &c.visit}
 	again := c.compared
 	c.compared = true
 	_, err := c.call(ctx, get.route.op, get, callConfig{outside: true, again: again})
@@ -85,6 +86,7 @@ func (c *restCall) currentTag(ctx context.Context) (string, error) {
 type currentCall struct {
 	route *restRoute
 	req   *http.Request
+	visit *visit
 	tag   string
 }
 
@@ -99,15 +101,15 @@ func (c *currentCall) decode(_ context.Context, in any) error {
 func (*currentCall) before(context.Context) error { return nil }
 
 // encode sets tag to the ETag of the output.
-func (c *currentCall) encode(_ context.Context, out any) error {
+func (c *currentCall) encode(ctx context.Context, out any) error {
 	if c.route.content {
 		c.tag = out.(content).tag()
 		out.(content).close()
 		return nil
 	}
-	text, err := c.route.encode.Append(nil, reflect.ValueOf(out).Elem())
+	text, err := c.route.append(ctx, nil, out, c.route.always, c.visit)
 	if err == nil {
-		c.tag = etagOf(out, text)
+		c.tag = c.route.etagOf(out, text)
 	}
 	return err
 }
@@ -117,7 +119,7 @@ func (c *currentCall) encode(_ context.Context, out any) error {
 // change without a GET. The response to a PUT has none, because an ETag would mean that
 // the request was stored as it was sent (RFC 9110, section 9.3.4).
 func (c *restCall) version(out any) string {
-	r, related := c.route, c.selection != nil
+	r, related := c.route, c.selection != c.route.always
 	switch {
 	case !r.tagged || related && r.op.kind == isMutation:
 		return ""
@@ -126,7 +128,7 @@ func (c *restCall) version(out any) string {
 	case related:
 		return etag.Weak(etag.Of(c.text))
 	}
-	return etagOf(out, c.text)
+	return r.etagOf(out, c.text)
 }
 
 // failsIfMatch returns an error if a GET has an If-Match that does not list tag, the
@@ -162,9 +164,14 @@ func (c *restCall) setTag() (notModified bool) {
 
 // etagOf returns the ETag of an output, a *Out or nil, whose JSON is text. It is that of
 // the output's method ETag, or else a hash of the text. The result of a method ETag is
-// not used if a header cannot hold it.
-func etagOf(out any, text []byte) string {
-	if own, ok := ownTag(out); ok {
+// not used if a header cannot hold it. With relations that are always loaded, which the
+// method does not see, the ETag is a hash of both.
+func (r *restRoute) etagOf(out any, text []byte) string {
+	own, ok := ownTag(out)
+	if r.always != nil {
+		return etag.Of(append(slices.Clip(text), own...))
+	}
+	if ok {
 		if tag, ok := etag.Quote(own); ok {
 			return tag
 		}

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -87,16 +88,50 @@ func (tree included) add(path string) {
 }
 
 // selection returns the selection of all fields of a type, and of the relations in the
-// tree for all values of their parents' types. It is nil for an empty tree.
+// tree, or with Always, for all values of their parents' types. It is nil if there are none.
 func (s *relationSet) selection(t *plan.Type, tree included) *render.Selection {
-	if len(tree) == 0 {
-		return nil
-	}
 	everywhere := map[reflect.Type][]render.Member{}
 	for _, r := range s.of(t) {
-		if below, asked := tree[r.name]; asked {
+		if below, asked := tree[r.name]; asked || r.settings.always {
 			everywhere[r.parent] = append(everywhere[r.parent], render.Member{Key: r.name, Relation: s.rendered[r], Of: s.selection(r.childPlan, below)})
 		}
 	}
+	if len(everywhere) == 0 {
+		return nil
+	}
 	return &render.Selection{Everywhere: everywhere}
+}
+
+// endless returns an error for each relation with Always whose children have, at any
+// depth of relations with Always, the parents that it is loaded for.
+func (s *relationSet) endless() (wrong []error) {
+	for i, r := range s.all {
+		// A cycle is reported once, at the first of its relations.
+		if path := s.alwaysBack([]*related{r}, s.all[i:]); path != nil {
+			var titles []string
+			for _, r := range append(path, r) {
+				titles = append(titles, r.title())
+			}
+			wrong = append(wrong, fmt.Errorf("relation %q, registered at %s: Always has no end: %s; take Always from one of them", r.title(), r.place, strings.Join(titles, " → ")))
+		}
+	}
+	return wrong
+}
+
+// alwaysBack returns the relations with Always among all that lead from the last of path
+// back to its first, or nil.
+func (s *relationSet) alwaysBack(path, all []*related) []*related {
+	first, last := path[0], path[len(path)-1]
+	for _, next := range s.of(last.childPlan) {
+		switch {
+		case !next.settings.always || !last.settings.always:
+		case next == first:
+			return path
+		case slices.Contains(all, next) && !slices.Contains(path, next):
+			if back := s.alwaysBack(append(slices.Clone(path), next), all); back != nil {
+				return back
+			}
+		}
+	}
+	return nil
 }

@@ -18,11 +18,12 @@ type Object = map[string]any
 
 type object = Object
 
-// Relation is a property that objects of a type may have if they are asked for
-// it.
+// Relation is a property that objects of a type have if they are asked for it, or
+// always.
 type Relation struct {
 	Name, Doc string
 	Child     *plan.Type
+	Always    bool
 }
 
 // Schemas are the schemas of one document. Structs with a name, and types that
@@ -257,13 +258,17 @@ func (s *Schemas) whole(t *plan.Type, in bool) object {
 	return s.collection(t, in)
 }
 
-// fields returns the schema of all fields of a struct, and of its relations,
-// which no answer needs to have.
+// fields returns the schema of all fields of a struct, and of its relations, which an
+// answer needs to have only if they are always loaded.
 func (s *Schemas) fields(t *plan.Type, in bool) object {
 	schema := s.structure(t.Fields, in)
 	if relations := s.relations[t.Go]; !in {
 		for _, r := range relations {
 			schema["properties"].(object)[r.Name] = s.relation(r)
+			if r.Always {
+				required, _ := schema["required"].([]string)
+				schema["required"] = append(required, r.Name)
+			}
 		}
 	}
 	if plan.IsPage(t.Go) { // its list is never null, and neither is its total if it has one
@@ -277,7 +282,12 @@ func (s *Schemas) fields(t *plan.Type, in bool) object {
 
 func (s *Schemas) relation(r Relation) object {
 	schema := s.schema(r.Child, false)
-	schema["description"] = strings.TrimSpace(r.Doc + " (only if include asks for it)")
+	switch {
+	case !r.Always:
+		schema["description"] = strings.TrimSpace(r.Doc + " (only if include asks for it)")
+	case r.Doc != "":
+		schema["description"] = r.Doc
+	}
 	return schema
 }
 
