@@ -496,7 +496,7 @@ func (r *related) loadIn(c *callContext, ctx context.Context, parents reflect.Va
 		return children, fmt.Errorf("relation %s: %w", r.title(), err)
 	}
 	if children.Len() != parents.Elem().Len() {
-		return children, fmt.Errorf("relation %s returned %d children for %d parents: it must return one for each, in their order", r.title(), children.Len(), parents.Elem().Len())
+		return children, fmt.Errorf("relation %s returned %d for %s: it must return one child for each, in their order", r.title(), children.Len(), english.Count(parents.Elem().Len(), "parent"))
 	}
 	return children, nil
 }

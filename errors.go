@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // This file has the error type of the package, and the table of its codes. problem.go
@@ -278,7 +280,7 @@ func asError(err error) *Error {
 	tooLarge, isTooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case isTooLarge:
-		return &Error{Code: TooLarge, Message: fmt.Sprintf("The request body is over the limit of %d bytes.", tooLarge.Limit), cause: err}
+		return &Error{Code: TooLarge, Message: fmt.Sprintf("The request body is over the limit of %s.", english.Count(tooLarge.Limit, "byte")), cause: err}
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: Canceled, cause: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/drain"
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/gcra"
 	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/pace"
@@ -419,7 +420,7 @@ func checkRate(requests int, period time.Duration) error {
 	case period <= 0:
 		return fmt.Errorf("rate limit period %v is not positive", period)
 	case period/time.Duration(requests) < time.Microsecond:
-		return fmt.Errorf("rate limit of %d requests per %v is over a million a second", requests, period)
+		return fmt.Errorf("rate limit of %s per %v is over a million a second", english.Count(requests, "request"), period)
 	case period > 365*24*time.Hour:
 		return fmt.Errorf("rate limit period %v is over a year", period)
 	}

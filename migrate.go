@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/migration"
 )
 
@@ -412,7 +413,7 @@ func (s *step) verify(row *migrationRow) error {
 	case row.State == migrationRunning && (row.Done >= len(s.up) || row.Checksum != migration.Checksum(s.up[:row.Done+1]) && row.Checksum != migration.Checksum(s.up[:row.Done])):
 		return fmt.Errorf("%s was cut off while it ran statement %d, and that statement or those before it were changed since; restore them", s.name, row.Done+1)
 	case row.State == migrationStopped && (row.Done > len(s.up) || row.Checksum != migration.Checksum(s.up[:row.Done])):
-		return fmt.Errorf("%s stopped after %d statements, which were changed since; restore them", s.name, row.Done)
+		return fmt.Errorf("%s stopped after %s, which %s changed since; restore what it had", s.name, english.Count(row.Done, "statement"), english.Was(row.Done))
 	}
 	return nil
 }

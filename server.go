@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/drain"
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/listen"
 	"github.com/seed-215b9b7c/backend/internal/pace"
 )
@@ -426,7 +427,7 @@ func (s *server) finish(patience context.Context) error {
 	if unanswered == 0 { // only requests that have not fully arrived
 		return nil
 	}
-	return fmt.Errorf("%d requests were cut off: %w", unanswered, context.Cause(ctx))
+	return fmt.Errorf("%s %s cut off: %w", english.Count(unanswered, "request"), english.Was(unanswered), context.Cause(ctx))
 }
 
 // waitIdle waits until every request is answered and every connection closed. It

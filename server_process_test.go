@@ -226,7 +226,7 @@ func TestServeGivesUpOnASecondSignal(t *testing.T) {
 	c.signal(t, os.Interrupt)
 	c.untilRefused(t)
 	c.signal(t, syscall.SIGTERM)
-	require.Equal(t, "serve: 1 requests were cut off: a second signal came", c.wait(t, "returned")["error"])
+	require.Equal(t, "serve: 1 request was cut off: a second signal came", c.wait(t, "returned")["error"])
 	_, err := finish()
 	require.Error(t, err)
 }

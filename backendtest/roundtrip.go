@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // columnTypes are the types of columns that the package documentation names under "Rows
@@ -47,7 +49,7 @@ func (a *amount) Scan(src any) error {
 	case []byte:
 		a.text = string(v)
 	default:
-		return fmt.Errorf("a %T is no amount", src)
+		return fmt.Errorf("%s is no amount", english.AType(src))
 	}
 	return nil
 }
@@ -235,7 +237,7 @@ func sameJSON(s *suite, documents ...string) {
 				s.succeeds(wrap(err, form))
 				for _, got := range []json.RawMessage{*got.Pointer, got.Opt.V, got.Null.V, **got.Twice} {
 					if canonical(s, string(got)) != canonical(s, document) {
-						s.Fatalf("stored %s as a %T, and read %s", document, form, got)
+						s.Fatalf("stored %s as %s, and read %s", document, english.AType(form), got)
 					}
 				}
 				own, err := backend.One[plain[number]](s.Context(), s.db, "?", query)

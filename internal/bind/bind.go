@@ -94,9 +94,9 @@ func noList(list reflect.Value) error {
 	case err != nil && !errors.Is(err, ErrText) && !errors.Is(err, ErrRange):
 		return err // it is a mistake anywhere
 	case list.Kind() == reflect.Map:
-		return fmt.Errorf("a %s cannot be compared; pass a slice to IN (?) or NOT IN (?), or JSON as a json.RawMessage", list.Type())
+		return fmt.Errorf("%s cannot be compared; pass a slice to IN (?) or NOT IN (?), or JSON as a json.RawMessage", english.A(list.Type()))
 	}
-	return fmt.Errorf("a %s is no single value; write IN (?) or NOT IN (?) with this ? alone in the parentheses, or pass JSON as a json.RawMessage", list.Type())
+	return fmt.Errorf("%s is no single value; write IN (?) or NOT IN (?) with this ? alone in the parentheses, or pass JSON as a json.RawMessage", english.A(list.Type()))
 }
 
 func ones(n int) []int {

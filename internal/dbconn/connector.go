@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stamp"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
@@ -115,7 +116,7 @@ func Number(value driver.Value) (int64, error) {
 	case []byte:
 		return strconv.ParseInt(string(v), 10, 64)
 	}
-	return 0, fmt.Errorf("the server returned a %T instead of a number", value)
+	return 0, fmt.Errorf("the server returned %s instead of a number", english.AType(value))
 }
 
 const (

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
 // Conn is one connection. One goroutine uses it at a time. The caller must
@@ -35,7 +37,7 @@ func Of(raw any) (Conn, error) {
 	case driver.Conn:
 		return foreign{c}, nil
 	}
-	return nil, fmt.Errorf("the driver's connection is a %T, which is no driver.Conn", raw)
+	return nil, fmt.Errorf("the driver's connection is %s, which is no driver.Conn", english.AType(raw))
 }
 
 // Foreign reports whether a connection is wrapped by Of.

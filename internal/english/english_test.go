@@ -25,6 +25,13 @@ func TestA(t *testing.T) {
 	require.Equal(t, "a <nil>", english.AType(nil))
 }
 
+func TestWas(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "were", english.Was(0))
+	require.Equal(t, "was", english.Was(1))
+	require.Equal(t, "were", english.Was(int64(2)))
+}
+
 func TestCount(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "0 arguments", english.Count(0, "argument"))

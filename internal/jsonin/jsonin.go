@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/params"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -50,6 +51,9 @@ type FieldError struct {
 }
 
 func (e *FieldsError) Error() string {
+	if len(e.Fields) == 1 {
+		return fmt.Sprintf("the field %s %s", e.Fields[0].Pointer, e.Fields[0].Message)
+	}
 	return fmt.Sprintf("%d fields are wrong, the first is %s, which %s", len(e.Fields), e.Fields[0].Pointer, e.Fields[0].Message)
 }
 
@@ -103,7 +107,7 @@ func Compile(t *plan.Type, options Options) (*Decoder, error) {
 	c := compiler{known: map[*plan.Type]*decode{}, ignoreUnknown: options.IgnoreUnknown}
 	if options.Use != nil {
 		if t.Kind != plan.Struct {
-			return nil, fmt.Errorf("a %s has no fields to choose from", t.Go)
+			return nil, fmt.Errorf("%s has no fields to choose from", english.A(t.Go))
 		}
 		return &Decoder{read: c.object(t, options.Use)}, nil
 	}
@@ -727,7 +731,7 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 func defaultOf(field *plan.Field) func(reflect.Value) error {
 	set, err := params.Compile(field.Type)
 	if err != nil {
-		panic(fmt.Sprintf("backend: the plan of %s has a default, which a %s cannot have", field.GoName, field.Type.Go))
+		panic(fmt.Sprintf("backend: the plan of %s has a default, which %s cannot have", field.GoName, english.A(field.Type.Go)))
 	}
 	text := []string{field.Default}
 	return func(v reflect.Value) error { return set(text, v) }

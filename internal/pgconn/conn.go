@@ -13,6 +13,7 @@ import (
 
 	"github.com/lib/pq/pqerror"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -272,7 +273,7 @@ func checkArgs(args []driver.NamedValue) error {
 		switch args[i].Value.(type) {
 		case nil, int64, float64, bool, []byte, string, time.Time:
 		default:
-			return fmt.Errorf("argument %d is a %T: pass it through CheckNamedValue first", i+1, args[i].Value)
+			return fmt.Errorf("argument %d is %s: pass it through CheckNamedValue first", i+1, english.AType(args[i].Value))
 		}
 	}
 	return nil

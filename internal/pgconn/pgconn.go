@@ -43,6 +43,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -217,7 +218,7 @@ func (k *Connector) open(ctx context.Context, d *dialer) (_ inner, err error) {
 	}
 	own, ok := conn.(inner)
 	if !ok {
-		return nil, fmt.Errorf("lib/pq returned a %T, which lacks methods of the version this package was written for", conn)
+		return nil, fmt.Errorf("lib/pq returned %s, which lacks methods of the version this package was written for", english.AType(conn))
 	}
 	return own, nil
 }

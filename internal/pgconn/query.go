@@ -10,6 +10,7 @@ import (
 
 	"github.com/lib/pq/oid"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -144,7 +145,7 @@ func (c *Conn) opened(rows driver.Rows, e *entry, err error) (*Rows, error) {
 	if err == nil {
 		var ok bool
 		if own, ok = rows.(pqRows); !ok {
-			err = fmt.Errorf("lib/pq returned a %T, which lacks methods of the version this package was written for", rows)
+			err = fmt.Errorf("lib/pq returned %s, which lacks methods of the version this package was written for", english.AType(rows))
 		}
 	}
 	if err != nil {

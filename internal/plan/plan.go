@@ -190,8 +190,8 @@ func (c *Compiler) readsItself(t reflect.Type, path string) error {
 		what = "wrap it in a type that has UnmarshalText only"
 	}
 	if embedded := c.embedded(t); embedded != nil {
-		return fmt.Errorf("%s: a %s reads JSON by itself, as the %s does that it embeds, which cannot be checked; "+
-			"hold that in a field with a name, and give %[2]s UnmarshalText only", path, t, embedded)
+		return fmt.Errorf("%s: %s reads JSON by itself, as the %s does that it embeds, which cannot be checked; "+
+			"hold that in a field with a name, and give %s UnmarshalText only", path, english.A(t), embedded, t)
 	}
 	return fmt.Errorf("%s: %s reads JSON by itself, which cannot be checked; %s", path, english.A(t), what)
 }
@@ -393,7 +393,7 @@ func (c *Compiler) checkEmbedded(f reflect.StructField, t reflect.Type, at strin
 	}
 	switch {
 	case c.opaque(t):
-		*wrong = append(*wrong, fmt.Errorf("%s: a %s is not its fields; give it a name, as in %s %s", at, t, f.Name, f.Type))
+		*wrong = append(*wrong, fmt.Errorf("%s: %s is not its fields; give it a name, as in %s %s", at, english.A(t), f.Name, f.Type))
 	case f.Type.Kind() == reflect.Pointer:
 		*wrong = append(*wrong, fmt.Errorf("%s: embed the struct itself, not a pointer to it", at))
 	default:

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
@@ -82,7 +83,7 @@ func readEach(from *json.Decoder, pointers []any) error {
 		return err
 	}
 	if len(texts) != len(pointers) {
-		return fmt.Errorf("%d values for %d fields", len(texts), len(pointers))
+		return fmt.Errorf("%s for %s", english.Count(len(texts), "value"), english.Count(len(pointers), "field"))
 	}
 	for i, text := range texts {
 		if err := json.Unmarshal(text, pointers[i]); err != nil {

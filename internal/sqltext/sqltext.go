@@ -92,13 +92,31 @@ func (q *Query) Params() int { return len(q.slots) }
 // of parameters. what names the text, such as "the query".
 func (q *Query) WrongNumber(what string, args int) error {
 	hint := ""
-	if strings.Count(q.source, "?") > len(q.slots) {
+	switch other := q.placeholder(); {
+	case other != "":
+		hint = "; write ? for " + other
+	case args > len(q.slots) && strings.Count(q.source, "?") > len(q.slots):
 		hint = "; a ? in a string or comment is no parameter"
 		if q.dialect == Postgres {
-			hint = "; a ? in a string or comment is no parameter, and after a name or value it is an operator"
+			hint += ", and after a name or value it is an operator"
 		}
 	}
 	return fmt.Errorf("%s has %s (?) and was given %s%s: %s", what, english.Count(len(q.slots), "parameter"), english.Count(args, "argument"), hint, Clip(q.source))
+}
+
+// placeholder returns the first placeholder in the form of PostgreSQL, such as $1, or "".
+func (q *Query) placeholder() string {
+	tokens := Lead(q.dialect, q.source, len(q.source))
+	for i, token := range tokens {
+		number, found := strings.CutPrefix(token.Text, "$")
+		if number == "" && i+1 < len(tokens) { // of engines that have no such placeholder
+			number = tokens[i+1].Text
+		}
+		if found && !token.Quoted && number != "" && strings.Trim(number, "0123456789") == "" {
+			return "$" + number
+		}
+	}
+	return ""
 }
 
 // Source returns the text that was read.

@@ -387,3 +387,31 @@ func TestRepeats(t *testing.T) {
 		require.Equal(t, want, q.Repeats(), text)
 	}
 }
+
+// The hint is about the mistake that was made.
+func TestWrongNumber(t *testing.T) {
+	t.Parallel()
+	const asText, asOperator = "; a ? in a string or comment is no parameter", ", and after a name or value it is an operator"
+	for _, test := range []struct {
+		dialect Dialect
+		source  string
+		args    int
+		want    string
+	}{
+		{SQLite, "SELECT 1", 1, "it has 0 parameters (?) and was given 1 argument"},
+		{SQLite, "SELECT ?", 0, "it has 1 parameter (?) and was given 0 arguments"},
+		{SQLite, "SELECT '?'", 1, "it has 0 parameters (?) and was given 1 argument" + asText},
+		{SQLite, "SELECT '?', ?, ?", 1, "it has 2 parameters (?) and was given 1 argument"},
+		{Postgres, "SELECT a ?", 1, "it has 0 parameters (?) and was given 1 argument" + asText + asOperator},
+		{Postgres, "SELECT $1", 1, "it has 0 parameters (?) and was given 1 argument; write ? for $1"},
+		{Postgres, "SELECT $2::int", 1, "it has 0 parameters (?) and was given 1 argument; write ? for $2"},
+		{Postgres, "SELECT '$1', a$1, $$ $1 $$ -- $1", 1, "it has 0 parameters (?) and was given 1 argument"},
+		{SQLite, "SELECT '?', $12", 1, "it has 0 parameters (?) and was given 1 argument; write ? for $12"},
+		{MySQL, "SELECT $1, ?", 2, "it has 1 parameter (?) and was given 2 arguments; write ? for $1"},
+		{MySQL, "SELECT '$1', $a, $", 1, "it has 0 parameters (?) and was given 1 argument"},
+	} {
+		q, err := Parse(test.dialect, test.source)
+		require.NoError(t, err)
+		require.EqualError(t, q.WrongNumber("it", test.args), test.want+": "+test.source)
+	}
+}
