@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/seed-215b9b7c/backend"
+)
+
+// ErrorBody is an error in the format of the specification, which says what is wrong with
+// what: {"errors":{"email":["has already been taken"]}}.
+type ErrorBody struct {
+	Errors map[string][]string `json:"errors"`
+}
+
+// errorBody puts every error of the program into that format, such as that of a path that
+// does not exist, or a body that is not JSON.
+func errorBody(_ *http.Request, e *backend.Error) ErrorBody {
+	errors := map[string][]string{}
+	for _, field := range e.Fields {
+		name, message := path.Base(field.Pointer), field.Message // /user/email is email
+		if field.Rule == "required" {
+			message = "can't be blank"
+		}
+		errors[name] = append(errors[name], message)
+	}
+	switch {
+	case len(errors) > 0:
+	case e.Code == backend.Unauthenticated:
+		errors["token"] = []string{"is missing"}
+	default:
+		errors["body"] = []string{e.Message}
+	}
+	return ErrorBody{errors}
+}
+
+// about returns an error that says what is wrong with what.
+func about(code backend.Code, what, message string) *backend.Error {
+	return &backend.Error{Code: code, Fields: []backend.FieldError{{Pointer: "/" + what, Message: message}}}
+}
+
+// missing adds to the error of a query without a row what it did not find.
+func missing(what string, err error) error {
+	if err == nil || backend.CodeOf(err) != backend.NotFound {
+		return err
+	}
+	return about(backend.NotFound, what, "not found").Wrap(err)
+}
+
+// taken adds to the error of a UNIQUE constraint what is taken.
+func taken(err error) error {
+	failed, ok := errors.AsType[*backend.DBError](err)
+	for _, what := range []string{"username", "email"} { // SQLite has the column, the others the constraint
+		if ok && backend.CodeOf(err) == backend.Conflict && strings.Contains(failed.Constraint+failed.Column, what) {
+			return about(backend.Conflict, what, "has already been taken").Wrap(err)
+		}
+	}
+	return err
+}
+
+// own returns an error if the caller is not the author of what.
+func own(ctx context.Context, what string, author backend.AccountID) error {
+	if author == backend.CallerFrom(ctx).ID {
+		return nil
+	}
+	return about(backend.Forbidden, what, "forbidden")
+}
