@@ -2,6 +2,8 @@ package backend_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -72,6 +74,33 @@ func (t *Tasks) Operations() []backend.Definition {
 	}
 }
 
+// Users is an Authenticator: a bearer token, whose hash is stored, says who calls.
+type Users struct{ db *backend.DB }
+
+type User struct {
+	ID   int64  `db:"id"`
+	Name string `db:"name"`
+}
+
+func (a *Users) Authenticate(ctx context.Context, r *http.Request) (backend.Caller, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if scheme == "" {
+		return backend.Caller{}, nil // the anonymous caller
+	}
+	user, err := backend.Maybe[User](ctx, a.db, "SELECT id, name FROM users WHERE token_hash = ?", sha256.Sum256([]byte(token)))
+	if err == nil && (user == nil || !strings.EqualFold(scheme, "Bearer")) {
+		err = backend.Errorf(backend.Unauthenticated, "The token is not valid.")
+	}
+	if err != nil {
+		return backend.Caller{}, err
+	}
+	return backend.Caller{ID: backend.AccountIDOf(user.ID), Method: "token", Account: user}, nil
+}
+
+func (a *Users) SecuritySchemes() []backend.SecurityScheme { // for the description and WWW-Authenticate
+	return []backend.SecurityScheme{{Name: "token", HTTP: "bearer"}}
+}
+
 var tasksTable = fstest.MapFS{"0001_tasks.sql": {Data: []byte("-- +goose Up\n" +
 	"CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL UNIQUE, note TEXT);\n")}}
 
@@ -110,6 +139,34 @@ func TestWhatTheREADMESaysOfOperations(t *testing.T) {
 	require.Equal(t, "soy", *task.Note)
 }
 
+// What the section says about who calls.
+func TestWhatTheREADMESaysOfCallers(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		hash := backend.SQL("token_hash BLOB")
+		if db.Engine() == backend.Postgres {
+			hash = backend.SQL("token_hash BYTEA")
+		}
+		_, err := db.Exec(t.Context(), "CREATE TABLE users (id INTEGER PRIMARY KEY, name VARCHAR(9) NOT NULL, ?)", hash)
+		require.NoError(t, err)
+		_, err = db.Exec(t.Context(), "INSERT INTO users (id, name, token_hash) VALUES (?, ?, ?)", 7, "Ann", sha256.Sum256([]byte("secret")))
+		require.NoError(t, err)
+		logic := backend.NewLogic(db, &Users{db}, backend.LogicConfig{})
+		logic.Add(backend.Query("whoami", backend.SignedIn, func(ctx context.Context, _ backend.None) (string, error) {
+			user, _ := backend.AccountFrom[*User](ctx)
+			return user.Name + " " + string(backend.CallerFrom(ctx).ID), nil
+		}, backend.Route("GET /me")))
+		client := backendtest.NewClient(t, logic.REST())
+		require.Equal(t, []string{"Bearer"}, client.Get("/me").Expect(401).Header["Www-Authenticate"])
+		for _, right := range []string{"Bearer secret", "bearer secret"} {
+			require.Equal(t, `"Ann 7"`, string(client.With("Authorization", right).Get("/me").Expect(200).Body))
+		}
+		for _, wrong := range []string{"Bearer other", "Bearer", "Basic secret", "secret"} {
+			client.With("Authorization", wrong).Get("/me").Expect(401)
+		}
+	})
+}
+
 func TestREADMEHasThisCode(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
@@ -119,8 +176,10 @@ func TestREADMEHasThisCode(t *testing.T) {
 	_, section, found := strings.Cut(string(readme), "\n## Writing an operation\n")
 	require.True(t, found)
 	section, _, _ = strings.Cut(section, "\n## ")
-	_, code, found := strings.Cut(section, "```go\n")
-	require.True(t, found)
-	code, _, _ = strings.Cut(code, "```")
-	require.Contains(t, string(here), code)
+	blocks := strings.Split(section, "```go\n")[1:]
+	require.Len(t, blocks, 2)
+	for _, block := range blocks {
+		code, _, _ := strings.Cut(block, "```")
+		require.Contains(t, string(here), code)
+	}
 }
