@@ -259,6 +259,9 @@ func (o *Operation) checkNestedTags() {
 
 // checkUploads records files where no form has them, and limits that are not those of files.
 func (o *Operation) checkUploads() {
+	if o.mistyped { // a type may be a pointer to itself
+		return
+	}
 	o.inPlan.Walk(func(t *plan.Type) {
 		for _, field := range t.Fields {
 			_, isFile, err := filesOf(field)
