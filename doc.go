@@ -76,6 +76,7 @@
 //   - [Serve] serves any http.Handler with secure limits, and stops without cutting a
 //     request off. [Health] has the handlers for load balancers and supervisors.
 //   - [Router] routes as http.ServeMux does, without its conflicts.
+//   - [Static] serves files, with the hash of their content in their names.
 //   - [Stack] is the default middleware in its order. Each of its steps is a
 //     [Middleware] of its own, such as [Recover], [AccessLog] and [CrossOrigin].
 //   - [Query] and [Mutation] make operations of functions, and [Relation] adds fields
