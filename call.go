@@ -140,7 +140,7 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 	if err != nil && CodeOf(err) == Unauthenticated {
 		_, logger := clientAndLogger(r.Context())
 		orDefault(cmp.Or(l.config.Logger, logger)).LogAttrs(ctx, slog.LevelWarn, "authn_login_fail",
-			slog.Any("error", err), slog.String("request_id", RequestIDFrom(ctx)))
+			append(requestAttrs(r), slog.Any("error", err), slog.String("request_id", RequestIDFrom(ctx)))...)
 		if len(l.schemes) > 0 && sentBearer(r) {
 			err = &challenged{err, l.denied}
 		}

@@ -57,10 +57,14 @@ type DBError struct {
 // Error returns the error of the driver and the beginning of the query. It is for
 // logs and not for clients: some drivers quote the rejected value.
 func (e *DBError) Error() string {
-	if e.Query == "" {
-		return fmt.Sprintf("%s: %v", e.Engine, e.err)
+	text := e.err.Error()
+	if general, special, _ := strings.Cut(text, ": "); says(special, general) { // as SQLite says of constraints
+		text = special
 	}
-	return fmt.Sprintf("%s: %v: %s", e.Engine, e.err, sqltext.Clip(e.Query))
+	if e.Query == "" {
+		return fmt.Sprintf("%s: %s", e.Engine, text)
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Engine, text, sqltext.Clip(e.Query))
 }
 
 // Unwrap returns the driver's error.

@@ -163,6 +163,9 @@ func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, 
 // would start another database.
 func createFile(path string) (os.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if failed, ok := err.(*os.PathError); ok {
+		return nil, failed.Err // the caller names the file
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/english"
@@ -238,12 +240,33 @@ func (e *Error) Error() string {
 		text += ": " + e.Message
 	}
 	for _, field := range e.Fields {
-		text += "; " + field.Pointer + ": " + field.Message
+		text += "; " + cmp.Or(field.Pointer, "the input") + ": " + field.Message
 	}
-	if e.cause != nil && e.cause.Error() != e.Message {
-		text += ": " + e.cause.Error()
+	if e.cause != nil {
+		if cause := e.cause.Error(); !says(text, cause) {
+			text += ": " + cause
+		}
 	}
 	return text
+}
+
+// says reports whether a text has another one, and not only as a part of its words.
+func says(text, other string) bool {
+	part := func(c byte) bool {
+		return c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
+	}
+	for at := 0; other != ""; at++ {
+		i := strings.Index(text[at:], other)
+		if i < 0 {
+			return false
+		}
+		at += i
+		end := at + len(other)
+		if (at == 0 || !part(text[at-1])) && (end == len(text) || !part(text[end])) {
+			return true
+		}
+	}
+	return true
 }
 
 // Unwrap returns the cause.

@@ -2,13 +2,16 @@ package backend_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -239,5 +242,46 @@ func TestBodiesThatDoNotArriveAreTheClientsFault(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Without an access log, an error is found by its method and path, whatever logs it. The
+// query string may have secrets.
+func TestFailuresWithoutAccessLog(t *testing.T) { // not parallel: the logger is the process's
+	fails := errors.New("boom")
+	failing := backend.Handler(func(http.ResponseWriter, *http.Request) error { return fails })
+	logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
+	logic.Add(backend.Mutation("fail", backend.Public, func(context.Context, backend.None) (backend.None, error) { return backend.None{}, fails }, backend.Route("POST /a b/fail"), backend.IgnoreUnknown()))
+	for name, h := range map[string]http.Handler{
+		"WriteError": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { backend.WriteError(w, r, fails) }),
+		"ReportError": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			backend.ReportError(r, fails)
+			w.WriteHeader(http.StatusInternalServerError)
+		}),
+		"Handler":   failing,
+		"Recover":   backend.Recover()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(fails) })),
+		"TimeLimit": backend.TimeLimit(time.Minute)(failing),
+		"RequestID": backend.RequestID()(failing),
+		"REST":      logic.REST(),
+		"a login":   logic.REST(),
+	} {
+		var log bytes.Buffer
+		before := slog.Default()
+		slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+		r, w := httptest.NewRequest("POST", "/a%20b/fail?token=hunter2", nil), httptest.NewRecorder()
+		if name == "a login" {
+			r.Header.Set("Authorization", "Bearer wrong")
+		}
+		h.ServeHTTP(w, r)
+		slog.SetDefault(before)
+		require.GreaterOrEqual(t, w.Code, 401, name)
+		var record struct{ Msg, Method, Path, Error string }
+		require.NoError(t, json.Unmarshal(log.Bytes(), &record), "%s: one record: %s, %s", name, log.String(), w.Body)
+		require.Equal(t, "POST /a%20b/fail", record.Method+" "+record.Path, name)
+		if name != "a login" {
+			require.Equal(t, "request failed", record.Msg, name)
+			require.Contains(t, record.Error, "boom", name)
+		}
+		require.NotContains(t, log.String(), "hunter2", name)
 	}
 }

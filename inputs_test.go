@@ -216,7 +216,7 @@ func TestIgnoreUnknown(t *testing.T) {
 		{"POST", "/lenient", sent, 200, kept},
 		{"POST", "/lenient", `{"event":"a","x":1,"x":2}`, 400, "The body is not valid: there is a name twice in one object at byte 19."},
 		{"POST", "/lenient", `{"event":"a","x":{"y":1,"y":2}}`, 400, "The body is not valid: there is a name twice in one object at byte 24."},
-		{"POST", "/lenient", `{"event":"a","x":[1}`, 400, "The body is not valid: it is not valid JSON at byte 19."},
+		{"POST", "/lenient", `{"event":"a","x":[1}`, 400, "The body is not valid: it breaks the rules of JSON at byte 19."},
 		{"POST", "/lenient", `{"Event":"a"}`, 422, invalid + "\n/event required: is missing"},
 		{"POST", "/lenient", `{"x":1,"event":"longer than ten"}`, 422, invalid + "\n/event max: may have at most 10 characters"},
 		{"POST", "/lenient", ``, 400, "The body is missing. Send it as application/json in UTF-8."},

@@ -35,7 +35,7 @@ import (
 //
 // WriteError hands err to the access log, whose record of the request has it. If no
 // [AccessLog] is around the handler, WriteError logs Internal errors to
-// [slog.Default].
+// [slog.Default], with the method and the path of the request.
 //
 // If the handler has begun a response but nothing of it was sent, it is dropped.
 // Headers that are set, such as Allow, are kept, with these exceptions:
@@ -264,7 +264,7 @@ func reportError(w http.ResponseWriter, r *http.Request, code Code, err error) s
 		return x.report(r, code, err)
 	}
 	if code == Internal {
-		logguard.Default().ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
+		logFailure(r, "", err)
 	}
 	return RequestIDFrom(r.Context())
 }
@@ -280,7 +280,7 @@ func ReportError(r *http.Request, err error) {
 	x := exchangeFrom(r.Context())
 	if x == nil {
 		if code == Internal {
-			logguard.Default().ErrorContext(r.Context(), "request failed", "method", r.Method, "error", err)
+			logFailure(r, "", err)
 		}
 		return
 	}
@@ -303,13 +303,24 @@ func (x *exchange) report(r *http.Request, code Code, err error) string {
 		x.log.err = err
 	}
 	if !x.log.pending && code == Internal {
-		attrs := []slog.Attr{slog.String("method", r.Method), slog.String("path", logPath(r.URL)), slog.Any("error", err)}
-		if x.name.id != "" {
-			attrs = append(attrs, slog.String("request_id", x.name.id))
-		}
-		logguard.Default().LogAttrs(r.Context(), slog.LevelError, "request failed", appendStack(attrs, err)...)
+		logFailure(r, x.name.id, err)
 	}
 	return x.name.id
+}
+
+// logFailure logs the error of a request that has no access log.
+func logFailure(r *http.Request, id string, err error) {
+	attrs := append(requestAttrs(r), slog.Any("error", err))
+	if id != "" {
+		attrs = append(attrs, slog.String("request_id", id))
+	}
+	logguard.Default().LogAttrs(r.Context(), slog.LevelError, "request failed", appendStack(attrs, err)...)
+}
+
+// requestAttrs returns the method and the path of a request for the log. The query
+// string, which may have secrets, is left out.
+func requestAttrs(r *http.Request) []slog.Attr {
+	return []slog.Attr{slog.String("method", cut(r.Method, 32)), slog.String("path", logPath(r.URL))}
 }
 
 // panicError is a recovered panic.

@@ -169,7 +169,7 @@ func syntaxError(err error) error {
 	if ours, ok := errors.AsType[*SyntaxError](err); ok {
 		return ours
 	}
-	found := &SyntaxError{Message: "it is not valid JSON"}
+	found := &SyntaxError{Message: "it breaks the rules of JSON"}
 	if theirs, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		found.Offset = theirs.ByteOffset
 		if errors.Is(theirs.Err, jsontext.ErrDuplicateName) {

@@ -50,7 +50,11 @@ func checkExamples(t *plan.Type, in bool, seen map[*plan.Type]bool) error {
 // checkValue returns an error if the text of a tag is no value of its field.
 func checkValue(t *plan.Type, field *plan.Field, tag, text string, in bool) error {
 	if err := fits(t, field, text, in); err != nil {
-		return fmt.Errorf("%s.%s: the %s %q must be %s: %w", t.Go, field.GoName, tag, text, wanted(field), err)
+		want := "must be " + wanted(field)
+		if strings.HasSuffix(err.Error(), want) { // it says no more
+			return fmt.Errorf("%s.%s: the %s %q %s", t.Go, field.GoName, tag, text, want)
+		}
+		return fmt.Errorf("%s.%s: the %s %q %s: %w", t.Go, field.GoName, tag, text, want, err)
 	}
 	if rule := brokenRule(field, text); in && rule != "" {
 		return fmt.Errorf("%s.%s: the %s %q breaks a rule of the field: %s", t.Go, field.GoName, tag, text, rule)
