@@ -209,5 +209,8 @@ func TestErrorText(t *testing.T) {
 		e := &backend.Error{Code: backend.Conflict, Message: test.message}
 		require.Equal(t, test.want, e.Wrap(errors.New(test.cause)).Error())
 	}
+	fault := backend.Errorf(backend.Internal, "no disk")
+	require.Equal(t, "internal: no disk", (&backend.Error{Code: backend.Internal}).Wrap(fault).Error())
+	require.Equal(t, "internal: no disk: internal: no space", fault.Wrap(backend.Errorf(backend.Internal, "no space")).Error())
 	require.Equal(t, "invalid; the input: must be an object", backend.InvalidField("", "type", "must be an object").Error())
 }

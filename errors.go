@@ -242,12 +242,17 @@ func (e *Error) Error() string {
 	for _, field := range e.Fields {
 		text += "; " + cmp.Or(field.Pointer, "the input") + ": " + field.Message
 	}
-	if e.cause != nil {
-		if cause := e.cause.Error(); !says(text, cause) {
-			text += ": " + cause
-		}
+	if e.cause == nil {
+		return text
 	}
-	return text
+	switch cause := e.cause.Error(); {
+	case says(text, cause):
+		return text
+	case strings.HasPrefix(cause, text+": "):
+		return cause
+	default:
+		return text + ": " + cause
+	}
 }
 
 // says reports whether a text has another one, and not only as a part of its words.
