@@ -4,12 +4,14 @@ package static
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/etag"
+	"github.com/seed-215b9b7c/backend/internal/mediatype"
 )
 
 var (
@@ -194,7 +197,7 @@ func (f *Files) hash(e *entry, name string, info fs.FileInfo) (*File, error) {
 		return nil, err
 	}
 	file := newFile(strings.Clone(name), sum.Sum(nil), info)
-	file.Type = []string{typeOf(name, f.types)}
+	file.Type = []string{cmp.Or(f.types[strings.ToLower(path.Ext(name))], mediatype.ByName(name))}
 	e.file.Store(file)
 	return file, nil
 }
