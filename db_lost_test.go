@@ -17,6 +17,7 @@ type killer struct {
 	engine backend.Engine
 	pool   *sql.DB
 	lock   *sql.Conn
+	killed int // the last session that was killed, which may wait for a moment still
 }
 
 func newKiller(t *testing.T, db *backend.DB) *killer {
@@ -36,15 +37,16 @@ func newKiller(t *testing.T, db *backend.DB) *killer {
 
 // kill waits until a session waits for the table, and ends it.
 func (k *killer) kill(t *testing.T) {
-	query := "SELECT coalesce(max(pid), 0), coalesce(max(pg_terminate_backend(pid)::int), 0) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+	query := "SELECT coalesce(max(pid), 0), coalesce(max(pg_terminate_backend(pid)::int), 0) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> $1"
 	if k.engine == backend.MySQL {
-		query = "SELECT coalesce(max(ID), 0), 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE LIKE 'Waiting for table%'"
+		query = "SELECT coalesce(max(ID), 0), 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE LIKE 'Waiting for table%' AND ID <> ?"
 	}
 	require.Eventually(t, func() bool {
 		var id, done int
-		if err := k.pool.QueryRow(query).Scan(&id, &done); err != nil || id == 0 {
+		if err := k.pool.QueryRow(query, k.killed).Scan(&id, &done); err != nil || id == 0 {
 			return false
 		}
+		k.killed = id
 		if k.engine == backend.MySQL {
 			_, err := k.pool.Exec("KILL CONNECTION ?", id)
 			return err == nil

@@ -266,7 +266,7 @@ func TestServeCutsNoKeepAliveClient(t *testing.T) {
 	}{
 		{"without a pause", "tcp", 0, 20 * clients, serveAddr, backend.ServerConfig{}},
 		{"short pauses", "tcp", 50 * time.Millisecond, 20 * clients, serveAddr, backend.ServerConfig{}},
-		{"long pauses", "tcp", 800 * time.Millisecond, 2 * clients, serveAddr, backend.ServerConfig{}},
+		{"long pauses", "tcp", 500 * time.Millisecond, 2 * clients, serveAddr, backend.ServerConfig{}},
 		{"TLS", "tcp", 200 * time.Millisecond, 5 * clients, serveAddr, backend.ServerConfig{TLS: secure}},
 		{"drained", "tcp", 200 * time.Millisecond, 5 * clients, serveAddr, backend.ServerConfig{DrainDelay: 100 * time.Millisecond}},
 		{"unix socket", "unix", 0, 20 * clients, serveAddr, backend.ServerConfig{Addr: "unix:" + dir + "/s"}},
