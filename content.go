@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -141,7 +142,7 @@ func (f *File) close() {
 func (f *File) send(w http.ResponseWriter, r *http.Request, status int) error {
 	f.describe(w.Header())
 	if body, ok := f.Body.(io.ReadSeeker); ok && status == http.StatusOK && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		http.ServeContent(w, unconditional(r), "", f.Modified, body)
+		http.ServeContent(w, withoutMatch(r), "", f.Modified, body)
 		return nil
 	}
 	if f.Size > 0 {
@@ -216,16 +217,18 @@ func (f *fileWriter) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// unconditional returns r without the conditions on ETags, which the door has checked.
-func unconditional(r *http.Request) *http.Request {
-	if r.Header["If-Match"] == nil && r.Header["If-None-Match"] == nil {
+// withoutMatch returns a request without If-Match, which was checked, and with it without
+// If-Unmodified-Since (RFC 9110, section 13.1.4). ServeContent would check it again, and knows
+// no compressed versions.
+func withoutMatch(r *http.Request) *http.Request {
+	if r.Header["If-Match"] == nil {
 		return r
 	}
-	changed := *r
-	changed.Header = r.Header.Clone()
-	delete(changed.Header, "If-Match")
-	delete(changed.Header, "If-None-Match")
-	return &changed
+	inner := *r
+	inner.Header = maps.Clone(r.Header)
+	delete(inner.Header, "If-Match")
+	delete(inner.Header, "If-Unmodified-Since")
+	return &inner
 }
 
 func (d *Redirect) prepare([]string) error {

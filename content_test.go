@@ -92,6 +92,9 @@ func TestFileRangesAndConditions(t *testing.T) {
 		{name: "If-Match", value: `"v0"`, status: 412},
 		{name: "If-Match", value: `"v1"`, more: []string{"Range", "bytes=0-0"}, status: 206, body: "0"},
 		{name: "If-Modified-Since", value: time.Unix(1e9, 0).UTC().Format(http.TimeFormat), status: 304},
+		{name: "If-Modified-Since", value: time.Unix(1e9, 0).UTC().Format(http.TimeFormat), more: []string{"If-None-Match", `"v0"`}, status: 200, body: "0123456789"},
+		{name: "If-Unmodified-Since", value: time.Unix(1e8, 0).UTC().Format(http.TimeFormat), more: []string{"If-Match", `"v1"`}, status: 200, body: "0123456789"},
+		{name: "If-Unmodified-Since", value: time.Unix(1e8, 0).UTC().Format(http.TimeFormat), status: 412},
 		{name: "If-Modified-Since", value: time.Unix(1e8, 0).UTC().Format(http.TimeFormat), status: 200, body: "0123456789"},
 	} {
 		w := c.do("GET", "/file", "", append(test.more, test.name, test.value)...)

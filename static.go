@@ -303,16 +303,6 @@ func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *st
 	return nil
 }
 
-// withoutMatch returns the request without the conditions that were checked. ServeContent
-// would check them again, and knows no compressed versions.
-func withoutMatch(r *http.Request) *http.Request {
-	inner := *r
-	inner.Header = maps.Clone(r.Header)
-	delete(inner.Header, "If-Match")
-	delete(inner.Header, "If-Unmodified-Since")
-	return &inner
-}
-
 func setFileHeaders(w http.ResponseWriter, file *static.File, forever bool) {
 	head := w.Header()
 	head["Content-Type"] = file.Type
