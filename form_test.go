@@ -394,3 +394,16 @@ func TestUploadsAreStreamed(t *testing.T) {
 	require.Equal(t, fmt.Sprint(size), w.Body.String())
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 }
+
+// What package backendtest sends is what a browser sends.
+func TestFormsOfTheTestClient(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+	logic.Add(uploadOp())
+	client := backendtest.NewClient(t, backend.Stack(backend.StackConfig{})(logic.REST()))
+	var got []string
+	client.Post("/files", backendtest.Multipart{
+		{Name: "caption", Content: "Größe"}, {Name: "picture", File: "größe.png", Type: "image/jpeg", Content: pngText}, {Name: "papers", File: "a.csv", Content: "a"},
+	}).Expect(201).JSON(&got)
+	require.Equal(t, []string{"Größe", "größe.png image/png 8 8 <nil>", "  0 0 <nil>", "a.csv text/csv 1 1 <nil>"}, got)
+}

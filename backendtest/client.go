@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"testing"
@@ -69,7 +72,8 @@ type Response struct {
 }
 
 // Do sends a request. A nil body sends none. A string or []byte is sent as it is, as
-// application/json; [url.Values] are sent as a form; anything else is sent as JSON.
+// application/json; [url.Values] are sent as a form, and a [Multipart] as a form with
+// files; anything else is sent as JSON.
 // [Client.With] sends another Content-Type. A path begins with a slash, and may have
 // a query.
 func (c *Client) Do(method, path string, body any) *Response {
@@ -99,6 +103,52 @@ func (c *Client) Do(method, path string, body any) *Response {
 		c.t.Fatalf("%s %s: the response was cut short: %v", method, path, err)
 	}
 	return &Response{response, text, c.t}
+}
+
+// Multipart is a multipart/form-data body, as a browser sends a form with files.
+//
+//	client.Post("/pictures", backendtest.Multipart{
+//		{Name: "caption", Content: "Tom"},
+//		{Name: "picture", File: "tom.png", Type: "image/png", Content: png},
+//	}).Expect(http.StatusCreated)
+type Multipart []Part
+
+// Part is one field of a form.
+type Part struct {
+	// Name is the name of the field.
+	Name string
+	// File is the name of a file. Empty means that the field is text.
+	File string
+	// Type is the media type that the client declares for a file. Empty means none.
+	Type string
+	// Content is the text, or the content of the file.
+	Content string
+}
+
+func (m Multipart) encode(t testing.TB) (body io.Reader, contentType string) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, part := range m {
+		params := map[string]string{"name": part.Name}
+		if part.File != "" {
+			params["filename"] = part.File
+		}
+		head := textproto.MIMEHeader{"Content-Disposition": {mime.FormatMediaType("form-data", params)}}
+		if part.Type != "" {
+			head.Set("Content-Type", part.Type)
+		}
+		to, err := w.CreatePart(head)
+		if err == nil {
+			_, err = io.WriteString(to, part.Content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &b, w.FormDataContentType()
 }
 
 // Get sends a GET; see [Client.Do].
@@ -141,6 +191,8 @@ func (c *Client) body(body any) (io.Reader, string) {
 		return bytes.NewReader(body), "application/json"
 	case url.Values:
 		return strings.NewReader(body.Encode()), "application/x-www-form-urlencoded"
+	case Multipart:
+		return body.encode(c.t)
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
