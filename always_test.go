@@ -70,7 +70,7 @@ func TestAlways(t *testing.T) {
 		{"/films/0?include=cover.artist,director", `{"id":1,"director":{"name":"Ann"},"cover":{"Colour":"","artist":null},"rating":0}`},
 		{"/byName", `{"a":{"id":1,"rating":0},"b":null,"c":{"id":4,"rating":0}}`},
 		{"/pages", `{"items":[{"id":1,"rating":0}],"next":"next"}`},
-		{"/none", `null`},
+		{"/none", `[]`},
 	} {
 		w := c.do("GET", row.path, "")
 		require.Equal(t, 200, w.Code, "%s: %s", row.path, w.Body)

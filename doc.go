@@ -447,10 +447,11 @@
 //
 // A RESTDoor responds as follows:
 //
-//   - The status is 200, and the body is the output as JSON, as encoding/json writes it.
-//     A POST has 201, with a Location if there is a GET for what was created: for POST
-//     /tasks, a GET /tasks/{id}, where the output has a field id. None has 204. The
-//     option [Status] changes this.
+//   - The status is 200, and the body is the output as JSON, as encoding/json writes it, but
+//     a nil slice is [] and a nil map is {}, as encoding/json/v2 writes them. A list that may
+//     be null is a pointer. A POST has 201, with a Location if there is a GET for what was
+//     created: for POST /tasks, a GET /tasks/{id}, where the output has a field id. None has
+//     204. The option [Status] changes this.
 //   - The response to a GET has an ETag. It is made from the content, or from the
 //     output's method ETag() string, which returns the value without quotes. The
 //     response to a request with If-None-Match that lists the ETag is 304. With include,

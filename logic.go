@@ -14,6 +14,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/gcra"
+	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/replay"
 	"github.com/seed-215b9b7c/backend/internal/validation"
@@ -261,5 +262,5 @@ func (l *Logic) storedFormat(op *registered) *replay.Format {
 	for _, r := range l.relations {
 		related = append(related, r.parent)
 	}
-	return replay.New(op.outPlan, op.encoder(), related)
+	return replay.New(op.outPlan, jsonout.CompileExact(op.outPlan), related)
 }

@@ -425,7 +425,7 @@ func TestListsInHeaders(t *testing.T) {
 	}
 	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
 	logic.Add(backend.Query("q", backend.Public, func(_ context.Context, in input) ([]int, error) { return in.Parts, nil }, backend.Route("GET /")))
-	for want, lines := range map[string][]string{"[1,2,3]": {"1, 2", "3"}, "[1]": {"1"}, "null": nil} {
+	for want, lines := range map[string][]string{"[1,2,3]": {"1, 2", "3"}, "[1]": {"1"}, "[]": nil} {
 		w := call(logic, "GET", "/", func(r *http.Request) { r.Header["X-Parts"] = lines })
 		require.Equal(t, want, w.Body.String())
 	}

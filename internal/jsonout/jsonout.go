@@ -1,6 +1,7 @@
 // Package jsonout encodes values as JSON, with encoders that are compiled once per type.
-// The result is byte for byte that of [encoding/json.Marshal]. The encoders are faster,
-// and do not allocate for plain structs.
+// The result is byte for byte that of [encoding/json.Marshal], with one exception: a nil
+// slice is [] and a nil map is {}, as encoding/json/v2 writes them, since readers of lists
+// seldom expect null. The encoders are faster, and do not allocate for plain structs.
 package jsonout
 
 import (
@@ -57,7 +58,15 @@ func Compile(t *plan.Type) Encoder {
 	return Encoder{c.compile(t)}
 }
 
+// CompileExact returns an encoder for t that writes nil slices and maps as null, for a reader
+// that gets the same value.
+func CompileExact(t *plan.Type) Encoder {
+	c := compiler{known: map[*plan.Type]*encode{}, exact: true}
+	return Encoder{c.compile(t)}
+}
+
 type compiler struct {
+	exact bool                   // nil slices and maps are null
 	known map[*plan.Type]*encode // for recursive types: filled in later
 }
 
@@ -96,11 +105,11 @@ func (c *compiler) byKind(t *plan.Type) encode {
 	case plan.Struct:
 		return c.object(t)
 	case plan.Slice:
-		return c.slice(c.compile(t.Elem), true)
+		return c.orNull(list(c.compile(t.Elem)))
 	case plan.Array:
-		return c.slice(c.compile(t.Elem), false)
+		return list(c.compile(t.Elem))
 	case plan.Map:
-		return c.mapping(c.compile(t.Elem))
+		return c.orNull(mapping(c.compile(t.Elem)))
 	case plan.Pointer:
 		return c.pointer(c.compile(t.Elem))
 	case plan.Opt:
@@ -218,11 +227,22 @@ func appendAny(dst []byte, v reflect.Value) ([]byte, error) {
 	return append(dst, text...), err
 }
 
-func (c *compiler) slice(element encode, canBeNil bool) encode {
+// orNull writes null for a nil slice or map, if the encoder is exact.
+func (c *compiler) orNull(write encode) encode {
+	if !c.exact {
+		return write
+	}
 	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
-		if canBeNil && v.IsNil() {
+		if v.IsNil() {
 			return append(dst, "null"...), nil
 		}
+		return write(dst, v, s)
+	}
+}
+
+// list writes a slice or an array.
+func list(element encode) encode {
+	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
 		if s.depth++; s.depth > maxDepth {
 			return nil, errDeep
 		}
@@ -240,11 +260,8 @@ func (c *compiler) slice(element encode, canBeNil bool) encode {
 	}
 }
 
-func (c *compiler) mapping(element encode) encode {
+func mapping(element encode) encode {
 	return func(dst []byte, v reflect.Value, s state) ([]byte, error) {
-		if v.IsNil() {
-			return append(dst, "null"...), nil
-		}
 		if s.depth++; s.depth > maxDepth {
 			return nil, errDeep
 		}

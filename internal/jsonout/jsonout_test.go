@@ -1,6 +1,7 @@
 package jsonout
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
 	"math"
@@ -87,10 +88,63 @@ func encoder(t testing.TB, typ reflect.Type) Encoder {
 	return Compile(compiled)
 }
 
-// same checks that value is written as encoding/json writes it.
+// exactEncoder returns the encoder that writes nil slices as null.
+func exactEncoder(t testing.TB, typ reflect.Type) Encoder {
+	t.Helper()
+	compiled, err := plan.NewCompiler(plan.Out).Compile(typ)
+	require.NoError(t, err)
+	return CompileExact(compiled)
+}
+
+// listed returns a copy of a value that has an empty slice or map instead of each nil one,
+// so that encoding/json writes [] and {}. A nil one that omitzero leaves out stays nil, and
+// so does what bytes and types with methods of their own have.
+func listed(v reflect.Value) reflect.Value {
+	own := func(t reflect.Type) bool {
+		p := reflect.PointerTo(t) // has the methods of t as well
+		return p.Implements(reflect.TypeFor[json.Marshaler]()) || p.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+	}
+	t := v.Type()
+	if own(t) || t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && !own(t.Elem()) {
+		return v
+	}
+	copied := reflect.New(t).Elem()
+	copied.Set(v)
+	switch t.Kind() {
+	case reflect.Slice:
+		copied.Set(reflect.MakeSlice(t, v.Len(), v.Len()))
+		for i := range v.Len() {
+			copied.Index(i).Set(listed(v.Index(i)))
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			copied.Index(i).Set(listed(v.Index(i)))
+		}
+	case reflect.Map:
+		copied.Set(reflect.MakeMap(t))
+		for _, key := range v.MapKeys() {
+			copied.SetMapIndex(key, listed(v.MapIndex(key)))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			copied.Set(reflect.New(t.Elem()))
+			copied.Elem().Set(listed(v.Elem()))
+		}
+	case reflect.Struct:
+		for i := range t.NumField() {
+			omitted := strings.Contains(t.Field(i).Tag.Get("json"), ",omitzero") && v.Field(i).IsZero()
+			if copied.Field(i).CanSet() && !omitted {
+				copied.Field(i).Set(listed(v.Field(i)))
+			}
+		}
+	}
+	return copied
+}
+
+// same checks that value is written as encoding/json writes it, nil slices and maps apart.
 func same(t testing.TB, e Encoder, value any) {
 	t.Helper()
-	want, wantErr := json.Marshal(value)
+	want, wantErr := json.Marshal(listed(reflect.ValueOf(value)).Interface())
 	v := reflect.ValueOf(value)
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -177,12 +231,19 @@ func random(r *rand.Rand, v reflect.Value, depth int) {
 func TestLikeEncodingJSON(t *testing.T) {
 	t.Parallel()
 	e := encoder(t, reflect.TypeFor[everything]())
+	exact := exactEncoder(t, reflect.TypeFor[everything]())
 	same(t, e, &everything{})
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		var value everything
 		random(r, reflect.ValueOf(&value).Elem(), 4)
 		same(t, e, &value)
+		want, wantErr := json.Marshal(&value)
+		got, err := exact.Append(nil, reflect.ValueOf(&value).Elem())
+		require.Equal(t, wantErr != nil, err != nil)
+		if err == nil {
+			require.Equal(t, string(want), string(got), "the exact encoder makes no exception")
+		}
 	}
 }
 

@@ -202,9 +202,9 @@ func (s *Schemas) collection(t *plan.Type, in bool) object {
 	case plan.Array:
 		return object{"type": "array", "items": elem, "minItems": int64(t.Len), "maxItems": int64(t.Len)}
 	case plan.Map:
-		return nullableIf(!in, object{"type": "object", "additionalProperties": elem})
+		return object{"type": "object", "additionalProperties": elem}
 	}
-	return nullableIf(!in, object{"type": "array", "items": elem})
+	return object{"type": "array", "items": elem}
 }
 
 // holds reports whether a type has another as a part, other than through a struct
@@ -271,11 +271,9 @@ func (s *Schemas) fields(t *plan.Type, in bool) object {
 			}
 		}
 	}
-	if plan.IsPage(t.Go) { // its list is never null, and neither is its total if it has one
+	if plan.IsPage(t.Go) { // its total is never null if it has one
 		properties := schema["properties"].(object)
-		for _, name := range []string{"items", "total"} {
-			properties[name] = notNull(properties[name].(object))
-		}
+		properties["total"] = notNull(properties["total"].(object))
 	}
 	return schema
 }
@@ -370,16 +368,15 @@ func constraintsOf(field *plan.Field) *validation.Constraints {
 }
 
 // omitsNull reports whether a field of an output is left out wherever it would be
-// null. A pointer may lead to a list that is null, an Opt that is present may be
-// null, and a type may have a zero of its own.
+// null. A pointer may lead to bytes that are null, an Opt that is present may be null, and a
+// type may have a zero of its own.
 func omitsNull(field *plan.Field) bool {
 	switch t := field.Type; t.Kind {
-	case plan.Slice, plan.Map, plan.Bytes:
+	case plan.Bytes:
 		own := reflect.TypeFor[interface{ IsZero() bool }]()
 		return field.OmitEmpty || field.OmitZero && !reflect.PointerTo(t.Go).Implements(own)
 	case plan.Pointer:
-		list := t.Elem.Kind == plan.Slice || t.Elem.Kind == plan.Map || t.Elem.Kind == plan.Bytes
-		return (field.OmitEmpty || field.OmitZero) && !list
+		return (field.OmitEmpty || field.OmitZero) && t.Elem.Kind != plan.Bytes
 	}
 	return false
 }

@@ -98,9 +98,9 @@ func TestSchemas(t *testing.T) {
 		{"address", schemas[netip.Addr], `{"type":"string","description":"An IP address.","examples":["192.0.2.1"]}`, ``},
 		{"id", schemas[backend.ID], `{"type":"string","pattern":"^(0|-?[1-9][0-9]*)$","examples":["1"]}`, ``},
 		{"raw", schemas[json.RawMessage], `{}`, ``},
-		{"slice", schemas[[]bool], `{"type":"array","items":{"type":"boolean"}}`, `{"type":["array","null"],"items":{"type":"boolean"}}`},
+		{"slice", schemas[[]bool], `{"type":"array","items":{"type":"boolean"}}`, `{"type":"array","items":{"type":"boolean"}}`},
 		{"array", schemas[[2]bool], `{"type":"array","items":{"type":"boolean"},"minItems":2,"maxItems":2}`, ``},
-		{"map", schemas[map[string]bool], `{"type":"object","additionalProperties":{"type":"boolean"}}`, `{"type":["object","null"],"additionalProperties":{"type":"boolean"}}`},
+		{"map", schemas[map[string]bool], `{"type":"object","additionalProperties":{"type":"boolean"}}`, `{"type":"object","additionalProperties":{"type":"boolean"}}`},
 		{"pointer", schemas[*string], `{"type":["string","null"]}`, ``},
 		{"pointer to a slice", schemas[*[]bool], `{"type":["array","null"],"items":{"type":"boolean"}}`, ``},
 		{"opt", schemas[backend.Opt[int32]], `{"type":["integer","null"],"format":"int32"}`, ``},
@@ -281,9 +281,9 @@ func TestTypesThatHoldThemselves(t *testing.T) {
 		Folder folder
 	}
 	s := components(t, nil, compile[all](t, plan.Out))
-	require.Equal(t, parse(t, `{"type":["array","null"],"items":{"$ref":"#/$defs/tree"}}`), s["tree"].(map[string]any)["properties"].(map[string]any)["Branches"])
-	require.Equal(t, parse(t, `{"type":["array","null"],"items":{"$ref":"#/$defs/list"}}`), s["list"])
-	require.Equal(t, parse(t, `{"type":["object","null"],"additionalProperties":{"type":["array","null"],"items":{"anyOf":[{"$ref":"#/$defs/folder"},{"type":"null"}]}}}`), s["folder"])
+	require.Equal(t, parse(t, `{"type":"array","items":{"$ref":"#/$defs/tree"}}`), s["tree"].(map[string]any)["properties"].(map[string]any)["Branches"])
+	require.Equal(t, parse(t, `{"type":"array","items":{"$ref":"#/$defs/list"}}`), s["list"])
+	require.Equal(t, parse(t, `{"type":"object","additionalProperties":{"type":"array","items":{"anyOf":[{"$ref":"#/$defs/folder"},{"type":"null"}]}}}`), s["folder"])
 }
 
 // File is a name that other types here have, too.
@@ -464,14 +464,14 @@ func TestDocument(t *testing.T) {
 				"tree":{"type":"object","properties":{"Branches":{"type":"array","items":{"$ref":"#/$defs/tree"}}},"required":["Branches"],"additionalProperties":false}
 			}}`},
 		{"a struct that holds itself", compile[tree](t, plan.Out), plan.Out, `{` + schema + `"type":"object","required":["Branches"],
-			"properties":{"Branches":{"type":["array","null"],"items":{"$ref":"#"}}}}`},
-		{"a list that holds itself", compile[list](t, plan.Out), plan.Out, `{` + schema + `"type":["array","null"],"items":{"$ref":"#"}}`},
+			"properties":{"Branches":{"type":"array","items":{"$ref":"#"}}}}`},
+		{"a list that holds itself", compile[list](t, plan.Out), plan.Out, `{` + schema + `"type":"array","items":{"$ref":"#"}}`},
 		{"a struct without a name", compile[struct{ A *leaf }](t, plan.Out), plan.Out, `{` + schema + `"type":"object","required":["A"],
 			"properties":{"A":{"anyOf":[{"$ref":"#/$defs/leaf"},{"type":"null"}]}},
 			"$defs":{"leaf":{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"]}}}`},
 		{"a pointer", compile[*leaf](t, plan.Out), plan.Out, `{` + schema + `"anyOf":[{"$ref":"#/$defs/leaf"},{"type":"null"}],
 			"$defs":{"leaf":{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"]}}}`},
-		{"a list", compile[[]leaf](t, plan.Out), plan.Out, `{` + schema + `"type":["array","null"],"items":{"$ref":"#/$defs/leaf"},
+		{"a list", compile[[]leaf](t, plan.Out), plan.Out, `{` + schema + `"type":"array","items":{"$ref":"#/$defs/leaf"},
 			"$defs":{"leaf":{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"]}}}`},
 		{"a number", compile[int32](t, plan.Out), plan.Out, `{` + schema + `"type":"integer","format":"int32"}`},
 		{"any JSON", compile[json.RawMessage](t, plan.In), plan.In, `{"$schema":"https://json-schema.org/draft/2020-12/schema"}`},

@@ -24,7 +24,7 @@ type Format struct {
 	hidden map[*plan.Type][][]int // indexes of the fields that are stored besides the JSON
 }
 
-// New returns the format for answers of a type, whose JSON encode writes. Of the
+// New returns the format for answers of a type, whose JSON encode writes exactly. Of the
 // struct types that a relation looks at, it also stores the exported fields with
 // json:"-", if what they hold can be written and read as JSON. If the answer has
 // a method ETag, it does so for all structs, as that method may look at anything

@@ -21,7 +21,7 @@ func format(t testing.TB, typ reflect.Type, related ...reflect.Type) *replay.For
 	t.Helper()
 	out, err := plan.NewCompiler(plan.Out).Compile(typ)
 	require.NoError(t, err)
-	return replay.New(out, jsonout.Compile(out), related)
+	return replay.New(out, jsonout.CompileExact(out), related)
 }
 
 // stored returns what is stored of *answer.
