@@ -1,5 +1,5 @@
-// Notes stores notes. It has a page at / and a JSON API under /api/notes. It needs no
-// installation and no configuration:
+// Notes stores notes. It has a page at /, which also shows how the example is made, and a
+// JSON API under /api/notes. It needs no installation and no configuration:
 //
 //	go run ./examples/notes
 //
@@ -7,8 +7,8 @@
 // database of the notes, by default sqlite:notes.db.
 //
 // This file wires the program together. The application is in notes.go; the page
-// is in page.go, and the API needs no code of its own: /openapi.json describes it,
-// and /docs shows that to people, who can try it out.
+// is in page.go, with the code that it shows from source.go. The API needs no code of
+// its own: /openapi.json describes it, and /docs shows that to people, who can try it out.
 package main
 
 import (
@@ -59,7 +59,8 @@ func operations(db *backend.DB) *backend.Logic {
 			backend.Doc("List notes\nThe newest first, those whose title or text holds a text.")),
 		backend.Query("note", backend.Public, app.Note, backend.Route("GET /notes/{id}"), tag,
 			backend.Doc("Get a note")),
-		backend.Mutation("createNote", backend.Public, app.CreateNote, backend.Route("POST /notes"), tag,
+		backend.Mutation("createNote", backend.Public, app.CreateNote,
+			backend.Route("POST /notes"), tag,
 			backend.Doc("Write a note"), backend.Idempotent()),
 		backend.Mutation("updateNote", backend.Public, app.UpdateNote, backend.Route("PATCH /notes/{id}"), tag,
 			backend.Doc("Change a note\nFields that are left out stay as they are.")),
@@ -79,6 +80,6 @@ func routes(db *backend.DB, health *backend.Health) http.Handler {
 	r.Mount("/api", rest)
 	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{Title: "Notes", License: "MIT"}))
 	r.Mount("/docs", docs.New("/openapi.json"))
-	(&Pages{logic}).Add(r)
+	newPages(logic).Add(r)
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -235,16 +236,17 @@ func TestPage(t *testing.T) {
 		response, text := c.do("GET", "/", "", "")
 		require.Equal(t, http.StatusOK, response.StatusCode)
 		require.Contains(t, text, "There are no notes yet")
-		nonce := regexp.MustCompile(`<style nonce="([^"]+)">`).FindStringSubmatch(text)
-		require.NotNil(t, nonce)
-		require.Contains(t, response.Header.Get("Content-Security-Policy"), "'nonce-"+strings.ReplaceAll(nonce[1], "&#43;", "+")+"'")
+		style := regexp.MustCompile(`<link rel="stylesheet" href="(/assets/page-[0-9a-f]+\.css)">`).FindStringSubmatch(text)
+		require.NotNil(t, style)
+		require.Contains(t, c.Get(style[1]).Expect(http.StatusOK).Header.Get("Cache-Control"), "immutable")
 		require.NotContains(t, text, "<script", "the page works without scripts")
+		require.NotContains(t, text, "style=", "the policy does not allow it")
 		require.Contains(t, text, `<link rel="icon" href="data:,">`, "or browsers ask for /favicon.ico, which there is not")
 		require.Contains(t, response.Header.Get("Content-Security-Policy"), "img-src 'self' data:;")
 
 		response, _ = c.form("/notes", url.Values{"title": {"<script>alert(1)</script>"}, "text": {"a\nb"}})
 		require.Equal(t, http.StatusSeeOther, response.StatusCode)
-		require.Equal(t, "/", response.Header.Get("Location"))
+		require.Equal(t, "/#notes", response.Header.Get("Location"))
 		_, text = c.do("GET", "/", "", "")
 		require.Contains(t, text, "&lt;script&gt;alert(1)&lt;/script&gt;")
 
@@ -259,7 +261,7 @@ func TestPage(t *testing.T) {
 		response, _ = c.form(edit, url.Values{"title": {"Changed"}, "text": {""}})
 		require.Equal(t, http.StatusSeeOther, response.StatusCode)
 		_, text = c.do("GET", "/?search=chan", "", "")
-		require.Contains(t, text, "<h2>Changed</h2>")
+		require.Contains(t, text, "<h3>Changed</h3>")
 		_, text = c.do("GET", "/?search=nope", "", "")
 		require.Contains(t, text, "No note has “nope” in it.")
 
@@ -268,6 +270,49 @@ func TestPage(t *testing.T) {
 		response, _ = c.form(edit+"/delete", nil)
 		require.Equal(t, http.StatusNotFound, response.StatusCode)
 	})
+}
+
+// The page shows the code as it is in the files, and what curl really gets.
+func TestPageTellsTheTruth(t *testing.T) {
+	start(t, func(t *testing.T, c client) {
+		_, text := c.do("GET", "/", "", "")
+		blocks := []string{}
+		for _, block := range regexp.MustCompile(`(?s)<pre[^>]*><code>(.*?)</code></pre>`).FindAllStringSubmatch(text, -1) {
+			blocks = append(blocks, html.UnescapeString(regexp.MustCompile(`</?span[^>]*>`).ReplaceAllString(block[1], "")))
+		}
+		require.Len(t, blocks, 7)
+		requireSource(t, "notes.go", blocks[0], "type CreateNote struct {\n", "\n}")
+		requireSource(t, "notes.go", blocks[1], "func (a *App) CreateNote(ctx context.Context, in CreateNote) (Note, error) {\n", "\n}")
+		requireSource(t, "main.go", blocks[2], `backend.Mutation("createNote",`, "backend.Idempotent())")
+		requireAnswer(t, c, blocks[3], blocks[4])
+		requireAnswer(t, c, blocks[5], blocks[6])
+	})
+}
+
+// requireSource checks that a file has the code, apart from its indentation.
+func requireSource(t *testing.T, file, code, first, last string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	indented := regexp.MustCompile(`(?m)^\t+`)
+	require.Contains(t, indented.ReplaceAllString(string(content), ""), indented.ReplaceAllString(code, ""))
+	require.True(t, strings.HasPrefix(code, first), code)
+	require.True(t, strings.HasSuffix(code, last), code)
+}
+
+// requireAnswer sends the request of a curl command, and compares the response with the shown
+// one. Ids and times differ.
+func requireAnswer(t *testing.T, c client, command, shown string) {
+	t.Helper()
+	parts := regexp.MustCompile(`^curl -i (\S+) \\\n  -H 'Content-Type: (\S+)' \\\n  -d '([^']+)'$`).FindStringSubmatch(command)
+	require.NotNil(t, parts, command)
+	path, found := strings.CutPrefix(parts[1], c.URL)
+	require.True(t, found, "the address %s is that of this server", parts[1])
+	response, body := c.do("POST", path, parts[2], parts[3])
+	line, shownBody, _ := strings.Cut(shown, "\n\n")
+	require.Equal(t, line, "HTTP/1.1 "+response.Status)
+	own := regexp.MustCompile(`"(id|created|updated|requestId)": ?"[^"]+"`)
+	require.JSONEq(t, own.ReplaceAllString(shownBody, `"$1":""`), own.ReplaceAllString(body, `"$1":""`))
 }
 
 // A browser counts a line break as one character and sends two.

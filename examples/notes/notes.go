@@ -80,7 +80,8 @@ func (in CreateNote) Validate(context.Context) error { return checkTitle(in.Titl
 func (a *App) CreateNote(ctx context.Context, in CreateNote) (Note, error) {
 	now := time.Now()
 	return backend.One[Note](ctx, a.db,
-		"INSERT INTO notes (id, title, text, created_at, updated_at) VALUES (?, ?, ?, ?, ?) RETURNING *",
+		`INSERT INTO notes (id, title, text, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?) RETURNING *`,
 		rand.Text(), in.Title, in.Text, now, now)
 }
 

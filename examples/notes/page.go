@@ -13,13 +13,15 @@ import (
 )
 
 //go:embed page.html
-var pageFile embed.FS
+var pageText string
 
-var pageTemplate = template.Must(template.ParseFS(pageFile, "page.html"))
+//go:embed page.css
+var styles embed.FS
 
 // page is what page.html shows.
 type page struct {
-	Nonce  string
+	Source []excerpt
+	API    string // the address of the notes in the API
 	Search string
 	Notes  []Note
 	Edit   *Note // the note being changed, nil on the list
@@ -31,11 +33,21 @@ type page struct {
 // Pages serves the notes as HTML pages, without scripts: every button is a form. The forms
 // call the same operations as the API.
 type Pages struct {
-	logic *backend.Logic
+	logic    *backend.Logic
+	styles   *backend.StaticFiles
+	template *template.Template
+	source   []excerpt
 }
 
-// Add adds the pages to a router.
+func newPages(logic *backend.Logic) *Pages {
+	files := backend.Static(styles, backend.StaticConfig{})
+	parsed := template.Must(template.New("page").Funcs(template.FuncMap{"asset": files.Path}).Parse(pageText))
+	return &Pages{logic, files, parsed, operationSource()}
+}
+
+// Add adds the pages to a router, with their style sheet.
 func (p *Pages) Add(r *backend.Router) {
+	r.Mount("/assets", p.styles)
 	r.Handle("GET /{$}", backend.Handler(p.list))
 	r.Handle("POST /notes", backend.Handler(p.create))
 	r.Handle("GET /notes/{id}", backend.Handler(p.edit))
@@ -64,7 +76,7 @@ func (p *Pages) edit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return show(w, r, page{Edit: &note, Title: note.Title, Text: note.Text}, nil)
+	return p.show(w, r, page{Edit: &note, Title: note.Title, Text: note.Text}, nil)
 }
 
 func (p *Pages) update(w http.ResponseWriter, r *http.Request) error {
@@ -75,7 +87,7 @@ func (p *Pages) update(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	_, err = backend.Call[Note](r.Context(), p.logic, "updateNote", UpdateNote{id, backend.Some(title), backend.Some(text)})
 	if err != nil {
-		return show(w, r, page{Edit: &Note{ID: id}, Title: title, Text: text}, err)
+		return p.show(w, r, page{Edit: &Note{ID: id}, Title: title, Text: text}, err)
 	}
 	return home(w, r)
 }
@@ -91,7 +103,7 @@ func (p *Pages) remove(w http.ResponseWriter, r *http.Request) error {
 // home sends the browser back to the list, so that reloading sends nothing
 // again.
 func home(w http.ResponseWriter, r *http.Request) error {
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	http.Redirect(w, r, "/#notes", http.StatusSeeOther)
 	return nil
 }
 
@@ -117,12 +129,12 @@ func (p *Pages) showList(w http.ResponseWriter, r *http.Request, shown page, ref
 		return err
 	}
 	shown.Notes = notes.Items
-	return show(w, r, shown, refused)
+	return p.show(w, r, shown, refused)
 }
 
 // show writes the page, with the errors of the input if it was refused. It returns any
 // other error.
-func show(w http.ResponseWriter, r *http.Request, p page, refused error) error {
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, shown page, refused error) error {
 	status := http.StatusOK
 	if refused != nil {
 		var invalid *backend.Error
@@ -130,18 +142,26 @@ func show(w http.ResponseWriter, r *http.Request, p page, refused error) error {
 			return refused
 		}
 		status = invalid.Code.Status()
-		p.Errors = map[string]string{}
+		shown.Errors = map[string]string{}
 		for _, field := range invalid.Fields {
-			p.Errors[field.Pointer] = "The " + strings.TrimPrefix(field.Pointer, "/") + " " + field.Message + "."
+			shown.Errors[field.Pointer] = "The " + strings.TrimPrefix(field.Pointer, "/") + " " + field.Message + "."
 		}
 	}
-	p.Nonce = backend.Nonce(r.Context())
+	shown.Source, shown.API = p.source, address(r)+"/api/notes"
 	var body bytes.Buffer
-	if err := pageTemplate.Execute(&body, p); err != nil {
+	if err := p.template.Execute(&body, shown); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, err := w.Write(body.Bytes())
 	return err
+}
+
+// address returns the address of this server, as the browser has it.
+func address(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
