@@ -21,7 +21,8 @@ const Token = "let-me-in"
 // is in memory; db is for idempotency keys and cursors.
 func Handler(db *backend.DB, logger *slog.Logger) http.Handler {
 	logic := backend.NewLogic(db, auth{}, backend.LogicConfig{})
-	logic.Add((&api{}).operations()...)
+	a := &api{db: db, settings: map[string]int{}}
+	logic.Add(append(a.operations(), a.media()...)...)
 	r := backend.NewRouter()
 	r.Use(backend.Stack(backend.StackConfig{Logger: logger}))
 	rest := logic.REST()
@@ -49,10 +50,12 @@ func (auth) Authenticate(_ context.Context, r *http.Request) (backend.Caller, er
 	return backend.Caller{}, &backend.Error{Code: backend.Unauthenticated}
 }
 
-// api keeps things.
+// api keeps things, and how often each setting was written.
 type api struct {
-	mu     sync.Mutex
-	things []Thing
+	db       *backend.DB
+	mu       sync.Mutex
+	things   []Thing
+	settings map[string]int
 }
 
 func (a *api) operations() []backend.Definition {

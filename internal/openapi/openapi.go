@@ -4,6 +4,7 @@ package openapi
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"reflect"
@@ -375,6 +376,9 @@ func (d *Document) params(op Operation) []object {
 			params = append(params, param)
 		}
 	}
+	if op.Files != nil && op.Method == "get" {
+		header("Range", "The part of the file to send, such as bytes=0-99; not every file can be sent in parts.", false, object{"type": "string"})
+	}
 	if op.Key {
 		header("Idempotency-Key", "A value that is new for each new request; the same request sent again under it is not carried out again.",
 			op.KeyRequired, object{"type": "string", "maxLength": 255})
@@ -431,9 +435,11 @@ func (d *Document) body(op Operation) object {
 // headers are those that answers may have, by name.
 var headers = map[string]string{
 	"Content-Disposition":  "Whether to show or save the file, and its name (RFC 6266).",
+	"Content-Range":        "Which part of the file it is; missing if there are several (RFC 9110, section 14.4).",
 	"Deprecation":          "Since when this should no longer be used (RFC 9745).",
 	"ETag":                 "The version, for If-None-Match and If-Match.",
 	"Idempotency-Replayed": "true if this is the answer to an earlier request with the same Idempotency-Key.",
+	"Last-Modified":        "When the file was changed, for If-Modified-Since.",
 	"Link":                 "The next page, with rel=\"next\"; missing on the last one.",
 	"Location":             "The path of what was created.",
 	"Retry-After":          "After how many seconds to try again.",
@@ -455,7 +461,7 @@ func heads(wanted map[string]bool) object {
 func (d *Document) responses(op Operation) object {
 	headers := heads(map[string]bool{
 		"Deprecation": op.Deprecated, "ETag": op.Tagged, "Idempotency-Replayed": op.Key, "Link": op.Paged, "Location": op.Located, "Sunset": op.Sunset,
-		"Content-Disposition": op.Files != nil,
+		"Content-Disposition": op.Files != nil, "Last-Modified": op.Files != nil,
 	})
 	for name, description := range op.Headers {
 		headers[name] = object{"description": description, "schema": object{"type": "string"}}
@@ -485,12 +491,23 @@ func (d *Document) responses(op Operation) object {
 		}
 	}
 	if op.Files != nil && op.Method == "get" {
-		all["206"] = response("The part that Range asks for (RFC 9110, section 14).", content)
+		all["206"] = partial(response("What Range asks for (RFC 9110, section 14).", content))
 	}
 	if op.Revalidated {
-		all["304"] = object{"description": "What If-None-Match names is still the version.", "headers": heads(map[string]bool{"ETag": true})}
+		all["304"] = object{"description": "What If-None-Match names is still the version.", "headers": heads(map[string]bool{"ETag": true, "Content-Disposition": op.Files != nil})}
 	}
 	return all
+}
+
+// partial returns the response with parts of a file: with one, or with several of
+// multipart/byteranges (RFC 9110, section 15.3.7).
+func partial(whole object) object {
+	content, headers := maps.Clone(whole["content"].(object)), maps.Clone(whole["headers"].(object))
+	if content["*/*"] == nil {
+		content["multipart/byteranges"] = object{}
+	}
+	maps.Copy(headers, heads(map[string]bool{"Content-Range": true}))
+	return object{"description": whole["description"], "content": content, "headers": headers}
 }
 
 // content returns the content of a successful response, by its media types.

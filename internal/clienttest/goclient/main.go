@@ -6,10 +6,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log"
+	"mime/multipart"
 	"net/http"
+	"net/url"
 	"os"
 	"reflect"
 	"strings"
@@ -32,12 +36,22 @@ func main() {
 	check(err)
 	stranger, err := NewClientWithResponses(os.Args[1] + "/api")
 	check(err)
+	unled, err := NewClientWithResponses(os.Args[1]+"/api", WithHTTPClient(&http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}))
+	check(err)
 
 	created := creates(ctx, client)
 	reads(ctx, stranger, created)
 	lists(ctx, client, stranger)
 	changes(ctx, client, created.Id)
 	fails(ctx, client, stranger)
+	settles(ctx, client)
+	downloads(ctx, client, stranger)
+	redirects(ctx, unled)
+	sendsForms(ctx, client)
+	uploads(ctx, client)
+	turnsPages(ctx, stranger)
 	removes(ctx, client, created.Id)
 	others(ctx, client, stranger)
 }
@@ -190,6 +204,78 @@ func removes(ctx context.Context, client *ClientWithResponses, id string) {
 	removed, err := client.DeleteThingWithResponse(ctx, id, &DeleteThingParams{IfMatch: current.HTTPResponse.Header.Get("ETag")})
 	check(err)
 	equal(removed.StatusCode(), 204)
+}
+
+func settles(ctx context.Context, client *ClientWithResponses) {
+	created, err := client.PutSettingWithResponse(ctx, "go", SettingInput{Value: "a"})
+	check(err)
+	equal([]any{created.StatusCode(), *created.JSON201, *created.Headers201.XRevision}, []any{201, Setting{Name: "go", Value: "a"}, "1"})
+	equal(strings.HasPrefix(*created.Headers201.SetCookie, "setting=go;"), true)
+	changed, err := client.PutSettingWithResponse(ctx, "go", SettingInput{Value: "b"})
+	check(err)
+	equal([]any{changed.JSON200.Value, *changed.Headers200.XRevision}, []any{"b", "2"})
+	emptied, err := client.PutSettingWithResponse(ctx, "go", SettingInput{})
+	check(err)
+	equal([]any{emptied.StatusCode(), *emptied.Headers204.XRevision}, []any{204, "3"})
+}
+
+func downloads(ctx context.Context, client, stranger *ClientWithResponses) {
+	report, err := stranger.ReportWithResponse(ctx, "a.csv", nil)
+	check(err)
+	equal([]any{string(report.Body), *report.Headers200.ContentDisposition}, []any{"a,b\n1,2\n", `attachment; filename="a.csv"`})
+	few := "bytes=0-2"
+	part, err := stranger.ReportWithResponse(ctx, "a.csv", &ReportParams{Range: &few})
+	check(err)
+	equal([]any{string(part.Body), *part.Headers206.ContentRange}, []any{"a,b", "bytes 0-2/8"})
+	blob, err := client.BlobWithResponse(ctx, "a", nil)
+	check(err)
+	equal(blob.Body, []byte{0, 0xff, 1})
+}
+
+// redirects needs clients that do not follow redirects.
+func redirects(ctx context.Context, stranger *ClientWithResponses) {
+	latest, err := stranger.LatestWithResponse(ctx)
+	check(err)
+	equal([]any{latest.StatusCode(), latest.Headers3XX.Location}, []any{302, "/api/reports/latest.csv"})
+	left, err := stranger.LeaveMessageWithFormdataBodyWithResponse(ctx, LeaveMessageFormdataRequestBody{Thing: "1", Text: "Hi"})
+	check(err)
+	equal([]any{left.StatusCode(), left.Headers3XX.Location}, []any{303, "/api/things/1"})
+}
+
+func sendsForms(ctx context.Context, client *ClientWithResponses) {
+	stars, urgent, tags := int64(3), true, []string{"a", "b"}
+	want := Message{Thing: "1", Text: "Hi & bye", Stars: &stars, Urgent: true}
+	written, err := client.WriteMessageWithFormdataBodyWithResponse(ctx, "1", WriteMessageFormdataRequestBody{Text: want.Text, Stars: &stars, Urgent: &urgent})
+	check(err)
+	equal(*written.JSON201, want)
+	// oapi-codegen names the elements of a list tags[0], tags[1], which is not what OpenAPI says of forms.
+	form := url.Values{"text": {want.Text}, "tags": tags}
+	written, err = client.WriteMessageWithBodyWithResponse(ctx, "1", "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+	check(err)
+	equal(*written.JSON201, Message{Thing: "1", Text: want.Text, Tags: &tags})
+}
+
+func uploads(ctx context.Context, client *ClientWithResponses) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	check(form.WriteField("title", "Trip"))
+	for _, file := range [][3]string{{"cover", "a.png", "\x89PNG\r\n\x1a\n"}, {"papers", "b.txt", "b"}, {"papers", "c.txt", "c"}} {
+		part, err := form.CreateFormFile(file[0], file[1])
+		check(err)
+		_, err = io.WriteString(part, file[2])
+		check(err)
+	}
+	check(form.Close())
+	stored, err := client.StoreAlbumWithBodyWithResponse(ctx, form.FormDataContentType(), &body)
+	check(err)
+	equal(stored.JSON201.Files.MustGet(), []string{`a.png image/png "\x89PNG\r\n\x1a\n"`, `b.txt text/plain "b"`, `c.txt text/plain "c"`})
+}
+
+func turnsPages(ctx context.Context, stranger *ClientWithResponses) {
+	page := int64(2)
+	second, err := stranger.NumbersWithResponse(ctx, &NumbersParams{Page: &page})
+	check(err)
+	equal([]any{second.JSON200.Items, *second.JSON200.Total}, []any{[]Number{{N: 3, Square: 9}}, int64(3)})
 }
 
 func others(ctx context.Context, client, stranger *ClientWithResponses) {

@@ -140,10 +140,100 @@ async function others() {
 	assert.equal(unpaid.error?.status, 403);
 }
 
+async function settles() {
+	const params = { path: { name: "ts" } };
+	const created = await client.PUT("/settings/{name}", { params, body: { value: "a" } });
+	assert.deepEqual(must(created), { name: "ts", value: "a" });
+	assert.equal(created.response.status, 201);
+	assert.equal(created.response.headers.get("X-Revision"), "1");
+	assert.match(created.response.headers.get("Set-Cookie") ?? "", /^setting=ts;/);
+	assert.equal((await client.PUT("/settings/{name}", { params, body: { value: "b" } })).response.status, 200);
+	const emptied = await client.PUT("/settings/{name}", { params, body: { value: "" } });
+	assert.equal(emptied.response.status, 204);
+}
+
+async function downloads() {
+	const params = { path: { name: "a.csv" } };
+	const report = await stranger.GET("/reports/{name}", { params, parseAs: "text" });
+	assert.equal(must(report), "a,b\n1,2\n");
+	assert.equal(report.response.headers.get("Content-Disposition"), 'attachment; filename="a.csv"');
+	const part = await stranger.GET("/reports/{name}", { params: { ...params, header: { Range: "bytes=0-2" } }, parseAs: "text" });
+	assert.equal(part.response.status, 206);
+	assert.equal(must(part), "a,b");
+	const blob = await client.GET("/blobs/{name}", { params: { path: { name: "a" } }, parseAs: "arrayBuffer" });
+	assert.deepEqual([...new Uint8Array(must(blob))], [0, 0xff, 1]);
+	const missing = await stranger.GET("/blobs/{name}", { params: { path: { name: "a" } }, parseAs: "blob" });
+	assert.equal(missing.error?.code, "unauthenticated");
+}
+
+async function redirects() {
+	const shown = await stranger.GET("/latest", { redirect: "manual" });
+	assert.equal(shown.response.status, 302);
+	assert.equal(shown.response.headers.get("Location"), "/api/reports/latest.csv");
+	const followed = await stranger.GET("/latest", { parseAs: "text" });
+	assert.equal(followed.response.status, 200);
+	assert.equal(followed.response.headers.get("Content-Disposition"), 'attachment; filename="latest.csv"');
+}
+
+// urlencoded writes a form as HTML does: a list has its name once for each element.
+function urlencoded(body: Record<string, unknown>): URLSearchParams {
+	return new URLSearchParams(Object.entries(body).flatMap(([name, value]) => [value].flat().map((one) => [name, String(one)])));
+}
+
+// multipart writes a form with files.
+function multipart(body: Record<string, unknown>): FormData {
+	const form = new FormData();
+	for (const [name, value] of Object.entries(body)) {
+		[value].flat().forEach((one) => form.append(name, one instanceof Blob ? one : String(one)));
+	}
+	return form;
+}
+
+async function sendsForms(thing: Thing) {
+	const params = { path: { thing: thing.id } };
+	const body = { text: "Hi & bye", stars: 3, urgent: true, tags: ["a", "b"] };
+	const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+	const written = await client.POST("/things/{thing}/messages", { params, body, bodySerializer: urlencoded, headers });
+	assert.deepEqual(must(written), { thing: thing.id, ...body });
+	const parts = await client.POST("/things/{thing}/messages", { params, body, bodySerializer: multipart });
+	assert.deepEqual(must(parts), { thing: thing.id, ...body });
+	const left = await stranger.POST("/messages", { body: { thing: thing.id, text: "Hi" }, bodySerializer: urlencoded, headers, redirect: "manual" });
+	assert.equal(left.response.status, 303);
+	assert.equal(left.response.headers.get("Location"), `/api/things/${thing.id}`);
+}
+
+// file returns a file as the types of openapi-typescript have it: as a string.
+const file = (name: string, content: string | Uint8Array<ArrayBuffer>) => new File([content], name) as unknown as string;
+
+async function uploads() {
+	const png = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+	const body = { title: "Trip", cover: file("a.png", png), papers: [file("b.txt", "b"), file("c.txt", "c")] };
+	const stored = must(await client.POST("/albums", { body, bodySerializer: multipart }));
+	assert.equal(stored.title, "Trip");
+	assert.deepEqual(stored.files?.slice(1), ['b.txt text/plain "b"', 'c.txt text/plain "c"']);
+	const refused = await client.POST("/albums", { body: { ...body, cover: file("a.png", "text") }, bodySerializer: multipart });
+	assert.equal(refused.error?.errors?.[0]?.pointer, "/cover");
+}
+
+async function turnsPages() {
+	const first = must(await stranger.GET("/numbers"));
+	assert.equal(first.total, 3);
+	const squares: number[] = first.items.map((item) => item.square);
+	assert.deepEqual(squares, [1, 4]);
+	const second = must(await stranger.GET("/numbers", { params: { query: { page: 2, perPage: 2 } } }));
+	assert.deepEqual(second.items, [{ n: 3, square: 9 }]);
+}
+
 const thing = await creates();
 await reads(thing);
 await lists();
 await changes(thing);
 await fails();
+await settles();
+await downloads();
+await redirects();
+await sendsForms(thing);
+await uploads();
+await turnsPages();
 await removes(thing);
 await others();
