@@ -78,6 +78,7 @@ func TestForm(t *testing.T) {
 	for _, test := range []struct{ form, want string }{
 		{"title=Milk+%26+bread", "{Page:p Title:Milk & bread Count:0 Done:false Tags:[] Due:{V:0 Present:false Null:false} Note:{V: Present:false Null:false} Price:<nil> Level:low At:0001-01-01 00:00:00 +0000 UTC Owner:0}"},
 		{"title=a&count=&done=on&tags=a&tags=b&due=&note=&price=&level=&at=&owner=", "{Page:p Title:a Count:0 Done:true Tags:[a b] Due:{V:0 Present:true Null:true} Note:{V: Present:true Null:false} Price:<nil> Level: At:0001-01-01 00:00:00 +0000 UTC Owner:0}"},
+		{"title=a%0D%0Ab&tags=a%0Ab&tags=%0D%0A", "{Page:p Title:a\nb Count:0 Done:false Tags:[a\nb \n] Due:{V:0 Present:false Null:false} Note:{V: Present:false Null:false} Price:<nil> Level:low At:0001-01-01 00:00:00 +0000 UTC Owner:0}"},
 		{"title=a&count=7&done=true&due=3&note=x&level=high&owner=9", "{Page:p Title:a Count:7 Done:true Tags:[] Due:{V:3 Present:true Null:false} Note:{V:x Present:true Null:false} Price:<nil> Level:high At:0001-01-01 00:00:00 +0000 UTC Owner:9}"},
 	} {
 		want, err := json.Marshal(test.want)

@@ -261,7 +261,7 @@ func IgnoreUnknown() Option {
 //
 //   - Each field is text, as in a query string. A list has its name once for each element.
 //   - HTML cannot leave a field out: "" in a field that is not a string is an absent value,
-//     or null in an [Opt]. A bool is true if the form has it as "true" or "on", as a
+//     or null in an [Opt]. Line breaks are LF, not the CR LF of browsers. A bool is true if the form has it as "true" or "on", as a
 //     checkbox sends it, and false if the form does not have it.
 //   - A field of the type [Upload], or []Upload, is a file. The operation then takes
 //     multipart/form-data only, and only REST offers it.

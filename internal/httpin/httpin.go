@@ -223,7 +223,7 @@ func (i *Input) DecodeForm(values url.Values, in reflect.Value) (wrong []Wrong) 
 		}
 		switch {
 		case len(sent) > 0:
-			if err := param.set(checked(sent, kind), into); err != nil {
+			if err := param.set(typed(sent, kind), into); err != nil {
 				wrong = append(wrong, Wrong{Pointer(param.Name), "format", err.Error(), err})
 			}
 		case param.Field.Required && kind != plan.Slice && kind != plan.Bool:
@@ -233,11 +233,18 @@ func (i *Input) DecodeForm(values url.Values, in reflect.Value) (wrong []Wrong) 
 	return wrong
 }
 
-// checked returns values in which a bool may be that of a checkbox, whose value is "on" if
-// the page says nothing else.
-func checked(values []string, kind plan.Kind) []string {
+// typed returns values as the user has typed them: a checkbox is "on" if the page says
+// nothing else, and browsers send each line break as CR LF (HTML standard, section
+// 4.10.21.4), which would count as two characters.
+func typed(values []string, kind plan.Kind) []string {
 	if kind == plan.Bool && len(values) == 1 && values[0] == "on" {
 		return []string{"true"}
+	}
+	for i, value := range values {
+		if strings.Contains(value, "\r\n") {
+			values = slices.Clone(values)
+			values[i] = strings.ReplaceAll(value, "\r\n", "\n")
+		}
 	}
 	return values
 }
