@@ -255,21 +255,22 @@ func IgnoreUnknown() Option {
 	return option{"IgnoreUnknown", forOperations, func(d *definition) { d.settings.ignoreUnknown = true }}
 }
 
-// Form makes a mutation accept forms over REST: application/x-www-form-urlencoded, as a form of
-// HTML sends it, and multipart/form-data, besides JSON. The fields of the body are those of
-// the form, by their names:
+// Form makes a mutation accept forms over REST, besides JSON:
+// application/x-www-form-urlencoded, as a form of HTML sends it, and multipart/form-data.
+// The fields of the body are those of the form, by their names:
 //
 //   - Each field is text, as in a query string. A list has its name once for each element.
 //   - HTML cannot leave a field out: "" in a field that is not a string is an absent value,
-//     or null in an [Opt]. Line breaks are LF, not the CR LF of browsers. A bool is true if the form has it as "true" or "on", as a
-//     checkbox sends it, and false if the form does not have it.
+//     or null in an [Opt]. A bool is true if the form has it as "true" or "on", as a
+//     checkbox sends it, and false if the form does not have it. Line breaks are LF, and not
+//     the CR LF of browsers.
 //   - A field of the type [Upload], or []Upload, is a file. The operation then takes
 //     multipart/form-data only, and only REST offers it.
 //
-// Pages of other sites can send forms, too, with the cookies of the user. [CrossOrigin], which is
-// part of [Stack], refuses them; without it, the operation does so itself. [MaxBody] bounds
-// the whole form, with its files. [Logic.REST] panics if the input has a field that no form
-// can have, such as a struct.
+// Pages of other sites can send forms, too, with the cookies of the user. [CrossOrigin],
+// which is part of [Stack], refuses them; without it, the operation does so itself.
+// [MaxBody] bounds the whole form, with its files. [Logic.REST] panics if the input has a
+// field that no form can have, such as a struct.
 func Form() Option {
 	return option{"Form", forMutations, func(d *definition) { d.settings.form = true }}
 }
