@@ -144,21 +144,38 @@ func TestFilesAreThoseOfSwaggerUI(t *testing.T) {
 // The page follows the user's colours by a class that Swagger UI has rules for.
 func TestColoursFollowTheUser(t *testing.T) {
 	t.Parallel()
-	handler := mounted(stack())
-	var script, style string
-	for _, url := range references(get(handler, "/docs", "Accept-Encoding", "identity").Body.String()) {
-		text := get(handler, strings.TrimPrefix(url, "."), "Accept-Encoding", "identity").Body.String()
-		switch {
-		case strings.Contains(url, "/start-"):
-			script = text
-		case strings.Contains(url, "/swagger-ui-") && strings.HasSuffix(url, ".css"):
-			style = text
-		}
-	}
+	script := file(t, "/start-", ".js")
 	class := regexp.MustCompile(`classList\.toggle\("([a-z-]+)", dark\.matches\)`).FindStringSubmatch(script)
 	require.NotNil(t, class)
 	require.Contains(t, script, `matchMedia("(prefers-color-scheme: dark)")`)
-	require.Contains(t, style, "html."+class[1]+"{")
+	require.Contains(t, file(t, "/swagger-ui-", ".css"), "html."+class[1]+"{")
+}
+
+// What the page wraps to make it accessible is what Swagger UI asks for by that name.
+func TestWrappedComponentsExist(t *testing.T) {
+	t.Parallel()
+	_, wrapped, found := strings.Cut(file(t, "/start-", ".js"), "wrapComponents: {\n")
+	require.True(t, found)
+	wrapped, _, _ = strings.Cut(wrapped, "\n\t},\n")
+	names := regexp.MustCompile(`(?m)^\t\t([A-Za-z]+): `).FindAllStringSubmatch(wrapped, -1)
+	require.Len(t, names, 6)
+	bundle := file(t, "/swagger-ui-bundle-", ".js")
+	for _, name := range names {
+		require.Regexp(t, `\("`+name[1]+`"[,)]`, bundle)
+	}
+}
+
+// file returns the text of a file of the page.
+func file(t *testing.T, prefix, extension string) string {
+	t.Helper()
+	handler := mounted(stack())
+	for _, url := range references(get(handler, "/docs", "Accept-Encoding", "identity").Body.String()) {
+		if strings.Contains(url, prefix) && strings.HasSuffix(url, extension) {
+			return get(handler, strings.TrimPrefix(url, "."), "Accept-Encoding", "identity").Body.String()
+		}
+	}
+	t.Fatalf("the page has no file %s…%s", prefix, extension)
+	return ""
 }
 
 func TestAcceptEncoding_RFC9110_12_5_3(t *testing.T) {
