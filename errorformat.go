@@ -27,7 +27,8 @@ type ErrorsConfig struct {
 	// Status returns the HTTP status for an error, from 400 to 599, for clients that
 	// expect another one than [Code.Status], such as 400 for [Invalid]. Any other result
 	// stands for Code.Status, so that a function may return 0 for the errors that it does
-	// not change. Defaults to Code.Status.
+	// not change. The description of the API has what Status returns for an error that
+	// has nothing but a code and a message. Defaults to Code.Status.
 	Status func(e *Error) int
 	// Page writes the page for people: HTML in UTF-8. Defaults to a plain page in light
 	// and dark colours. The page has the Content-Security-Policy of other pages, see
@@ -52,6 +53,16 @@ func (c *ErrorsConfig) check() error {
 // replaces reports whether the format is not the default.
 func (c *ErrorsConfig) replaces() bool {
 	return c.Body.append != nil || c.Status != nil || c.Page != nil
+}
+
+// statusOf returns the status of an error. c may be nil.
+func (c *ErrorsConfig) statusOf(e *Error) int {
+	if c != nil && c.Status != nil {
+		if status := c.Status(e); status >= 400 && status <= 599 {
+			return status
+		}
+	}
+	return e.Code.Status()
 }
 
 // bodyType returns the media type of Body, or "" without one.

@@ -103,7 +103,7 @@ func TestErrorsFormat(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &document))
 		require.NotContains(t, document.Components.Schemas, "Problem")
-		content := document.Components.Responses["Problem"].Content
+		content := document.Components.Responses["Error"].Content
 		require.Len(t, content, 1)
 		name := strings.TrimPrefix(content["application/json"].Schema["$ref"].(string), "#/components/schemas/")
 		require.Contains(t, fmt.Sprint(document.Components.Schemas[name]), "What is wrong with each field.")

@@ -103,14 +103,18 @@ func (d *RESTDoor) describe(config OpenAPIConfig, errors *ErrorsConfig) *openapi
 	if errors != nil && errors.Body.plan != nil {
 		info.Error, info.ErrorType = errors.Body.plan, errors.bodyType()
 	}
-	document := openapi.New(info, jsonschema.NewNames(openapi.Problem), d.describeRelations())
+	names := jsonschema.NewNames(openapi.Problem)
+	if info.Error != nil {
+		names = jsonschema.NewNames() // a type of the program may be called Problem
+	}
+	document := openapi.New(info, names, d.describeRelations())
 	ids := map[string]bool{}
 	for _, op := range d.ops {
 		ids[op.name] = true
 	}
 	for _, route := range d.routes {
 		if slices.Contains(openAPIMethods, route.method) {
-			document.Add(route.describe(route.operationID(ids)))
+			document.Add(route.describe(route.operationID(ids), errors))
 		}
 	}
 	return document
@@ -154,8 +158,8 @@ func (d *RESTDoor) describeRelations() map[reflect.Type][]jsonschema.Relation {
 // openAPIMethods are the methods that OpenAPI 3.1 can describe.
 var openAPIMethods = []string{"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"}
 
-// describe returns the description of a route.
-func (r *restRoute) describe(id string) openapi.Operation {
+// describe returns the description of a route, whose errors have a format.
+func (r *restRoute) describe(id string, errors *ErrorsConfig) openapi.Operation {
 	op := r.op
 	summary, description, _ := strings.Cut(op.settings.doc, "\n")
 	described := openapi.Operation{
@@ -202,20 +206,21 @@ func (r *restRoute) describe(id string) openapi.Operation {
 	if op.kind == isMutation && (r.current != nil && op.inTx && r.method != http.MethodPost || op.settings.requireMatch) {
 		described.Match, described.MatchRequired = true, op.settings.requireMatch
 	}
-	described.Failures = r.failures(described)
+	described.Failures = r.failures(described, errors)
 	return described
 }
 
 // failures returns the statuses and codes of the errors that a client of the route must
 // expect. It leaves out errors that only a faulty client gets.
-func (r *restRoute) failures(described openapi.Operation) (texts []string) {
+func (r *restRoute) failures(described openapi.Operation, errors *ErrorsConfig) (texts []string) {
 	for code, expected := range map[Code]bool{
 		Unauthenticated: described.Secured, Forbidden: described.Secured || len(r.op.settings.allow) > 0, NotFound: len(r.names) > 0,
 		Conflict: r.op.kind == isMutation, PreconditionFailed: described.Match, PreconditionRequired: described.MatchRequired,
 		Invalid: len(r.op.inPlan.Fields) > 0, RateLimited: r.op.limiter != nil,
 	} {
 		if expected {
-			texts = append(texts, strconv.Itoa(code.Status())+" "+code.String())
+			status := errors.statusOf(PublicError(&Error{Code: code}))
+			texts = append(texts, strconv.Itoa(status)+" "+code.String())
 		}
 	}
 	slices.Sort(texts)

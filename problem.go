@@ -158,14 +158,10 @@ func (a *answer) ask(config *ErrorsConfig, e *Error) {
 			ReportError(a.r, fmt.Errorf("ErrorsConfig.%s: %w", what, err))
 		}
 	}
-	if config.Status != nil {
-		guarded("Status", func() error {
-			if status := config.Status(e); status >= 400 && status <= 599 {
-				a.status = status
-			}
-			return nil
-		})
-	}
+	guarded("Status", func() error {
+		a.status = config.statusOf(e)
+		return nil
+	})
 	a.bodyType = config.bodyType()
 	a.people = prefersHTML(a.r.Header.Values("Accept"), a.bodyType)
 	switch {

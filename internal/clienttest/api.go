@@ -18,13 +18,13 @@ const Token = "let-me-in"
 
 // Handler returns the API at /api, its description at /openapi.json and the page
 // that shows it at /docs, inside a stack as applications have it. What it keeps
-// is in memory; db is for idempotency keys and cursors.
-func Handler(db *backend.DB, logger *slog.Logger) http.Handler {
+// is in memory; db is for idempotency keys and cursors. errors is its format of errors.
+func Handler(db *backend.DB, logger *slog.Logger, errors backend.ErrorsConfig) http.Handler {
 	logic := backend.NewLogic(db, auth{}, backend.LogicConfig{})
 	a := &api{db: db, settings: map[string]int{}}
 	logic.Add(append(a.operations(), a.media()...)...)
 	r := backend.NewRouter()
-	r.Use(backend.Stack(backend.StackConfig{Logger: logger}))
+	r.Use(backend.Stack(backend.StackConfig{Logger: logger, Errors: errors}))
 	rest := logic.REST()
 	r.Mount("/api", rest)
 	r.Handle("GET /openapi.json", rest.OpenAPI(backend.OpenAPIConfig{

@@ -39,11 +39,11 @@ func tools(t *testing.T, folder string) func(name string, args ...string) {
 }
 
 // serve starts the API and writes its description to a file.
-func serve(t *testing.T) (url, description string) {
+func serve(t *testing.T, errors backend.ErrorsConfig) (url, description string) {
 	t.Helper()
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
-	server := httptest.NewServer(clienttest.Handler(db, slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(clienttest.Handler(db, slog.New(slog.DiscardHandler), errors))
 	t.Cleanup(server.Close)
 	response, err := server.Client().Get(server.URL + "/openapi.json")
 	require.NoError(t, err)
@@ -58,14 +58,16 @@ func serve(t *testing.T) (url, description string) {
 
 func TestDescriptionIsValid(t *testing.T) {
 	run := tools(t, "typescript")
-	_, description := serve(t)
-	run("npx", "--no-install", "spectral", "lint", "--ruleset", ".spectral.json", "--fail-severity", "error", description)
-	run("npx", "--no-install", "redocly", "lint", "--extends", "recommended", description)
+	for _, errors := range []backend.ErrorsConfig{{}, clienttest.OwnErrors()} {
+		_, description := serve(t, errors)
+		run("npx", "--no-install", "spectral", "lint", "--ruleset", ".spectral.json", "--fail-severity", "error", description)
+		run("npx", "--no-install", "redocly", "lint", "--extends", "recommended", description)
+	}
 }
 
 func TestTypeScriptClient(t *testing.T) {
 	run := tools(t, "typescript")
-	url, description := serve(t)
+	url, description := serve(t, backend.ErrorsConfig{})
 	run("npx", "--no-install", "openapi-typescript", description, "--output", "api.d.ts")
 	run("npx", "--no-install", "tsc")
 	run("node", "out/calls.js", url, clienttest.Token)
@@ -73,7 +75,7 @@ func TestTypeScriptClient(t *testing.T) {
 
 func TestGoClient(t *testing.T) {
 	run := tools(t, "goclient")
-	url, description := serve(t)
+	url, description := serve(t, backend.ErrorsConfig{})
 	generated := filepath.Join(t.TempDir(), "client.go")
 	run("go", "tool", "-modfile=../../tools/go.mod", "oapi-codegen", "-config", "oapi-codegen.yaml", "-o", generated, description)
 	text, err := os.ReadFile(generated)

@@ -1,6 +1,7 @@
 package clienttest_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"log/slog"
 	"maps"
@@ -23,6 +24,7 @@ type document struct {
 	Servers    []struct{ URL string }
 	Paths      map[string]map[string]operation
 	Components struct {
+		Schemas         map[string]struct{ Properties map[string]any }
 		Responses       map[string]response
 		Headers         map[string]any
 		SecuritySchemes map[string]struct{ Type, Scheme, In, Name string }
@@ -37,9 +39,10 @@ type operation struct {
 }
 
 type response struct {
-	Ref     string `json:"$ref"`
-	Headers map[string]struct{ Required bool }
-	Content map[string]any
+	Ref         string `json:"$ref"`
+	Description string
+	Headers     map[string]struct{ Required bool }
+	Content     map[string]any
 }
 
 // find returns what the description says of answers with a status.
@@ -104,10 +107,30 @@ func multipart(pairs ...string) string {
 
 func TestDescriptionIsTrue(t *testing.T) {
 	t.Parallel()
+	d := truth(t, backend.ErrorsConfig{}, nil)
+	require.Contains(t, d.Components.Responses, "Problem")
+	require.Contains(t, d.Components.Schemas["Problem"].Properties, "code")
+	require.Contains(t, d.Paths["/things"]["post"].Responses["4XX"].Description, "422 invalid")
+}
+
+// A program with its own format of errors has its schema and statuses in the description.
+func TestDescriptionOfOwnErrorsIsTrue(t *testing.T) {
+	t.Parallel()
+	d := truth(t, clienttest.OwnErrors(), map[int]int{422: 400})
+	require.NotContains(t, d.Components.Responses, "Problem")
+	require.Equal(t, []string{"application/vnd.things.error+json"}, slices.Collect(maps.Keys(d.Components.Responses["Error"].Content)))
+	require.ElementsMatch(t, []string{"reason", "fields"}, slices.Collect(maps.Keys(d.Components.Schemas["Problem"].Properties)))
+	said := d.Paths["/things"]["post"].Responses["4XX"].Description
+	require.Contains(t, said, "400 invalid")
+	require.NotContains(t, said, "422")
+}
+
+// truth compares what the server answers with what the description says. statuses are
+// those of errors that have others than usual.
+func truth(t *testing.T, errors backend.ErrorsConfig, statuses map[int]int) (d document) {
 	db := backendtest.NewDB(t, backend.SQLite)
 	require.NoError(t, db.Migrate(t.Context(), nil))
-	client := backendtest.NewClient(t, clienttest.Handler(db, slog.New(slog.DiscardHandler)))
-	var d document
+	client := backendtest.NewClient(t, clienttest.Handler(db, slog.New(slog.DiscardHandler), errors))
 	client.Get("/openapi.json").Expect(http.StatusOK).JSON(&d)
 	require.Equal(t, "http bearer", d.Components.SecuritySchemes["bearer"].Type+" "+d.Components.SecuritySchemes["bearer"].Scheme)
 	require.Equal(t, "apiKey cookie session", d.Components.SecuritySchemes["cookie"].Type+" "+d.Components.SecuritySchemes["cookie"].In+" "+d.Components.SecuritySchemes["cookie"].Name)
@@ -191,7 +214,7 @@ func TestDescriptionIsTrue(t *testing.T) {
 				require.Len(t, way, 1, call.at)
 			}
 		}
-		got := send(stranger.With("Authorization", "Bearer "+clienttest.Token)).Expect(call.status)
+		got := send(stranger.With("Authorization", "Bearer "+clienttest.Token)).Expect(cmp.Or(statuses[call.status], call.status))
 		d.check(t, call.at, got)
 		called[call.at] = true
 	}
@@ -200,4 +223,5 @@ func TestDescriptionIsTrue(t *testing.T) {
 			require.True(t, called[strings.ToUpper(method)+" "+path], "%s %s was called", method, path)
 		}
 	}
+	return d
 }

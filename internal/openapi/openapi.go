@@ -123,7 +123,7 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 	}
 	components := object{
 		"schemas": schemas,
-		"responses": object{"Problem": object{
+		"responses": object{d.errorName(): object{
 			"description": d.anError() + ".",
 			"content":     object{errorType: object{"schema": errorSchema}},
 			"headers":     heads(map[string]bool{"Retry-After": true, "WWW-Authenticate": true}),
@@ -529,11 +529,19 @@ func (d *Document) content(op Operation) object {
 // expect. Statuses of their own would be types of their own in generated clients,
 // of which each new option of an operation would make another.
 func (d *Document) problem(failures []string) object {
-	reference := object{"$ref": "#/components/responses/Problem"}
+	reference := object{"$ref": "#/components/responses/" + d.errorName()}
 	if len(failures) > 0 {
 		reference["description"] = d.anError() + ", such as " + strings.Join(failures, ", ") + "." // OpenAPI 3.1.0, section 4.8.23
 	}
 	return reference
+}
+
+// errorName returns the name of the response with an error.
+func (d *Document) errorName() string {
+	if d.info.Error != nil {
+		return "Error"
+	}
+	return Problem
 }
 
 func (d *Document) anError() string {
