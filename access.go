@@ -88,14 +88,16 @@ type accessFunc struct {
 	name string
 	f    func(ctx context.Context, caller Caller) error
 	open bool // certain to let every caller call
+
+	scopes [][]string // the sets of scopes, one of which the caller needs; nil: none
 }
 
 func (a accessFunc) check(ctx context.Context, caller Caller) error { return a.f(ctx, caller) }
 func (a accessFunc) String() string                                 { return a.name }
 
 // AccessFunc makes a rule of a function. The function returns nil for a caller who
-// may call, and otherwise an error with the code [Unauthenticated] or [Forbidden].
-// name describes the rule in documentation. An empty name or a nil function panics.
+// may call, and otherwise an error with the code [Unauthenticated] or [Forbidden]. It may
+// be called again for the same call, with a caller who has more scopes. name describes the rule in documentation. An empty name or a nil function panics.
 func AccessFunc(name string, f func(ctx context.Context, caller Caller) error) Access {
 	if name == "" || f == nil {
 		panic("backend: AccessFunc needs a name and a function")
@@ -108,21 +110,27 @@ func Role(name string) Access {
 	return holding("role", name, func(caller Caller) []string { return caller.Roles })
 }
 
-// Scope lets callers call who are signed in and have the scope. An empty name panics.
+// Scope lets callers call who are signed in and have the scope. An empty name panics. The
+// description of the API lists the scope for the schemes with OAuth2 and OpenIDConnect, see
+// [SecurityScheme]. A caller who came to a door with a bearer token, and may not call only
+// because scopes are missing, gets them in WWW-Authenticate with the 403 (RFC 6750, section
+// 3.1).
 func Scope(name string) Access {
-	return holding("scope", name, func(caller Caller) []string { return caller.Scopes })
+	rule := holding("scope", name, func(caller Caller) []string { return caller.Scopes })
+	rule.scopes = [][]string{{name}}
+	return rule
 }
 
-func holding(kind, name string, of func(Caller) []string) Access {
+func holding(kind, name string, of func(Caller) []string) accessFunc {
 	if name == "" {
 		panic("backend: a " + kind + " needs a name")
 	}
-	return AccessFunc(kind+" "+name, func(_ context.Context, caller Caller) error {
+	return accessFunc{name: kind + " " + name, f: func(_ context.Context, caller Caller) error {
 		if caller.SignedIn() && slices.Contains(of(caller), name) {
 			return nil
 		}
 		return denied(caller)
-	})
+	}}
 }
 
 // Fresh lets accounts call that have authenticated within d. It protects operations
@@ -145,7 +153,7 @@ func Fresh(d time.Duration) Access {
 // error of a rule, or else [Forbidden]. AnyOf without rules panics.
 func AnyOf(rules ...Access) Access {
 	rules = slices.Clone(rules) // our caller may change the slice afterwards
-	return combined("AnyOf", " or ", rules, slices.ContainsFunc(rules, isOpen), func(ctx context.Context, caller Caller) error {
+	rule := combined("AnyOf", " or ", rules, slices.ContainsFunc(rules, isOpen), func(ctx context.Context, caller Caller) error {
 		refusal := denied(caller)
 		for _, rule := range rules {
 			err := rule.check(ctx, caller)
@@ -158,6 +166,10 @@ func AnyOf(rules ...Access) Access {
 		}
 		return refusal
 	})
+	for _, part := range rules {
+		rule.scopes = addScopes(rule.scopes, scopesOf(part)...)
+	}
+	return rule
 }
 
 // weight orders the errors of several rules. An error that is not a refusal has the
@@ -177,7 +189,7 @@ func weight(err error) int {
 func AllOf(rules ...Access) Access {
 	rules = slices.Clone(rules)
 	open := !slices.ContainsFunc(rules, func(rule Access) bool { return !isOpen(rule) })
-	return combined("AllOf", " and ", rules, open, func(ctx context.Context, caller Caller) error {
+	rule := combined("AllOf", " and ", rules, open, func(ctx context.Context, caller Caller) error {
 		for _, rule := range rules {
 			if err := rule.check(ctx, caller); err != nil {
 				return err
@@ -185,6 +197,69 @@ func AllOf(rules ...Access) Access {
 		}
 		return nil
 	})
+	rule.scopes = [][]string{nil}
+	for _, part := range rules {
+		rule.scopes = together(rule.scopes, scopesOf(part))
+	}
+	return rule
+}
+
+// scopesOf returns the sets of scopes with which a rule may let a caller call: any one of
+// them is needed.
+func scopesOf(rule Access) [][]string {
+	if f, ok := rule.(accessFunc); ok && f.scopes != nil {
+		return f.scopes
+	}
+	return [][]string{nil}
+}
+
+// addScopes appends the sets that all does not have.
+func addScopes(all [][]string, sets ...[]string) [][]string {
+	for _, set := range sets {
+		if !slices.ContainsFunc(all, func(other []string) bool { return slices.Equal(other, set) }) {
+			all = append(all, set)
+		}
+	}
+	return all
+}
+
+// maxScopeSets bounds the sets of a rule: AllOf multiplies those of its rules.
+const maxScopeSets = 64
+
+// together returns the sets of scopes that two rules need together. If these are too many,
+// the scopes of b are not told.
+func together(a, b [][]string) (all [][]string) {
+	if len(a)*len(b) > maxScopeSets {
+		return a
+	}
+	for _, first := range a {
+		for _, second := range b {
+			set := slices.Clone(first)
+			for _, scope := range second {
+				if !slices.Contains(set, scope) {
+					set = append(set, scope)
+				}
+			}
+			all = addScopes(all, set)
+		}
+	}
+	return all
+}
+
+// lackedScopes returns scopes with which a caller whom the rule has refused could call, or
+// nil if scopes alone do not help.
+func lackedScopes(ctx context.Context, rule Access, caller Caller) []string {
+	for _, set := range scopesOf(rule) {
+		if len(set) == 0 {
+			continue
+		}
+		fuller := caller
+		fuller.Scopes = slices.Concat(caller.Scopes, set)
+		if rule.check(ctx, fuller) == nil {
+			return set
+		}
+	}
+	return nil
 }
 
 // isOpen reports whether a rule is certain to let every caller call.
@@ -193,7 +268,7 @@ func isOpen(rule Access) bool {
 	return rule == Access(Public) || f.open
 }
 
-func combined(name, word string, rules []Access, open bool, f func(context.Context, Caller) error) Access {
+func combined(name, word string, rules []Access, open bool, f func(context.Context, Caller) error) accessFunc {
 	if len(rules) == 0 || slices.Contains(rules, nil) {
 		panic("backend: " + name + " needs rules, and none may be nil")
 	}
@@ -201,5 +276,5 @@ func combined(name, word string, rules []Access, open bool, f func(context.Conte
 	for _, rule := range rules {
 		parts = append(parts, rule.String())
 	}
-	return accessFunc{"(" + strings.Join(parts, word) + ")", f, open}
+	return accessFunc{name: "(" + strings.Join(parts, word) + ")", f: f, open: open}
 }

@@ -42,6 +42,7 @@ type visit struct {
 	identifyEnded chan struct{} // closed when it returns; nil if no other call waits for it
 	identified    bool          // the Authenticator has answered, or is not needed
 	caller        Caller
+	bearer        bool  // the request had a bearer token
 	failed        error // the error of authentication
 	related       int   // the number of parents for which relations were loaded
 }
@@ -118,10 +119,10 @@ func (v *visit) endIdentify(ctx context.Context, caller Caller, err error) {
 	if err != nil && err != errUnknownCaller && ctx.Err() != nil {
 		return
 	}
-	v.identified, v.failed, v.request = true, err, nil
 	if err == nil {
-		v.caller = caller
+		v.caller, v.bearer = caller, sentBearer(v.request)
 	}
+	v.identified, v.failed, v.request = true, err, nil
 }
 
 // errUnknownCaller is the error of a visit whose authenticator panicked.
@@ -142,7 +143,7 @@ func (l *Logic) authenticate(ctx context.Context, r *http.Request) (Caller, erro
 		orDefault(cmp.Or(l.config.Logger, logger)).LogAttrs(ctx, slog.LevelWarn, "authn_login_fail",
 			append(requestAttrs(r), slog.Any("error", err), slog.String("request_id", RequestIDFrom(ctx)))...)
 		if len(l.schemes) > 0 && sentBearer(r) {
-			err = &challenged{err, l.denied}
+			err = &challenged{err, Unauthenticated, l.denied}
 		}
 		err = l.challenged(err)
 	}
@@ -158,7 +159,7 @@ func (l *Logic) challenged(err error) error {
 	if _, already := errors.AsType[*challenged](err); already {
 		return err
 	}
-	return &challenged{err, l.missing}
+	return &challenged{err, Unauthenticated, l.missing}
 }
 
 // Authenticate returns the context of a request with the caller that the
@@ -280,7 +281,7 @@ func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err 
 		}
 	}
 	if err := op.access.check(c, v.caller); err != nil {
-		return nil, c.logDenial(op.name, err)
+		return nil, v.lacksScope(c, c.logDenial(op.name, err))
 	}
 	if in, err = op.input(c, t); err != nil {
 		return nil, err
@@ -291,6 +292,19 @@ func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err 
 		}
 	}
 	return in, nil
+}
+
+// lacksScope adds to a refusal of the access rule the challenge of a bearer token that lacks
+// scopes, if only these are missing.
+func (v *visit) lacksScope(c *callContext, err error) error {
+	if !v.bearer || CodeOf(err) != Forbidden {
+		return err
+	}
+	scopes := lackedScopes(c, c.op.access, v.caller)
+	if scopes == nil {
+		return err
+	}
+	return &challenged{err, Forbidden, scopeChallenges(v.logic.schemes, scopes)}
 }
 
 // limitRate counts the call, and returns an error if the caller is over the limit of

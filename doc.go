@@ -83,7 +83,7 @@
 //     to what they return. A [Logic] has all operations. [Logic.REST] serves them,
 //     [RESTDoor.OpenAPI] describes them, and [Call] calls them from inside the
 //     program. [Access] rules say who may call; an [Authenticator] finds out who
-//     calls. [Logic.Door] is for protocols that this package does not know.
+//     calls, and as a [SecurityDescriber] names the schemes of that. [Logic.Door] is for protocols that this package does not know.
 //   - [Error] is the error type that clients see. [WriteError] and [Handler] write it.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All], [Each]
 //     and [DB.Exec] run SQL, which cannot be made from input. [DB.Tx] and [AfterCommit]

@@ -94,7 +94,7 @@ func NewLogic(db *DB, auth Authenticator, config LogicConfig) *Logic {
 	schemes := schemesOf(auth)
 	return &Logic{
 		db: db, auth: auth, config: config, inputs: admission.NewMemory(config.InputMemory), disk: admission.NewMemory(cmp.Or(config.UploadSpace, 1<<30)), observed: observed,
-		schemes: schemes, missing: challenges(schemes, false), denied: challenges(schemes, true),
+		schemes: schemes, missing: challenges(schemes, ""), denied: challenges(schemes, invalidToken),
 		byName: map[string]*registered{}, keysInUse: map[string]bool{},
 	}
 }

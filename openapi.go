@@ -166,7 +166,7 @@ func (r *restRoute) describe(id string, errors *ErrorsConfig) openapi.Operation 
 		ID: id, Method: strings.ToLower(r.method), Path: strings.NewReplacer("...}", "}", "{$}", "").Replace(r.path),
 		Subtree: strings.HasSuffix(r.path, "...}") || strings.HasSuffix(r.path, "/"),
 		Summary: cmp.Or(summary, inWords(op.name)), Description: strings.TrimSpace(description), Tags: op.settings.tags,
-		Deprecated: !op.settings.since.IsZero(), Secured: !isOpen(op.access), Access: op.access.String(),
+		Deprecated: !op.settings.since.IsZero(), Secured: !isOpen(op.access), Access: op.access.String(), Scopes: scopesOf(op.access),
 		Status: r.status, Sunset: !op.settings.sunset.IsZero(), Includes: r.includes,
 	}
 	described.Headers, described.Redirects = op.settings.headers, r.redirects()

@@ -24,7 +24,8 @@ import (
 // order of the schemes.
 //
 //   - HTTP: the scheme, with the realm. Bearer has error="invalid_token" if the
-//     Authenticator has refused a bearer token (RFC 6750, section 3.1).
+//     Authenticator has refused a bearer token (RFC 6750, section 3.1). A [Forbidden]
+//     error of a [Scope] has error="insufficient_scope" with the scopes.
 //   - OpenIDConnect and OAuth2: as Bearer.
 //   - Header, Cookie and Query: APIKey. It is not a registered scheme, for there is none
 //     for them, but a 401 must have a challenge.
@@ -78,7 +79,8 @@ type OAuth2Flow struct {
 	// AuthorizationURL is required for authorizationCode and implicit, TokenURL for all
 	// but implicit. RefreshURL defaults to none.
 	AuthorizationURL, TokenURL, RefreshURL string
-	// Scopes are the scopes with their descriptions.
+	// Scopes are the scopes with their descriptions: those of the rules [Scope], and
+	// others that clients can ask for.
 	Scopes map[string]string
 }
 
@@ -180,9 +182,9 @@ func isWebURL(text string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
 }
 
-// challenges returns the values of WWW-Authenticate for schemes. If refused, a bearer
-// token was sent, and is not valid.
-func challenges(schemes []SecurityScheme, refused bool) (values []string) {
+// challenges returns the values of WWW-Authenticate for schemes. wrong is what is wrong with
+// the bearer token that was sent, as parameters, or "".
+func challenges(schemes []SecurityScheme, wrong string) (values []string) {
 	for _, s := range schemes {
 		scheme := "APIKey"
 		switch {
@@ -200,8 +202,8 @@ func challenges(schemes []SecurityScheme, refused bool) (values []string) {
 		if scheme == "Basic" {
 			params = append(params, `charset="UTF-8"`)
 		}
-		if scheme == "Bearer" && refused {
-			params = append(params, `error="invalid_token"`)
+		if scheme == "Bearer" && wrong != "" {
+			params = append(params, wrong)
 		}
 		value := strings.TrimSpace(scheme + " " + strings.Join(params, ", "))
 		if !slices.Contains(values, value) {
@@ -211,9 +213,28 @@ func challenges(schemes []SecurityScheme, refused bool) (values []string) {
 	return values
 }
 
-// challenged is an Unauthenticated error with the challenges of the response.
+// invalidToken and the error of scopeChallenges are those of RFC 6750, section 3.1.
+const invalidToken = `error="invalid_token"`
+
+// scopeChallenges returns the values of WWW-Authenticate for a bearer token without scopes
+// that are needed.
+func scopeChallenges(schemes []SecurityScheme, scopes []string) []string {
+	for _, scope := range scopes {
+		if strings.ContainsFunc(scope, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+			return nil // no token of RFC 6749, section 3.3
+		}
+	}
+	if len(schemes) == 0 {
+		schemes = []SecurityScheme{{HTTP: "bearer"}}
+	}
+	values := challenges(schemes, fmt.Sprintf(`error="insufficient_scope", scope="%s"`, strings.Join(scopes, " ")))
+	return slices.DeleteFunc(values, func(value string) bool { return !strings.HasPrefix(value, "Bearer ") })
+}
+
+// challenged is an error with the challenges of the response, if that has the code.
 type challenged struct {
 	error
+	code   Code
 	values []string // shared: they must not be changed
 }
 
@@ -222,10 +243,10 @@ func (e *challenged) Unwrap() error { return e.error }
 // challenge sets WWW-Authenticate from the challenges of an error, if the handler has not
 // set it.
 func challenge(head http.Header, err error, code Code) {
-	if head["Www-Authenticate"] != nil || code != Unauthenticated {
+	if head["Www-Authenticate"] != nil || code != Unauthenticated && code != Forbidden {
 		return
 	}
-	if e, ok := errors.AsType[*challenged](err); ok {
+	if e, ok := errors.AsType[*challenged](err); ok && e.code == code && len(e.values) > 0 {
 		head["Www-Authenticate"] = e.values
 	}
 }

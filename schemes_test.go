@@ -162,3 +162,102 @@ func TestSecuritySchemesThatAreNotValid(t *testing.T) {
 		require.Contains(t, panicText(func() { logic.REST().OpenAPI(config) }), "leave OpenAPIConfig.Bearer and Cookie out")
 	}
 }
+
+// scoped authenticates a bearer token, or a cookie, as an account with the scopes and, after
+// a colon, the roles in it.
+type scoped struct{ schemes []backend.SecurityScheme }
+
+func (s scoped) SecuritySchemes() []backend.SecurityScheme { return s.schemes }
+
+func (scoped) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
+	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if cookie, err := r.Cookie("session"); err == nil {
+		token, found = cookie.Value, true
+	}
+	if !found {
+		return backend.Caller{}, nil
+	}
+	scopes, roles, _ := strings.Cut(token, ":")
+	return backend.Caller{ID: "1", Scopes: strings.Split(scopes, ","), Roles: []string{roles}}, nil
+}
+
+// Scopes are in the description (OpenAPI 3.1.0, section 4.8.30), and in the challenge of a
+// token that lacks them (RFC 6750, section 3.1).
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	schemes := []backend.SecurityScheme{
+		{Name: "oauth", OAuth2: map[string]backend.OAuth2Flow{"clientCredentials": {TokenURL: "https://id.example/t"}}},
+		{Name: "oidc", OpenIDConnect: "https://id.example/.well-known/openid-configuration"},
+		{Name: "session", Cookie: "session"},
+	}
+	read, write, admin := backend.Scope("read"), backend.Scope("write"), backend.Role("admin")
+	many := make([]backend.Access, 10)
+	for i := range many {
+		many[i] = backend.AnyOf(backend.Scope(fmt.Sprint("a", i)), backend.Scope(fmt.Sprint("b", i)))
+	}
+	for name, test := range map[string]struct {
+		access    backend.Access
+		described string            // the scopes of each alternative
+		lacking   map[string]string // credentials → scope of the challenge of the 403
+	}{
+		"a scope":             {read, `[["read"]]`, map[string]string{"x": "read", "x:admin": "read"}},
+		"a role":              {admin, `[[]]`, map[string]string{"read": ""}},
+		"all":                 {backend.AllOf(backend.SignedIn, read, write, read), `[["read","write"]]`, map[string]string{"x": "read write", "read": "read write"}},
+		"any":                 {backend.AnyOf(read, write), `[["read"],["write"]]`, map[string]string{"x": "read"}},
+		"a role or a scope":   {backend.AnyOf(admin, write), `[[],["write"]]`, map[string]string{"read": "write"}},
+		"a role and a scope":  {backend.AllOf(admin, write), `[["write"]]`, map[string]string{"read": "", "write": "", "x:admin": "write"}},
+		"all of any":          {backend.AllOf(backend.AnyOf(read, write), backend.AnyOf(read, admin)), `[["read"],["write","read"],["write"]]`, map[string]string{"x": "read", "write": "read"}},
+		"no token of OAuth":   {backend.Scope(`say "hi"`), `[["say \"hi\""]]`, map[string]string{"read": ""}},
+		"a rule of its own":   {backend.AllOf(read, backend.AccessFunc("never", func(context.Context, backend.Caller) error { return &backend.Error{Code: backend.Forbidden} })), `[["read"]]`, map[string]string{"x": "", "read": ""}},
+		"hidden by not found": {backend.AllOf(backend.AccessFunc("hidden", func(context.Context, backend.Caller) error { return &backend.Error{Code: backend.NotFound} }), read), `[["read"]]`, nil},
+		"too many sets":       {backend.AllOf(many...), ``, map[string]string{"x": ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			logic := backend.NewLogic(nil, scoped{schemes}, backend.LogicConfig{})
+			logic.Add(backend.Query("f", test.access, describedNothing, backend.Route("GET /f")))
+			rest, toy := logic.REST(), toydoor.New(logic)
+			w := httptest.NewRecorder()
+			rest.OpenAPI(backend.OpenAPIConfig{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			var document struct {
+				Paths map[string]map[string]struct{ Security []map[string][]string }
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &document))
+			described := map[string][][]string{}
+			for _, way := range document.Paths["/f"]["get"].Security {
+				for scheme, scopes := range way {
+					described[scheme] = append(described[scheme], scopes)
+				}
+			}
+			require.Equal(t, [][]string{{}}, described["session"], "cookies have no scopes")
+			require.Equal(t, described["oauth"], described["oidc"])
+			if test.described == "" {
+				require.LessOrEqual(t, len(described["oauth"]), 64)
+			} else {
+				text, err := json.Marshal(described["oauth"])
+				require.NoError(t, err)
+				require.JSONEq(t, test.described, string(text))
+			}
+			for token, scope := range test.lacking {
+				for method, door := range map[string]http.Handler{"GET": rest, "POST": toy} {
+					r := httptest.NewRequest(method, "/f", strings.NewReader("{}"))
+					r.Header.Set("Authorization", "Bearer "+token)
+					w := httptest.NewRecorder()
+					door.ServeHTTP(w, r)
+					require.Equal(t, 403, w.Code)
+					want := []string{`Bearer error="insufficient_scope", scope="` + scope + `"`}
+					if scope == "" {
+						want = nil
+					}
+					require.Equal(t, want, w.Header()["Www-Authenticate"], token)
+				}
+				r := httptest.NewRequest("GET", "/f", nil)
+				r.AddCookie(&http.Cookie{Name: "session", Value: token})
+				w := httptest.NewRecorder()
+				rest.ServeHTTP(w, r)
+				require.Equal(t, 403, w.Code)
+				require.NotContains(t, w.Header(), "Www-Authenticate", "a session has no token to renew")
+			}
+		})
+	}
+}

@@ -51,7 +51,8 @@ type Operation struct {
 	Summary, Description string
 	Tags                 []string
 	Deprecated, Secured  bool
-	Access               string // who may call, in words
+	Access               string     // who may call, in words
+	Scopes               [][]string // sets of scopes, one of which is needed
 	Params               []Param
 	Includes             []string            // relations that the query parameter include may ask for
 	Body                 *plan.Type          // nil: none
@@ -259,7 +260,7 @@ func (d *Document) operation(op Operation) object {
 	if !op.Secured {
 		described["security"] = []object{} // none, rather than that of the document
 	} else {
-		if ways := d.security(); len(ways) > 0 {
+		if ways := d.security(op.Scopes); len(ways) > 0 {
 			described["security"] = ways
 		}
 		op.Description = strings.TrimSpace(op.Description + "\n\nWho may call: " + op.Access + ".")
@@ -340,10 +341,17 @@ func put(o object, name, value string) {
 	}
 }
 
-// security lists the ways to authenticate, any of which will do.
-func (d *Document) security() (ways []object) {
+// security lists the ways to authenticate, any of which will do. Only tokens of OAuth 2 and
+// OpenID Connect have scopes (section 4.8.30).
+func (d *Document) security(scopes [][]string) (ways []object) {
 	for _, s := range d.info.Schemes {
-		ways = append(ways, object{s.ID: []string{}})
+		if len(scopes) == 0 || s.OpenIDConnectURL == "" && s.Flows == nil {
+			ways = append(ways, object{s.ID: []string{}})
+			continue
+		}
+		for _, set := range scopes {
+			ways = append(ways, object{s.ID: append([]string{}, set...)})
+		}
 	}
 	return ways
 }
@@ -443,7 +451,7 @@ var headers = map[string]string{
 	"Link":                 "The next page, with rel=\"next\"; missing on the last one.",
 	"Location":             "The path of what was created.",
 	"Retry-After":          "After how many seconds to try again.",
-	"WWW-Authenticate":     "With a 401: by what scheme to authenticate.",
+	"WWW-Authenticate":     "With a 401: by what scheme to authenticate. With a 403: the scopes that the token lacks.",
 	"Sunset":               "When this will be gone (RFC 8594).",
 }
 
