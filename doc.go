@@ -370,6 +370,9 @@
 //     null. Of a field that is no pointer and no Opt it also refuses "", 0 and false.
 //   - The rule notempty, which validator does not have, is for strings, lists and maps,
 //     and pointers and Opts of these: the field is sent, and is neither null nor empty.
+//     After omitempty, an Opt, a list and a map may be absent, but if they were sent,
+//     they are neither null nor empty: validate:"omitempty,notempty". A plain string
+//     does not tell absent from empty: take an Opt.
 //   - A method Validate(ctx) error of the input checks what tags cannot express. It is
 //     called only if the rules of all tags hold. Methods Validate of types within the
 //     input are not called. To tell the client what is wrong, it returns an [*Error],

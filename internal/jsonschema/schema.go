@@ -428,7 +428,7 @@ func typeOf(schema object) string {
 // constrain returns the schema with what validation asks for, as far as it means
 // something for the schema's type.
 func constrain(schema object, c *validation.Constraints) object {
-	if c.Required {
+	if c.Required || c.NotNull {
 		schema = notNull(schema)
 	}
 	switch typeOf(schema) {

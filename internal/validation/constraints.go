@@ -24,6 +24,7 @@ type Constraints struct {
 	Format, Pattern                    string // of strings; the pattern is one of ECMA-262
 	Unique                             bool
 	Required                           bool // may be neither absent nor null
+	NotNull                            bool // may be absent, but not null
 	// Items has the constraints of the elements, after dive; nil if there are none.
 	Items *Constraints
 }
@@ -45,7 +46,9 @@ var patterns = map[string]string{
 // rules that it cannot express, such as rules about other fields: the schema then allows
 // more than the operation.
 func ConstraintsOf(field *plan.Field) *Constraints {
-	return constraints(strings.Split(field.Validate, ","), field.Type)
+	c := constraints(strings.Split(field.Validate, ","), field.Type)
+	c.NotNull = refusesNull(field)
+	return c
 }
 
 func constraints(rules []string, t *plan.Type) *Constraints {

@@ -40,6 +40,10 @@ func TestWhatIsEmpty(t *testing.T) {
 		FullMap  map[string]int      `json:"fullMap" validate:"notempty"`
 		FullPtr  *string             `json:"fullPtr" validate:"notempty,max=3"`
 		FullOpt  backend.Opt[string] `json:"fullOpt" validate:"notempty,max=3"`
+
+		OrOpt  backend.Opt[string] `json:"orOpt" validate:"omitempty,notempty,max=3"`
+		OrList []string            `json:"orList" validate:"omitempty,notempty,max=3,dive,email"`
+		OrSlow backend.Opt[string] `json:"orSlow" validate:"omitempty,notempty,email"`
 	}
 	require.Equal(t, []string{
 		"/text required: must not be empty", "/count required: must not be 0", "/ratio required: must not be 0", "/agreed required: must be true",
@@ -52,6 +56,13 @@ func TestWhatIsEmpty(t *testing.T) {
 	require.Empty(t, saidOf(t, good))
 	good.FullPtr, good.FullOpt = new(""), backend.Some("")
 	require.Equal(t, []string{"/fullPtr notempty: must not be empty", "/fullOpt notempty: must not be empty"}, saidOf(t, good))
+	good.FullPtr, good.FullOpt = new("a"), backend.Some("a")
+	good.OrOpt, good.OrList, good.OrSlow = backend.Some(""), []string{}, backend.Some("")
+	require.Equal(t, []string{"/orOpt notempty: must not be empty", "/orList notempty: must not be empty", "/orSlow notempty: must not be empty"}, saidOf(t, good))
+	good.OrOpt, good.OrList, good.OrSlow = backend.Opt[string]{Present: true, Null: true}, nil, backend.Opt[string]{Present: true, Null: true}
+	require.Equal(t, []string{"/orOpt notempty: must not be null", "/orSlow notempty: must not be null"}, saidOf(t, good))
+	good.OrOpt, good.OrList, good.OrSlow = backend.Some("a"), []string{"a@example.com"}, backend.Some("a@example.com")
+	require.Empty(t, saidOf(t, good))
 	good.FullPtr, good.FullOpt = new("long"), backend.Some("long")
 	require.Equal(t, []string{"/fullPtr max: may have at most 3 characters", "/fullOpt max: may have at most 3 characters"}, saidOf(t, good))
 }

@@ -45,7 +45,7 @@ func (s *structCheck) holds(v reflect.Value) bool {
 		for _, at := range field.index {
 			value = value.Field(at)
 		}
-		if !field.known.holds(value) || field.inside != nil && !field.inside.holds(value) {
+		if field.isNull(value) || !field.known.holds(value) || field.inside != nil && !field.inside.holds(value) {
 			return false
 		}
 	}

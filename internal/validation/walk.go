@@ -32,6 +32,7 @@ type fieldCheck struct {
 	index        []int
 	known        known // its own rules
 	inside       *node // nil: nothing
+	notNull      bool  // an Opt that may be absent, but not null
 }
 
 // node has the checks inside a value: those of the fields of a struct, or of the elements
@@ -78,7 +79,7 @@ func (c *compiler) structOf(t *plan.Type) *structCheck {
 		own, inside := quickly(c.validate, all[0].rules, field.Type), c.node(field.Type, all)
 		s.rules = s.rules || own.not
 		if own.not || own.rule != nil || inside != nil {
-			s.fields = append(s.fields, fieldCheck{field.Name, field.GoName, field.Index, own, inside})
+			s.fields = append(s.fields, fieldCheck{field.Name, field.GoName, field.Index, own, inside, refusesNull(field)})
 		}
 	}
 	return s
@@ -190,6 +191,9 @@ func (s *structCheck) check(r *run, v reflect.Value) {
 		if !field.known.not && !r.slowly {
 			wrong = field.known.broken(value)
 		}
+		if field.isNull(value) {
+			wrong = nullBreaks
+		}
 		if wrong == nil && field.inside == nil {
 			continue
 		}
@@ -205,6 +209,21 @@ func (s *structCheck) check(r *run, v reflect.Value) {
 		r.leave()
 	}
 }
+
+// refusesNull reports whether a field is an Opt with the rules omitempty and notempty: it may
+// be absent, but if it was sent, it is neither null nor empty. Validator cannot tell
+// absent from null.
+func refusesNull(field *plan.Field) bool {
+	rules := levels(field.Validate)[0].rules
+	return field.Type.Kind == plan.Opt && field.Validate != "-" && slices.Contains(rules, "notempty") && strings.HasPrefix(rules[0], "omit")
+}
+
+// isNull reports whether the field is null and must not be.
+func (f *fieldCheck) isNull(v reflect.Value) bool {
+	return f.notNull && v.Field(plan.OptPresent).Bool() && v.Field(plan.OptNull).Bool()
+}
+
+var nullBreaks = &broken{"notempty", lacks("notempty", reflect.Pointer)}
 
 // broken returns the known rule that a value breaks, or nil.
 func (k *known) broken(v reflect.Value) *broken {
