@@ -67,6 +67,34 @@ func TestWhatIsEmpty(t *testing.T) {
 	require.Equal(t, []string{"/fullPtr max: may have at most 3 characters", "/fullOpt max: may have at most 3 characters"}, saidOf(t, good))
 }
 
+func TestEitherOfSeveralRulesInWords(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Password string   `json:"password" validate:"len=0|min=8"`
+		Size     int      `json:"size" validate:"eq=3|min=10"`
+		Items    []int    `json:"items" validate:"len=1|min=3,max=9"`
+		Home     string   `json:"home" validate:"email|url"`
+		Bound    int      `json:"bound" validate:"max=-1|min=5"`
+		Same     int      `json:"same" validate:"eqfield=Size|eq=7"`
+		Bar      string   `json:"bar" validate:"eq=ab|startswith=0x2C"`
+		Few      []string `json:"few" validate:"max=2|min=4,max=9,dive,len=0|min=3"`
+		Kind     string   `json:"kind" validate:"len=0|isbn"`
+	}
+	require.Equal(t, []string{
+		"/password len=0|min=8: must be empty or have at least 8 characters",
+		"/size eq=3|min=10: must be 3 or be at least 10",
+		"/items len=1|min=3: must have exactly 1 item or have at least 3 items",
+		"/home email|url: must be an e-mail address or be a URL",
+		"/bound max=-1|min=5: must be at most -1 or be at least 5",
+		"/same eqfield=Size|eq=7: must be the same as size or be 7",
+		"/bar eq=ab|startswith=,: must be ab or begin with ,",
+		"/few max=2|min=4: may have at most 2 items or must have at least 4 items",
+		"/kind len=0|isbn: breaks the rule len=0|isbn",
+	}, saidOf(t, input{"a", 4, []int{1, 2}, "a", 0, 5, "c", []string{"a", "b", "c"}, "a"}))
+	require.Equal(t, []string{"/few/0 len=0|min=3: must be empty or have at least 3 characters"},
+		saidOf(t, input{"", 3, []int{1}, "a@example.com", 5, 7, "ab", []string{"a"}, ""}))
+}
+
 func TestNotEmptyIsForTextAndLists(t *testing.T) {
 	t.Parallel()
 	type input struct {

@@ -253,6 +253,9 @@ func sentence(rule, param string, kind reflect.Kind) string {
 		if param != "1" {
 			what += "s"
 		}
+		if rule == "len" && param == "0" {
+			return "must be empty"
+		}
 		return fmt.Sprintf(forms[1], param, what)
 	}
 	if strings.HasPrefix(rule, "required") || rule == "notempty" {
@@ -262,13 +265,41 @@ func sentence(rule, param string, kind reflect.Kind) string {
 	case rule == "oneof":
 		return fmt.Sprintf(text, strings.Join(choices(param), ", "))
 	case !ok:
-		return "breaks the rule " + rule
+		return unworded + rule
 	case strings.Contains(text, "%s"):
 		return fmt.Sprintf(text, param)
 	default:
 		return text
 	}
 }
+
+// eitherOf returns the message for a value that breaks all of several rules with | between
+// them. paramOf returns what a client knows the parameter of a rule as.
+func eitherOf(rules string, paramOf func(rule, param string) string, kind reflect.Kind) string {
+	var all strings.Builder
+	before := ""
+	for rule := range strings.SplitSeq(rules, "|") {
+		name, param, _ := strings.Cut(rule, "=")
+		text := sentence(name, paramOf(name, param), kind)
+		if strings.HasPrefix(text, unworded) {
+			return unworded + rules
+		}
+		verb, rest, _ := strings.Cut(text, " ")
+		switch {
+		case before == "":
+			all.WriteString(text)
+		case verb == before: // "must be empty or have at least 8 characters"
+			all.WriteString(" or " + rest)
+		default:
+			all.WriteString(" or " + text)
+		}
+		before = verb
+	}
+	return all.String()
+}
+
+// unworded begins the message of a rule that has no words.
+const unworded = "breaks the rule "
 
 // lacks returns the message for a value of a kind that is nothing where a rule wants
 // something. Decoders report absent fields with the rules required and notempty.

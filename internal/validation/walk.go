@@ -255,11 +255,16 @@ func (s *structCheck) ask(r *run, whole any) map[string]*broken {
 // saidOf returns the error of validator for a field of a struct, or for a value in it. The
 // parameter of a rule about another field is a name in Go, which clients do not know.
 func (r *run) saidOf(e validator.FieldError, whole any) *broken {
-	param := e.Param()
-	if aboutField(e.Tag()) {
-		param = cmp.Or(r.names[reflect.TypeOf(whole).Elem()][param], param)
+	param := func(rule, param string) string {
+		if aboutField(rule) {
+			return cmp.Or(r.names[reflect.TypeOf(whole).Elem()][param], param)
+		}
+		return param
 	}
-	return &broken{e.Tag(), sentence(e.Tag(), param, e.Kind())}
+	if strings.Contains(e.Tag(), "|") {
+		return &broken{e.Tag(), eitherOf(e.Tag(), param, e.Kind())}
+	}
+	return &broken{e.Tag(), sentence(e.Tag(), param(e.Tag(), e.Param()), e.Kind())}
 }
 
 // check checks the parts of a value; whole is the struct that has the value.
