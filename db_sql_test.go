@@ -249,6 +249,45 @@ func TestJoinedConditionsKeepTheirMeaning(t *testing.T) {
 	})
 }
 
+func TestSQLIf(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := db.Exec(t.Context(), "CREATE TABLE things (id BIGINT PRIMARY KEY, a VARCHAR(9), b VARCHAR(9))")
+		require.NoError(t, err)
+		_, err = db.Exec(t.Context(), "INSERT INTO things VALUES (1, 'a', 'b'), (2, 'a', 'c')")
+		require.NoError(t, err)
+		find := func(a, b string) ([]int64, error) {
+			where := backend.JoinSQL(" AND ", backend.SQLIf(a != "", "a = ?", a), backend.SQLIf(b != "", "b = ? OR b = ?", b, b))
+			return backend.All[int64](t.Context(), db, "SELECT id FROM things WHERE ? ORDER BY id", where)
+		}
+		for _, test := range []struct {
+			a, b string
+			want []int64
+		}{{"a", "", []int64{1, 2}}, {"", "c", []int64{2}}, {"x", "c", []int64{}}, {"a", "b", []int64{1}}} {
+			found, err := find(test.a, test.b)
+			require.NoError(t, err)
+			require.Equal(t, test.want, found)
+		}
+		_, err = find("", "")
+		require.ErrorContains(t, err, "an empty Fragment stands for nothing, not for all rows")
+
+		update := func(a, b backend.Opt[string]) error {
+			changes := backend.JoinSQL(", ", backend.SQLIf(a.Present, "a = ?", a), backend.SQLIf(b.Present, "b = ?", b))
+			_, err := db.Exec(t.Context(), "UPDATE things SET ? WHERE id = 1", changes)
+			return err
+		}
+		require.NoError(t, update(backend.Opt[string]{}, backend.Some("new")))
+		found, err := find("a", "new")
+		require.NoError(t, err)
+		require.Equal(t, []int64{1}, found)
+		require.ErrorContains(t, update(backend.Opt[string]{}, backend.Opt[string]{}), "run no UPDATE that changes nothing")
+
+		negated := backend.JoinSQL(" AND NOT ", backend.SQLIf(false, "a = 'x'"), backend.SQL("a = 'a'"))
+		_, err = backend.All[int64](t.Context(), db, "SELECT id FROM things WHERE ?", negated)
+		require.ErrorContains(t, err, "an empty Fragment", "what is left would not be negated")
+	})
+}
+
 // A Fragment that is not an argument itself is an error, and not the text {}, which
 // no row is equal to.
 func TestFragmentsWithinArgumentsAreErrors(t *testing.T) {

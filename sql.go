@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/fragment"
 )
@@ -40,6 +41,23 @@ type Fragment struct{ node *fragment.Node }
 // SQL returns a constant text with an argument for each ? in it.
 func SQL(text query, args ...any) Fragment { return newFragment(text, args) }
 
+// SQLIf returns [SQL] of the text and its arguments if wanted is true, and otherwise the
+// empty Fragment, which [JoinSQL] leaves out. It is for what depends on the input:
+//
+//	changes := backend.JoinSQL(", ",
+//		backend.SQL("updated_at = ?", time.Now()),
+//		backend.SQLIf(in.Title.Present, "title = ?", in.Title),
+//		backend.SQLIf(in.Text.Present, "text = ?", in.Text))
+//	_, err := db.Exec(ctx, "UPDATE notes SET ? WHERE id = ?", changes, in.ID)
+//
+// The arguments are evaluated in any case.
+func SQLIf(wanted bool, text query, args ...any) Fragment {
+	if !wanted {
+		return Fragment{}
+	}
+	return newFragment(text, args)
+}
+
 // UnsafeSQL returns a text that is not a constant, with an argument for each ? in
 // it. Nothing checks the text: whoever can influence it can read and change
 // everything in the database. Use it for names of tables and columns that the
@@ -66,12 +84,16 @@ func (f Fragment) Or(condition query, args ...any) Fragment {
 //	_, err := db.Exec(ctx, "INSERT INTO tags (note_id, name) VALUES ?", backend.JoinSQL(", ", rows...))
 //
 // A separator that begins or ends with AND, OR or NOT puts each fragment in
-// parentheses. No fragments
-// are an empty Fragment.
+// parentheses. Empty fragments are left out, see [SQLIf]. If none is left, the result is an
+// empty Fragment, which is an error in a query: begin conditions with SQL("TRUE") if all
+// rows are meant, and run no UPDATE that changes nothing.
 func JoinSQL(separator query, fragments ...Fragment) Fragment {
-	parts := make([]*fragment.Node, len(fragments))
+	var parts []*fragment.Node
+	negates := strings.Contains(strings.ToUpper(string(separator)), "NOT") // without the first fragment, it would negate nothing
 	for i, f := range fragments {
-		parts[i] = f.node
+		if f.node != nil || i == 0 && negates {
+			parts = append(parts, f.node)
+		}
 	}
 	return Fragment{fragment.Join(string(separator), parts)}
 }

@@ -107,19 +107,22 @@ type UpdateUser struct {
 
 // UpdateUser changes the account of the caller.
 func (a *App) UpdateUser(ctx context.Context, in UpdateUser) (UserOutput, error) {
-	id, user, changes := backend.CallerFrom(ctx).ID, in.User, parts{backend.SQL("updated_at = ?", time.Now())}
+	id, user, password := backend.CallerFrom(ctx).ID, in.User, backend.Fragment{}
 	switch length := utf8.RuneCountInString(user.Password.V); {
 	case length >= 8:
-		changes.add(true, backend.SQL("password_hash = ?", a.hash(user.Password.V, rand.Text())))
+		password = backend.SQL("password_hash = ?", a.hash(user.Password.V, rand.Text()))
 	case length > 0:
 		return UserOutput{}, about(backend.Invalid, "password", "must have at least 8 characters")
 	}
 	user.Email.V = strings.ToLower(user.Email.V)
-	changes.add(user.Username.Present, backend.SQL("username = ?", user.Username))
-	changes.add(user.Email.Present, backend.SQL("email = ?", user.Email))
-	changes.add(user.Bio.Present, backend.SQL("bio = NULLIF(?, '')", user.Bio))
-	changes.add(user.Image.Present, backend.SQL("image = NULLIF(?, '')", user.Image))
-	if _, err := a.db.Exec(ctx, "UPDATE users SET ? WHERE id = ?", backend.JoinSQL(", ", changes...), id); err != nil {
+	changes := backend.JoinSQL(", ",
+		backend.SQL("updated_at = ?", time.Now()),
+		password,
+		backend.SQLIf(user.Username.Present, "username = ?", user.Username),
+		backend.SQLIf(user.Email.Present, "email = ?", user.Email),
+		backend.SQLIf(user.Bio.Present, "bio = NULLIF(?, '')", user.Bio),
+		backend.SQLIf(user.Image.Present, "image = NULLIF(?, '')", user.Image))
+	if _, err := a.db.Exec(ctx, "UPDATE users SET ? WHERE id = ?", changes, id); err != nil {
 		return UserOutput{}, taken(err)
 	}
 	return a.signedIn(backend.One[User](ctx, a.db, "SELECT * FROM users WHERE id = ?", id))

@@ -86,24 +86,15 @@ type ListArticles struct {
 	Page
 }
 
-// parts are the parts of a statement that depend on the input: what it sets, or the
-// conditions.
-type parts []backend.Fragment
-
-func (p *parts) add(wanted bool, part backend.Fragment) {
-	if wanted {
-		*p = append(*p, part)
-	}
-}
-
 // Articles returns the newest articles.
 func (a *App) Articles(ctx context.Context, in ListArticles) (ArticlesOutput, error) {
-	where := parts{backend.SQL("TRUE")}
-	where.add(in.Tag != "", backend.SQL("a.id IN (SELECT article_id FROM article_tags WHERE tag = ?)", in.Tag))
-	where.add(in.Author != "", backend.SQL("u.username = ?", in.Author))
-	where.add(in.Favorited != "", backend.SQL(
-		"a.id IN (SELECT f.article_id FROM favorites f JOIN users fan ON fan.id = f.user_id WHERE fan.username = ?)", in.Favorited))
-	return a.list(ctx, backend.JoinSQL(" AND ", where...), in.Page)
+	where := backend.JoinSQL(" AND ",
+		backend.SQL("TRUE"),
+		backend.SQLIf(in.Tag != "", "a.id IN (SELECT article_id FROM article_tags WHERE tag = ?)", in.Tag),
+		backend.SQLIf(in.Author != "", "u.username = ?", in.Author),
+		backend.SQLIf(in.Favorited != "",
+			"a.id IN (SELECT f.article_id FROM favorites f JOIN users fan ON fan.id = f.user_id WHERE fan.username = ?)", in.Favorited))
+	return a.list(ctx, where, in.Page)
 }
 
 // Feed returns the newest articles of those whom the caller follows.
@@ -200,13 +191,15 @@ func (a *App) UpdateArticle(ctx context.Context, in UpdateArticle) (ArticleOutpu
 	if err != nil {
 		return ArticleOutput{}, err
 	}
-	changes, article := parts{backend.SQL("updated_at = ?", time.Now())}, in.Article
-	changes.add(article.Title.Present, backend.SQL("slug = CASE WHEN title = ? THEN slug ELSE ? END, title = ?",
-		article.Title, newSlug(article.Title.V), article.Title))
-	changes.add(article.Description.Present, backend.SQL("description = ?", article.Description))
-	changes.add(article.Body.Present, backend.SQL("body = ?", article.Body))
-	changes.add(article.TagList.Present, backend.SQL("tag_list = ?", article.TagList))
-	if _, err := a.db.Exec(ctx, "UPDATE articles SET ? WHERE id = ?", backend.JoinSQL(", ", changes...), id); err != nil {
+	article := in.Article
+	changes := backend.JoinSQL(", ",
+		backend.SQL("updated_at = ?", time.Now()),
+		backend.SQLIf(article.Title.Present, "slug = CASE WHEN title = ? THEN slug ELSE ? END, title = ?",
+			article.Title, newSlug(article.Title.V), article.Title),
+		backend.SQLIf(article.Description.Present, "description = ?", article.Description),
+		backend.SQLIf(article.Body.Present, "body = ?", article.Body),
+		backend.SQLIf(article.TagList.Present, "tag_list = ?", article.TagList))
+	if _, err := a.db.Exec(ctx, "UPDATE articles SET ? WHERE id = ?", changes, id); err != nil {
 		return ArticleOutput{}, err
 	}
 	if article.TagList.Present {
