@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/etag"
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/mediatype"
+	"github.com/seed-215b9b7c/backend/internal/response"
 )
 
 // This file has the outputs of operations that are not JSON: files and redirects.
@@ -51,16 +53,18 @@ type File struct {
 	Inline bool
 	// Body is the content. If it is an [io.Seeker], such as an [os.File] or a
 	// [bytes.Reader], it is sent from its beginning, with its length, and a query can
-	// send parts of it (Range, RFC 9110, section 14). If it is an [io.Closer], it is
-	// closed once, also if the call fails after the function has returned it.
+	// send a part of it (Range, RFC 9110, section 14; of several ranges, the whole). If it
+	// is an [io.Closer], it is closed once, also if the call fails after the function has
+	// returned it without an error.
 	Body io.Reader
 	// Write writes the content, instead of Body. ctx is that of the request, with the
 	// caller, and is outside of any transaction; Write can query the database. If Write
 	// fails after it has written, the connection is aborted, so that the client does not
-	// take the part for the whole.
+	// take the part for the whole; so it is if Body fails. w must not be used after Write
+	// has returned.
 	Write func(ctx context.Context, w io.Writer) error
 	// Size is the length in bytes of a Body that is no io.Seeker, or of what Write
-	// writes. 0 means unknown.
+	// writes. Another length is an error. 0 means unknown.
 	Size int64
 	// Modified is sent as Last-Modified, and compared with If-Modified-Since. The zero
 	// time is not sent.
@@ -128,6 +132,9 @@ func (f *File) prepare(types []string) error {
 }
 
 func (f *File) tag() string {
+	if f.ETag == "" {
+		return ""
+	}
 	tag, _ := etag.Quote(f.ETag)
 	return tag
 }
@@ -141,21 +148,33 @@ func (f *File) close() {
 
 func (f *File) send(w http.ResponseWriter, r *http.Request, status int) error {
 	f.describe(w.Header())
-	if body, ok := f.Body.(io.ReadSeeker); ok && status == http.StatusOK && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		http.ServeContent(w, withoutMatch(r), "", f.Modified, body)
+	plain := status == http.StatusOK && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	if body, ok := f.Body.(io.ReadSeeker); ok && plain {
+		return serveContent(&contentWriter{}, w, r, f.Modified, body)
+	}
+	if plain && f.isKnown(r) {
+		w.Header().Del("Content-Type") // as ServeContent does
+		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	if f.Size > 0 {
 		w.Header().Set("Content-Length", strconv.FormatInt(f.Size, 10))
 	}
-	to := &fileWriter{w: w, status: status}
+	to := &fileWriter{w: w, status: status, size: f.Size}
 	if r.Method != http.MethodHead {
 		if err := f.writeTo(r.Context(), to); err != nil {
-			return err
+			return endPart(w, r, to.begun, err)
 		}
 	}
 	to.begin()
 	return nil
+}
+
+// isKnown reports whether the client has the content, by If-Modified-Since (RFC 9110, section
+// 13.1.3).
+func (f *File) isKnown(r *http.Request) bool {
+	since, err := http.ParseTime(r.Header.Get("If-Modified-Since"))
+	return err == nil && r.Header["If-None-Match"] == nil && !f.Modified.IsZero() && !f.Modified.Truncate(time.Second).After(since)
 }
 
 // describe sets the headers that describe the content.
@@ -184,8 +203,11 @@ func (f *File) writeTo(ctx context.Context, to *fileWriter) (err error) {
 	case f.Body != nil:
 		_, err = io.Copy(to, f.Body)
 	}
-	if to.failed != nil { // the client has gone away, or does not read
+	switch {
+	case to.failed != nil: // the client has gone away, or does not read
 		return (&Error{Code: Canceled}).Wrap(to.failed)
+	case err == nil && to.size > 0 && to.written != to.size:
+		err = fmt.Errorf("backend.File: Size is %d, but the content has %d bytes", to.size, to.written)
 	}
 	return err
 }
@@ -193,10 +215,11 @@ func (f *File) writeTo(ctx context.Context, to *fileWriter) (err error) {
 // fileWriter is a response whose header is sent with the first byte, so that an error before
 // it can be answered.
 type fileWriter struct {
-	w      http.ResponseWriter
-	status int
-	begun  bool
-	failed error
+	w             http.ResponseWriter
+	status        int
+	size, written int64 // size is 0 if it is unknown
+	begun         bool
+	failed        error
 }
 
 func (f *fileWriter) begin() {
@@ -210,25 +233,124 @@ func (f *fileWriter) Write(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if f.size > 0 && int64(len(p)) > f.size-f.written {
+		return 0, fmt.Errorf("backend.File: the content has more bytes than its Size, %d", f.size)
+	}
 	f.begin()
 	if n, err = f.w.Write(p); err != nil && f.failed == nil {
 		f.failed = err
 	}
+	f.written += int64(n)
 	return n, err
 }
 
-// withoutMatch returns a request without If-Match, which was checked, and with it without
-// If-Unmodified-Since (RFC 9110, section 13.1.4). ServeContent would check it again, and knows
-// no compressed versions.
-func withoutMatch(r *http.Request) *http.Request {
-	if r.Header["If-Match"] == nil {
+// endPart returns the error of content that was sent in part if begun is set. Without
+// middleware, which would see that, it aborts the connection.
+func endPart(w http.ResponseWriter, r *http.Request, begun bool, err error) error {
+	if begun && response.Of(w) == nil {
+		reportError(w, r, Internal, err)
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// serveContent is [http.ServeContent] for content whose headers are set and whose ETag was
+// compared. It returns errors instead of answering them, also that of content which ends
+// too early: if the response is compressed, the client would take the part for the whole.
+// to is a new contentWriter.
+func serveContent(to *contentWriter, w http.ResponseWriter, r *http.Request, modified time.Time, body io.ReadSeeker) error {
+	to.ResponseWriter = w
+	http.ServeContent(to, servable(r), "", modified, body)
+	if err := to.err(r); err != nil {
+		return endPart(w, r, to.status < 400, err)
+	}
+	return nil
+}
+
+// servable returns the request that [http.ServeContent] can answer.
+//
+//   - A date counts only in a request without the condition on ETags in its place, and
+//     those were compared (RFC 9110, section 13.2.2).
+//   - A Range in another unit than bytes is ignored (RFC 9110, section 14.2), and so is one
+//     with several ranges, as a server may do. ServeContent would read them on another goroutine,
+//     where a panic of the content ends the process.
+func servable(r *http.Request) *http.Request {
+	var unwanted []string
+	if r.Header["If-Match"] != nil {
+		unwanted = append(unwanted, "If-Match", "If-Unmodified-Since")
+	}
+	if r.Header["If-None-Match"] != nil {
+		unwanted = append(unwanted, "If-None-Match", "If-Modified-Since")
+	}
+	if ranges := r.Header["Range"]; ranges != nil && !isOneRange(ranges) {
+		unwanted = append(unwanted, "Range")
+	}
+	if unwanted == nil {
 		return r
 	}
-	inner := *r
-	inner.Header = maps.Clone(r.Header)
-	delete(inner.Header, "If-Match")
-	delete(inner.Header, "If-Unmodified-Since")
-	return &inner
+	changed := *r
+	changed.Header = maps.Clone(r.Header)
+	for _, name := range unwanted {
+		delete(changed.Header, name)
+	}
+	return &changed
+}
+
+func isOneRange(lines []string) bool {
+	return len(lines) == 1 && strings.HasPrefix(lines[0], "bytes=") && !strings.Contains(lines[0], ",")
+}
+
+// contentWriter is the response that [http.ServeContent] writes to. It keeps an error that
+// ServeContent answers.
+type contentWriter struct {
+	http.ResponseWriter
+	status int
+	text   []byte // of the error
+	failed error  // of the content, or of the connection
+}
+
+func (c *contentWriter) WriteHeader(status int) {
+	if c.status = status; status < 400 {
+		c.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (c *contentWriter) Write(p []byte) (int, error) {
+	if c.status >= 400 {
+		c.text = append(c.text, p...)
+		return len(p), nil
+	}
+	return c.ResponseWriter.Write(p)
+}
+
+// ReadFrom lets the server copy a file to the connection without copying it through memory.
+func (c *contentWriter) ReadFrom(src io.Reader) (n int64, err error) {
+	n, err = io.Copy(c.ResponseWriter, src)
+	if limited, ok := src.(*io.LimitedReader); ok && err == nil && limited.N > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	c.failed = err
+	return n, err
+}
+
+// Unwrap returns the ResponseWriter beneath, for [http.ResponseController].
+func (c *contentWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// err returns the error that the request deserves, or that kept the content from being sent.
+func (c *contentWriter) err(r *http.Request) error {
+	switch text := string(bytes.TrimSpace(c.text)); {
+	case c.status == http.StatusPreconditionFailed:
+		return &Error{Code: PreconditionFailed}
+	case c.status == http.StatusRequestedRangeNotSatisfiable && strings.HasPrefix(text, "invalid range"):
+		return &unsatisfiable{&Error{Code: Malformed, Message: "The content does not have the bytes that the header Range asks for."}}
+	case c.status >= 400:
+		return errors.New(text)
+	case c.failed != nil && r.Context().Err() != nil: // the client has gone away, or does not read
+		return (&Error{Code: Canceled}).Wrap(c.failed)
+	case c.failed != nil:
+		return fmt.Errorf("the content was sent in part: %w", c.failed)
+	}
+	return nil
 }
 
 func (d *Redirect) prepare([]string) error {

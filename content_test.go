@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -82,8 +84,10 @@ func TestFileRangesAndConditions(t *testing.T) {
 	}{
 		{name: "Range", value: "bytes=2-4", status: 206, body: "234"},
 		{name: "Range", value: "bytes=-3", status: 206, body: "789"},
-		{name: "Range", value: "lines=1", status: 416},
+		{name: "Range", value: "lines=1", status: 200, body: "0123456789"}, // section 14.2: it MUST be ignored
+		{name: "Range", value: "bytes=0-1,4-5", status: 200, body: "0123456789"},
 		{name: "Range", value: "bytes=99-", status: 416},
+		{name: "Range", value: "bytes=a", status: 416},
 		{name: "Range", value: "bytes=2-4", more: []string{"If-Range", `"v1"`}, status: 206, body: "234"},
 		{name: "Range", value: "bytes=2-4", more: []string{"If-Range", `"v0"`}, status: 200, body: "0123456789"},
 		{name: "If-None-Match", value: `"v1"`, status: 304},
@@ -96,9 +100,21 @@ func TestFileRangesAndConditions(t *testing.T) {
 		{name: "If-Unmodified-Since", value: time.Unix(1e8, 0).UTC().Format(http.TimeFormat), more: []string{"If-Match", `"v1"`}, status: 200, body: "0123456789"},
 		{name: "If-Unmodified-Since", value: time.Unix(1e8, 0).UTC().Format(http.TimeFormat), status: 412},
 		{name: "If-Modified-Since", value: time.Unix(1e8, 0).UTC().Format(http.TimeFormat), status: 200, body: "0123456789"},
+		// Section 13.2.2: a date counts only without the tags.
+		{name: "If-None-Match", value: `"v0"`, more: []string{"If-Modified-Since", time.Unix(1e9, 0).UTC().Format(http.TimeFormat)}, status: 200, body: "0123456789"},
+		{name: "If-Match", value: `"v1"`, more: []string{"If-Unmodified-Since", time.Unix(1e8, 0).UTC().Format(http.TimeFormat)}, status: 200, body: "0123456789"},
+		{name: "If-Unmodified-Since", value: time.Unix(1e8, 0).UTC().Format(http.TimeFormat), status: 412},
 	} {
 		w := c.do("GET", "/file", "", append(test.more, test.name, test.value)...)
 		require.Equal(t, test.status, w.Code, "%s: %s", test.name, test.value)
+		if test.status >= 400 {
+			require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+			require.JSONEq(t, strconv.Itoa(test.status), string(memberOf(t, w, "status")))
+			require.NotContains(t, w.Header(), "Content-Disposition")
+		}
+		if test.value == "bytes=99-" {
+			require.Equal(t, "bytes */10", w.Header().Get("Content-Range"))
+		}
 		if test.status < 300 {
 			require.Equal(t, test.body, w.Body.String())
 		}
@@ -106,6 +122,119 @@ func TestFileRangesAndConditions(t *testing.T) {
 			require.Contains(t, w.Header().Get("Content-Range"), "/10")
 		}
 	}
+}
+
+func memberOf(t *testing.T, w *httptest.ResponseRecorder, name string) json.RawMessage {
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &members))
+	return members[name]
+}
+
+func TestFileWithoutVersion(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1e9, 0).UTC().Format(http.TimeFormat)
+	for _, file := range []backend.File{
+		{Body: strings.NewReader("abc"), Modified: time.Unix(1e9, 5)}, {Body: io.MultiReader(), Modified: time.Unix(1e9, 5)},
+		{Write: func(context.Context, io.Writer) error { return nil }, Modified: time.Unix(1e9, 5)},
+	} {
+		c := fileClient(t, always(file))
+		w := c.do("GET", "/file", "")
+		require.Equal(t, 200, w.Code)
+		require.NotContains(t, w.Header(), "Etag", "the next content must not be taken for this one")
+		require.Equal(t, 200, c.do("GET", "/file", "", "If-None-Match", `""`).Code)
+		w = c.do("GET", "/file", "", "If-Modified-Since", at)
+		require.Equal(t, 304, w.Code)
+		require.NotContains(t, w.Header(), "Content-Type")
+		require.Equal(t, 304, c.do("HEAD", "/file", "", "If-Modified-Since", at).Code)
+		require.Equal(t, 200, c.do("GET", "/file", "", "If-Modified-Since", time.Unix(1e9-1, 0).UTC().Format(http.TimeFormat)).Code)
+		require.Equal(t, 200, c.do("GET", "/file", "", "If-Modified-Since", at, "If-None-Match", `"v0"`).Code)
+		require.Equal(t, 200, c.do("POST", "/file", "", "If-Modified-Since", at).Code)
+	}
+}
+
+// broken is a Body that does not do what it should.
+type broken struct {
+	*strings.Reader
+	read func() (int, error)
+	seek error
+	from int64 // from where on
+}
+
+func (b *broken) Read(p []byte) (int, error) {
+	if at := b.Size() - int64(b.Len()); b.read != nil && at >= b.from {
+		return b.read()
+	}
+	return b.Reader.Read(p[:min(len(p), 1000)])
+}
+
+func (b *broken) Seek(offset int64, whence int) (int64, error) {
+	if b.seek != nil && offset > 0 {
+		return 0, b.seek
+	}
+	return b.Reader.Seek(offset, whence)
+}
+
+// No client takes a part of a file for the whole, compressed or not, and no content ends
+// the process.
+func TestFilesThatBreak(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("0123456789", 10_000)
+	part := func(n int) *strings.Reader { return strings.NewReader(text[:n]) }
+	fails := func() (int, error) { return 0, errors.New("the disk secret is gone") }
+	panics := func() (int, error) { panic("in Read") }
+	lies := func() (int, error) { return 1 << 30, nil }
+	write := func(n int, err error) func(context.Context, io.Writer) error {
+		return func(_ context.Context, w io.Writer) error {
+			io.WriteString(w, text[:n])
+			return err
+		}
+	}
+	for name, body := range map[string]func() backend.File{
+		"fails":         func() backend.File { return backend.File{Body: &broken{Reader: part(1e5), read: fails, from: 5e4}} },
+		"fails at once": func() backend.File { return backend.File{Body: &broken{Reader: part(1e5), read: fails}} },
+		"ends": func() backend.File {
+			return backend.File{Body: &broken{Reader: part(1e5), read: func() (int, error) { return 0, io.EOF }, from: 5e4}}
+		},
+		"panics":        func() backend.File { return backend.File{Body: &broken{Reader: part(1e5), read: panics, from: 5e4}} },
+		"n > len":       func() backend.File { return backend.File{Body: &broken{Reader: part(1e5), read: lies, from: 5e4}} },
+		"short":         func() backend.File { return backend.File{Size: 1e5, Body: io.MultiReader(part(5e4))} },
+		"long":          func() backend.File { return backend.File{Size: 5e4, Body: io.MultiReader(part(1e5))} },
+		"short Write":   func() backend.File { return backend.File{Size: 1e5, Write: write(5e4, nil)} },
+		"long Write":    func() backend.File { return backend.File{Size: 5e4, Write: write(1e5, nil)} },
+		"failing Write": func() backend.File { return backend.File{Write: write(5e4, errors.New("it fails"))} },
+	} {
+		c := fileClient(t, func() (backend.File, error) { file := body(); file.Name = "a.txt"; return file, nil })
+		logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
+		logic.Add(backend.Query("file", backend.Public, func(context.Context, backend.None) (backend.File, error) {
+			file := body()
+			file.Name = "a.txt"
+			return file, nil
+		}, backend.Route("GET /api/file")))
+		for _, h := range []http.Handler{backend.Stack(backend.StackConfig{})(c.h), logic.REST()} {
+			server := httptest.NewUnstartedServer(h)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.Start()
+			t.Cleanup(server.Close)
+			for _, ask := range [][]string{{"Accept-Encoding", "identity"}, {"Accept-Encoding", "gzip"}, {"Accept-Encoding", "zstd"}, {"Range", "bytes=49000-99000"}, {"Range", "bytes=0-5,50000-50009"}} {
+				r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/api/file", nil)
+				require.NoError(t, err)
+				r.Header.Set(ask[0], ask[1])
+				w, err := server.Client().Transport.RoundTrip(r)
+				if err != nil {
+					continue // aborted
+				}
+				got, err := io.ReadAll(w.Body)
+				w.Body.Close()
+				require.True(t, err != nil || w.StatusCode >= 500, "%s: %q: %d with %d bytes", name, ask, w.StatusCode, len(got))
+			}
+		}
+	}
+	c := fileClient(t, func() (backend.File, error) {
+		return backend.File{Body: &broken{Reader: part(10), seek: errors.New("the disk secret is gone")}}, nil
+	})
+	w := c.do("GET", "/file", "", "Range", "bytes=5-6")
+	require.Equal(t, 500, w.Code)
+	require.NotContains(t, w.Body.String(), "secret")
 }
 
 // What a user has uploaded runs no script in the name of the site.

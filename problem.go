@@ -55,8 +55,17 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	id := reportError(w, r, e.Code.orInternal(), err)
 	challenge(w.Header(), err, e.Code)
-	writeAnswer(w, r, e, id)
+	status := e.Code.Status()
+	if _, ok := errors.AsType[*unsatisfiable](err); ok {
+		status = http.StatusRequestedRangeNotSatisfiable
+	}
+	writeAnswer(w, r, e, status, id)
 }
+
+// unsatisfiable is the error of a Range that the content does not have. Its status is 416.
+type unsatisfiable struct{ error }
+
+func (u *unsatisfiable) Unwrap() error { return u.error }
 
 // AnswerError implements [response.Owner]: it answers with the error of a hook as
 // WriteError does. What the handler's response has led to is not told.
@@ -67,11 +76,11 @@ func (x *exchange) AnswerError(w http.ResponseWriter, err error) {
 	e := asError(err)
 	id := x.report(x.request, e.Code.orInternal(), err)
 	challenge(w.Header(), err, e.Code)
-	writeAnswer(w, x.request, e, id)
+	writeAnswer(w, x.request, e, e.Code.Status(), id)
 }
 
 // writeAnswer writes the response that an error becomes.
-func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, id string) {
+func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, status int, id string) {
 	head := w.Header()
 	for _, name := range bodyHeaders {
 		delete(head, name)
@@ -85,7 +94,7 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, id string) {
 	if e.Code.orInternal() == Unauthenticated && head["Www-Authenticate"] == nil {
 		head["Www-Authenticate"] = bearerScheme
 	}
-	a := answer{w: w, r: r, status: e.Code.Status()}
+	a := answer{w: w, r: r, status: status}
 	if x := exchangeFrom(r.Context()); x != nil && x.errors != nil {
 		a.ask(x.errors, PublicError(e))
 	} else {

@@ -49,6 +49,8 @@ type StaticFiles struct {
 	mu     sync.RWMutex
 	prefix string
 	placed bool // the prefix is known
+
+	writers sync.Pool // of *contentWriter
 }
 
 // Static returns a handler for the files of a file system, such as an [embed.FS] or [os.DirFS].
@@ -72,8 +74,8 @@ type StaticFiles struct {
 //     updated, or while old and new processes run side by side: they get the current file.
 //   - ETag is the hash of the content. The first request reads the file for it. So does the
 //     first one after size or time of the file have changed, which no embedded file does.
-//   - Range, HEAD and conditional requests are answered, also if [Compress] has compressed the
-//     response.
+//   - HEAD, conditional requests and Range are answered, also if [Compress] has compressed the
+//     response. A Range with several ranges gets the whole file.
 //   - Content-Type depends on the extension only, and not on the machine. It is
 //     application/octet-stream for unknown ones.
 //   - A directory is never listed. If it has an index.html, that answers, after a redirect to
@@ -187,7 +189,7 @@ func (s *StaticFiles) lookup(name string) (*static.File, error) {
 // ServeHTTP answers with a file.
 func (s *StaticFiles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.serve(w, r); err != nil {
-		WriteError(w, r, err)
+		endHandler(w, r, err)
 	}
 }
 
@@ -276,7 +278,6 @@ func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *st
 		if _, matches := etag.Find(lists, file.Tag, etag.Strong, response.Codings...); !matches {
 			return &Error{Code: PreconditionFailed}
 		}
-		r = withoutMatch(r)
 	}
 	if lists := r.Header["If-None-Match"]; len(lists) > 0 {
 		tag, known := etag.Find(lists, file.Tag, etag.Loose, response.AcceptableCodings(r.Header["Accept-Encoding"])...)
@@ -299,8 +300,14 @@ func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *st
 	}
 	defer content.Close()
 	setFileHeaders(w, opened, forever && opened.Hash == file.Hash) // it may have changed since
-	http.ServeContent(w, r, "", opened.ModTime, content)
-	return nil
+	to, spare := s.writers.Get().(*contentWriter)
+	if !spare {
+		to = &contentWriter{}
+	}
+	err = serveContent(to, w, r, opened.ModTime, content)
+	*to = contentWriter{}
+	s.writers.Put(to) // not after a panic
+	return err
 }
 
 func setFileHeaders(w http.ResponseWriter, file *static.File, forever bool) {

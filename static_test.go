@@ -206,7 +206,15 @@ func TestStaticConditions(t *testing.T) {
 	require.Equal(t, 304, fetch(r, "/app.css", "If-Modified-Since", "Sun, 09 Sep 2001 01:46:40 GMT").Code)
 	w = fetch(r, "/app.css", "Range", "bytes=5-9", "If-Range", plain, "Accept-Encoding", "gzip")
 	require.Equal(t, "206 bytes 5-9/4000 { col", fmt.Sprint(w.Code, " ", w.Header().Get("Content-Range"), " ", w.Body))
-	require.Equal(t, 416, fetch(r, "/app.css", "Range", "bytes=5000-").Code)
+	w = fetch(r, "/app.css", "Range", "bytes=5000-")
+	require.Equal(t, "416 bytes */4000 application/problem+json no-store", fmt.Sprint(w.Code, " ", w.Header().Get("Content-Range"), " ", w.Header().Get("Content-Type"), " ", w.Header().Get("Cache-Control")))
+	require.Contains(t, w.Body.String(), `"status":416`)
+	w = fetch(r, "/app.css", "If-Unmodified-Since", "Sun, 09 Sep 2001 01:46:39 GMT")
+	require.Equal(t, "412 application/problem+json", fmt.Sprint(w.Code, " ", w.Header().Get("Content-Type")))
+	require.Equal(t, 200, fetch(r, "/app.css", "If-None-Match", `"other"`, "If-Modified-Since", "Sun, 09 Sep 2001 01:46:40 GMT").Code)
+	require.Equal(t, 200, fetch(r, "/app.css", "If-Match", plain, "If-Unmodified-Since", "Sun, 09 Sep 2001 01:46:39 GMT").Code)
+	w = fetch(r, "/app.css", "Range", "bytes=0-1,4-5")
+	require.Equal(t, "200 4000", fmt.Sprint(w.Code, " ", w.Body.Len()), "of several ranges none counts")
 	w = fetchBy(r, "HEAD", "/app.css")
 	require.Equal(t, "200 4000 ", fmt.Sprint(w.Code, " ", w.Header().Get("Content-Length"), " ", w.Body))
 	require.Equal(t, "204 GET, HEAD, OPTIONS", summary(fetchBy(r, "OPTIONS", "/app.css")))
@@ -381,6 +389,60 @@ func TestStaticFilesOfOtherFileSystems(t *testing.T) {
 	w = fetch(failing, "/app.css")
 	require.Equal(t, 500, w.Code)
 	require.NotContains(t, w.Body.String(), "disk")
+}
+
+// A file that becomes shorter while it is sent does not look whole to the client.
+func TestStaticFilesThatEndTooEarly(t *testing.T) {
+	t.Parallel()
+	assets := backend.Static(shrinkingFS{fstest.MapFS{"a.txt": {Data: []byte(strings.Repeat("0123456789", 10_000))}}}, backend.StaticConfig{})
+	for _, h := range []http.Handler{assets, backend.Stack(backend.StackConfig{})(assets)} {
+		server := httptest.NewServer(h)
+		t.Cleanup(server.Close)
+		for _, coding := range []string{"identity", "gzip"} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/a.txt", nil)
+			require.NoError(t, err)
+			r.Header.Set("Accept-Encoding", coding)
+			w, err := server.Client().Transport.RoundTrip(r)
+			if err == nil {
+				_, err = io.ReadAll(w.Body)
+				w.Body.Close()
+			}
+			require.Error(t, err, coding)
+		}
+	}
+}
+
+// shrinkingFS has files that are read to their half once they have been asked for their end.
+type shrinkingFS struct{ fstest.MapFS }
+
+func (s shrinkingFS) Open(name string) (fs.File, error) {
+	file, err := s.MapFS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &shrinkingFile{ReadSeeker: file.(io.ReadSeeker), File: file}, nil
+}
+
+type shrinkingFile struct {
+	io.ReadSeeker
+	fs.File
+	sought bool
+	left   int
+}
+
+func (s *shrinkingFile) Seek(offset int64, whence int) (int64, error) {
+	s.sought, s.left = true, 50_000
+	return s.ReadSeeker.Seek(offset, whence)
+}
+
+func (s *shrinkingFile) Read(p []byte) (int, error) {
+	if s.sought {
+		p = p[:min(len(p), s.left)]
+		if s.left -= len(p); len(p) == 0 {
+			return 0, io.EOF
+		}
+	}
+	return s.File.Read(p)
 }
 
 type brokenFS struct{}
