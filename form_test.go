@@ -222,6 +222,26 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+// A file that belongs to no field does not keep others from being stored.
+func TestUploadsBesideIgnoredFiles(t *testing.T) {
+	t.Parallel()
+	c := replyClient(t, nil, uploadOp(backend.IgnoreUnknown()))
+	contentType, body := multiparts(t, "other:x.txt", "abc", "unknown", "abc", "caption", "Me", "picture:me.png", pngText)
+	w := c.post("/files", contentType, body)
+	require.Equal(t, 201, w.Code, w.Body)
+	require.JSONEq(t, `["Me","me.png image/png 8 8 <nil>","  0 0 <nil>"]`, w.Body.String())
+	contentType, body = multiparts(t, "other:x.txt", "abc", "caption", "Me")
+	w = c.post("/files", contentType, body)
+	require.Equal(t, 422, w.Code, w.Body)
+	_, fields := problem(t, w)
+	require.Equal(t, []string{"/picture required"}, fields)
+	contentType, body = multiparts(t, "caption:x.txt", "abc", "picture:me.png", pngText)
+	w = c.post("/files", contentType, body)
+	require.Equal(t, 422, w.Code, w.Body)
+	_, fields = problem(t, w)
+	require.Contains(t, fields, "/caption format")
+}
+
 // A transaction that runs again reads the files from their beginning.
 func TestUploadsOfLostTransactions(t *testing.T) {
 	t.Parallel()

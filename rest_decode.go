@@ -170,7 +170,7 @@ func (c *restCall) readForm(mediaType, boundary string) (err error) {
 		return err
 	}
 	c.disk = c.route.door.logic.disk.Begin(clientKey(c.address()))
-	c.form, err = forms.read(c.limitedBody(), boundary, form.Limits{Memory: &c.memory, Disk: &c.disk})
+	c.form, err = forms.read(c.limitedBody(), boundary, c.route.op.settings.ignoreUnknown, form.Limits{Memory: &c.memory, Disk: &c.disk})
 	return bodyFault(err)
 }
 

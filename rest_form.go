@@ -72,11 +72,15 @@ func (f *formReader) check(r *http.Request) error {
 }
 
 // read reads a form with several parts. The form must be closed, also after an error.
-func (f *formReader) read(body io.Reader, boundary string, limits form.Limits) (*form.Form, error) {
+func (f *formReader) read(body io.Reader, boundary string, ignoreUnknown bool, limits form.Limits) (*form.Form, error) {
 	if boundary == "" {
 		return &form.Form{}, &Error{Code: Malformed, Message: "The Content-Type of the form has no boundary."}
 	}
-	sent, err := form.ReadMultipart(body, boundary, f.files, limits)
+	fields := form.Fields{Files: f.files}
+	if ignoreUnknown {
+		fields.Ignored = func(name string) bool { return !f.input.HasForm(name) }
+	}
+	sent, err := form.ReadMultipart(body, boundary, fields, limits)
 	return sent, formError(err)
 }
 
@@ -106,9 +110,7 @@ func (f *formReader) decode(sent *form.Form, in reflect.Value, ignoreUnknown boo
 	}
 	*wrong = append(*wrong, wrongFields(f.input.DecodeForm(sent.Values, in))...)
 	for _, w := range sent.Wrong {
-		if _, isFile := f.files[w.Name]; isFile || f.input.HasForm(w.Name) || !ignoreUnknown {
-			*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(w.Name, 200)), Rule: w.Rule, Message: w.Message})
-		}
+		*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(w.Name, 200)), Rule: w.Rule, Message: w.Message})
 	}
 	for _, field := range f.input.FormFiles {
 		f.decodeFiles(sent, field, in.FieldByIndex(field.Index), wrong)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net/textproto"
 	"net/url"
 	"os"
 	"slices"
@@ -71,6 +72,8 @@ func (e *SyntaxError) Error() string { return e.text }
 
 const (
 	maxFields = 1000
+	maxHead   = 16 << 10 // of the header of a part, and of what comes before it
+	partSize  = 200      // about what a part takes besides its header and content
 	inMemory  = 32 << 10 // of each file
 	sniffed   = 512      // what http.DetectContentType looks at
 )
@@ -93,14 +96,23 @@ func tooMany() error {
 	return &SyntaxError{fmt.Sprintf("has more than %d fields", maxFields)}
 }
 
-// ReadMultipart reads a multipart/form-data body. files has the fields that are files, by
-// their names; other fields are text. The form must be closed, also after an error.
-func ReadMultipart(body io.Reader, boundary string, files map[string]Files, limits Limits) (*Form, error) {
-	r := &reader{Form: &Form{Values: url.Values{}, Files: map[string][]File{}}, files: files, limits: limits}
+// Fields says what fields a form has that are not text.
+type Fields struct {
+	Files map[string]Files
+	// Ignored reports whether parts with a name are skipped. nil: none are.
+	Ignored func(name string) bool
+}
+
+// ReadMultipart reads a multipart/form-data body. The fields that are not files are text. The
+// form must be closed, also after an error.
+func ReadMultipart(body io.Reader, boundary string, fields Fields, limits Limits) (*Form, error) {
+	r := &reader{Form: &Form{Values: url.Values{}, Files: map[string][]File{}}, fields: fields, limits: limits}
 	from := &source{body: body}
 	parts := multipart.NewReader(from, boundary)
 	for n := 0; ; n++ {
+		from.bound(maxHead)
 		part, err := parts.NextRawPart() // RFC 7578, section 4.7: nothing is decoded
+		from.bound(-1)
 		switch {
 		case err == io.EOF:
 			return r.Form, nil
@@ -132,14 +144,29 @@ func (f *Form) Close() {
 	f.temporary = nil
 }
 
-// source keeps the error of the body, which package multipart changes.
+// source keeps the error of the body, which package multipart changes, and bounds what
+// that package reads for a header: it would hold 10 MiB of it.
 type source struct {
 	body   io.Reader
+	left   int // of the header; negative: any number of bytes
 	failed error
 }
 
+// bound lets n bytes be read from now on, or any number if n is negative.
+func (s *source) bound(n int) { s.left = n }
+
 func (s *source) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		s.failed = &SyntaxError{"has a part whose header is too long"}
+		return 0, s.failed
+	}
+	if s.left > 0 {
+		p = p[:min(len(p), s.left)]
+	}
 	n, err := s.body.Read(p)
+	if s.left > 0 {
+		s.left -= n
+	}
 	if err != nil && err != io.EOF {
 		s.failed = err
 	}
@@ -148,7 +175,7 @@ func (s *source) Read(p []byte) (int, error) {
 
 type reader struct {
 	*Form
-	files  map[string]Files
+	fields Fields
 	limits Limits
 	buffer []byte // of copy
 }
@@ -161,18 +188,31 @@ func (r *reader) copy(to counted, from io.Reader) (int64, error) {
 	return io.CopyBuffer(to, from, r.buffer)
 }
 
+// part reads a part to its end.
 func (r *reader) part(part *multipart.Part) error {
+	err := r.field(part)
+	if err == nil {
+		_, err = io.Copy(io.Discard, part) // what was not stored
+	}
+	return err
+}
+
+func (r *reader) field(part *multipart.Part) error {
+	if !r.limits.Memory.Use(sizeOf(part.Header)) {
+		return ErrNoMemory
+	}
 	name := part.FormName()
-	if name == "" {
+	accepted, isFile := r.fields.Files[name]
+	switch {
+	case name == "":
 		return &SyntaxError{"has a part without a name"}
-	}
-	if accepted, isFile := r.files[name]; isFile {
+	case isFile:
 		return r.file(part, name, accepted)
-	}
-	if part.FileName() != "" {
+	case r.fields.Ignored != nil && r.fields.Ignored(name):
+		return nil
+	case part.FileName() != "":
 		r.wrong(name, "format", "must be text, and not a file")
-		_, err := io.Copy(io.Discard, part)
-		return err
+		return nil
 	}
 	var text bytes.Buffer
 	if _, err := r.copy(counted{&text, r.limits.Memory, ErrNoMemory}, part); err != nil {
@@ -180,6 +220,19 @@ func (r *reader) part(part *multipart.Part) error {
 	}
 	r.Values[name] = append(r.Values[name], text.String())
 	return nil
+}
+
+// sizeOf returns about how many bytes a part takes besides its content: names and types are
+// parts of the header.
+func sizeOf(head textproto.MIMEHeader) int64 {
+	size := partSize
+	for name, values := range head {
+		size += len(name)
+		for _, value := range values {
+			size += len(value)
+		}
+	}
+	return int64(size)
 }
 
 func (r *reader) wrong(name, rule, message string) {
@@ -210,8 +263,7 @@ func (r *reader) file(part *multipart.Part, name string, accepted Files) error {
 	case len(r.Wrong) == 0:
 		return r.store(io.MultiReader(bytes.NewReader(head), part), name, accepted, file)
 	}
-	_, err = io.Copy(io.Discard, part)
-	return err
+	return nil
 }
 
 // accepts reports whether files of a media type are accepted.

@@ -58,9 +58,9 @@ func body(parts ...part) string {
 
 func read(t *testing.T, text string, l form.Limits) (*form.Form, error) {
 	t.Helper()
-	f, err := form.ReadMultipart(iotest.OneByteReader(strings.NewReader(text)), boundary, map[string]form.Files{
+	f, err := form.ReadMultipart(iotest.OneByteReader(strings.NewReader(text)), boundary, form.Fields{Files: map[string]form.Files{
 		"picture": {Most: 1, Size: 100 << 10, Accept: []string{"image/*"}}, "papers": {Most: 2, Accept: []string{"text/csv", "application/pdf"}}, "any": {Most: 1},
-	}, l)
+	}}, l)
 	t.Cleanup(f.Close)
 	return f, err
 }
@@ -134,10 +134,42 @@ func TestReadMultipartRefuses(t *testing.T) {
 	require.ErrorIs(t, err, form.ErrNoDisk)
 	broken := errors.New("broken")
 	for _, after := range []int{0, 10, 100, 300, 40 << 10} {
-		f, err := form.ReadMultipart(io.MultiReader(strings.NewReader(whole[:after]), iotest.ErrReader(broken)), boundary, map[string]form.Files{"any": {Most: 1}}, plenty)
+		f, err := form.ReadMultipart(io.MultiReader(strings.NewReader(whole[:after]), iotest.ErrReader(broken)), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty)
 		require.ErrorIs(t, err, broken)
 		f.Close()
 	}
+}
+
+// The header of a part is bounded, and what is kept of it counts as memory.
+func TestHeadersOfPartsAreBounded(t *testing.T) {
+	t.Parallel()
+	var syntax *form.SyntaxError
+	for _, p := range []part{{name: strings.Repeat("n", 20<<10)}, {name: "any", file: strings.Repeat("n", 20<<10)}, {name: "a", mediaType: strings.Repeat("n", 20<<10)}} {
+		_, err := read(t, body(part{name: "title"}, p), plenty)
+		require.ErrorAs(t, err, &syntax)
+	}
+	_, err := read(t, strings.Repeat("before\r\n", 4<<10)+body(part{name: "title"}), plenty)
+	require.ErrorAs(t, err, &syntax)
+	long := part{name: strings.Repeat("n", 5<<10)}
+	_, err = read(t, body(long, part{name: "picture", file: "a.png", content: png + strings.Repeat("x", 200<<10)}, long), plenty)
+	require.NoError(t, err, "what is skipped is no header")
+	_, err = read(t, body(repeat(long, 30)...), limits(100<<10, 1<<40))
+	require.ErrorIs(t, err, form.ErrNoMemory)
+	_, err = read(t, body(repeat(part{name: "a"}, 900)...), limits(100<<10, 1<<40))
+	require.ErrorIs(t, err, form.ErrNoMemory)
+}
+
+func TestReadMultipartIgnores(t *testing.T) {
+	t.Parallel()
+	text := body(part{name: "other", content: "text"}, part{name: "more", file: "a", content: strings.Repeat("x", 100<<10)}, part{name: "any", file: "b", content: "abc"}, part{name: "title", content: "Milk"})
+	f, err := form.ReadMultipart(strings.NewReader(text), boundary, form.Fields{
+		Files: map[string]form.Files{"any": {Most: 1}}, Ignored: func(name string) bool { return name != "title" },
+	}, limits(10<<10, 0))
+	require.NoError(t, err)
+	defer f.Close()
+	require.Empty(t, f.Wrong)
+	require.Equal(t, map[string][]string{"title": {"Milk"}}, map[string][]string(f.Values))
+	require.Equal(t, "abc", content(t, f.Files["any"][0]))
 }
 
 func repeat[T any](value T, n int) (all []T) {
@@ -149,7 +181,7 @@ func repeat[T any](value T, n int) (all []T) {
 
 func TestNothingIsLeftOnTheDisk(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	f, err := form.ReadMultipart(strings.NewReader(body(part{name: "any", file: "a", content: strings.Repeat("x", 1<<20)})), boundary, map[string]form.Files{"any": {Most: 1}}, plenty)
+	f, err := form.ReadMultipart(strings.NewReader(body(part{name: "any", file: "a", content: strings.Repeat("x", 1<<20)})), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty)
 	require.NoError(t, err)
 	f.Close()
 	left, err := os.ReadDir(os.TempDir())
@@ -200,7 +232,7 @@ func FuzzMultipart(f *testing.F) {
 		p.Write(text)
 		require.NoError(t, w.WriteField("x"+name, string(text)))
 		w.Close()
-		got, err := form.ReadMultipart(&sent, w.Boundary(), map[string]form.Files{"file": {Most: 1}}, plenty)
+		got, err := form.ReadMultipart(&sent, w.Boundary(), form.Fields{Files: map[string]form.Files{"file": {Most: 1}}}, plenty)
 		defer got.Close()
 		require.NoError(t, err)
 		if file != "" || len(text) > 0 {
@@ -223,7 +255,7 @@ func FuzzMultipartBody(f *testing.F) {
 	f.Add([]byte("--xyz\r\nContent-Disposition: form-data; name*=UTF-8''a\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		memory, disk := &room{10 << 10}, &room{100}
-		got, err := form.ReadMultipart(bytes.NewReader(text), boundary, map[string]form.Files{"picture": {Most: 1, Accept: []string{"image/png"}}}, form.Limits{Memory: memory, Disk: disk})
+		got, err := form.ReadMultipart(bytes.NewReader(text), boundary, form.Fields{Files: map[string]form.Files{"picture": {Most: 1, Accept: []string{"image/png"}}}}, form.Limits{Memory: memory, Disk: disk})
 		defer got.Close()
 		var syntax *form.SyntaxError
 		if err != nil && !errors.As(err, &syntax) {
@@ -242,7 +274,7 @@ func BenchmarkMultipart(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		f, err := form.ReadMultipart(strings.NewReader(text), boundary, map[string]form.Files{"any": {Most: 1}}, plenty)
+		f, err := form.ReadMultipart(strings.NewReader(text), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty)
 		if err != nil || f.Files["any"][0].Size != 4<<20 {
 			b.Fatal(err)
 		}
