@@ -466,7 +466,7 @@ func (r *registered) perform(ctx context.Context, t transport, in any) (out any,
 	if err := t.encode(ctx, out); err != nil {
 		return out, err
 	}
-	return out, reply.read().check(r.settings.statuses)
+	return out, reply.check(r.settings.statuses)
 }
 
 // load returns the children of parents, a *[]Parent, as a []Child. ctx is the context of

@@ -158,7 +158,7 @@ func (k *keyedCall) replay(ctx context.Context, a *attempts) (err error) {
 func (k *keyedCall) store(ctx context.Context, out any) error {
 	text, err := k.op.stored().Append(nil, reflect.ValueOf(out).Elem())
 	if err == nil {
-		text, err = replyFrom(ctx).read().appendStored(text)
+		text, err = replyFrom(ctx).appendStored(text)
 	}
 	if err != nil {
 		return err

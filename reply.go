@@ -169,11 +169,18 @@ func (r *reply) begin() {
 	r.said = nil
 }
 
-// read returns what was said so far, or nil.
-func (r *reply) read() *saying {
+// check returns what was wrong, or an error for a status that is not one of allowed.
+func (r *reply) check(allowed []int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.said
+	return r.said.check(allowed)
+}
+
+// appendStored appends what was said so far to dst, or nothing if nothing was.
+func (r *reply) appendStored(dst []byte) ([]byte, error) {
+	r.mu.Lock() // the function may have left a goroutine
+	defer r.mu.Unlock()
+	return r.said.appendStored(dst)
 }
 
 // end returns what was said, or nil. Nothing changes it any more.

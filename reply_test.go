@@ -259,3 +259,24 @@ func TestCookieAttributes(t *testing.T) {
 		}, w.Header()["Set-Cookie"], host)
 	}
 }
+
+// A goroutine that the function has left behind says things while they are stored. With the
+// race detector off, the maps of Go would end the process.
+func TestReplyOfForgottenGoroutines(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	require.NoError(t, db.Migrate(t.Context(), nil))
+	var wait sync.WaitGroup
+	c := replyClient(t, db, replyOp(func(ctx context.Context) {
+		backend.SetHeader(ctx, "X-0", "0")
+		wait.Go(func() {
+			for i := range 2000 {
+				backend.SetHeader(ctx, "X-"+strconv.Itoa(i%100), "a")
+			}
+		})
+	}, backend.Idempotent()))
+	for i := range 10 {
+		require.Equal(t, 201, c.do("POST", "/say", `{}`, "Idempotency-Key", strconv.Itoa(i)).Code)
+	}
+	wait.Wait()
+}
