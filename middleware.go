@@ -207,6 +207,15 @@ func (x *exchange) reply() *reply {
 	return r
 }
 
+// saidBefore returns what was said about the response outside of operations so far, by an
+// Authenticator for example, or nil. The caller says it.
+func (x *exchange) saidBefore() *saying {
+	if r := x.said.Load(); r != nil {
+		return r.take()
+	}
+	return nil
+}
+
 // replyHeaders is the hook that puts a reply into the header.
 type replyHeaders struct {
 	x *exchange

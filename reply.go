@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend/internal/header"
 )
@@ -18,7 +20,8 @@ import (
 
 // SetHeader sets a header of the response to the call that ctx belongs to. It replaces
 // other values of the header, also one that the door sets itself, such as Location or
-// Cache-Control.
+// Cache-Control, and those that protect the page, such as Content-Security-Policy of
+// [SecureHeaders]. Vary is for [AddHeader] only.
 //
 //	func (a *App) Export(ctx context.Context, in Export) (Report, error) {
 //		backend.SetHeader(ctx, "X-Report-Version", report.Version)
@@ -32,7 +35,8 @@ import (
 //     the outer call, if the inner one succeeds. The same holds for a Call in a handler
 //     with middleware of this package around it, such as [Stack]; the handler has
 //     the last word about the status. The handler itself, and an [Authenticator], can
-//     use all but SetStatus as well: there they take effect whatever follows.
+//     use all but SetStatus as well: there they take effect whatever follows. What an
+//     operation says replaces what the Authenticator has said before.
 //   - [Idempotent] stores them with the output, and a replayed response has them. A
 //     cookie that is a credential is stored in clear, as the output is.
 //   - Doors that have no headers ignore them, and so do calls without a door, such as those
@@ -46,7 +50,10 @@ func SetHeader(ctx context.Context, name, value string) {
 		if err := checkReplyHeader(name, value); err != nil {
 			return err
 		}
-		s.header.Set(name, value)
+		if name = http.CanonicalHeaderKey(name); name == "Vary" {
+			return errors.New("the response may vary by more than the operation knows; use AddHeader")
+		}
+		s.set(name, []string{value})
 		return nil
 	})
 }
@@ -58,8 +65,7 @@ func AddHeader(ctx context.Context, name, value string) {
 		if err := checkReplyHeader(name, value); err != nil {
 			return err
 		}
-		s.header.Add(name, value)
-		s.added = append(s.added, http.CanonicalHeaderKey(name))
+		s.add(http.CanonicalHeaderKey(name), []string{value})
 		return nil
 	})
 }
@@ -69,7 +75,7 @@ func AddHeader(ctx context.Context, name, value string) {
 // plain HTTP on localhost. SameSite defaults to Lax, and may be Strict; Path defaults to
 // "/". A cookie with the same name, path and domain replaces an earlier one of the same call.
 // MaxAge: -1 deletes the cookie. A response with a cookie is not stored by caches, unless
-// the operation sets Cache-Control. The other rules are those of [SetHeader].
+// the operation sets Cache-Control by SetHeader. The other rules are those of [SetHeader].
 //
 //	backend.SetCookie(ctx, &http.Cookie{Name: "theme", Value: "dark", MaxAge: 365 * 24 * 60 * 60})
 func SetCookie(ctx context.Context, cookie *http.Cookie) {
@@ -183,6 +189,18 @@ func (r *reply) appendStored(dst []byte) ([]byte, error) {
 	return r.said.appendStored(dst)
 }
 
+// take returns what was said so far, or nil, and forgets it, unless something is wrong.
+func (r *reply) take() *saying {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.said == nil || r.said.wrong != nil {
+		return nil
+	}
+	said := r.said
+	r.said = nil
+	return said
+}
+
 // end returns what was said, or nil. Nothing changes it any more.
 func (r *reply) end() *saying {
 	r.mu.Lock()
@@ -202,8 +220,29 @@ func (s *saying) check(allowed []int) error {
 	return s.wrong
 }
 
+// sets reports whether a header replaces the values of the response.
+func (s *saying) sets(name string) bool {
+	return s.header[name] != nil && !slices.Contains(s.added, name)
+}
+
+// set sets the values of a header, whose name is canonical.
+func (s *saying) set(name string, values []string) {
+	s.header[name] = values
+	s.added = slices.DeleteFunc(s.added, func(other string) bool { return other == name })
+}
+
+// add adds values to those that were set or added, or else to those of the response.
+func (s *saying) add(name string, values []string) {
+	if s.header[name] == nil {
+		s.added = append(s.added, name)
+	}
+	s.header[name] = slices.Concat(s.header[name], values)
+}
+
 func (s *saying) setCookie(c replyCookie) error {
-	if err := c.Valid(); err != nil {
+	sent := c.Cookie
+	sent.Secure = sent.Secure || c.secure
+	if err := cmp.Or(sent.Valid(), checkCookieName(&sent)); err != nil {
 		return fmt.Errorf("cookie %q: %w", c.Name, err)
 	}
 	s.cookies = slices.DeleteFunc(s.cookies, func(other replyCookie) bool {
@@ -213,39 +252,80 @@ func (s *saying) setCookie(c replyCookie) error {
 	return nil
 }
 
+// checkCookieName returns an error for a cookie that browsers refuse because of its name (RFC
+// 6265bis, section 4.1.3).
+func checkCookieName(c *http.Cookie) error {
+	host, secure := hasPrefixFold(c.Name, "__Host-"), hasPrefixFold(c.Name, "__Secure-")
+	switch {
+	case (host || secure) && !c.Secure:
+		return errors.New("browsers refuse a cookie with this name without Secure")
+	case host && (c.Path != "/" || c.Domain != ""):
+		return errors.New(`browsers refuse a cookie with this name, unless its Path is "/" and it has no Domain`)
+	}
+	return nil
+}
+
+func hasPrefixFold(text, prefix string) bool {
+	return len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix)
+}
+
 // addTo says in the reply of an outer call what s says. The status is that of the outer call.
 func (s *saying) addTo(outer *reply) {
 	outer.change("Call", func(outer *saying) error {
-		s.setHeaders(outer.header)
-		outer.added = append(outer.added, s.added...)
-		for _, cookie := range s.cookies {
-			outer.setCookie(cookie) // it was valid
-		}
+		s.sayTo(outer)
 		return nil
 	})
 }
 
-// setHeaders sets all but the cookies.
-func (s *saying) setHeaders(head http.Header) {
+// sayTo says in outer what s says, but its status.
+func (s *saying) sayTo(outer *saying) {
 	for name, values := range s.header {
-		if slices.Contains(s.added, name) {
-			values = slices.Concat(head[name], values)
+		if s.sets(name) {
+			outer.set(name, values)
+		} else {
+			outer.add(name, values)
 		}
-		head[name] = values
 	}
+	for _, cookie := range s.cookies {
+		outer.setCookie(cookie) // it was valid
+	}
+}
+
+// after returns what was said before and within a call. What is wrong in earlier stays
+// there. Cookies of earlier are not cached because of what s says.
+func (s *saying) after(earlier *saying) *saying {
+	if earlier == nil {
+		return s
+	}
+	both := &saying{header: http.Header{}}
+	earlier.sayTo(both)
+	if s != nil {
+		s.sayTo(both)
+		both.status = s.status
+	}
+	if len(earlier.cookies) > 0 && !earlier.sets("Cache-Control") {
+		both.set("Cache-Control", []string{"no-store"})
+	}
+	return both
 }
 
 // apply sets the headers and cookies in the header of a response. local says that the
 // request came over plain HTTP to localhost: not all clients send a cookie with Secure
 // there.
 func (s *saying) apply(head http.Header, local bool) {
-	s.setHeaders(head)
-	for _, cookie := range s.cookies {
-		cookie.Secure = cookie.Secure || cookie.secure && (!local || strings.HasPrefix(cookie.Name, "__"))
-		head.Add("Set-Cookie", cookie.String())
-	}
-	if len(s.cookies) > 0 && s.header["Cache-Control"] == nil {
+	if len(s.cookies) > 0 {
 		head["Cache-Control"] = []string{"no-store"}
+	}
+	for name, values := range s.header {
+		if !s.sets(name) {
+			values = slices.Concat(head[name], values)
+		}
+		head[name] = values
+	}
+	for _, cookie := range s.cookies {
+		exempt := local && !cookie.Partitioned && !strings.HasPrefix(cookie.Name, "__")
+		cookie.Secure = cookie.Secure || cookie.secure && !exempt
+		head.Add("Set-Cookie", cookie.String())
 	}
 }
 
@@ -256,6 +336,9 @@ func checkReplyHeader(name, value string) error {
 	}
 	if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
 		return fmt.Errorf("the value %q of %s has a control character, such as a line break", value, name)
+	}
+	if !utf8.ValidString(value) {
+		return fmt.Errorf("the value %q of %s is not UTF-8", value, name)
 	}
 	if instead, reserved := reservedHeaders[http.CanonicalHeaderKey(name)]; reserved {
 		return fmt.Errorf("the header %s is not for operations: %s", name, instead)
@@ -273,6 +356,8 @@ var reservedHeaders = map[string]string{
 	"Etag":              "give the output a method ETag() string, or set File.ETag",
 	"Transfer-Encoding": "the server sets it",
 	"Connection":        "the server sets it",
+	"Proxy-Connection":  "the server sets it",
+	"Te":                "it is for requests",
 	"Keep-Alive":        "the server sets it",
 	"Upgrade":           "use a handler instead of an operation",
 	"Trailer":           "use a handler instead of an operation",

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,7 +96,18 @@ func TestReplyRefuses(t *testing.T) {
 		`SetCookie: SameSite is None`: func(ctx context.Context) {
 			backend.SetCookie(ctx, &http.Cookie{Name: "a", SameSite: http.SameSiteNoneMode})
 		},
-		`SetInsecureCookie: cookie "a": `:                    func(ctx context.Context) { backend.SetInsecureCookie(ctx, &http.Cookie{Name: "a", Value: "\n"}) },
+		`SetInsecureCookie: cookie "a": `:                                                  func(ctx context.Context) { backend.SetInsecureCookie(ctx, &http.Cookie{Name: "a", Value: "\n"}) },
+		`SetHeader: the response may vary by more than the operation knows; use AddHeader`: func(ctx context.Context) { backend.SetHeader(ctx, "vary", "X") },
+		`SetHeader: the value "\xff" of X-A is not UTF-8`:                                  func(ctx context.Context) { backend.SetHeader(ctx, "X-A", "\xff") },
+		`SetCookie: cookie "__Host-a": browsers refuse a cookie with this name, unless`: func(ctx context.Context) {
+			backend.SetCookie(ctx, &http.Cookie{Name: "__Host-a", Domain: "example.com"})
+		},
+		`SetCookie: cookie "__hOST-b": browsers refuse a cookie with this name, unless`: func(ctx context.Context) {
+			backend.SetCookie(ctx, &http.Cookie{Name: "__hOST-b", Path: "/b"})
+		},
+		`SetInsecureCookie: cookie "__Secure-a": browsers refuse a cookie with this name without Secure`: func(ctx context.Context) {
+			backend.SetInsecureCookie(ctx, &http.Cookie{Name: "__Secure-a"})
+		},
 		`SetStatus(404): the option Status does not list it`: func(ctx context.Context) { backend.SetStatus(ctx, 404) },
 	} {
 		logic := backend.NewLogic(db, nil, backend.LogicConfig{})
@@ -242,6 +254,7 @@ func TestCookieAttributes(t *testing.T) {
 		backend.SetCookie(ctx, &http.Cookie{Name: "__Host-b"})
 		backend.SetInsecureCookie(ctx, &http.Cookie{Name: "c", Value: "1"})
 		backend.SetInsecureCookie(ctx, &http.Cookie{Name: "d", Secure: true, SameSite: http.SameSiteNoneMode})
+		backend.SetCookie(ctx, &http.Cookie{Name: "e", Partitioned: true})
 	}))
 	for host, secure := range map[string]string{
 		"example.com": " Secure;", "localhost.example.com": " Secure;", "localhost:8080": "", "127.0.0.1:8080": "", "[::1]:8080": "", "LOCALHOST": "",
@@ -256,6 +269,7 @@ func TestCookieAttributes(t *testing.T) {
 			"__Host-b=; Path=/; HttpOnly; Secure; SameSite=Lax",
 			"c=1",
 			"d=; Secure; SameSite=None",
+			"e=; Path=/; HttpOnly; Secure; SameSite=Lax; Partitioned",
 		}, w.Header()["Set-Cookie"], host)
 	}
 }
@@ -279,4 +293,99 @@ func TestReplyOfForgottenGoroutines(t *testing.T) {
 		require.Equal(t, 201, c.do("POST", "/say", `{}`, "Idempotency-Key", strconv.Itoa(i)).Code)
 	}
 	wait.Wait()
+}
+
+// sayer is an Authenticator that says something about each response.
+type sayer func(ctx context.Context)
+
+func (s sayer) Authenticate(_ context.Context, r *http.Request) (backend.Caller, error) {
+	s(r.Context())
+	return backend.Caller{ID: "7"}, nil
+}
+
+// What an operation says counts, and not what the Authenticator has said before: who signs
+// out stays so, though the session was just renewed.
+func TestReplyAfterTheAuthenticator(t *testing.T) {
+	t.Parallel()
+	renew := sayer(func(ctx context.Context) {
+		backend.SetCookie(ctx, &http.Cookie{Name: "session", Value: "renewed"})
+		backend.SetHeader(ctx, "X-By", "authenticator")
+		backend.AddHeader(ctx, "X-List", "authenticator")
+		backend.SetHeader(ctx, "X-Session", "renewed")
+	})
+	say := func(ctx context.Context) {}
+	logic := backend.NewLogic(nil, renew, backend.LogicConfig{})
+	logic.Add(replyOp(func(ctx context.Context) { say(ctx) }, backend.Status(201, 202)))
+	rest := newRESTClient(t, logic)
+	c := restClient{t, backend.Stack(backend.StackConfig{})(rest.h), "ann"}
+	for _, test := range []struct {
+		say     func(ctx context.Context)
+		body    string
+		cookies []string
+		by      string
+		list    []string
+		cache   []string
+		status  int
+	}{
+		{func(context.Context) {}, `{}`, []string{"session=renewed"}, "authenticator", []string{"authenticator"}, []string{"no-store"}, 201},
+		{func(ctx context.Context) {
+			backend.SetCookie(ctx, &http.Cookie{Name: "session", MaxAge: -1})
+			backend.SetHeader(ctx, "X-By", "operation")
+			backend.AddHeader(ctx, "X-List", "operation")
+			backend.SetHeader(ctx, "Cache-Control", "public, max-age=60")
+			backend.SetStatus(ctx, 202)
+		}, `{}`, []string{"session="}, "operation", []string{"authenticator", "operation"}, []string{"no-store"}, 202},
+		{func(ctx context.Context) { backend.SetHeader(ctx, "X-By", "operation") }, `{"fail":true}`, []string{"session=renewed"}, "authenticator", []string{"authenticator"}, []string{"no-store"}, 409},
+	} {
+		say = test.say
+		w := c.do("POST", "/say", test.body)
+		require.Equal(t, test.status, w.Code, w.Body)
+		var cookies []string
+		for _, line := range w.Header()["Set-Cookie"] {
+			cookie, _, _ := strings.Cut(line, ";")
+			cookies = append(cookies, cookie)
+		}
+		require.Equal(t, test.cookies, cookies)
+		require.Equal(t, test.by, w.Header().Get("X-By"))
+		require.Equal(t, test.list, w.Header()["X-List"])
+		require.Equal(t, "renewed", w.Header().Get("X-Session"))
+		require.Equal(t, test.cache, w.Header()["Cache-Control"])
+	}
+}
+
+func TestHeadersThatAreSetAndAdded(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		say  func(ctx context.Context)
+		want []string
+	}{
+		{func(ctx context.Context) { backend.AddHeader(ctx, "Cache-Control", "no-transform") }, []string{"private, max-age=3600", "no-transform"}},
+		{func(ctx context.Context) {
+			backend.AddHeader(ctx, "Cache-Control", "no-transform")
+			backend.SetHeader(ctx, "Cache-Control", "no-cache")
+		}, []string{"no-cache"}},
+		{func(ctx context.Context) {
+			backend.SetHeader(ctx, "Cache-Control", "no-cache")
+			backend.AddHeader(ctx, "Cache-Control", "no-transform")
+		}, []string{"no-cache", "no-transform"}},
+		{func(ctx context.Context) {
+			backend.AddHeader(ctx, "Cache-Control", "no-transform")
+			backend.SetCookie(ctx, &http.Cookie{Name: "a"})
+		}, []string{"no-store", "no-transform"}},
+		{func(ctx context.Context) {
+			backend.SetHeader(ctx, "Cache-Control", "private")
+			backend.SetCookie(ctx, &http.Cookie{Name: "a"})
+		}, []string{"private"}},
+	} {
+		logic := backend.NewLogic(nil, sayer(func(context.Context) {}), backend.LogicConfig{})
+		logic.Add(backend.Query("say", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
+			test.say(ctx)
+			return 1, nil
+		}, backend.Route("GET /say"), backend.MaxAge(time.Hour)), backend.Query("outer", backend.Public, func(ctx context.Context, _ backend.None) (int, error) {
+			return backend.Call[int](ctx, logic, "say", backend.None{})
+		}, backend.Route("GET /outer"), backend.MaxAge(time.Hour)))
+		c := newRESTClient(t, logic)
+		require.Equal(t, test.want, c.do("GET", "/say", "").Header()["Cache-Control"])
+		require.Equal(t, test.want, c.do("GET", "/outer", "").Header()["Cache-Control"])
+	}
 }

@@ -239,12 +239,7 @@ func (c *restCall) respond(result callResult) error {
 			status = http.StatusNotModified
 		}
 	}
-	if said := result.said; said != nil {
-		said.apply(head, isLocal(c.req))
-		if said.status != 0 && status != http.StatusNotModified {
-			status = said.status
-		}
-	}
+	status = c.say(result.said, status)
 	switch {
 	case status == http.StatusNoContent || status == http.StatusNotModified:
 		c.w.WriteHeader(status)
@@ -259,6 +254,22 @@ func (c *restCall) respond(result callResult) error {
 		return (&Error{Code: Canceled}).Wrap(err)
 	}
 	return nil
+}
+
+// say sets the headers and cookies of what was said, and returns the status. What was said
+// before the call, by an Authenticator for example, comes first.
+func (c *restCall) say(said *saying, status int) int {
+	if x := exchangeOf(c.req.Context(), c.w); x != nil {
+		said = said.after(x.saidBefore())
+	}
+	if said == nil {
+		return status
+	}
+	said.apply(c.w.Header(), isLocal(c.req))
+	if said.status != 0 && status != http.StatusNotModified {
+		return said.status
+	}
+	return status
 }
 
 var jsonType = []string{"application/json"}
