@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -182,4 +183,29 @@ func TestREADMEHasThisCode(t *testing.T) {
 		code, _, _ := strings.Cut(block, "```")
 		require.Contains(t, string(here), code)
 	}
+}
+
+// Links and pictures lead to files of the repository, and what the pictures add to the module
+// is little.
+func TestREADMELinksToFiles(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	text := regexp.MustCompile("(?s)```.*?```|`[^`]+`").ReplaceAll(readme, nil) // code has [Type](argument)
+	links := regexp.MustCompile(`\]\(([^)#\s]+)\)|(?:src|srcset)="([^"]+)"`).FindAllSubmatch(text, -1)
+	require.NotEmpty(t, links)
+	var pictures int64
+	for _, link := range links {
+		path := string(link[1]) + string(link[2])
+		if strings.HasPrefix(path, "https://") {
+			continue
+		}
+		file, err := os.Stat(path)
+		require.NoError(t, err)
+		if link[2] != nil {
+			pictures += file.Size()
+		}
+	}
+	require.Positive(t, pictures)
+	require.Less(t, pictures, int64(200_000))
 }
