@@ -281,7 +281,7 @@ func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err 
 		}
 	}
 	if err := op.access.check(c, v.caller); err != nil {
-		return nil, v.lacksScope(c, c.logDenial(op.name, err))
+		return nil, v.refused(c, c.logDenial(op.name, err))
 	}
 	if in, err = op.input(c, t); err != nil {
 		return nil, err
@@ -294,10 +294,13 @@ func (v *visit) admit(c *callContext, t transport, how callConfig) (in any, err 
 	return in, nil
 }
 
-// lacksScope adds to a refusal of the access rule the challenge of a bearer token that lacks
-// scopes, if only these are missing.
-func (v *visit) lacksScope(c *callContext, err error) error {
-	if !v.bearer || CodeOf(err) != Forbidden {
+// refused returns the refusal of the access rule as that of an anonymous caller, or with the
+// challenge of a bearer token that lacks scopes, if only these are missing.
+func (v *visit) refused(c *callContext, err error) error {
+	switch code := CodeOf(err); {
+	case code == Unauthenticated && !v.caller.SignedIn():
+		return ofAnonymous(err)
+	case code != Forbidden || !v.bearer:
 		return err
 	}
 	scopes := lackedScopes(c, c.op.access, v.caller)

@@ -83,7 +83,8 @@ type ErrorBody struct {
 // ErrorBodyOf returns an ErrorBody whose JSON is that of the values that f returns. T is a
 // type that an operation can return, see [Query]. It is described in OpenAPI as outputs are,
 // with the tags json, doc and example. The request id is that of [RequestIDFrom] for the
-// context of r. ErrorBodyOf panics if T is not such a type, or f is nil.
+// context of r, and [Error.Anonymous] tells a call without credentials from one with wrong
+// credentials. ErrorBodyOf panics if T is not such a type, or f is nil.
 func ErrorBodyOf[T any](f func(r *http.Request, e *Error) T) ErrorBody {
 	t := reflect.TypeFor[T]()
 	described, err := plan.NewCompiler(plan.Out).Compile(t)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,7 +167,8 @@ type Error struct {
 	// as Retry-After, in whole seconds, rounded up. Zero sends no header.
 	RetryAfter time.Duration
 
-	cause error
+	cause     error
+	anonymous bool
 }
 
 // FieldError says what is wrong with one field of the input. It does not hold the
@@ -217,12 +219,38 @@ func Errorf(code Code, format string, args ...any) *Error {
 // The pointer of a parameter is also "/" and its name. InvalidField adds the first
 // slash if it is missing.
 //
-// A method Validate may return several such errors with [errors.Join].
+// A method Validate may return several such errors with [errors.Join]. [Error.WithField]
+// is for errors with another code.
 func InvalidField(pointer, rule, message string) *Error {
+	return (&Error{Code: Invalid}).WithField(pointer, rule, message)
+}
+
+// WithField returns a copy of e with one more entry in Fields. The arguments are those of
+// [InvalidField]:
+//
+//	return backend.Errorf(backend.Conflict, "Somebody else was faster.").WithField("/seat", "unique", "is taken")
+func (e *Error) WithField(pointer, rule, message string) *Error {
 	if pointer != "" && pointer[0] != '/' {
 		pointer = "/" + pointer
 	}
-	return &Error{Code: Invalid, Fields: []FieldError{{pointer, rule, message}}}
+	changed := *e
+	changed.Fields = append(slices.Clone(e.Fields), FieldError{pointer, rule, message})
+	return &changed
+}
+
+// Anonymous reports whether e is the [Unauthenticated] error of an anonymous caller whom an
+// [Access] rule refused: the caller should sign in. It is false if the [Authenticator]
+// refused the credentials, and for errors that the program made itself, such as that of a
+// wrong password. The [PublicError] of e, which [ErrorBodyOf] has, says the same.
+func (e *Error) Anonymous() bool { return e.anonymous }
+
+// ofAnonymous returns the refusal of an anonymous caller as such.
+func ofAnonymous(err error) error {
+	refusal := *asError(err)
+	if refusal.anonymous = true; err != asError(err) {
+		refusal.cause = err
+	}
+	return &refusal
 }
 
 // Wrap returns a copy of e with a cause. [errors.Is] and [errors.As] find the cause,
@@ -287,7 +315,7 @@ func (e *Error) Unwrap() error {
 func PublicError(err error) *Error {
 	e := asError(err)
 	message, fields := e.shown()
-	return &Error{Code: e.Code.orInternal(), Message: message, Fields: fields, RetryAfter: e.RetryAfter}
+	return &Error{Code: e.Code.orInternal(), Message: message, Fields: fields, RetryAfter: e.RetryAfter, anonymous: e.anonymous}
 }
 
 // CodeOf returns the code of err by the rules of [Error]. It must not be

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend"
+	"strconv"
 )
 
 // Statuses as RFC 9110 and RFC 6585 define them, by literal numbers; 499 is
@@ -253,4 +254,68 @@ func TestPublicError(t *testing.T) {
 	}
 	require.Equal(t, "/title", backend.InvalidField("title", "unique", "is taken").Fields[0].Pointer)
 	require.Equal(t, "", backend.InvalidField("", "unique", "is taken").Fields[0].Pointer, "the whole input")
+}
+
+func TestWithField(t *testing.T) {
+	t.Parallel()
+	first := backend.Errorf(backend.Conflict, "Too late.").WithField("seat", "unique", "is taken")
+	second := first.WithField("/row/1", "", "is full")
+	other := first.WithField("/price", "min", "is too low")
+	require.Equal(t, []backend.FieldError{{Pointer: "/seat", Rule: "unique", Message: "is taken"}}, first.Fields)
+	require.Equal(t, append(first.Fields, backend.FieldError{Pointer: "/row/1", Message: "is full"}), second.Fields)
+	require.Equal(t, append(first.Fields, backend.FieldError{Pointer: "/price", Rule: "min", Message: "is too low"}), other.Fields)
+	require.Equal(t, "conflict: Too late.; /seat: is taken; /row/1: is full", second.Error())
+	require.Equal(t, backend.Conflict, second.Code)
+}
+
+// A format of errors tells a call without credentials from one with wrong credentials.
+func TestAnonymous(t *testing.T) {
+	t.Parallel()
+	own := errors.New("own cause")
+	never := backend.AccessFunc("never", func(context.Context, backend.Caller) error {
+		return backend.Errorf(backend.Unauthenticated, "Sign in.").Wrap(own)
+	})
+	wrapped := backend.AccessFunc("wrapped", func(context.Context, backend.Caller) error {
+		return fmt.Errorf("rule: %w", backend.Errorf(backend.Unauthenticated, "Sign in."))
+	})
+	signIn := func(context.Context, backend.None) (string, error) {
+		return "", backend.Errorf(backend.Unauthenticated, "The password is wrong.")
+	}
+	logic := backend.NewLogic(nil, bearer{}, backend.LogicConfig{})
+	for name, access := range map[string]backend.Access{
+		"signedIn": backend.SignedIn, "role": backend.Role("admin"), "scope": backend.Scope("x"), "fresh": backend.Fresh(time.Hour),
+		"any": backend.AnyOf(backend.Role("a"), backend.Scope("b")), "all": backend.AllOf(backend.SignedIn, never), "own": never, "wrapped": wrapped,
+		"public": backend.Public,
+	} {
+		logic.Add(backend.Mutation(name, access, signIn, backend.Route("POST /"+name), backend.OutsideTx()))
+	}
+	r := backend.NewRouter()
+	r.Use(backend.Errors(backend.ErrorsConfig{Body: backend.ErrorBodyOf(func(_ *http.Request, e *backend.Error) string {
+		return fmt.Sprint(e.Anonymous(), " ", e.Message)
+	})}))
+	r.Mount("/", logic.REST())
+	for path, want := range map[string]string{
+		"signedIn": "true Sign in first.", "role": "true Sign in first.", "scope": "true Sign in first.", "any": "true Sign in first.",
+		"fresh": "true Sign in again to do this.", "all": "true Sign in first.", "own": "true Sign in.", "wrapped": "true Sign in.",
+		"public": "false The password is wrong.",
+	} {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest("POST", "/"+path, nil))
+		require.Equal(t, 401, w.Code, path)
+		require.JSONEq(t, strconv.Quote(want), w.Body.String(), path)
+	}
+	wrong := httptest.NewRequest("POST", "/signedIn", nil)
+	wrong.Header.Set("Authorization", "Bearer wrong")
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, wrong)
+	require.JSONEq(t, `"false The token is not valid."`, w.Body.String())
+	fresh := httptest.NewRequest("POST", "/fresh", nil)
+	fresh.Header.Set("Authorization", "Bearer ann")
+	w = httptest.NewRecorder()
+	r.ServeHTTP(w, fresh)
+	require.JSONEq(t, `"false Sign in again to do this."`, w.Body.String())
+
+	_, err := backend.Call[string](t.Context(), logic, "own", backend.None{})
+	require.ErrorIs(t, err, own)
+	require.True(t, backend.PublicError(err).Anonymous())
 }

@@ -29,7 +29,7 @@ func errorBody(_ *http.Request, e *backend.Error) ErrorBody {
 	}
 	switch {
 	case len(errors) > 0:
-	case e.Code == backend.Unauthenticated:
+	case e.Anonymous():
 		errors["token"] = []string{"is missing"}
 	default:
 		errors["body"] = []string{e.Message}
