@@ -457,7 +457,8 @@
 //     created: for POST /tasks, a GET /tasks/{id}, where the output has a field id. None has
 //     204. The option [Status] changes this.
 //   - The response to a GET has an ETag. It is made from the content, or from the
-//     output's method ETag() string, which returns the value without quotes. The
+//     output's method ETag() string, which returns the value without quotes, unless
+//     that is empty. The
 //     response to a request with If-None-Match that lists the ETag is 304. With include,
 //     the ETag is a weak one of the content, which no If-Match matches. With relations
 //     that are [Always] loaded, it is made from the content and the method. A PATCH, and a

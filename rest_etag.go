@@ -164,14 +164,14 @@ func (c *restCall) setTag() (notModified bool) {
 
 // etagOf returns the ETag of an output, a *Out or nil, whose JSON is text. It is that of
 // the output's method ETag, or else a hash of the text. The result of a method ETag is
-// not used if a header cannot hold it. With relations that are always loaded, which the
+// not used if it is empty, as before a version is known, or if a header cannot hold it. With relations that are always loaded, which the
 // method does not see, the ETag is a hash of both.
 func (r *restRoute) etagOf(out any, text []byte) string {
 	own, ok := ownTag(out)
 	if r.always != nil {
 		return etag.Of(append(slices.Clip(text), own...))
 	}
-	if ok {
+	if ok && own != "" {
 		if tag, ok := etag.Quote(own); ok {
 			return tag
 		}
