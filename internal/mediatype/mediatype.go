@@ -22,9 +22,10 @@ func ByName(name string) string {
 }
 
 // IsActive reports whether a browser that shows content of a media type may run scripts in it.
+// The parts of multipart/x-mixed-replace and multipart/related can be HTML.
 func IsActive(mediaType string) bool {
 	return mediaType == "text/html" || mediaType == "text/xml" || mediaType == "application/xml" ||
-		strings.HasSuffix(mediaType, "+xml") || mediaType == "multipart/related" || mediaType == "text/xsl"
+		strings.HasSuffix(mediaType, "+xml") || strings.HasPrefix(mediaType, "multipart/") || mediaType == "text/xsl"
 }
 
 var byExtension = map[string]string{

@@ -27,6 +27,7 @@ func TestIsActive(t *testing.T) {
 	t.Parallel()
 	for mediaType, want := range map[string]bool{
 		"text/html": true, "image/svg+xml": true, "application/xhtml+xml": true, "application/xml": true, "application/atom+xml": true,
+		"multipart/x-mixed-replace": true, "multipart/related": true,
 		"image/png": false, "application/pdf": false, "text/plain": false, "application/json": false,
 	} {
 		require.Equal(t, want, mediatype.IsActive(mediaType), mediaType)
