@@ -40,6 +40,10 @@ type Files struct {
 	entries map[string]*entry // by name, of files that exist or existed
 }
 
+// maxEntries bounds what is kept: on a disk that ignores case, or with a symbolic link to a
+// directory around it, a file has any number of names.
+const maxEntries = 1 << 16
+
 // entry is what is known of one file.
 type entry struct {
 	hashing sync.Mutex // held while a file is hashed, so that others wait instead of hashing it
@@ -121,6 +125,9 @@ func (f *Files) addEntry(name string) *entry {
 	defer f.mu.Unlock()
 	e := f.entries[name]
 	if e == nil {
+		if len(f.entries) >= maxEntries {
+			clear(f.entries)
+		}
 		e = &entry{}
 		f.entries[strings.Clone(name)] = e
 	}
