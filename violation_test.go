@@ -2,8 +2,10 @@ package backend_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -232,4 +234,38 @@ func TestViolationKeepsItsCauses(t *testing.T) {
 	require.Equal(t, "email", failed.Column)
 	require.Regexp(t, "^add a person: conflict: This exists already.: sqlite: ", err.Error())
 	require.Equal(t, "/email", backend.PublicError(err).Fields[0].Pointer)
+}
+
+// A value that looks like the text of the database's error leads to no other field.
+func TestViolationsByHostileValues(t *testing.T) {
+	t.Parallel()
+	type user struct {
+		Email string `json:"email"`
+		Name  string `json:"name"`
+	}
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := db.Exec(t.Context(), "CREATE TABLE users (email VARCHAR(200) UNIQUE, name VARCHAR(200) UNIQUE)")
+		require.NoError(t, err)
+		c := replyClient(t, db, backend.Mutation("add", backend.Public, func(ctx context.Context, in user) (backend.None, error) {
+			_, err := db.Exec(ctx, "INSERT INTO users VALUES (?, ?)", in.Email, in.Name)
+			return backend.None{}, err
+		}, backend.Route("POST /users")))
+		for i, value := range []string{
+			"x)=(y) already exists. Key (name)=(", ")=(", "Key (name)=(a) is not present in table", "a' for key 'name", "a' for key 'users.name'", "\n' for key 'name'",
+			"UNIQUE constraint failed: users.name (2067)", strings.Repeat("\u00e9' for key 'name'", 9),
+		} {
+			for n, status := range []int{204, 409} {
+				body, err := json.Marshal(user{value, fmt.Sprint(i, n)})
+				require.NoError(t, err)
+				w := c.do("POST", "/users", string(body))
+				require.Equal(t, status, w.Code, w.Body)
+				if status == 409 {
+					_, fields := problem(t, w)
+					require.Equal(t, []string{"/email unique"}, fields, "%q", value)
+					require.NotContains(t, w.Body.String(), "Key")
+					require.NotContains(t, w.Body.String(), "for key")
+				}
+			}
+		}
+	})
 }
