@@ -30,7 +30,8 @@ import (
 // response has no Content-Length and no Accept-Ranges. A strong ETag becomes a weak
 // one, since the bytes differ (RFC 9110, section 8.8.3.3); the ETag of [Logic.REST]
 // becomes another strong one, which If-Match of [Logic.REST] accepts. Flush sends,
-// compressed, what was written before.
+// compressed, what was written before. If the handler has written less than its
+// Content-Length, the connection is aborted ([http.ErrAbortHandler]).
 //
 // Compression can reveal a secret in a page to an attacker who chooses a text in the
 // page, makes the browser send many requests, and sees the lengths of the responses
@@ -50,6 +51,9 @@ func Compress() Middleware {
 			}
 		}()
 		next.ServeHTTP(w, r)
+		if x.response.Short() {
+			panic(http.ErrAbortHandler)
+		}
 		x.response.Finish()
 		done = true
 	})

@@ -380,3 +380,33 @@ func TestAnswersAfterCompress(t *testing.T) {
 		server.Close()
 	}
 }
+
+// A body that is shorter or longer than its Content-Length does not look whole, compressed or not.
+func TestCompressAbortsShortBodies(t *testing.T) {
+	t.Parallel()
+	line := strings.Repeat("x", 999) + "\n"
+	for lines, whole := range map[int]bool{0: false, 1: false, 9: false, 10: true, 11: true} {
+		h := mustRun(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.Header().Set("Content-Length", "10000")
+			for i := range lines {
+				if _, err := io.WriteString(w, line); i >= 10 {
+					require.ErrorIs(t, err, http.ErrContentLength)
+				}
+			}
+		})
+		server := httptest.NewServer(backend.Stack(backend.StackConfig{})(h))
+		t.Cleanup(server.Close)
+		for _, coding := range []string{"identity", "gzip", "zstd"} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)
+			require.NoError(t, err)
+			r.Header.Set("Accept-Encoding", coding)
+			w, err := server.Client().Transport.RoundTrip(r)
+			if err == nil {
+				_, err = io.ReadAll(w.Body)
+				w.Body.Close()
+			}
+			require.Equal(t, whole, err == nil, "%s: %d: %v", coding, lines, err)
+		}
+	}
+}

@@ -191,9 +191,12 @@ func (w *Writer) sendHeld() error {
 // encode decides whether the response is compressed, and changes the header for that.
 // long reports whether a body without Content-Length is long enough.
 func (w *Writer) encode(head http.Header, long bool) {
+	var promised int64
 	if length := head["Content-Length"]; len(length) == 1 {
 		n, err := strconv.ParseInt(length[0], 10, 64)
-		long = err == nil && n >= minCompress
+		if long = err == nil && n >= minCompress; long {
+			promised = n
+		}
 	}
 	if w.status == http.StatusNotModified { // it must have the Vary of the 200 response (RFC 9110, section 15.4.5)
 		header.AddVary(head, varyEncoding)
@@ -213,7 +216,7 @@ func (w *Writer) encode(head http.Header, long bool) {
 	}
 	w.compress.encoder.Reset(rawBody{w})
 	w.compress.used = true
-	w.encoded = true
+	w.encoded, w.promised = true, promised
 	head["Content-Encoding"] = contentEncoding[by]
 	delete(head, "Content-Length")
 	delete(head, "Accept-Ranges")

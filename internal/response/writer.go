@@ -2,6 +2,7 @@ package response
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 )
@@ -41,6 +42,8 @@ type Writer struct {
 	ranged     bool         // the request has a Range
 	compress   *compressor  // while this response is compressed or held back
 	encoded    bool         // the body is compressed
+	promised   int64        // its length by the handler's Content-Length, or 0
+	taken      int64        // how much of it was written
 	strongTags bool         // see KeepStrongTags
 }
 
@@ -157,6 +160,18 @@ func (w *Writer) Begun() bool { return w.committed || w.hijacked }
 // then the one of the error, and complete.
 func (w *Writer) Failure() error { return w.failure }
 
+// Short reports whether a compressed body is shorter than its handler has promised, by
+// Content-Length. net/http sees that in other bodies, and closes the connection.
+func (w *Writer) Short() bool {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if w.taken >= w.promised {
+		return false
+	}
+	w.noteCut(io.ErrUnexpectedEOF)
+	return true
+}
+
 // Finish ends a response whose handler has returned: it sends a header that still
 // waits, and ends a compressed body. A handler that has not written is left alone,
 // see [Writer.End].
@@ -244,9 +259,19 @@ func (w *Writer) write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if w.compress != nil {
-		return w.compress.Write(p)
+		return w.writeCompressed(p)
 	}
 	return rawBody{w}.Write(p)
+}
+
+// writeCompressed writes no more than the handler has promised, as net/http does.
+func (w *Writer) writeCompressed(p []byte) (int, error) {
+	if w.promised > 0 && int64(len(p)) > w.promised-w.taken {
+		return 0, http.ErrContentLength
+	}
+	n, err := w.compress.Write(p)
+	w.taken += int64(n)
+	return n, err
 }
 
 // passesOn reports whether body bytes can go to the ResponseWriter beneath as they
