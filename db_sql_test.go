@@ -269,7 +269,7 @@ func TestSQLIf(t *testing.T) {
 			require.Equal(t, test.want, found)
 		}
 		_, err = find("", "")
-		require.ErrorContains(t, err, "an empty Fragment stands for nothing, not for all rows")
+		require.ErrorContains(t, err, "an empty Fragment is no condition")
 
 		update := func(a, b backend.Opt[string]) error {
 			changes := backend.JoinSQL(", ", backend.SQLIf(a.Present, "a = ?", a), backend.SQLIf(b.Present, "b = ?", b))

@@ -18,7 +18,7 @@ const (
 )
 
 // ErrEmpty is the error of an empty piece where a text is needed.
-var ErrEmpty = errors.New("an empty Fragment stands for nothing, not for all rows; write SQL(\"TRUE\") for all rows, and run no UPDATE that changes nothing")
+var ErrEmpty = errors.New("an empty Fragment is no condition; write SQL(\"TRUE\") for all rows, and run no UPDATE that changes nothing")
 
 // Parser reads texts. It may remember what it has read: an expansion asks for
 // the text of every piece.

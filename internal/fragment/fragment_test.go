@@ -126,7 +126,7 @@ func TestExpandErrors(t *testing.T) {
 		args    []any
 		want    string
 	}{
-		"empty":                   {sqltext.SQLite, "DELETE FROM t WHERE ?", []any{empty}, "argument 1: an empty Fragment stands for nothing, not for all rows: DELETE FROM t WHERE ?"},
+		"empty":                   {sqltext.SQLite, "DELETE FROM t WHERE ?", []any{empty}, "argument 1: an empty Fragment is no condition; write SQL(\"TRUE\") for all rows, and run no UPDATE that changes nothing: DELETE FROM t WHERE ?"},
 		"empty whole":             {sqltext.SQLite, "?", []any{empty}, "empty Fragment"},
 		"empty inside":            {sqltext.SQLite, "WHERE ? AND ?", []any{1, sql("a AND ?", empty)}, "argument 2: an empty Fragment"},
 		"empty in a list":         {sqltext.SQLite, "WHERE ?", []any{fragment.Join(" AND ", []*fragment.Node{sql("a"), empty})}, "empty Fragment"},
