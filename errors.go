@@ -179,7 +179,8 @@ type Error struct {
 // constraint that is a field of the input. For a foreign key that refers to something
 // that does not exist, the rule is "exists". A field is a column if its tag db has the
 // name of the column, or without that tag if its JSON name is the same apart from case
-// and underscores: createdAt is created_at. Columns that are not in the input, such as
+// and underscores: createdAt is created_at. Fields of a struct in the input count, too, as in
+// {"user": {"email": …}}, if only one struct has the column. Columns that are not in the input, such as
 // the owner of a record, are left out: the client cannot change them. An *[Error] that
 // the function makes itself stays as it is, also if it wraps the error of the query.
 //

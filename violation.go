@@ -64,15 +64,22 @@ func (r *registered) violated(kind dberr.Kind, columns []string) (fields []Field
 }
 
 // fieldOf returns the pointer to the field of the input that is a column, or "". A field
-// with the column's own name comes before one with the same name in another spelling.
+// with the column's own name comes before one with the same name in another spelling, and a
+// field of the input before one of a struct in it, if only one of these has it.
 func (r *registered) fieldOf(column string) string {
-	pointer := fieldOf(r.inPlan, "", column)
+	if pointer := fieldOf(r.inPlan, "", column); pointer != "" {
+		return pointer
+	}
+	var within []string
 	for _, field := range r.inPlan.Fields {
-		if field.Place == "body" {
-			pointer = cmp.Or(pointer, fieldOf(field.Type.Base(), httpin.Pointer(field.Name), column))
+		if pointer := fieldOf(field.Type.Base(), httpin.Pointer(field.Name), column); pointer != "" {
+			within = append(within, pointer)
 		}
 	}
-	return pointer
+	if len(within) != 1 {
+		return ""
+	}
+	return within[0]
 }
 
 func fieldOf(in *plan.Type, at, column string) string {

@@ -88,6 +88,20 @@ func (p *people) put(ctx context.Context, in wholePerson) (backend.None, error) 
 	return backend.None{}, err
 }
 
+type withinPerson struct {
+	Person struct {
+		Email string              `json:"email"`
+		Phone backend.Opt[string] `json:"phone,omitzero"`
+	} `json:"person"`
+	Friend *struct {
+		Phone string `json:"phone"`
+	} `json:"friend"`
+}
+
+func (p *people) addWithin(ctx context.Context, in withinPerson) (backend.None, error) {
+	return backend.None{}, p.insert(ctx, newPerson{Email: in.Person.Email, NickName: in.Person.Email, Phone: in.Person.Phone.V})
+}
+
 type personID struct {
 	ID int `json:"id"`
 }
@@ -126,6 +140,7 @@ func newPeople(t *testing.T, db *backend.DB) *people {
 		backend.Mutation("addNested", backend.Public, p.addNested, backend.Route("POST /nested")),
 		backend.Mutation("addRenamed", backend.Public, p.addRenamed, backend.Route("POST /renamed")),
 		backend.Mutation("addStrange", backend.Public, p.addStrange, backend.Route("POST /strange")),
+		backend.Mutation("addWithin", backend.Public, p.addWithin, backend.Route("POST /within")),
 		backend.Mutation("addWithID", backend.Public, p.addWithID, backend.Route("PUT /people/{id}/new")),
 		backend.Mutation("putPerson", backend.Public, p.put, backend.Route("PUT /people/{id}")),
 		backend.Mutation("removePerson", backend.Public, p.remove, backend.Route("DELETE /people/{id}")),
@@ -165,6 +180,8 @@ func TestViolationsNameFields(t *testing.T) {
 			{"POST", "/renamed", object{"address": "taken@a.example", "nick_name": "x"}, 409, []string{"/address " + taken}},
 			{"POST", "/strange", object{"text": "taken@a.example"}, 409, nil},
 			{"PUT", "/people/2", object{"email": "taken@a.example"}, 409, []string{"/email " + taken}}, // the body is one field
+			{"POST", "/within", object{"person": object{"email": "taken@a.example"}}, 409, []string{"/person/email " + taken}},
+			{"POST", "/within", object{"person": object{"email": "a", "phone": "1"}}, 409, nil}, // two structs have a phone
 			{"PUT", "/people/1/new", nil, 409, []string{"/id " + taken}},
 			{"POST", "/people", missing, 422, toldMissing},
 			{"DELETE", "/people/1", nil, 422, nil}, // which exists, and is still referred to
