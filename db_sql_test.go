@@ -282,6 +282,17 @@ func TestSQLIf(t *testing.T) {
 		require.Equal(t, []int64{1}, found)
 		require.ErrorContains(t, update(backend.Opt[string]{}, backend.Opt[string]{}), "run no UPDATE that changes nothing")
 
+		nested := backend.JoinSQL(" AND ", backend.SQL("a = 'a'"), backend.JoinSQL(" OR ", backend.SQLIf(false, "b = 'x'")), backend.SQLIf(false, "id = 2").And("id = 1"))
+		found, err = backend.All[int64](t.Context(), db, "SELECT id FROM things WHERE ?", nested)
+		require.NoError(t, err)
+		require.Equal(t, []int64{1}, found)
+		for _, forgotten := range []backend.Fragment{
+			backend.JoinSQL(" AND ", backend.SQL("a = 'a'"), backend.Fragment{}), backend.SQLIf(false, "a = 'a'"), backend.SQL("a = 'a'").And("?", backend.SQLIf(false, "b = 'b'")),
+		} {
+			_, err = backend.All[int64](t.Context(), db, "SELECT id FROM things WHERE ?", forgotten)
+			require.ErrorContains(t, err, "an empty Fragment stands for nothing")
+		}
+
 		negated := backend.JoinSQL(" AND NOT ", backend.SQLIf(false, "a = 'x'"), backend.SQL("a = 'a'"))
 		_, err = backend.All[int64](t.Context(), db, "SELECT id FROM things WHERE ?", negated)
 		require.ErrorContains(t, err, "an empty Fragment", "what is left would not be negated")

@@ -239,7 +239,7 @@
 //   - A *Fragment is what it points to. A nil *Fragment, an empty Fragment, a
 //     []Fragment, a Fragment within a list or a struct, and a Fragment with too few or
 //     too many arguments are errors.
-//   - [JoinSQL] leaves empty Fragments out, such as those of [SQLIf].
+//   - [JoinSQL] leaves out what [SQLIf] does not want.
 //   - Fragments nest up to 100 levels deep.
 //
 // # Rows and Go types

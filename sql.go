@@ -41,8 +41,8 @@ type Fragment struct{ node *fragment.Node }
 // SQL returns a constant text with an argument for each ? in it.
 func SQL(text query, args ...any) Fragment { return newFragment(text, args) }
 
-// SQLIf returns [SQL] of the text and its arguments if wanted is true, and otherwise the
-// empty Fragment, which [JoinSQL] leaves out. It is for what depends on the input:
+// SQLIf returns [SQL] of the text and its arguments if wanted is true, and otherwise a
+// Fragment that [JoinSQL] leaves out. Anywhere else that one is empty. It is for what depends on the input:
 //
 //	changes := backend.JoinSQL(", ",
 //		backend.SQL("updated_at = ?", time.Now()),
@@ -53,7 +53,7 @@ func SQL(text query, args ...any) Fragment { return newFragment(text, args) }
 // The arguments are evaluated in any case.
 func SQLIf(wanted bool, text query, args ...any) Fragment {
 	if !wanted {
-		return Fragment{}
+		return Fragment{fragment.LeftOut}
 	}
 	return newFragment(text, args)
 }
@@ -84,16 +84,19 @@ func (f Fragment) Or(condition query, args ...any) Fragment {
 //	_, err := db.Exec(ctx, "INSERT INTO tags (note_id, name) VALUES ?", backend.JoinSQL(", ", rows...))
 //
 // A separator that begins or ends with AND, OR or NOT puts each fragment in
-// parentheses. Empty fragments are left out, see [SQLIf]. If none is left, the result is an
-// empty Fragment, which is an error in a query: begin conditions with SQL("TRUE") if all
-// rows are meant, and run no UPDATE that changes nothing.
+// parentheses. What [SQLIf] does not want is left out; other empty Fragments, such as the
+// zero Fragment, are errors in a query. So is the result if nothing is left: begin
+// conditions with SQL("TRUE") if all rows are meant, and run no UPDATE that changes nothing.
 func JoinSQL(separator query, fragments ...Fragment) Fragment {
 	var parts []*fragment.Node
 	negates := strings.Contains(strings.ToUpper(string(separator)), "NOT") // without the first fragment, it would negate nothing
 	for i, f := range fragments {
-		if f.node != nil || i == 0 && negates {
+		if f.node != fragment.LeftOut || i == 0 && negates {
 			parts = append(parts, f.node)
 		}
+	}
+	if len(parts) == 0 && len(fragments) > 0 {
+		return Fragment{fragment.LeftOut}
 	}
 	return Fragment{fragment.Join(string(separator), parts)}
 }

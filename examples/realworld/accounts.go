@@ -63,7 +63,7 @@ type Register struct {
 func (a *App) Register(ctx context.Context, in Register) (UserOutput, error) {
 	user, err := backend.One[User](ctx, a.db, "INSERT INTO users (username, email, password_hash, updated_at) VALUES (?, ?, ?, ?) RETURNING *",
 		in.User.Username, strings.ToLower(in.User.Email), a.hash(in.User.Password, rand.Text()), time.Now())
-	return a.signedIn(user, taken(err))
+	return a.signedIn(user, err)
 }
 
 // Login has the credentials of an account.
@@ -94,11 +94,11 @@ func (a *App) User(ctx context.Context, _ backend.None) (UserOutput, error) {
 }
 
 // UpdateUser has the changes of an account. Front ends send an empty password to keep the
-// old one, and an empty bio or image to remove it. The database refuses other nulls.
+// old one, and an empty bio or image to remove it.
 type UpdateUser struct {
 	User struct {
-		Username backend.Opt[string] `json:"username,omitzero" validate:"omitempty,min=1,max=50"`
-		Email    backend.Opt[string] `json:"email,omitzero" validate:"omitempty,email,max=200"`
+		Username backend.Opt[string] `json:"username,omitzero" validate:"omitempty,notempty,max=50"`
+		Email    backend.Opt[string] `json:"email,omitzero" validate:"omitempty,notempty,email,max=200"`
 		Password backend.Opt[string] `json:"password,omitzero" validate:"omitempty,max=200"`
 		Bio      backend.Opt[string] `json:"bio,omitzero" validate:"omitempty,max=1000"`
 		Image    backend.Opt[string] `json:"image,omitzero" validate:"omitempty,max=1000"`
@@ -107,23 +107,23 @@ type UpdateUser struct {
 
 // UpdateUser changes the account of the caller.
 func (a *App) UpdateUser(ctx context.Context, in UpdateUser) (UserOutput, error) {
-	id, user, password := backend.CallerFrom(ctx).ID, in.User, backend.Fragment{}
+	id, user, hash := backend.CallerFrom(ctx).ID, in.User, ""
 	switch length := utf8.RuneCountInString(user.Password.V); {
 	case length >= 8:
-		password = backend.SQL("password_hash = ?", a.hash(user.Password.V, rand.Text()))
+		hash = a.hash(user.Password.V, rand.Text())
 	case length > 0:
 		return UserOutput{}, about(backend.Invalid, "password", "must have at least 8 characters")
 	}
 	user.Email.V = strings.ToLower(user.Email.V)
 	changes := backend.JoinSQL(", ",
 		backend.SQL("updated_at = ?", time.Now()),
-		password,
+		backend.SQLIf(hash != "", "password_hash = ?", hash),
 		backend.SQLIf(user.Username.Present, "username = ?", user.Username),
 		backend.SQLIf(user.Email.Present, "email = ?", user.Email),
 		backend.SQLIf(user.Bio.Present, "bio = NULLIF(?, '')", user.Bio),
 		backend.SQLIf(user.Image.Present, "image = NULLIF(?, '')", user.Image))
 	if _, err := a.db.Exec(ctx, "UPDATE users SET ? WHERE id = ?", changes, id); err != nil {
-		return UserOutput{}, taken(err)
+		return UserOutput{}, err
 	}
 	return a.signedIn(backend.One[User](ctx, a.db, "SELECT * FROM users WHERE id = ?", id))
 }

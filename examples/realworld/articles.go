@@ -174,13 +174,13 @@ func (a *App) storeTags(ctx context.Context, id int64, tags []string) error {
 	return err
 }
 
-// UpdateArticle has the changes of an article. The database refuses nulls.
+// UpdateArticle has the changes of an article. The database refuses a tag list that is null.
 type UpdateArticle struct {
 	Slug    string `json:"slug"`
 	Article struct {
-		Title       backend.Opt[string]   `json:"title,omitzero" validate:"omitempty,min=1,max=200"`
-		Description backend.Opt[string]   `json:"description,omitzero" validate:"omitempty,min=1,max=1000"`
-		Body        backend.Opt[string]   `json:"body,omitzero" validate:"omitempty,min=1,max=100000"`
+		Title       backend.Opt[string]   `json:"title,omitzero" validate:"omitempty,notempty,max=200"`
+		Description backend.Opt[string]   `json:"description,omitzero" validate:"omitempty,notempty,max=1000"`
+		Body        backend.Opt[string]   `json:"body,omitzero" validate:"omitempty,notempty,max=100000"`
 		TagList     backend.Opt[[]string] `json:"tagList,omitzero" validate:"omitempty,max=20,unique,dive,min=1,max=50"`
 	} `json:"article"`
 }

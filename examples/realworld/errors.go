@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"path"
-	"strings"
 
 	"github.com/seed-215b9b7c/backend"
 )
@@ -22,8 +20,11 @@ func errorBody(_ *http.Request, e *backend.Error) ErrorBody {
 	errors := map[string][]string{}
 	for _, field := range e.Fields {
 		name, message := path.Base(field.Pointer), field.Message // /user/email is email
-		if field.Rule == "required" {
+		switch {
+		case field.Rule == "required" || field.Rule == "notempty":
 			message = "can't be blank"
+		case e.Code == backend.Conflict && field.Rule == "unique":
+			message = "has already been taken"
 		}
 		errors[name] = append(errors[name], message)
 	}
@@ -39,7 +40,7 @@ func errorBody(_ *http.Request, e *backend.Error) ErrorBody {
 
 // about returns an error that says what is wrong with what.
 func about(code backend.Code, what, message string) *backend.Error {
-	return &backend.Error{Code: code, Fields: []backend.FieldError{{Pointer: "/" + what, Message: message}}}
+	return (&backend.Error{Code: code}).WithField(what, "", message)
 }
 
 // missing adds to the error of a query without a row what it did not find.
@@ -48,17 +49,6 @@ func missing(what string, err error) error {
 		return err
 	}
 	return about(backend.NotFound, what, "not found").Wrap(err)
-}
-
-// taken adds to the error of a UNIQUE constraint what is taken.
-func taken(err error) error {
-	failed, ok := errors.AsType[*backend.DBError](err)
-	for _, what := range []string{"username", "email"} { // SQLite has the column, the others the constraint
-		if ok && backend.CodeOf(err) == backend.Conflict && strings.Contains(failed.Constraint+failed.Column, what) {
-			return about(backend.Conflict, what, "has already been taken").Wrap(err)
-		}
-	}
-	return err
 }
 
 // own returns an error if the caller is not the author of what.

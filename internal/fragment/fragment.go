@@ -30,6 +30,10 @@ func Text(text string, args []any) *Node {
 // Invalid returns a piece that is an error where it is used.
 func Invalid(err error) *Node { return &Node{err: err} }
 
+// LeftOut is the piece of a condition that does not hold. A list leaves it out; anywhere
+// else it is as empty as nil.
+var LeftOut = Invalid(ErrEmpty)
+
 // The operators of [Node.Combine].
 const (
 	And = " AND "
@@ -37,11 +41,11 @@ const (
 )
 
 // Combine returns the condition that n and other make with the operator [And]
-// or [Or]. It writes each in parentheses. If one of them is nil, Combine
-// returns the other.
+// or [Or]. It writes each in parentheses. If one of them is nil, or n is
+// LeftOut, Combine returns the other.
 func (n *Node) Combine(operator string, other *Node) *Node {
 	switch {
-	case n == nil:
+	case n == nil || n == LeftOut:
 		return other
 	case other == nil:
 		return n
