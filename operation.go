@@ -141,6 +141,13 @@ func Query[In, Out any](name string, access Access, f func(ctx context.Context, 
 // If the transaction loses against another one, the function runs again from the
 // start, with an input that is decoded again; see [DB.Tx]. The arguments are those of
 // [Query].
+//
+// The transaction begins before the function is called, and ends after its output is
+// encoded. Until then it holds a connection, on SQLite the only one that writes, and the
+// rows that it has changed. Slow work, such as hashing a password or calling another
+// service, does not belong into it. Give such a mutation the option OutsideTx: its
+// function does the slow work first, and then calls DB.Tx for what it writes. What shall
+// happen only after a commit, such as sending a mail, is for [AfterCommit].
 func Mutation[In, Out any](name string, access Access, f func(ctx context.Context, in In) (Out, error), options ...Option) *Operation {
 	return newOperation(isMutation, name, access, f, options)
 }

@@ -207,7 +207,15 @@ func Tx(mode TxMode) Option {
 
 // OutsideTx runs a mutation outside of any transaction: each of its statements takes
 // effect by itself, and an error of the function undoes nothing. Queries run outside of
-// transactions by default.
+// transactions by default. It is for mutations with slow work, which would hold a
+// transaction; statements that belong together go into a [DB.Tx]:
+//
+//	func (a *App) SignUp(ctx context.Context, in SignUp) (user User, err error) {
+//		hash := slowHash(in.Password)
+//		err = a.db.Tx(ctx, func(ctx context.Context) error {
+//			…
+//
+// [Idempotent] stores its key in the transaction, and cannot be combined with OutsideTx.
 func OutsideTx() Option {
 	return option{"OutsideTx", forMutations, func(d *definition) { d.settings.inTx, d.settings.tx, d.settings.wantsTx = false, ReadWrite, false }}
 }
