@@ -290,7 +290,7 @@ func TestSQLIf(t *testing.T) {
 			backend.JoinSQL(" AND ", backend.SQL("a = 'a'"), backend.Fragment{}), backend.SQLIf(false, "a = 'a'"), backend.SQL("a = 'a'").And("?", backend.SQLIf(false, "b = 'b'")),
 		} {
 			_, err = backend.All[int64](t.Context(), db, "SELECT id FROM things WHERE ?", forgotten)
-			require.ErrorContains(t, err, "an empty Fragment stands for nothing")
+			require.ErrorContains(t, err, "an empty Fragment is no condition")
 		}
 
 		negated := backend.JoinSQL(" AND NOT ", backend.SQLIf(false, "a = 'x'"), backend.SQL("a = 'a'"))

@@ -42,7 +42,8 @@ type Fragment struct{ node *fragment.Node }
 func SQL(text query, args ...any) Fragment { return newFragment(text, args) }
 
 // SQLIf returns [SQL] of the text and its arguments if wanted is true, and otherwise a
-// Fragment that [JoinSQL] leaves out. Anywhere else that one is empty. It is for what depends on the input:
+// Fragment that [JoinSQL] leaves out. Anywhere else that one is empty. It is for what
+// depends on the input:
 //
 //	changes := backend.JoinSQL(", ",
 //		backend.SQL("updated_at = ?", time.Now()),
