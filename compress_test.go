@@ -395,7 +395,7 @@ func TestCompressAbortsShortBodies(t *testing.T) {
 				}
 			}
 		})
-		server := httptest.NewServer(backend.Stack(backend.StackConfig{})(h))
+		server := httptest.NewServer(backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(h))
 		t.Cleanup(server.Close)
 		for _, coding := range []string{"identity", "gzip", "zstd"} {
 			r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)

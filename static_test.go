@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -395,7 +396,7 @@ func TestStaticFilesOfOtherFileSystems(t *testing.T) {
 func TestStaticFilesThatEndTooEarly(t *testing.T) {
 	t.Parallel()
 	assets := backend.Static(shrinkingFS{fstest.MapFS{"a.txt": {Data: []byte(strings.Repeat("0123456789", 10_000))}}}, backend.StaticConfig{})
-	for _, h := range []http.Handler{assets, backend.Stack(backend.StackConfig{})(assets)} {
+	for _, h := range []http.Handler{assets, backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)})(assets)} {
 		server := httptest.NewServer(h)
 		t.Cleanup(server.Close)
 		for _, coding := range []string{"identity", "gzip"} {
