@@ -233,7 +233,7 @@ func FuzzMultipart(f *testing.F) {
 		require.NoError(t, w.WriteField("x"+name, string(text)))
 		w.Close()
 		got, err := form.ReadMultipart(&sent, w.Boundary(), form.Fields{Files: map[string]form.Files{"file": {Most: 1}}}, plenty)
-		defer got.Close()
+		t.Cleanup(got.Close)
 		require.NoError(t, err)
 		if file != "" || len(text) > 0 {
 			if len(got.Wrong) == 0 {
@@ -256,7 +256,7 @@ func FuzzMultipartBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		memory, disk := &room{10 << 10}, &room{100}
 		got, err := form.ReadMultipart(bytes.NewReader(text), boundary, form.Fields{Files: map[string]form.Files{"picture": {Most: 1, Accept: []string{"image/png"}}}}, form.Limits{Memory: memory, Disk: disk})
-		defer got.Close()
+		t.Cleanup(got.Close)
 		var syntax *form.SyntaxError
 		if err != nil && !errors.As(err, &syntax) {
 			require.True(t, err == form.ErrNoMemory || err == form.ErrNoDisk, "%v", err)
