@@ -39,9 +39,10 @@ import (
 // The zero File is empty.
 //
 // A browser that opens the response saves it, unless Inline is set. Content that browsers
-// run scripts in, such as HTML and SVG, has a Content-Security-Policy with sandbox: a file
+// run scripts in, such as HTML and SVG, has a Content-Security-Policy with sandbox: a page
 // that a user has uploaded can do nothing in the name of the site. X-Content-Type-Options
-// is nosniff.
+// is nosniff. But pages of the site can load a file with the type text/javascript as a
+// script: do not send what users have uploaded with this type.
 type File struct {
 	// Name is the name under which browsers save the file. Slashes in it become
 	// underscores. Defaults to the last segment of the URL, which browsers use.
