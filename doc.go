@@ -382,7 +382,9 @@
 //
 // The tags doc and example are for documentation. For a string, a time, []byte (as
 // base64) and an [ID], an example is the string itself: example:"Milk". For other
-// types it is JSON. The example must satisfy the field's rules.
+// types it is JSON. The example must satisfy the field's rules. The tag format names the
+// format of a string, or of a type with MarshalText: format:"date-time". It is a note for
+// clients, and checks nothing.
 //
 // # Types
 //

@@ -42,8 +42,8 @@ type Summary struct {
 	Title          string   `db:"title" json:"title" example:"How to train your dragon"`
 	Description    string   `db:"description" json:"description"`
 	TagList        []string `db:"tag_list" json:"tagList"`
-	CreatedAt      Time     `db:"created_at" json:"createdAt" example:"2026-01-02T15:04:05.000Z"`
-	UpdatedAt      Time     `db:"updated_at" json:"updatedAt" example:"2026-01-02T15:04:05.000Z"`
+	CreatedAt      Time     `db:"created_at" json:"createdAt" format:"date-time" example:"2026-01-02T15:04:05.000Z"`
+	UpdatedAt      Time     `db:"updated_at" json:"updatedAt" format:"date-time" example:"2026-01-02T15:04:05.000Z"`
 	Favorited      bool     `db:"favorited" json:"favorited" doc:"whether it is a favorite of the caller"`
 	FavoritesCount int      `db:"favorites_count" json:"favoritesCount"`
 	Author         Profile  `db:"author" json:"author"`

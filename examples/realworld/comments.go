@@ -21,8 +21,8 @@ func (a *App) commentOperations() []backend.Definition {
 // Comment is a comment on an article. Nobody can change one.
 type Comment struct {
 	ID        int64   `db:"id" json:"id"`
-	CreatedAt Time    `db:"created_at" json:"createdAt" example:"2026-01-02T15:04:05.000Z"`
-	UpdatedAt Time    `db:"updated_at" json:"updatedAt" example:"2026-01-02T15:04:05.000Z"`
+	CreatedAt Time    `db:"created_at" json:"createdAt" format:"date-time" example:"2026-01-02T15:04:05.000Z"`
+	UpdatedAt Time    `db:"updated_at" json:"updatedAt" format:"date-time" example:"2026-01-02T15:04:05.000Z"`
 	Body      string  `db:"body" json:"body" example:"It takes a Jacobian"`
 	Author    Profile `db:"author" json:"author"`
 }

@@ -336,13 +336,16 @@ func (s *Schemas) bareField(field *plan.Field, in bool) object {
 	return schema
 }
 
-// annotate adds what the tags doc and example say.
+// annotate adds what the tags doc, format and example say.
 func annotate(schema object, field *plan.Field) object {
 	if field.Doc != "" {
 		schema["description"] = field.Doc // beside $ref, too, since 3.1
 		if field.Type.Base().Kind == plan.Duration && !field.Quoted {
 			schema["description"] = strings.TrimSuffix(field.Doc, ".") + ", in nanoseconds."
 		}
+	}
+	if field.Format != "" {
+		schema["format"] = field.Format
 	}
 	if value, ok := valueOf(field, field.Example); ok && field.Example != "" {
 		schema["examples"] = []any{value}

@@ -487,3 +487,64 @@ func TestDocument(t *testing.T) {
 		})
 	}
 }
+
+// stamp is a time in a form of its own.
+type stamp time.Time
+
+func (s stamp) MarshalText() ([]byte, error) {
+	return time.Time(s).AppendFormat(nil, time.RFC3339), nil
+}
+func (s *stamp) UnmarshalText(text []byte) error {
+	at, err := time.Parse(time.RFC3339, string(text))
+	*s = stamp(at)
+	return err
+}
+
+type looped struct {
+	A loop `json:"a" format:"date"`
+}
+
+type loop *looped
+
+func TestFormatTag(t *testing.T) {
+	t.Parallel()
+	type dated struct {
+		At    stamp  `json:"at" format:"date-time"`
+		Maybe *stamp `json:"maybe" format:"date-time" example:"2026-01-02T15:04:05Z"`
+		Day   string `json:"day" format:"date" validate:"required"`
+		Plain stamp  `json:"plain"`
+	}
+	for _, direction := range []plan.Direction{plan.In, plan.Out} {
+		described, err := plan.NewCompiler(direction).Compile(reflect.TypeFor[dated]())
+		require.NoError(t, err)
+		text, err := jsonschema.Document(described, direction, false)
+		require.NoError(t, err)
+		var schema struct {
+			Properties map[string]struct {
+				Format string
+				Type   any
+			}
+		}
+		require.NoError(t, json.Unmarshal(text, &schema))
+		require.Equal(t, "date-time", schema.Properties["at"].Format)
+		require.Equal(t, "date-time", schema.Properties["maybe"].Format)
+		require.Equal(t, []any{"string", "null"}, schema.Properties["maybe"].Type)
+		require.Equal(t, "date", schema.Properties["day"].Format)
+		require.Empty(t, schema.Properties["plain"].Format)
+	}
+	for _, wrong := range []any{
+		struct {
+			A int `json:"a" format:"int64"`
+		}{},
+		struct {
+			A []stamp `json:"a" format:"date-time"`
+		}{},
+		struct {
+			A time.Time `json:"a" format:"date"`
+		}{},
+		looped{},
+	} {
+		_, err := plan.NewCompiler(plan.Out).Compile(reflect.TypeOf(wrong))
+		require.ErrorContains(t, err, "A: the tag format is for strings and types with MarshalText, and this is ")
+	}
+}

@@ -71,6 +71,7 @@ type Field struct {
 	Validate         string // the validate tag
 	Doc, Example     string // the doc and example tags
 	Accept, MaxSize  string // the accept and maxsize tags, of an upload
+	Format           string // the format tag, of text
 	// Default is the default tag of a field of an input: the value of an absent field,
 	// as text.
 	Default    string
@@ -419,7 +420,10 @@ func (c *Compiler) field(f reflect.StructField, name, options string, index []in
 		Name: name, GoName: prefix + f.Name, Index: index,
 		Type:     c.compile(f.Type, path+"."+f.Name, wrong),
 		Validate: f.Tag.Get("validate"), Doc: f.Tag.Get("doc"), Example: f.Tag.Get("example"),
-		Accept: f.Tag.Get("accept"), MaxSize: f.Tag.Get("maxsize"),
+		Accept: f.Tag.Get("accept"), MaxSize: f.Tag.Get("maxsize"), Format: f.Tag.Get("format"),
+	}
+	if field.Format != "" && !hasFormat(field.Type) {
+		*wrong = append(*wrong, fmt.Errorf("%s.%s: the tag format is for strings and types with MarshalText, and this is %s", path, f.Name, english.A(f.Type)))
 	}
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {
@@ -462,6 +466,14 @@ func demands(tag string) bool {
 		}
 	}
 	return false
+}
+
+// hasFormat reports whether the tag format is for a type.
+func hasFormat(t *Type) bool {
+	for t != nil && (t.Kind == Pointer || t.Kind == Opt) {
+		t = t.Elem // nil: a type within itself, which is a struct
+	}
+	return t != nil && (t.Kind == String || t.Kind == Text && !IsUpload(t.Go))
 }
 
 // canDefault reports whether a field may be absent in its part of the request, and has
