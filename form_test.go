@@ -330,18 +330,18 @@ func TestFormMistakes(t *testing.T) {
 	}
 	form := backend.Form()
 	for want, op := range map[string]*backend.Operation{
-		"a backend.Upload is a field of the input itself":                      mutationOf[nested](form),
-		"a pointer to a backend.Upload, or an Opt with one":                    mutationOf[pointer](form),
-		"field Name: the tags accept and maxsize are for a backend.Upload":     mutationOf[tagged](form),
-		`accept:"*/*": "*/*" is not a media type in lower case`:                mutationOf[accepts](form),
-		`maxsize:"5MB": "5MB" is not a number of bytes, such as 64KiB or 5MiB`: mutationOf[sized](form),
-		"field Picture: files come with a form: give the operation the option": mutationOf[uploadIn](),
-		"Form: field A: a struct":                                              mutationOf[object](form),
-		"Form: the field A is the body; leave the tag in:\"body\" out":         mutationOf[whole](form),
-		"Form: no field comes from the body":                                   mutationOf[backend.None](form),
-		"Only(\"example.com/toy\"): only REST offers an operation with a back": mutationOf[uploadIn](form, backend.Only(toydoor.Name)),
-		"Form is for mutations, but this is a query":                           backend.Query("op", backend.Public, noop, form),
-		"backend.Upload is no JSON; return it by itself":                       backend.Query("op", backend.Public, func(context.Context, backend.None) (uploadIn, error) { return uploadIn{}, nil }),
+		"a backend.Upload is a field of the input itself":                         mutationOf[nested](form),
+		"a pointer to a backend.Upload, or an Opt with one":                       mutationOf[pointer](form),
+		"field Name: the tags accept and maxsize are for a backend.Upload":        mutationOf[tagged](form),
+		`accept:"*/*": "*/*" is not a media type in lower case`:                   mutationOf[accepts](form),
+		`maxsize:"5MB": "5MB" is not a number of bytes, such as 64KiB or 5MiB`:    mutationOf[sized](form),
+		"field Picture: files come with a form: give the operation the option":    mutationOf[uploadIn](),
+		"the option Form: field A: a struct":                                      mutationOf[object](form),
+		"the option Form: the field A is the body; leave the tag in:\"body\" out": mutationOf[whole](form),
+		"the option Form: no field comes from the body":                           mutationOf[backend.None](form),
+		"Only(\"example.com/toy\"): only REST offers an operation with a back":    mutationOf[uploadIn](form, backend.Only(toydoor.Name)),
+		"Form is for mutations, but this is a query":                              backend.Query("op", backend.Public, noop, form),
+		"backend.Upload is no JSON; return it by itself":                          backend.Query("op", backend.Public, func(context.Context, backend.None) (uploadIn, error) { return uploadIn{}, nil }),
 	} {
 		func() {
 			defer func() { require.Contains(t, fmt.Sprint(recover()), want) }()

@@ -32,7 +32,7 @@ type formReader struct {
 // no form can have.
 func newFormReader(input *httpin.Input) (*formReader, error) {
 	if err := input.CompileForm(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the option Form: %w", err)
 	}
 	f := &formReader{input: input, files: map[string]form.Files{}, types: []string{"application/json", urlencodedType, multipartType}}
 	for _, field := range input.FormFiles {

@@ -172,10 +172,10 @@ func (c *compiler) compileBody(in *plan.Type) (err error) {
 // everything that a form cannot have.
 func (i *Input) CompileForm() error {
 	if i.BodyAt != nil {
-		return fmt.Errorf("Form: the field %s is the body; leave the tag in:\"body\" out, so that its fields are those of the form", i.BodyAt.GoName)
+		return fmt.Errorf("the field %s is the body; leave the tag in:\"body\" out, so that its fields are those of the form", i.BodyAt.GoName)
 	}
 	if len(i.BodyFields) == 0 {
-		return errors.New("Form: no field comes from the body")
+		return errors.New("no field comes from the body")
 	}
 	var wrong []error
 	for _, field := range i.BodyFields {
@@ -185,7 +185,7 @@ func (i *Input) CompileForm() error {
 		}
 		set, err := params.Compile(field.Type)
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("Form: field %s: %w", field.GoName, err))
+			wrong = append(wrong, fmt.Errorf("field %s: %w", field.GoName, err))
 			continue
 		}
 		param := Param{Field: field, Place: "form", Name: field.Name, set: set}
