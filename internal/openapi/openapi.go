@@ -443,7 +443,7 @@ func (d *Document) body(op Operation) object {
 // headers are those that answers may have, by name.
 var headers = map[string]string{
 	"Content-Disposition":  "Whether to show or save the file, and its name (RFC 6266).",
-	"Content-Range":        "Which part of the file it is; missing if there are several (RFC 9110, section 14.4).",
+	"Content-Range":        "Which part of the file it is (RFC 9110, section 14.4).",
 	"Deprecation":          "Since when this should no longer be used (RFC 9745).",
 	"ETag":                 "The version, for If-None-Match and If-Match.",
 	"Idempotency-Replayed": "true if this is the answer to an earlier request with the same Idempotency-Key.",
@@ -507,15 +507,12 @@ func (d *Document) responses(op Operation) object {
 	return all
 }
 
-// partial returns the response with parts of a file: with one, or with several of
-// multipart/byteranges (RFC 9110, section 15.3.7).
+// partial returns the response with a part of a file (RFC 9110, section 15.3.7). There is
+// only one: a request for several gets the whole file.
 func partial(whole object) object {
-	content, headers := maps.Clone(whole["content"].(object)), maps.Clone(whole["headers"].(object))
-	if content["*/*"] == nil {
-		content["multipart/byteranges"] = object{}
-	}
+	headers := maps.Clone(whole["headers"].(object))
 	maps.Copy(headers, heads(map[string]bool{"Content-Range": true}))
-	return object{"description": whole["description"], "content": content, "headers": headers}
+	return object{"description": whole["description"], "content": whole["content"], "headers": headers}
 }
 
 // content returns the content of a successful response, by its media types.
