@@ -15,7 +15,7 @@ import (
 )
 
 // exposed is what scripts may read by default.
-const exposed = "ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After, X-Request-Id"
+const exposed = "Content-Disposition, ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After, X-Request-Id"
 
 func TestStatement16_CORS(t *testing.T) {
 	t.Parallel()
@@ -46,7 +46,7 @@ func TestStatement16_CORS(t *testing.T) {
 			map[string]string{"Origin": listed, "Methods": "GET, HEAD, POST, PUT, PATCH, DELETE", "Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match", "Max-Age": "600"}},
 		{"preflight configured", backend.CORSConfig{Origins: []string{listed}, Credentials: true, Methods: []string{"PUT"}, Headers: []string{"X-A", "X-B"}, MaxAge: time.Hour},
 			"OPTIONS", append([]string{"Origin", listed}, preflight...), 204,
-			map[string]string{"Origin": listed, "Credentials": "true", "Methods": "PUT", "Headers": "X-A, X-B", "Max-Age": "3600"}},
+			map[string]string{"Origin": listed, "Credentials": "true", "Methods": "PUT", "Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-A, X-B", "Max-Age": "3600"}},
 		{"preflight unlisted", backend.CORSConfig{Origins: []string{listed}}, "OPTIONS", append([]string{"Origin", "https://evil.example"}, preflight...), 204, nil},
 		{"plain OPTIONS", backend.CORSConfig{Origins: []string{listed}}, "OPTIONS", []string{"Origin", listed}, 200,
 			map[string]string{"Origin": listed, "Expose": exposed}},

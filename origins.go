@@ -23,14 +23,14 @@ type CORSConfig struct {
 	// Methods lists the allowed methods. Defaults to GET, HEAD, POST, PUT, PATCH
 	// and DELETE.
 	Methods []string
-	// Headers lists the request headers that scripts may set, besides those that need
-	// no permission. Defaults to Authorization, Content-Type and those that
+	// Headers lists further request headers that scripts may set. They may always set
+	// those that need no permission, Authorization, Content-Type, and those that
 	// [Logic.REST] reads: Idempotency-Key, If-Match and If-None-Match.
 	Headers []string
-	// Expose lists the response headers that scripts may read, besides those that need
-	// no permission. Defaults to those that [Logic.REST] and the middleware of this
-	// package send: ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset,
-	// Retry-After and X-Request-Id.
+	// Expose lists further response headers that scripts may read. They may always read
+	// those that need no permission, and those that [Logic.REST] and the middleware of
+	// this package send: Content-Disposition, ETag, Link, Location,
+	// Idempotency-Replayed, Deprecation, Sunset, Retry-After and X-Request-Id.
 	Expose []string
 	// Credentials allows requests with cookies. The origins can then do all that the
 	// user can.
@@ -75,9 +75,12 @@ func (c *cors) middleware(next http.Handler) http.Handler {
 func newCORS(config CORSConfig) (*cors, error) {
 	c := &cors{
 		origins: map[string][]string{},
-		methods: headerList(config.Methods, "GET, HEAD, POST, PUT, PATCH, DELETE"),
-		headers: headerList(config.Headers, "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"),
-		expose:  headerList(config.Expose, "ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After, X-Request-Id"),
+		methods: []string{"GET, HEAD, POST, PUT, PATCH, DELETE"},
+		headers: headerList("Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match", config.Headers),
+		expose:  headerList("Content-Disposition, ETag, Link, Location, Idempotency-Replayed, Deprecation, Sunset, Retry-After, X-Request-Id", config.Expose),
+	}
+	if len(config.Methods) > 0 {
+		c.methods = []string{strings.Join(config.Methods, ", ")}
 	}
 	var errs []error
 	for _, origin := range config.Origins {
@@ -109,11 +112,10 @@ func newCORS(config CORSConfig) (*cors, error) {
 	return c, errors.Join(errs...)
 }
 
-func headerList(names []string, otherwise string) []string {
-	if len(names) == 0 {
-		return []string{otherwise}
-	}
-	return []string{strings.Join(names, ", ")}
+// headerList returns the value of a header that lists names besides those that it always
+// has.
+func headerList(always string, more []string) []string {
+	return []string{strings.Join(append([]string{always}, more...), ", ")}
 }
 
 // checkTokens returns an error for names that are not tokens (RFC 9110, section

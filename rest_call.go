@@ -316,12 +316,17 @@ func (r *restRoute) caching(head http.Header, caller Caller) {
 var noCache = []string{"no-cache"}
 
 // variesBy returns the request headers that a response depends on, for Vary (RFC 9110,
-// section 12.5.5): those of the input, and those that usually have credentials. Two
+// section 12.5.5): those of the input, and those that have credentials. Two
 // responses that differ in them may have the same ETag, if it comes from a method ETag.
 func (r *restRoute) variesBy() []string {
 	names := map[string]bool{}
 	if r.door.logic.auth != nil {
 		names["Authorization"], names["Cookie"] = true, true
+	}
+	for _, scheme := range r.door.logic.schemes {
+		if scheme.Header != "" {
+			names[http.CanonicalHeaderKey(scheme.Header)] = true
+		}
 	}
 	for _, param := range r.input.Params {
 		switch param.Place {

@@ -355,6 +355,16 @@ func TestKeptAnswersVary(t *testing.T) {
 	}
 }
 
+// A key in a header of its own tells callers apart as well.
+func TestKeptAnswersVaryByTheKey(t *testing.T) {
+	t.Parallel()
+	logic := backend.NewLogic(nil, named{schemes: []backend.SecurityScheme{{Name: "key", Header: "x-api-key"}}}, backend.LogicConfig{})
+	logic.Add(backend.Query("q", backend.Public, func(context.Context, backend.None) (int, error) { return 1, nil }, backend.Route("GET /q"), backend.MaxAge(time.Minute)))
+	c := newRESTClient(t, logic)
+	c.who = ""
+	require.Equal(t, []string{"Authorization", "Cookie", "X-Api-Key"}, c.do("GET", "/q", "").Header().Values("Vary"))
+}
+
 // What a cache has to ask for each time, it asks for with the ETag of what it has
 // for the same headers: another language may be the same version.
 func TestAnswersToAskForVary(t *testing.T) {
