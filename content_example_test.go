@@ -100,7 +100,7 @@ func ExampleForm() {
 		return backend.Redirect{To: "/albums/" + in.Album}, nil // io.Copy(file, in.Picture.Reader())
 	}
 	logic := backend.NewLogic(nil, nil, backend.LogicConfig{})
-	logic.Add(backend.Mutation("addPicture", backend.Public, add, backend.Form(), backend.MaxBody(6<<20), backend.Route("POST /albums/{album}")))
+	logic.Add(backend.Mutation("addPicture", backend.Public, add, backend.Form(), backend.Route("POST /albums/{album}")))
 
 	// <form method="post" enctype="multipart/form-data" action="/albums/cats">
 	var body bytes.Buffer

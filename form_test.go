@@ -204,6 +204,8 @@ func TestUpload(t *testing.T) {
 		{[]string{"caption", "a", "picture:a.png", "<html>"}, []string{"/picture type"}},
 		{[]string{"caption", "a", "picture:a.png", pngText + strings.Repeat("x", 100<<10)}, []string{"/picture max"}},
 		{[]string{"caption", "a", "picture", "text"}, []string{"/picture format"}},
+		{[]string{"caption", "a", "image:a.png", pngText}, []string{"/image unknown", "/picture required"}},
+		{[]string{"caption", "a", "papers:a", pngText, "picture:a.png", pngText}, []string{"/papers type"}},
 		{[]string{"caption", strings.Repeat("a", 21), "picture:a.png", "<html>", "caption:b", "x", "other", "1"}, []string{"/picture type", "/caption format", "/other unknown"}},
 		{[]string{"caption", "a", "picture:a.png", pngText, "papers:a", "a", "papers:a", "a", "papers:a", "a"}, []string{"/papers max"}},
 	} {
@@ -216,6 +218,7 @@ func TestUpload(t *testing.T) {
 	contentType, body = multiparts(t, "picture:a.png", pngText+strings.Repeat("x", 1<<20))
 	require.Equal(t, 413, c.post("/files", contentType, body).Code)
 	for _, other := range []string{"application/json", urlencoded} {
+		require.Contains(t, c.do("POST", "/files", "", "Content-Type", other).Body.String(), "The body is missing. Send it as multipart/form-data.")
 		w := c.post("/files", other, `{}`)
 		require.Equal(t, 415, w.Code)
 		require.Equal(t, "multipart/form-data", w.Header().Get("Accept"))
@@ -320,6 +323,10 @@ func TestFormMistakes(t *testing.T) {
 	type sized struct {
 		File backend.Upload `json:"file" maxsize:"5MB"`
 	}
+	type foreign struct {
+		Name string `json:"name" form:"title" binding:"required"`
+		Page int    `json:"page" form:"page" header:"X-Page"`
+	}
 	type object struct {
 		A struct {
 			B int `json:"b"`
@@ -339,6 +346,10 @@ func TestFormMistakes(t *testing.T) {
 		"the option Form: field A: a struct":                                      mutationOf[object](form),
 		"the option Form: the field A is the body; leave the tag in:\"body\" out": mutationOf[whole](form),
 		"the option Form: no field comes from the body":                           mutationOf[backend.None](form),
+		"MaxBody(1024) is the limit of the whole form, and does not hold a fil":   mutationOf[uploadIn](form, backend.MaxBody(1024)),
+		`field Name: the tag binding:"required" is not read: write validate:"r`:   mutationOf[foreign](form),
+		`field Name: the tag form:"title" is not read, and the field is called`:   mutationOf[foreign](form),
+		`field Page: the tag header:"X-Page" is not read: write in:"header=X-P`:   mutationOf[foreign](form),
 		"Only(\"example.com/toy\"): only REST offers an operation with a back":    mutationOf[uploadIn](form, backend.Only(toydoor.Name)),
 		"Form is for mutations, but this is a query":                              backend.Query("op", backend.Public, noop, form),
 		"backend.Upload is no JSON; return it by itself":                          backend.Query("op", backend.Public, func(context.Context, backend.None) (uploadIn, error) { return uploadIn{}, nil }),
@@ -427,4 +438,16 @@ func TestFormsOfTheTestClient(t *testing.T) {
 		{Name: "caption", Content: "Größe"}, {Name: "picture", File: "größe.png", Type: "image/jpeg", Content: pngText}, {Name: "papers", File: "a.csv", Content: "a"},
 	}).Expect(201).JSON(&got)
 	require.Equal(t, []string{"Größe", "größe.png image/png 8 8 <nil>", "  0 0 <nil>", "a.csv text/csv 1 1 <nil>"}, got)
+}
+
+// The limit of the body is made for the files that the tags allow.
+func TestFilesFitIntoTheDefaultLimit(t *testing.T) {
+	t.Parallel()
+	c := replyClient(t, nil, mutationOf[struct {
+		Files []backend.Upload `json:"files" maxsize:"2MiB" validate:"max=2"`
+	}](backend.Form()))
+	for size, status := range map[int]int{2 << 20: 204, 2<<20 + 1: 422, 3 << 20: 413} {
+		contentType, body := multiparts(t, "files:a", strings.Repeat("x", size), "files:b", strings.Repeat("x", size))
+		require.Equal(t, status, c.post("/op", contentType, body).Code, size)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/callsite"
 	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/fingerprint"
+	"github.com/seed-215b9b7c/backend/internal/form"
 	"github.com/seed-215b9b7c/backend/internal/jsonin"
 	"github.com/seed-215b9b7c/backend/internal/jsonout"
 	"github.com/seed-215b9b7c/backend/internal/jsonschema"
@@ -206,6 +207,7 @@ func (o *Operation) check() {
 	}
 	o.checkNestedTags()
 	o.checkUploads()
+	o.checkForeignTags()
 	o.checkValidate()
 	o.outPlan = o.compileOut()
 	if o.settings.key != keyIgnored {
@@ -269,9 +271,11 @@ func (o *Operation) checkUploads() {
 	if o.mistyped { // a type may be a pointer to itself
 		return
 	}
+	largest, all := int64(0), int64(0)
 	o.inPlan.Walk(func(t *plan.Type) {
 		for _, field := range t.Fields {
-			_, isFile, err := filesOf(field)
+			accepted, isFile, err := filesOf(field)
+			largest, all = max(largest, accepted.Size), min(all+roomOf(accepted), maxRoom)
 			switch {
 			case err != nil:
 				o.fault("its input: field %s: %w", field.GoName, err)
@@ -281,6 +285,36 @@ func (o *Operation) checkUploads() {
 				o.fault("its input: field %s: files come with a form: give the operation the option Form", field.GoName)
 			case isFile:
 				o.settings.doors.restrict(&o.definition, "a backend.Upload")
+			}
+		}
+	})
+	switch most := o.settings.maxBody; {
+	case most == 0:
+		o.settings.maxBody = 1<<20 + all
+	case most <= largest:
+		o.fault("MaxBody(%d) is the limit of the whole form, and does not hold a file with the maxsize %s; make it larger, or leave it out", most, form.Bytes(largest))
+	}
+}
+
+// checkForeignTags records tags of other packages that this one does not read: rules that
+// would never be checked, and names that clients would send in vain.
+func (o *Operation) checkForeignTags() {
+	if o.mistyped {
+		return
+	}
+	o.inPlan.Walk(func(t *plan.Type) {
+		for _, field := range t.Fields {
+			tag := t.Go.FieldByIndex(field.Index).Tag
+			if rules := tag.Get("binding"); rules != "" && field.Validate == "" {
+				o.fault("its input: field %s: the tag binding:%q is not read: write validate:%q", field.GoName, rules, rules)
+			}
+			for _, key := range []string{"form", "query", "param", "uri", "path", "schema"} {
+				if name, _, _ := strings.Cut(tag.Get(key), ","); name != "" && name != "-" && name != field.Name {
+					o.fault("its input: field %s: the tag %s:%q is not read, and the field is called %s: write json:%q", field.GoName, key, name, field.Name, name)
+				}
+			}
+			if name := tag.Get("header"); name != "" && field.Place != "header" {
+				o.fault("its input: field %s: the tag header:%q is not read: write in:\"header=%s\"", field.GoName, name, name)
 			}
 		}
 	})

@@ -70,7 +70,7 @@ type settings struct {
 	wantsTx  bool // Tx was given
 	tx       TxMode
 	timeout  time.Duration
-	maxBody  int64
+	maxBody  int64 // 0: the default
 	rate     rate
 	status   int   // 0: the default of the door
 	statuses []int // those of SetStatus
@@ -99,7 +99,7 @@ type rate struct {
 }
 
 func defaultSettings(kind kind) settings {
-	return settings{inTx: kind == isMutation, timeout: 10 * time.Second, maxBody: 1 << 20}
+	return settings{inTx: kind == isMutation, timeout: 10 * time.Second}
 }
 
 // check records options that exclude each other.
@@ -232,8 +232,9 @@ func Deadline(limit time.Duration) Option {
 	}}
 }
 
-// MaxBody bounds the body of a REST request in bytes. The default is 1 MiB. It may be
-// more than the limit of the [Stack].
+// MaxBody bounds the body of a REST request in bytes. It may be more than the limit of the
+// [Stack]. The default is 1 MiB, and for an operation with files the maxsize of each
+// [Upload] in addition.
 func MaxBody(bytes int64) Option {
 	return option{"MaxBody", forMutations, func(d *definition) {
 		if bytes <= 0 {

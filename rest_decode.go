@@ -127,7 +127,7 @@ func (c *restCall) decodeBody(in reflect.Value, wrong *[]FieldError) error {
 	body, at := c.body, r.input.BodyAt
 	switch none := jsonin.Empty(body); {
 	case none && r.input.HasBody() && !r.op.settings.optionalBody:
-		return &Error{Code: Malformed, Message: "The body is missing. Send it as application/json in UTF-8."}
+		return &Error{Code: Malformed, Message: "The body is missing. Send it as " + r.bodyTypes() + "."}
 	case none && (at != nil || !r.input.HasBody()):
 		return nil
 	case none:
@@ -235,18 +235,27 @@ func (c *restCall) checkType() error {
 	if err := c.checkCoding(); err != nil {
 		return err
 	}
-	if r.forms != nil && (len(r.forms.files) > 0 || !r.sendsJSON(head)) {
-		return r.forms.refuse(answer)
-	}
-	if r.sendsJSON(head) {
+	switch json := r.sendsJSON(head); {
+	case json && (r.forms == nil || len(r.forms.files) == 0):
 		return nil
+	case r.forms != nil:
+		answer.Set("Accept", strings.Join(r.forms.types, ", ")) // RFC 9110, section 15.5.16
+		return &Error{Code: Unsupported, Message: "Send the body as " + r.bodyTypes() + "."}
 	}
 	if patch := r.acceptPatch(); patch != nil {
 		answer["Accept-Patch"] = patch
 	} else {
 		answer.Set("Accept", "application/json") // RFC 9110, section 15.5.16
 	}
-	return &Error{Code: Unsupported, Message: "Send the body as application/json in UTF-8."}
+	return &Error{Code: Unsupported, Message: "Send the body as " + r.bodyTypes() + "."}
+}
+
+// bodyTypes returns the media types that a body may have, in words.
+func (r *restRoute) bodyTypes() string {
+	if r.forms != nil {
+		return strings.Join(r.forms.types, " or ")
+	}
+	return "application/json in UTF-8"
 }
 
 // checkCoding refuses a body that is compressed.

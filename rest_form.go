@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
-	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/form"
 	"github.com/seed-215b9b7c/backend/internal/httpin"
@@ -105,11 +104,14 @@ func formError(err error) error {
 func (f *formReader) decode(sent *form.Form, in reflect.Value, ignoreUnknown bool, wrong *[]FieldError) {
 	for name := range sent.Values {
 		if !ignoreUnknown && !f.input.HasForm(name) {
-			*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(name, 200)), Rule: "unknown", Message: "is not a field of this form"})
+			*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(name, 200)), Rule: "unknown", Message: notInForm})
 		}
 	}
 	*wrong = append(*wrong, wrongFields(f.input.DecodeForm(sent.Values, in))...)
 	for _, w := range sent.Wrong {
+		if _, isFile := f.files[w.Name]; !isFile && !f.input.HasForm(w.Name) {
+			w.Rule, w.Message = "unknown", notInForm
+		}
 		*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(w.Name, 200)), Rule: w.Rule, Message: w.Message})
 	}
 	for _, field := range f.input.FormFiles {
@@ -117,8 +119,9 @@ func (f *formReader) decode(sent *form.Form, in reflect.Value, ignoreUnknown boo
 	}
 }
 
-// decodeFiles sets a field to the files of a form. A field that has wrong files is not
-// missing.
+const notInForm = "is not a field of this form"
+
+// decodeFiles sets a field to the files of a form.
 func (f *formReader) decodeFiles(sent *form.Form, field *plan.Field, into reflect.Value, wrong *[]FieldError) {
 	var uploads []Upload
 	for _, file := range sent.Files[field.Name] {
@@ -129,15 +132,7 @@ func (f *formReader) decodeFiles(sent *form.Form, field *plan.Field, into reflec
 		into.Set(reflect.ValueOf(uploads).Convert(into.Type()))
 	case len(uploads) > 0:
 		into.Set(reflect.ValueOf(uploads[0]))
-	case field.Required && len(sent.Wrong) == 0:
+	case field.Required && !sent.Sent[field.Name]:
 		*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(field.Name), Rule: "required", Message: "is missing"})
 	}
-}
-
-// refuse sets what types a route takes in the answer to a request with another one, and
-// returns the error.
-func (f *formReader) refuse(answer http.Header) error {
-	types := strings.Join(f.types, ", ")
-	answer.Set("Accept", types) // RFC 9110, section 15.5.16
-	return &Error{Code: Unsupported, Message: fmt.Sprintf("Send the body as %s.", strings.Join(f.types, " or "))}
 }

@@ -29,9 +29,9 @@ import (
 //	}
 //
 // accept lists media types, or kinds such as image/*. maxsize is in bytes, KiB, MiB or GiB.
-// Without it, only [MaxBody] bounds the file: set MaxBody to more than all files together, as
-// it is 1 MiB by default. A []Upload has up to 20 files, or as many as its rule max says. A
-// field is optional with omitempty or omitzero; the zero Upload is no file.
+// Without it, only [MaxBody] bounds the file, which is 1 MiB by default. A []Upload has up
+// to 20 files, or as many as its rule max says. A field is optional with omitempty or
+// omitzero; the zero Upload is no file.
 //
 // The content can be read until the response is sent, from several goroutines. It is in
 // memory up to 32 KiB, and otherwise in a temporary file, which is removed then.
@@ -80,6 +80,17 @@ func (u *Upload) UnmarshalText([]byte) error {
 
 // maxUploads is how many files a []Upload has without a rule max.
 const maxUploads = 20
+
+// maxRoom bounds the default of MaxBody.
+const maxRoom = 1 << 40
+
+// roomOf returns how many bytes the files of a field may have together, at most maxRoom.
+func roomOf(accepted form.Files) int64 {
+	if most := int64(max(accepted.Most, 1)); accepted.Size <= maxRoom/most {
+		return accepted.Size * most
+	}
+	return maxRoom
+}
 
 // filesOf returns what files a field takes. It reports whether the field has files.
 func filesOf(field *plan.Field) (accepted form.Files, isFile bool, err error) {

@@ -26,6 +26,9 @@ type Form struct {
 	Files  map[string][]File
 	// Wrong lists the files that are against a limit, and are not in Files.
 	Wrong []Wrong
+	// Sent has the fields for which a file was sent, also one that is wrong, or that was not
+	// stored because another one is.
+	Sent map[string]bool
 
 	temporary []temporary
 }
@@ -106,7 +109,7 @@ type Fields struct {
 // ReadMultipart reads a multipart/form-data body. The fields that are not files are text. The
 // form must be closed, also after an error.
 func ReadMultipart(body io.Reader, boundary string, fields Fields, limits Limits) (*Form, error) {
-	r := &reader{Form: &Form{Values: url.Values{}, Files: map[string][]File{}}, fields: fields, limits: limits}
+	r := &reader{Form: &Form{Values: url.Values{}, Files: map[string][]File{}, Sent: map[string]bool{}}, fields: fields, limits: limits}
 	from := &source{body: body}
 	parts := multipart.NewReader(from, boundary)
 	for n := 0; ; n++ {
@@ -251,9 +254,11 @@ func (r *reader) file(part *multipart.Part, name string, accepted Files) error {
 	sent := part.FileName()
 	file := File{Name: cleanName(sent)}
 	file.Type = mediatype.Of(head, accepted.accepts, part.Header.Get("Content-Type"), mediatype.ByName(file.Name))
-	switch {
-	case sent == "" && n == 0:
+	if sent == "" && n == 0 {
 		return nil
+	}
+	r.Sent[name] = true
+	switch {
 	case sent == "":
 		r.wrong(name, "format", "must be a file, with a file name")
 	case len(r.Files[name]) >= accepted.Most:
