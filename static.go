@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/etag"
 	"github.com/seed-215b9b7c/backend/internal/header"
@@ -35,6 +37,10 @@ type StaticConfig struct {
 	// of build tools do. Such files are cached forever, and Path adds no hash. It must be
 	// safe for concurrent use. Defaults to a function that reports false.
 	Immutable func(name string) bool
+	// MaxAge is how long caches may use a file under its plain path without asking, in whole
+	// seconds. Pages of HTML are always asked for. Defaults to 0: all are asked for. A path
+	// with a hash needs no MaxAge.
+	MaxAge time.Duration
 	// Types has content types by extension, such as ".gpx": "application/gpx+xml". They
 	// come before the usual ones. Defaults to none.
 	Types map[string]string
@@ -45,6 +51,7 @@ type StaticFiles struct {
 	files     *static.Files
 	fallback  string
 	immutable func(name string) bool
+	plain     []string // Cache-Control of plain paths
 
 	mu     sync.RWMutex
 	prefix string
@@ -105,10 +112,13 @@ func Static(fsys fs.FS, config StaticConfig) *StaticFiles {
 	}
 	s := &StaticFiles{
 		files:    static.New(fsys, maps.Clone(config.Types)),
-		fallback: config.Fallback, immutable: config.Immutable,
+		fallback: config.Fallback, immutable: config.Immutable, plain: cacheAndCheck,
 		prefix: strings.TrimSuffix(config.Prefix, "/"), placed: config.Prefix != "",
 	}
-	must("Static", errors.Join(checkStaticPrefix(config.Prefix), s.checkFallback(), checkTypes(config.Types)))
+	if config.MaxAge != 0 {
+		s.plain = []string{"public, max-age=" + strconv.Itoa(int(config.MaxAge.Seconds()))}
+	}
+	must("Static", errors.Join(checkStaticPrefix(config.Prefix), s.checkFallback(), checkTypes(config.Types), checkStaticAge(config.MaxAge)))
 	return s
 }
 
@@ -120,6 +130,13 @@ func checkStaticPrefix(prefix string) error {
 		}
 	}
 	return fmt.Errorf(`%s %q is neither a path such as "/assets" nor an address such as "https://cdn.example/assets"`, "Prefix", prefix)
+}
+
+func checkStaticAge(age time.Duration) error {
+	if age != 0 && age < time.Second {
+		return fmt.Errorf("%s %v is shorter than a second", "MaxAge", age)
+	}
+	return nil
 }
 
 func (s *StaticFiles) checkFallback() error {
@@ -216,7 +233,18 @@ func (s *StaticFiles) serve(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	return s.serveFile(w, r, file, forever)
+	return s.serveFile(w, r, file, s.caching(name, file, forever))
+}
+
+// caching returns Cache-Control for a file under a name.
+func (s *StaticFiles) caching(name string, file *static.File, forever bool) []string {
+	switch {
+	case forever:
+		return cacheForever
+	case name == file.Name && !strings.HasPrefix(file.Type[0], "text/html"):
+		return s.plain
+	}
+	return cacheAndCheck
 }
 
 // fileName returns the name that a request asks for: the value of the wildcard that matches
@@ -262,7 +290,7 @@ func (s *StaticFiles) serveFallback(w http.ResponseWriter, r *http.Request, name
 	if err != nil {
 		return fmt.Errorf("static file %q: %w", s.fallback, err)
 	}
-	return s.serveFile(w, r, file, false)
+	return s.serveFile(w, r, file, cacheAndCheck)
 }
 
 // These header values are shared by all responses, and must not be changed.
@@ -273,7 +301,7 @@ var (
 )
 
 // serveFile answers with a file, or with 304 or 412 by the conditions of the request.
-func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *static.File, forever bool) error {
+func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *static.File, caching []string) error {
 	if lists := r.Header["If-Match"]; len(lists) > 0 {
 		if _, matches := etag.Find(lists, file.Tag, etag.Strong, response.Codings...); !matches {
 			return &Error{Code: PreconditionFailed}
@@ -282,7 +310,7 @@ func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *st
 	if lists := r.Header["If-None-Match"]; len(lists) > 0 {
 		tag, known := etag.Find(lists, file.Tag, etag.Loose, response.AcceptableCodings(r.Header["Accept-Encoding"])...)
 		if known {
-			setFileHeaders(w, file, forever)
+			setFileHeaders(w, file, caching)
 			if tag != file.Tag { // of the compressed response
 				w.Header()["Etag"] = []string{tag}
 			}
@@ -299,7 +327,10 @@ func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *st
 		return fmt.Errorf("static file: %w", err)
 	}
 	defer content.Close()
-	setFileHeaders(w, opened, forever && opened.Hash == file.Hash) // it may have changed since
+	if opened.Hash != file.Hash { // it has changed since
+		caching = cacheAndCheck
+	}
+	setFileHeaders(w, opened, caching)
 	to, spare := s.writers.Get().(*contentWriter)
 	if !spare {
 		to = &contentWriter{}
@@ -310,15 +341,12 @@ func (s *StaticFiles) serveFile(w http.ResponseWriter, r *http.Request, file *st
 	return err
 }
 
-func setFileHeaders(w http.ResponseWriter, file *static.File, forever bool) {
+func setFileHeaders(w http.ResponseWriter, file *static.File, caching []string) {
 	head := w.Header()
 	head["Content-Type"] = file.Type
 	head["Etag"] = file.ETag
 	head["X-Content-Type-Options"] = nosniff
-	head["Cache-Control"] = cacheAndCheck
-	if forever {
-		head["Cache-Control"] = cacheForever
-	}
+	head["Cache-Control"] = caching
 	if rw := response.Of(w); rw != nil {
 		rw.KeepStrongTags()
 	}

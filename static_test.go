@@ -553,3 +553,25 @@ type status struct {
 func (s *status) Header() http.Header         { return s.header }
 func (s *status) Write(b []byte) (int, error) { return len(b), nil }
 func (s *status) WriteHeader(code int)        { s.code = code }
+
+func TestStaticMaxAge(t *testing.T) {
+	t.Parallel()
+	files := fstest.MapFS{"logo.png": {Data: []byte("png")}, "index.html": {Data: []byte("<p>")}, "d/index.html": {Data: []byte("<p>")}}
+	assets := backend.Static(files, backend.StaticConfig{MaxAge: 90 * time.Minute, Fallback: "index.html"})
+	r := backend.NewRouter()
+	r.Mount("/a", assets)
+	hashed, err := assets.Path("logo.png")
+	require.NoError(t, err)
+	for path, want := range map[string]string{
+		"/a/logo.png": "public, max-age=5400", hashed: "public, max-age=31536000, immutable", "/a/logo-00000000.png": "no-cache",
+		"/a/index.html": "no-cache", "/a/": "no-cache", "/a/d/": "no-cache", "/a/some/page": "no-cache",
+	} {
+		request := httptest.NewRequest("GET", path, nil)
+		request.Header.Set("Accept", "text/html")
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, request)
+		require.Equal(t, 200, w.Code, path)
+		require.Equal(t, want, w.Header().Get("Cache-Control"), path)
+	}
+	require.PanicsWithValue(t, "backend: Static: MaxAge 1ms is shorter than a second", func() { backend.Static(files, backend.StaticConfig{MaxAge: time.Millisecond}) })
+}

@@ -186,7 +186,7 @@ func (p *parser) line(number int, line string) error {
 		return nil
 	}
 	if p.section == nil && trimmed != "" && !isComment {
-		return fmt.Errorf(`line %d: there is SQL before the "-- +goose Up" line`, number)
+		return fmt.Errorf(`line %d: there is SQL before a "-- +goose Up" line; begin the file with this line`, number)
 	}
 	if p.lines.Len() == 0 {
 		p.first = number

@@ -58,7 +58,7 @@ func TestParseErrors(t *testing.T) {
 		"zero":         {"0_a.sql", "-- +goose Up", "between 1 and"},
 		"overflow":     {"9223372036854775808_a.sql", "-- +goose Up", "between 1 and"},
 		"no up":        {"1_a.sql", "-- nothing", `no "-- +goose Up"`},
-		"early sql":    {"1_a.sql", "\nSELECT 1;\n-- +goose Up", "line 2: there is SQL before"},
+		"early sql":    {"1_a.sql", "\nSELECT 1;\n-- +goose Up", `line 2: there is SQL before a "-- +goose Up" line; begin the file with this line`},
 		"two ups":      {"1_a.sql", "-- +goose Up\n-- +goose Up", "line 2: a file has one Up"},
 		"down first":   {"1_a.sql", "-- +goose Down\n-- +goose Up", "line 1: a file has one Up"},
 		"open block":   {"1_a.sql", "-- +goose Up\n-- +goose StatementBegin", "line 2: StatementBegin has no"},
