@@ -19,7 +19,8 @@ import (
 
 // ErrorsConfig configures [Errors]. The zero value is the format of [WriteError].
 type ErrorsConfig struct {
-	// Body is the JSON of errors, see [ErrorBodyOf]. Defaults to the problem of RFC 9457.
+	// Body is the JSON of errors for programs, see [ErrorBodyOf]. A browser that shows a
+	// page prefers HTML, and gets Page. Defaults to the problem of RFC 9457.
 	Body ErrorBody
 	// ContentType is the media type of Body. Defaults to application/json. Without Body
 	// it must be empty.

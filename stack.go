@@ -35,8 +35,9 @@ type StackConfig struct {
 	// Errors replaces the format of error responses, see [Errors]. Defaults to problems
 	// (RFC 9457) for programs, and a page for people.
 	Errors ErrorsConfig
-	// MaxBody is the limit of request bodies in bytes. Defaults to 1 MiB. For another
-	// limit of a route, wrap its handler with [BodyLimit].
+	// MaxBody is the limit of request bodies in bytes. Defaults to 1 MiB. An operation has
+	// its own limit by the option [MaxBody]. For another limit of a handler, wrap it with
+	// [BodyLimit].
 	MaxBody int64
 	// Timeout is the limit of the time of a request, including QueueWait. Defaults to
 	// 10 seconds. For another limit of a route, wrap its handler with [TimeLimit].
