@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend/internal/english"
 )
@@ -104,7 +106,8 @@ func (q *Query) WrongNumber(what string, args int) error {
 	return fmt.Errorf("%s has %s (?) and was given %s%s: %s", what, english.Count(len(q.slots), "parameter"), english.Count(args, "argument"), hint, Clip(q.source))
 }
 
-// placeholder returns the first placeholder in the form of PostgreSQL, such as $1, or "".
+// placeholder returns the first placeholder in another form than ?, such as $1 of PostgreSQL
+// or :name of libraries, or "".
 func (q *Query) placeholder() string {
 	tokens := Lead(q.dialect, q.source, len(q.source))
 	for i, token := range tokens {
@@ -115,8 +118,17 @@ func (q *Query) placeholder() string {
 		if found && !token.Quoted && number != "" && strings.Trim(number, "0123456789") == "" {
 			return "$" + number
 		}
+		named := token.Is(":") && i+1 < len(tokens) && !tokens[i+1].Quoted && (i == 0 || !tokens[i-1].Is(":"))
+		if named && unicode.IsLetter(firstRune(tokens[i+1].Text)) {
+			return ":" + tokens[i+1].Text
+		}
 	}
 	return ""
+}
+
+func firstRune(text string) rune {
+	first, _ := utf8.DecodeRuneInString(text)
+	return first
 }
 
 // Source returns the text that was read.

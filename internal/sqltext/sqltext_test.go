@@ -404,6 +404,8 @@ func TestWrongNumber(t *testing.T) {
 		{SQLite, "SELECT '?', ?, ?", 1, "it has 2 parameters (?) and was given 1 argument"},
 		{Postgres, "SELECT a ?", 1, "it has 0 parameters (?) and was given 1 argument" + asText + asOperator},
 		{Postgres, "SELECT $1", 1, "it has 0 parameters (?) and was given 1 argument; write ? for $1"},
+		{SQLite, "SELECT * FROM t WHERE a = :name", 1, "it has 0 parameters (?) and was given 1 argument; write ? for :name"},
+		{Postgres, "SELECT a::int, ':x'", 1, "it has 0 parameters (?) and was given 1 argument"},
 		{Postgres, "SELECT $2::int", 1, "it has 0 parameters (?) and was given 1 argument; write ? for $2"},
 		{Postgres, "SELECT '$1', a$1, $$ $1 $$ -- $1", 1, "it has 0 parameters (?) and was given 1 argument"},
 		{SQLite, "SELECT '?', $12", 1, "it has 0 parameters (?) and was given 1 argument; write ? for $12"},
