@@ -32,7 +32,8 @@ func limits(memory, disk int64) form.Limits {
 	return form.Limits{Memory: &room{memory}, Disk: &room{disk}}
 }
 
-var plenty = limits(1<<40, 1<<40)
+// plenty are limits of one form, which tests may not share.
+func plenty() form.Limits { return limits(1<<40, 1<<40) }
 
 const png = "\x89PNG\x0D\x0A\x1A\x0A"
 
@@ -80,7 +81,7 @@ func TestReadMultipart(t *testing.T) {
 		part{name: "papers", file: "../../a.csv", mediaType: "application/vnd.ms-excel", content: "a,b"},
 		part{name: "papers", file: "b.pdf", content: "%PDF-1.7"},
 		part{name: "any", mediaType: "application/octet-stream"},
-	), plenty)
+	), plenty())
 	require.NoError(t, err)
 	require.Empty(t, f.Wrong)
 	require.Equal(t, map[string][]string{"title": {"Milk & bread\r\n"}, "tag": {"a", "ü"}}, map[string][]string(f.Values))
@@ -125,7 +126,7 @@ func TestReadMultipartRefuses(t *testing.T) {
 		"cut in a header": whole[:20], "broken header": strings.Replace(whole, "Content-Disposition:", "Content Disposition", 1),
 		"too many": body(make([]part, 1001)...), "too many with names": body(append(make([]part, 0), repeat(part{name: "a"}, 1001)...)...),
 	} {
-		_, err := read(t, text, plenty)
+		_, err := read(t, text, plenty())
 		require.ErrorAs(t, err, &syntax, name)
 	}
 	_, err := read(t, whole, limits(10, 1<<40))
@@ -134,7 +135,7 @@ func TestReadMultipartRefuses(t *testing.T) {
 	require.ErrorIs(t, err, form.ErrNoDisk)
 	broken := errors.New("broken")
 	for _, after := range []int{0, 10, 100, 300, 40 << 10} {
-		f, err := form.ReadMultipart(io.MultiReader(strings.NewReader(whole[:after]), iotest.ErrReader(broken)), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty)
+		f, err := form.ReadMultipart(io.MultiReader(strings.NewReader(whole[:after]), iotest.ErrReader(broken)), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty())
 		require.ErrorIs(t, err, broken)
 		f.Close()
 	}
@@ -145,13 +146,13 @@ func TestHeadersOfPartsAreBounded(t *testing.T) {
 	t.Parallel()
 	var syntax *form.SyntaxError
 	for _, p := range []part{{name: strings.Repeat("n", 20<<10)}, {name: "any", file: strings.Repeat("n", 20<<10)}, {name: "a", mediaType: strings.Repeat("n", 20<<10)}} {
-		_, err := read(t, body(part{name: "title"}, p), plenty)
+		_, err := read(t, body(part{name: "title"}, p), plenty())
 		require.ErrorAs(t, err, &syntax)
 	}
-	_, err := read(t, strings.Repeat("before\r\n", 4<<10)+body(part{name: "title"}), plenty)
+	_, err := read(t, strings.Repeat("before\r\n", 4<<10)+body(part{name: "title"}), plenty())
 	require.ErrorAs(t, err, &syntax)
 	long := part{name: strings.Repeat("n", 5<<10)}
-	_, err = read(t, body(long, part{name: "picture", file: "a.png", content: png + strings.Repeat("x", 200<<10)}, long), plenty)
+	_, err = read(t, body(long, part{name: "picture", file: "a.png", content: png + strings.Repeat("x", 200<<10)}, long), plenty())
 	require.NoError(t, err, "what is skipped is no header")
 	_, err = read(t, body(repeat(long, 30)...), limits(100<<10, 1<<40))
 	require.ErrorIs(t, err, form.ErrNoMemory)
@@ -181,7 +182,7 @@ func repeat[T any](value T, n int) (all []T) {
 
 func TestNothingIsLeftOnTheDisk(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	f, err := form.ReadMultipart(strings.NewReader(body(part{name: "any", file: "a", content: strings.Repeat("x", 1<<20)})), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty)
+	f, err := form.ReadMultipart(strings.NewReader(body(part{name: "any", file: "a", content: strings.Repeat("x", 1<<20)})), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty())
 	require.NoError(t, err)
 	f.Close()
 	left, err := os.ReadDir(os.TempDir())
@@ -232,7 +233,7 @@ func FuzzMultipart(f *testing.F) {
 		p.Write(text)
 		require.NoError(t, w.WriteField("x"+name, string(text)))
 		w.Close()
-		got, err := form.ReadMultipart(&sent, w.Boundary(), form.Fields{Files: map[string]form.Files{"file": {Most: 1}}}, plenty)
+		got, err := form.ReadMultipart(&sent, w.Boundary(), form.Fields{Files: map[string]form.Files{"file": {Most: 1}}}, plenty())
 		t.Cleanup(got.Close)
 		require.NoError(t, err)
 		if file != "" || len(text) > 0 {
@@ -274,7 +275,7 @@ func BenchmarkMultipart(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		f, err := form.ReadMultipart(strings.NewReader(text), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty)
+		f, err := form.ReadMultipart(strings.NewReader(text), boundary, form.Fields{Files: map[string]form.Files{"any": {Most: 1}}}, plenty())
 		if err != nil || f.Files["any"][0].Size != 4<<20 {
 			b.Fatal(err)
 		}
