@@ -529,7 +529,8 @@ func (r *related) loadIn(c *callContext, ctx context.Context, parents reflect.Va
 //
 // An operation that runs in a transaction gets a copy of in and of all that in
 // refers to, because it may run again. If there is no such operation, or if it has
-// other types, the error is [Internal].
+// other types, the error is [Internal]. Call sets no defaults of the tag default: in is
+// the whole input.
 func Call[Out, In any](ctx context.Context, l *Logic, name string, in In) (out Out, err error) {
 	op := l.byName[name]
 	if op == nil {

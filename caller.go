@@ -80,7 +80,9 @@ type Authenticator interface {
 	// Authenticate returns the caller of a request. For a request without credentials
 	// it returns the zero Caller. For wrong credentials it returns an error, usually with
 	// the code [Unauthenticated], and never the zero Caller. An Authorization header of
-	// an unknown scheme is a wrong credential. An Unauthenticated error is logged as a
+	// an unknown scheme is a wrong credential. A cookie that is not valid any more is none:
+	// the browser sends it with every request, also with the one that signs in again, so
+	// return the zero Caller for it. An Unauthenticated error is logged as a
 	// warning with the message authn_login_fail. An error without a code is [Internal].
 	// Use ctx for queries: it has the deadline of the call.
 	Authenticate(ctx context.Context, r *http.Request) (Caller, error)

@@ -374,6 +374,8 @@
 //     After omitempty, an Opt, a list and a map may be absent, but if they were sent,
 //     they are neither null nor empty: validate:"omitempty,notempty". A plain string
 //     does not tell absent from empty: take an Opt.
+//   - The rule notnull, which validator does not have either, is for an Opt that may be
+//     absent, but not null: validate:"omitempty,notnull,min=0".
 //   - A method Validate(ctx) error of the input checks what tags cannot express. It is
 //     called only if the rules of all tags hold. Methods Validate of types within the
 //     input are not called. To tell the client what is wrong, it returns an [*Error],

@@ -236,7 +236,10 @@ func (k *keyedCall) take(ctx context.Context, now time.Time) (bool, error) {
 	}
 	result, err := k.db.Exec(ctx, takeKey[k.db.engine], args...)
 	if err != nil {
-		return false, notWaited(err)
+		if err = notWaited(err); CodeOf(err) == Internal {
+			err = fmt.Errorf("keys of Idempotent, whose table DB.Migrate makes: %w", err)
+		}
+		return false, err
 	}
 	n, err := result.RowsAffected()
 	return n == 1, err

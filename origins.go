@@ -282,7 +282,11 @@ func (c *crossOrigin) serve(x *exchange, w http.ResponseWriter, r *http.Request,
 }
 
 func foreignSite(cause error) error {
-	return (&Error{Code: Forbidden, Message: "This request comes from another site."}).Wrap(cause)
+	message := "This request comes from another site."
+	if cause == errNoOrigin {
+		message = "A request with cookies needs the header Origin or Sec-Fetch-Site, as browsers send them."
+	}
+	return (&Error{Code: Forbidden, Message: message}).Wrap(cause)
 }
 
 func (c *crossOrigin) check(r *http.Request) error {

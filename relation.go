@@ -24,11 +24,12 @@ type RelationField struct {
 	run                   func(ctx context.Context, parents any) (children reflect.Value, err error) // from a *[]Parent to a []Child
 }
 
-// Relation makes a field that a client can ask for in all values of the type Parent
-// that operations return, or gets without asking, see [Always]. f returns the children of all parents of an output at once,
-// so that a list of 50 costs one more query and not 50. children[i] belongs to
-// parents[i], and there must be as many. [HasOne] and [HasMany] put the rows of a query
-// into that order:
+// Relation makes a field that a client of REST can ask for in all values of the type
+// Parent that operations return, or gets without asking, see [Always]. [Call] and other
+// doors do not have it. f returns the children of all parents of an output at once, so
+// that a list of 50 costs one more query and not 50. children[i] belongs to parents[i],
+// and there must be as many. [HasOne] and [HasMany] put the rows of a query into that
+// order:
 //
 //	backend.Relation("author", app.Authors, backend.Doc("who wrote it"))
 //

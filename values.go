@@ -66,7 +66,7 @@ func (id *ID) Scan(src any) error {
 //
 // For a value that can be left out but not removed, use a plain field with
 // json:"name,omitempty", which refuses null. If the zero value must differ from an
-// absent one, use an Opt, and a method Validate that refuses Null.
+// absent one, use an Opt with validate:"omitempty,notnull".
 type Opt[T any] struct {
 	V       T    // the zero value unless Present and not Null
 	Present bool // the input has the field

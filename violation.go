@@ -13,8 +13,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
-// This file names the fields of an input whose values violate a UNIQUE constraint or a
-// foreign key of the database.
+// This file names the fields of an input whose values violate a UNIQUE or NOT NULL constraint
+// or a foreign key of the database.
 
 // violation is the error of an operation with the fields of its input.
 type violation struct {
@@ -54,6 +54,8 @@ func (r *registered) violated(kind dberr.Kind, columns []string) (fields []Field
 	}
 	for i := range fields {
 		switch {
+		case kind == dberr.NotNull:
+			fields[i].Rule, fields[i].Message = "notnull", "must not be null"
 		case kind == dberr.ForeignKey:
 			fields[i].Rule, fields[i].Message = "exists", "refers to something that does not exist"
 		case len(fields) > 1:
@@ -104,10 +106,12 @@ func spelledAlike(a, b string) bool {
 	return strings.EqualFold(strings.ReplaceAll(a, "_", ""), strings.ReplaceAll(b, "_", ""))
 }
 
-// violatedColumns returns the columns whose values are there already, or that refer to
+// violatedColumns returns the columns whose values are there already, are null, or refer to
 // something that is missing. It returns nil if they are not known.
 func (e *DBError) violatedColumns(ctx context.Context) []string {
 	switch {
+	case e.kind == dberr.NotNull && e.Column != "":
+		return []string{e.Column}
 	case e.kind == dberr.ForeignKey && !e.missing, e.kind != dberr.ForeignKey && e.kind != dberr.Unique:
 		return nil
 	case e.kind == dberr.Unique && e.Engine == MySQL:

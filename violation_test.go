@@ -286,3 +286,24 @@ func TestViolationsByHostileValues(t *testing.T) {
 		}
 	})
 }
+
+// A null that only the database refuses names its field, too.
+func TestNullOfAColumnNamesTheField(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		_, err := db.Exec(t.Context(), "CREATE TABLE jobs (id INTEGER PRIMARY KEY, salary_max INTEGER NOT NULL)")
+		require.NoError(t, err)
+		c := replyClient(t, db, backend.Mutation("add", backend.Public, func(ctx context.Context, in struct {
+			SalaryMax backend.Opt[int] `json:"salaryMax"`
+		}) (backend.None, error) {
+			_, err := db.Exec(ctx, "INSERT INTO jobs (id, salary_max) VALUES (1, ?)", in.SalaryMax)
+			return backend.None{}, err
+		}, backend.Route("POST /jobs")))
+		w := c.do("POST", "/jobs", `{"salaryMax":null}`)
+		require.Equal(t, 422, w.Code, w.Body)
+		code, fields := problem(t, w)
+		require.Equal(t, "invalid", code)
+		require.Equal(t, []string{"/salaryMax notnull"}, fields)
+		require.Equal(t, 204, c.do("POST", "/jobs", `{"salaryMax":5}`).Code)
+	})
+}

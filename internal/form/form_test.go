@@ -105,7 +105,7 @@ func TestReadMultipartNamesWhatIsWrong(t *testing.T) {
 	}{
 		{[]part{{name: "picture", file: "a.png", mediaType: "image/png", content: "<script>"}}, form.Wrong{"picture", "type", "must be a file of the type image/*"}},
 		{[]part{{name: "picture", file: "a.png", content: png + strings.Repeat("x", 100<<10)}}, form.Wrong{"picture", "max", "must not be larger than 100 KiB"}},
-		{[]part{{name: "picture", file: "a.png", content: png + strings.Repeat("x", 5<<20)}}, form.Wrong{"picture", "max", "must not be larger than 100 KiB"}},
+		{[]part{{name: "picture", file: "a.png", content: png + strings.Repeat("x", 1<<20)}}, form.Wrong{"picture", "max", "must not be larger than 100 KiB"}},
 		{[]part{{name: "picture", file: "a.png", content: png}, {name: "picture", file: "a.png", content: png}}, form.Wrong{"picture", "max", "must not have more than 1 file"}},
 		{[]part{csv, csv, csv}, form.Wrong{"papers", "max", "must not have more than 2 files"}},
 		{[]part{{name: "any", content: "a"}}, form.Wrong{"any", "format", "must be a file, with a file name"}},

@@ -47,7 +47,7 @@ var patterns = map[string]string{
 // more than the operation.
 func ConstraintsOf(field *plan.Field) *Constraints {
 	c := constraints(strings.Split(field.Validate, ","), field.Type)
-	c.NotNull = refusesNull(field)
+	c.NotNull = refusesNull(field) != ""
 	return c
 }
 

@@ -112,3 +112,41 @@ func TestNotEmptyIsForTextAndLists(t *testing.T) {
 		require.ErrorContains(t, err, "input."+field+": its validate tags: the rule notempty does not fit: notempty is for strings, lists and maps, and this is "+of)
 	}
 }
+
+func TestNotNull(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Salary backend.Opt[int]    `json:"salary" validate:"omitempty,notnull,min=0,max=9"`
+		Open   backend.Opt[bool]   `json:"open" validate:"omitempty,notnull"`
+		Name   backend.Opt[string] `json:"name" validate:"omitempty,notnull,max=3"`
+		Note   backend.Opt[string] `json:"note" validate:"omitempty,max=3"`
+	}
+	require.Empty(t, saidOf(t, input{}))
+	require.Empty(t, saidOf(t, input{backend.Some(0), backend.Some(false), backend.Some(""), backend.Opt[string]{Present: true, Null: true}}))
+	require.Equal(t, []string{"/salary notnull: must not be null", "/open notnull: must not be null", "/name notnull: must not be null"},
+		saidOf(t, input{backend.Opt[int]{Present: true, Null: true}, backend.Opt[bool]{Present: true, Null: true}, backend.Opt[string]{Present: true, Null: true}, backend.Opt[string]{}}))
+	require.Equal(t, []string{"/salary min: must be at least 0", "/name max: may have at most 3 characters"}, saidOf(t, input{Salary: backend.Some(-1), Name: backend.Some("abcd")}))
+
+	for _, of := range []reflect.Type{reflect.TypeFor[struct {
+		A int `json:"a" validate:"notnull"`
+	}](), reflect.TypeFor[struct {
+		A backend.Opt[int] `json:"a" validate:"notnull"`
+	}](), reflect.TypeFor[struct {
+		A *int `json:"a" validate:"omitempty,notnull"`
+	}]()} {
+		described, err := plan.NewCompiler(plan.In).Compile(of)
+		require.NoError(t, err)
+		_, err = validation.Compile(described)
+		require.ErrorContains(t, err, `notnull is for an Opt that may be absent: write validate:"omitempty,notnull"`)
+	}
+}
+
+func TestUnknownRulesAreNamed(t *testing.T) {
+	t.Parallel()
+	described, err := plan.NewCompiler(plan.In).Compile(reflect.TypeFor[struct {
+		A string `json:"a" validate:"presence"`
+	}]())
+	require.NoError(t, err)
+	_, err = validation.Compile(described)
+	require.ErrorContains(t, err, "there is no rule presence; the rules are those of github.com/go-playground/validator")
+}

@@ -202,6 +202,8 @@ func quickRule(v *validator.Validate, name, param string, t reflect.Type) test {
 			return func(v reflect.Value) bool { return !absent(v) }
 		}
 		return nil
+	case name == "notnull":
+		return func(reflect.Value) bool { return true }
 	case name == "notempty" && canBeEmpty(t):
 		return func(v reflect.Value) bool { return v.Len() > 0 }
 	case name == "oneof" && kind == reflect.String && !strings.Contains(param, "'"):

@@ -101,6 +101,9 @@ func (c *checker) fault(format string, args ...any) {
 // levels checks the rules of a tag for each level of a type.
 func (c *checker) levels(t *plan.Type, all []level) error {
 	for i, level := range all {
+		if slices.Contains(level.rules, "notnull") && (t.Kind != plan.Opt || !strings.HasPrefix(level.rules[0], "omit")) {
+			c.fault("notnull is for an Opt that may be absent: write validate:\"omitempty,notnull\"; other fields do not take null anyway")
+		}
 		c.nullable(t, level)
 		t = value(t)
 		for _, rule := range level.rules {
@@ -166,7 +169,11 @@ func (c *checker) rule(of reflect.Type, rule string) {
 			c.fault("the rule %s %s", one, wrong)
 			continue
 		}
-		if p := c.try(of, one); p != nil {
+		switch p := c.try(of, one); {
+		case p == nil:
+		case strings.HasPrefix(fmt.Sprint(p), "Undefined validation function"):
+			c.fault("its validate tags: there is no rule %s; the rules are those of github.com/go-playground/validator, such as required, min, max, len, email and oneof", name)
+		default:
 			c.fault("its validate tags: the rule %s does not fit: %v", one, p)
 		}
 	}

@@ -46,6 +46,9 @@ func Compile(t *plan.Type) (*Validator, error) {
 	if err := v.RegisterValidation("notempty", notEmpty); err != nil {
 		return &Validator{}, err
 	}
+	if err := v.RegisterValidation("notnull", func(validator.FieldLevel) bool { return true }); err != nil { // null is no value
+		return &Validator{}, err
+	}
 	var wrong []error
 	for _, s := range structs {
 		wrong = append(wrong, check(v, s))
@@ -101,7 +104,7 @@ func optional(v reflect.Value) any {
 // the rule refuses null. It panics for other types, as rules of validator do.
 func notEmpty(field validator.FieldLevel) bool {
 	if !canBeEmpty(field.Field().Type()) {
-		panic(fmt.Sprintf("notempty is for strings, lists and maps, and this is %s; take required", english.A(field.Field().Type())))
+		panic(fmt.Sprintf("notempty is for strings, lists and maps, and this is %s; take required, or omitempty,notnull in an Opt", english.A(field.Field().Type())))
 	}
 	return field.Field().Len() > 0
 }

@@ -30,9 +30,9 @@ type structCheck struct {
 type fieldCheck struct {
 	name, goName string
 	index        []int
-	known        known // its own rules
-	inside       *node // nil: nothing
-	notNull      bool  // an Opt that may be absent, but not null
+	known        known  // its own rules
+	inside       *node  // nil: nothing
+	notNull      string // the rule of an Opt that may be absent, but not null; or ""
 }
 
 // node has the checks inside a value: those of the fields of a struct, or of the elements
@@ -192,7 +192,7 @@ func (s *structCheck) check(r *run, v reflect.Value) {
 			wrong = field.known.broken(value)
 		}
 		if field.isNull(value) {
-			wrong = nullBreaks
+			wrong = &broken{field.notNull, "must not be null"}
 		}
 		if wrong == nil && field.inside == nil {
 			continue
@@ -210,20 +210,26 @@ func (s *structCheck) check(r *run, v reflect.Value) {
 	}
 }
 
-// refusesNull reports whether a field is an Opt with the rules omitempty and notempty: it may
-// be absent, but if it was sent, it is neither null nor empty. Validator cannot tell
-// absent from null.
-func refusesNull(field *plan.Field) bool {
+// refusesNull returns the rule notnull or notempty of an Opt that has it after omitempty, or
+// "": it may be absent, but if it was sent, it is not null. Validator cannot tell absent
+// from null.
+func refusesNull(field *plan.Field) string {
 	rules := levels(field.Validate)[0].rules
-	return field.Type.Kind == plan.Opt && field.Validate != "-" && slices.Contains(rules, "notempty") && strings.HasPrefix(rules[0], "omit")
+	if len(rules) == 0 || field.Type.Kind != plan.Opt || field.Validate == "-" || !strings.HasPrefix(rules[0], "omit") {
+		return ""
+	}
+	for _, rule := range []string{"notempty", "notnull"} {
+		if slices.Contains(rules, rule) {
+			return rule
+		}
+	}
+	return ""
 }
 
 // isNull reports whether the field is null and must not be.
 func (f *fieldCheck) isNull(v reflect.Value) bool {
-	return f.notNull && v.Field(plan.OptPresent).Bool() && v.Field(plan.OptNull).Bool()
+	return f.notNull != "" && v.Field(plan.OptPresent).Bool() && v.Field(plan.OptNull).Bool()
 }
-
-var nullBreaks = &broken{"notempty", lacks("notempty", reflect.Pointer)}
 
 // broken returns the known rule that a value breaks, or nil.
 func (k *known) broken(v reflect.Value) *broken {
