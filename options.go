@@ -290,8 +290,9 @@ func Form() Option {
 // peer's address if the request has passed no middleware of this package. A call over
 // the limit is [RateLimited], over REST with Retry-After. Calls whose input is refused
 // and calls that get a stored output (see [Idempotent]) count. Calls with wrong
-// credentials do not count: RateLimit limits those. Each process counts by itself, for
-// all doors together. The default is no limit.
+// credentials do not count: RateLimit limits those. Each operation is counted by itself,
+// also if several share an Option, for all doors together, and in each process. The
+// default is no limit.
 func Rate(requests int, period time.Duration) Option {
 	return option{"Rate", forOperations, func(d *definition) {
 		if err := checkRate(requests, period); err != nil {
