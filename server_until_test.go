@@ -87,7 +87,7 @@ func TestUntilStopEndsStreams(t *testing.T) {
 func TestUntilStopAmongOtherMiddleware(t *testing.T) {
 	t.Parallel()
 	hour := backend.TimeLimit(time.Hour)
-	stack := backend.Stack(backend.StackConfig{})
+	stack := func(h http.Handler) http.Handler { return backend.Stack(backend.StackConfig{})(h) } // in each bubble its own, with its log
 	until := backend.UntilStop()
 	for name, wrap := range map[string]backend.Middleware{
 		"a time limit outside":    func(h http.Handler) http.Handler { return hour(until(h)) },
