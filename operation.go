@@ -123,9 +123,9 @@ func (d *definition) report(title string, wrong []error) error {
 // letters and digits, and begins with a lower-case letter. access says who may call the
 // operation. In is a struct, or [None]; its fields are the input. Out is a struct, a
 // pointer to a struct, a slice, a map with string keys, a scalar, or None. A list with
-// several pages is a [Page]. Over REST it can be a [File] or a [Redirect]. The sections Inputs and Types of the package documentation
-// say where the fields of an input come from, which rules their tags have, and which
-// types they may have.
+// several pages is a [Page]. Over REST it can be a [File] or a [Redirect]. The sections
+// Inputs and Types of the package documentation say where the fields of an input come from,
+// which rules their tags have, and which types they may have.
 //
 // A mistake, such as a type that is not supported or a name that is used twice, panics
 // when the operation is added to a [Logic]. The message has all mistakes, and the file
@@ -288,6 +288,12 @@ func (o *Operation) checkUploads() {
 			}
 		}
 	})
+	o.limitBody(largest, all)
+}
+
+// limitBody sets the default of MaxBody for files that have so many bytes, the largest and
+// all of them.
+func (o *Operation) limitBody(largest, all int64) {
 	switch most := o.settings.maxBody; {
 	case most == 0:
 		o.settings.maxBody = 1<<20 + all

@@ -44,8 +44,11 @@ func newFormReader(input *httpin.Input) (*formReader, error) {
 // typeOf returns the type of the form that a request has, and the boundary of its parts. It
 // is "" for a request with another body, and for routes that take no forms.
 func (f *formReader) typeOf(head http.Header) (mediaType, boundary string) {
+	if f == nil {
+		return "", ""
+	}
 	declared := head["Content-Type"]
-	if f == nil || len(declared) != 1 {
+	if len(declared) != 1 {
 		return "", ""
 	}
 	mediaType, params, _ := mime.ParseMediaType(declared[0])
