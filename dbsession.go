@@ -2,11 +2,11 @@ package backend
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
 
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
@@ -117,9 +117,9 @@ func (db *DB) onlyConn(ctx context.Context, conn dbconn.Conn) bool {
 	if err != nil {
 		return false
 	}
-	failed, err := dbconn.ReadAll(rows, func(row []driver.Value) error {
-		if name, _ := row[1].(string); name == "main" {
-			file, _ = row[2].(string)
+	failed, err := dbconn.ReadAll(rows, func(row []column.Value) error {
+		if name, _ := row[1].Driver().(string); name == "main" {
+			file, _ = row[2].Driver().(string)
 		}
 		return nil
 	})
@@ -137,8 +137,8 @@ func inTransaction(ctx context.Context, engine Engine, conn dbconn.Conn) (open, 
 		if err != nil { // MySQL proper does not have it
 			return false, false
 		}
-		failed, err := dbconn.ReadAll(rows, func(row []driver.Value) (err error) {
-			n, err := dbconn.Number(row[0])
+		failed, err := dbconn.ReadAll(rows, func(row []column.Value) (err error) {
+			n, err := dbconn.Number(row[0].Driver())
 			open = n == 1
 			return err
 		})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/migration"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
@@ -410,8 +411,12 @@ func (m *migrator) query(ctx context.Context, text string, args ...driver.Value)
 		if err != nil {
 			return err
 		}
-		failed, _ := dbconn.ReadAll(rows, func(row []driver.Value) error {
-			all = append(all, append([]driver.Value(nil), row...))
+		failed, _ := dbconn.ReadAll(rows, func(row []column.Value) error {
+			values := make([]driver.Value, len(row))
+			for i := range row {
+				values[i] = row[i].Driver()
+			}
+			all = append(all, values)
 			return nil
 		})
 		return failed

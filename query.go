@@ -11,6 +11,7 @@ import (
 	"reflect"
 
 	"github.com/seed-215b9b7c/backend/internal/bind"
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/scan"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
@@ -47,7 +48,7 @@ func Maybe[T any](ctx context.Context, db *DB, q query, args ...any) (*T, error)
 }
 
 func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, found bool, err error) {
-	err = db.rows(ctx, q, args, reflect.TypeFor[T](), func(s *statement.Statement, plan *scan.Plan, row []driver.Value) error {
+	err = db.rows(ctx, q, args, reflect.TypeFor[T](), func(s *statement.Statement, plan *scan.Plan, row []column.Value) error {
 		if found {
 			return fmt.Errorf("more than one row: %s", sqltext.Clip(s.Query()))
 		}
@@ -65,7 +66,7 @@ func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, fo
 // row, the slice is empty and not nil, so that it is [] in JSON.
 func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) {
 	values := []T{}
-	err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []driver.Value) error {
+	err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []column.Value) error {
 		var zero T
 		values = append(values, zero)
 		return plan.Row(reflect.ValueOf(&values[len(values)-1]).Elem(), row)
@@ -115,7 +116,7 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 			return
 		}
 		stopped := false
-		err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []driver.Value) error {
+		err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []column.Value) error {
 			var value T
 			if err := plan.Row(reflect.ValueOf(&value).Elem(), row); err != nil {
 				return err
@@ -165,7 +166,7 @@ func (db *DB) discard(ctx context.Context, conn dbconn.Conn, s *statement.Statem
 		return nil, err
 	}
 	columns, n := len(rows.Columns()), int64(0)
-	failed, err := dbconn.ReadAll(rows, func([]driver.Value) error {
+	failed, err := dbconn.ReadAll(rows, func([]column.Value) error {
 		n++
 		return ctx.Err()
 	})
@@ -179,7 +180,7 @@ func (db *DB) discard(ctx context.Context, conn dbconn.Conn, s *statement.Statem
 }
 
 // rows runs a query and calls each for every row.
-func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, each func(*statement.Statement, *scan.Plan, []driver.Value) error) error {
+func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, each func(*statement.Statement, *scan.Plan, []column.Value) error) error {
 	return db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement.Statement) error {
 		rows, err := conn.QueryContext(ctx, s.Text, s.Args)
 		if err != nil {
@@ -191,7 +192,7 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
 		}
 		begun := false
-		next := func(row []driver.Value) error {
+		next := func(row []column.Value) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -320,7 +321,7 @@ func (db *DB) Ping(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if failed, err := dbconn.ReadAll(rows, func([]driver.Value) error { return nil }); failed != nil || err != nil {
+		if failed, err := dbconn.ReadAll(rows, func([]column.Value) error { return nil }); failed != nil || err != nil {
 			return errors.Join(failed, err)
 		}
 		return db.intact(conn, true)

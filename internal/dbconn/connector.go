@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stamp"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
@@ -98,9 +99,9 @@ func (c *connector) identity(ctx context.Context, conn Conn) (id int64, mark str
 	if err != nil {
 		return 0, "", err
 	}
-	failed, err := ReadAll(rows, func(row []driver.Value) (err error) {
-		id, err = Number(row[0])
-		mark = fmt.Sprintf("%s", row[1])
+	failed, err := ReadAll(rows, func(row []column.Value) (err error) {
+		id, err = Number(row[0].Driver())
+		mark = fmt.Sprintf("%s", row[1].Driver())
 		return err
 	})
 	return id, mark, errors.Join(failed, err)
@@ -164,8 +165,8 @@ func (c *connector) there(ctx context.Context, conn Conn, id int64, mark string)
 		return false
 	}
 	var found int64
-	failed, err := ReadAll(rows, func(row []driver.Value) (err error) {
-		found, err = Number(row[0])
+	failed, err := ReadAll(rows, func(row []column.Value) (err error) {
+		found, err = Number(row[0].Driver())
 		return err
 	})
 	return failed == nil && err == nil && found == 1

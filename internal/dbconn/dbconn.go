@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
@@ -158,7 +160,7 @@ func (r *stmtRows) Close() error {
 // error.
 //
 // failed is the error of the database, and err that of each.
-func ReadAll(rows driver.Rows, each func([]driver.Value) error) (failed, err error) {
+func ReadAll(rows driver.Rows, each func([]column.Value) error) (failed, err error) {
 	defer func() {
 		if closing := rows.Close(); failed == nil && err == nil {
 			failed = closing
@@ -171,7 +173,7 @@ func ReadAll(rows driver.Rows, each func([]driver.Value) error) (failed, err err
 // ReadUntil is ReadAll for rows of a statement without an effect and outside of a
 // transaction. If each ends the reading, or panics, the rest is not read for long: the
 // statement is cancelled, or its connection closed.
-func ReadUntil(conn Conn, rows driver.Rows, each func([]driver.Value) error) (failed, err error) {
+func ReadUntil(conn Conn, rows driver.Rows, each func([]column.Value) error) (failed, err error) {
 	ended := false
 	defer func() {
 		if !ended {
@@ -184,11 +186,20 @@ func ReadUntil(conn Conn, rows driver.Rows, each func([]driver.Value) error) (fa
 	return failed, err
 }
 
+// readers has the memory of rows for the next query.
+var readers = sync.Pool{New: func() any { return new(column.Reader) }}
+
 // read calls each for every row. ended reports whether the rows have ended or failed.
-func read(rows driver.Rows, each func([]driver.Value) error) (ended bool, failed, err error) {
-	values := make([]driver.Value, len(rows.Columns()))
+func read(rows driver.Rows, each func([]column.Value) error) (ended bool, failed, err error) {
+	reader := readers.Get().(*column.Reader)
+	defer func() {
+		reader.Forget()
+		readers.Put(reader)
+	}()
+	columns := len(rows.Columns())
 	for {
-		switch failed = rows.Next(values); {
+		var values []column.Value
+		switch values, failed = reader.Next(rows, columns); {
 		case failed == io.EOF:
 			return true, nil, nil
 		case failed != nil:

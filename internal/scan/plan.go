@@ -9,7 +9,6 @@
 package scan
 
 import (
-	"database/sql/driver"
 	"fmt"
 	"reflect"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/jmoiron/sqlx/reflectx"
 
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/english"
 )
 
@@ -68,7 +68,7 @@ func (p *Plan) Fits(t reflect.Type, columns []string) bool {
 
 // Row stores the values of one row in dst, a settable value of the plan's type. It
 // keeps none of the row's memory.
-func (p *Plan) Row(dst reflect.Value, row []driver.Value) error {
+func (p *Plan) Row(dst reflect.Value, row []column.Value) error {
 	if p.pointer {
 		dst.Set(reflect.New(p.typ.Elem()))
 		dst = dst.Elem()
@@ -78,7 +78,7 @@ func (p *Plan) Row(dst reflect.Value, row []driver.Value) error {
 		if leaf.groups != nil && p.absent(leaf.groups, row) {
 			continue
 		}
-		if err := leaf.set(leaf.field(dst), row[leaf.column]); err != nil {
+		if err := leaf.set(leaf.field(dst), &row[leaf.column]); err != nil {
 			return fmt.Errorf("column %q into %s: %w", p.columns[leaf.column], leaf.name, err)
 		}
 	}
@@ -86,9 +86,9 @@ func (p *Plan) Row(dst reflect.Value, row []driver.Value) error {
 }
 
 // absent reports whether one of the groups has only NULLs in the row.
-func (p *Plan) absent(groups []int, row []driver.Value) bool {
+func (p *Plan) absent(groups []int, row []column.Value) bool {
 	for _, group := range groups {
-		if !slices.ContainsFunc(p.groups[group], func(column int) bool { return row[column] != nil }) {
+		if !slices.ContainsFunc(p.groups[group], func(i int) bool { return row[i].Kind != column.Null }) {
 			return true
 		}
 	}

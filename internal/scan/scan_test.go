@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-215b9b7c/backend/internal/column"
 )
 
 // row scans one row the way callers do.
@@ -21,7 +23,15 @@ func row[T any](t *testing.T, columns []string, values ...driver.Value) (T, erro
 	if err != nil {
 		return into, err
 	}
-	return into, plan.Row(reflect.ValueOf(&into).Elem(), values)
+	return into, plan.Row(reflect.ValueOf(&into).Elem(), valuesOf(values))
+}
+
+func valuesOf(values []driver.Value) []column.Value {
+	row := make([]column.Value, len(values))
+	for i, value := range values {
+		row[i] = column.Of(value)
+	}
+	return row
 }
 
 func scalar[T any](t *testing.T, value driver.Value) (T, error) {
@@ -253,7 +263,7 @@ func TestRowKeepsNoMemory(t *testing.T) {
 	}
 	plan, err := NewPlan(reflect.TypeOf(into), []string{"text", "bytes", "any", "null", "raw"})
 	require.NoError(t, err)
-	require.NoError(t, plan.Row(reflect.ValueOf(&into).Elem(), []driver.Value{buffer, buffer, buffer, buffer, buffer}))
+	require.NoError(t, plan.Row(reflect.ValueOf(&into).Elem(), valuesOf([]driver.Value{buffer, buffer, buffer, buffer, buffer})))
 	copy(buffer, "xyz")
 	require.Equal(t, "abc", into.Text)
 	require.Equal(t, []byte("abc"), into.Bytes)
@@ -270,9 +280,9 @@ func TestPlanIsReusable(t *testing.T) { // not parallel: it counts allocations
 	require.False(t, plan.Fits(reflect.TypeFor[note](), []string{"id", "name"}))
 
 	var into author
-	dst, values := reflect.ValueOf(&into).Elem(), []driver.Value{int64(1), "x"}
+	dst, row := reflect.ValueOf(&into).Elem(), valuesOf([]driver.Value{int64(1), "x"})
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if err := plan.Row(dst, values); err != nil {
+		if err := plan.Row(dst, row); err != nil {
 			t.Fatal(err)
 		}
 	}))

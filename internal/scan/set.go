@@ -13,12 +13,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stamp"
 )
 
-// setter stores the value of a driver in dst, which is settable.
-type setter func(dst reflect.Value, src driver.Value) error
+// setter stores the value of a column in dst, which is settable.
+type setter func(dst reflect.Value, src *column.Value) error
+
+// boxed returns the setter for a function that takes the values of drivers.
+func boxed(set func(dst reflect.Value, src driver.Value) error) setter {
+	return func(dst reflect.Value, src *column.Value) error { return set(dst, src.Driver()) }
+}
 
 var (
 	scannerType     = reflect.TypeFor[sql.Scanner]()
@@ -38,17 +44,17 @@ func isRow(t reflect.Type) bool {
 func setterFor(t reflect.Type) (setter, error) {
 	switch {
 	case t == oldNullTimeType:
-		return setNullTime, nil
+		return boxed(setNullTime), nil
 	case isNull(t):
 		return setNull(t.Field(0).Type)
 	case reflect.PointerTo(t).Implements(scannerType):
-		return setScanner, nil
+		return boxed(setScanner), nil
 	case stamp.Is(t):
-		return notNull(setTime), nil
+		return notNull(setTime(t)), nil
 	case t == rawType:
-		return setRaw, nil
+		return boxed(setRaw), nil
 	case reflect.PointerTo(t).Implements(unmarshalerType):
-		return notNull(setText), nil
+		return notNull(boxed(setText)), nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -65,20 +71,20 @@ func setterFor(t reflect.Type) (setter, error) {
 		return notNull(setFloat), nil
 	case reflect.Interface:
 		if t.NumMethod() == 0 {
-			return setAny, nil
+			return boxed(setAny), nil
 		}
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
 			return setBytes, nil
 		}
-		return setJSON, nil
+		return boxed(setJSON), nil
 	case reflect.Array:
 		if t.Elem().Kind() == reflect.Uint8 {
-			return notNull(setByteArray), nil
+			return notNull(boxed(setByteArray)), nil
 		}
-		return setJSON, nil
+		return boxed(setJSON), nil
 	case reflect.Struct, reflect.Map:
-		return setJSON, nil
+		return boxed(setJSON), nil
 	}
 	return nil, fmt.Errorf("%s cannot hold a column", english.A(t))
 }
@@ -91,13 +97,14 @@ func Into(pointer any, src driver.Value) error {
 	if err != nil {
 		return err
 	}
-	return set(dst, src)
+	value := column.Of(src)
+	return set(dst, &value)
 }
 
 // notNull returns a setter that returns an error for NULL and calls set otherwise.
 func notNull(set setter) setter {
-	return func(dst reflect.Value, src driver.Value) error {
-		if src == nil {
+	return func(dst reflect.Value, src *column.Value) error {
+		if src.Kind == column.Null {
 			return fmt.Errorf("it is NULL, which %s cannot hold; use a *%[2]s or sql.Null[%[2]s]", english.A(dst.Type()), dst.Type())
 		}
 		return set(dst, src)
@@ -109,8 +116,8 @@ func setPointer(elem reflect.Type) (setter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(dst reflect.Value, src driver.Value) error {
-		if src == nil {
+	return func(dst reflect.Value, src *column.Value) error {
+		if src.Kind == column.Null {
 			dst.SetZero()
 			return nil
 		}
@@ -145,13 +152,13 @@ func setNull(t reflect.Type) (setter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(dst reflect.Value, src driver.Value) error {
+	return func(dst reflect.Value, src *column.Value) error {
 		dst.SetZero()
-		if src == nil {
+		if src.Kind == column.Null {
 			return nil
 		}
-		dst.FieldByName("Valid").SetBool(true)
-		return set(dst.FieldByName("V"), src)
+		dst.Field(1).SetBool(true) // Valid
+		return set(dst.Field(0), src)
 	}, nil
 }
 
@@ -162,7 +169,7 @@ func setNullTime(dst reflect.Value, src driver.Value) error {
 		return nil
 	}
 	var v time.Time
-	if err := setTime(reflect.ValueOf(&v).Elem(), src); err != nil {
+	if err := setBoxedTime(reflect.ValueOf(&v).Elem(), src); err != nil {
 		return err
 	}
 	return setScanner(dst, v)
@@ -194,7 +201,15 @@ func setAny(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-func setBytes(dst reflect.Value, src driver.Value) error {
+func setBytes(dst reflect.Value, src *column.Value) error {
+	if src.Kind == column.Blob || src.Kind == column.Text {
+		dst.SetBytes(append(make([]byte, 0, len(src.Bytes)), src.Bytes...)) // empty, not nil
+		return nil
+	}
+	return setBoxedBytes(dst, src.Driver())
+}
+
+func setBoxedBytes(dst reflect.Value, src driver.Value) error {
 	switch v := src.(type) {
 	case nil:
 		dst.SetZero()
@@ -215,7 +230,7 @@ func setRaw(dst reflect.Value, src driver.Value) error {
 		dst.SetBytes([]byte(text))
 		return nil
 	}
-	return setBytes(dst, src)
+	return setBoxedBytes(dst, src)
 }
 
 // setByteArray fills an array of bytes, such as a hash, whose length must match.
@@ -231,7 +246,15 @@ func setByteArray(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-func setString(dst reflect.Value, src driver.Value) error {
+func setString(dst reflect.Value, src *column.Value) error {
+	if src.Kind == column.Text || src.Kind == column.Blob {
+		dst.SetString(string(src.Bytes))
+		return nil
+	}
+	return setBoxedString(dst, src.Driver())
+}
+
+func setBoxedString(dst reflect.Value, src driver.Value) error {
 	switch v := src.(type) {
 	case string:
 		dst.SetString(v)
@@ -251,7 +274,15 @@ func setString(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-func setBool(dst reflect.Value, src driver.Value) error {
+func setBool(dst reflect.Value, src *column.Value) error {
+	if src.Kind == column.Bool {
+		dst.SetBool(src.Int != 0)
+		return nil
+	}
+	return setBoxedBool(dst, src.Driver())
+}
+
+func setBoxedBool(dst reflect.Value, src driver.Value) error {
 	if b, ok := src.(bool); ok {
 		dst.SetBool(b)
 		return nil
@@ -276,10 +307,13 @@ func setBool(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-func setInt(dst reflect.Value, src driver.Value) error {
-	n, ok := asInt(src)
-	if !ok {
-		return mismatch(dst, src)
+func setInt(dst reflect.Value, src *column.Value) error {
+	n := src.Int
+	if src.Kind != column.Int {
+		var ok bool
+		if n, ok = asInt(src.Driver()); !ok {
+			return mismatch(dst, src.Driver())
+		}
 	}
 	if dst.OverflowInt(n) {
 		return fmt.Errorf("%d does not fit into %s", n, dst.Type())
@@ -288,7 +322,15 @@ func setInt(dst reflect.Value, src driver.Value) error {
 	return nil
 }
 
-func setUint(dst reflect.Value, src driver.Value) error {
+func setUint(dst reflect.Value, src *column.Value) error {
+	if src.Kind == column.Int && src.Int >= 0 && !dst.OverflowUint(uint64(src.Int)) {
+		dst.SetUint(uint64(src.Int))
+		return nil
+	}
+	return setBoxedUint(dst, src.Driver())
+}
+
+func setBoxedUint(dst reflect.Value, src driver.Value) error {
 	n, ok := src.(uint64)
 	if text, isText := asText(src); isText { // MySQL's sum of BIGINT UNSIGNED
 		var err error
@@ -336,7 +378,15 @@ func asInt(src driver.Value) (int64, bool) {
 	return n, err == nil
 }
 
-func setFloat(dst reflect.Value, src driver.Value) error {
+func setFloat(dst reflect.Value, src *column.Value) error {
+	if src.Kind == column.Float {
+		dst.SetFloat(src.Float)
+		return nil
+	}
+	return setBoxedFloat(dst, src.Driver())
+}
+
+func setBoxedFloat(dst reflect.Value, src driver.Value) error {
 	switch v := src.(type) {
 	case float64:
 		dst.SetFloat(v)
@@ -374,8 +424,30 @@ var timeLayouts = []string{
 	"2006-01-02",
 }
 
-// setTime sets a time, or a type made from it.
-func setTime(dst reflect.Value, src driver.Value) error {
+// setTime returns the setter for a time, or for a type made from it.
+func setTime(t reflect.Type) setter {
+	if t != stamp.Type {
+		return boxed(setBoxedTime)
+	}
+	return func(dst reflect.Value, src *column.Value) error {
+		var at time.Time
+		switch src.Kind {
+		case column.Time:
+			at = time.UnixMicro(src.Int).UTC()
+		case column.Text, column.Blob:
+			var ok bool
+			if at, ok = stamp.Parse(src.Bytes); !ok {
+				return setBoxedTime(dst, src.Driver())
+			}
+		default:
+			return setBoxedTime(dst, src.Driver())
+		}
+		*dst.Addr().Interface().(*time.Time) = at
+		return nil
+	}
+}
+
+func setBoxedTime(dst reflect.Value, src driver.Value) error {
 	if v, ok := src.(time.Time); ok {
 		if isClock(v) {
 			return fmt.Errorf("a TIME has no day, and is no %s; read it into a string", dst.Type())

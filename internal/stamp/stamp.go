@@ -3,6 +3,7 @@
 package stamp
 
 import (
+	"math"
 	"reflect"
 	"time"
 )
@@ -14,6 +15,48 @@ var Type = reflect.TypeFor[time.Time]()
 // text. It is the form of SQLite's own CURRENT_TIMESTAMP, in UTC, with a fraction of a
 // second that ends in no zero. In this form the text sorts as the times do.
 func Text(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") }
+
+// Parse returns the time of a text such as [Text] returns, also with a T between day and
+// hour, or with a Z at the end. It allocates nothing. It reports whether the text is one;
+// others may be times in another form.
+func Parse(text []byte) (time.Time, bool) {
+	n := len(text)
+	if n > 0 && text[n-1] == 'Z' {
+		n--
+	}
+	if n < 19 || text[4] != '-' || text[7] != '-' || text[10] != ' ' && text[10] != 'T' || text[13] != ':' || text[16] != ':' {
+		return time.Time{}, false
+	}
+	nanos := 0
+	if n > 19 {
+		if text[19] != '.' || n == 20 || n > 29 {
+			return time.Time{}, false
+		}
+		nanos = digits(text[20:n])
+		for range 29 - n {
+			nanos *= 10
+		}
+	}
+	year, month, day := digits(text[:4]), digits(text[5:7]), digits(text[8:10])
+	hour, minute, second := digits(text[11:13]), digits(text[14:16]), digits(text[17:19])
+	if min(year, month, day, hour, minute, second, nanos) < 0 || month > 12 || hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
+	at := time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
+	return at, at.Day() == day && month > 0
+}
+
+// digits returns a number of up to 9 digits, or a negative one if the text is none.
+func digits(text []byte) int {
+	n := 0
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return math.MinInt32
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n
+}
 
 // Is reports whether t is time.Time, a type made from it, as in
 // type Deadline time.Time, or a struct whose only field is an embedded time.
