@@ -173,7 +173,8 @@ func guarded(logger *slog.Logger) *slog.Logger {
 	if logger == nil {
 		return slog.New(logguard.New(nil))
 	}
-	if _, is := logger.Handler().(*logguard.Handler); is {
+	switch logger.Handler().(type) {
+	case *logguard.Handler, *LogHandler:
 		return logger
 	}
 	return slog.New(logguard.New(logger.Handler()))
@@ -195,9 +196,17 @@ func (x *exchange) record(r *http.Request) {
 		return
 	}
 	now := time.Now()
-	record := slog.NewRecord(now, level, "request", 0)
 	var space [11]slog.Attr
-	record.AddAttrs(x.attrs(space[:0], r, status, now.Sub(x.log.start))...)
+	attrs := x.attrs(space[:0], r, status, now.Sub(x.log.start))
+	if h, ok := logger.Handler().(*LogHandler); ok {
+		h.lines.Later(ctx, now, level, "request", attrs)
+		if level >= slog.LevelWarn {
+			h.Flush()
+		}
+		return
+	}
+	record := slog.NewRecord(now, level, "request", 0)
+	record.AddAttrs(attrs...)
 	logger.Handler().Handle(ctx, record) // as slog does: a log that fails has nowhere to say so
 }
 

@@ -127,6 +127,7 @@ type ServerConfig struct {
 func Serve(ctx context.Context, handler http.Handler, config ServerConfig) error {
 	s, err := newServer(ctx, handler, config)
 	if err == nil {
+		defer flushLog(s.config.Logger)
 		err = s.run(ctx)
 	} else if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // stopped before it listened
