@@ -2,16 +2,19 @@ package backend
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/seed-215b9b7c/backend/internal/admission"
+	"github.com/seed-215b9b7c/backend/internal/dbpool"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
@@ -131,9 +134,10 @@ type DB struct {
 	config DBConfig
 	pools
 
-	anchor *sql.Conn   // SQLite in memory: keeps the database alive
-	path   string      // SQLite's file
-	file   os.FileInfo // what it was when it was opened; else nil
+	closing sync.Once
+	anchor  rawConn     // SQLite in memory: keeps the database alive
+	path    string      // SQLite's file
+	file    os.FileInfo // what it was when it was opened; else nil
 
 	// doubtful says that the driver may report a bad connection after it has sent
 	// the statement, as lib/pq does. The statement must not be sent again then.
@@ -144,12 +148,43 @@ type DB struct {
 
 // pools are the connections of a database.
 type pools struct {
-	write *sql.DB
-	read  *sql.DB // the same as write except for SQLite files
+	write connSource
+	read  connSource // the same as write except for SQLite files
+	sql   *sql.DB    // the connections of write for SQLX
 
 	// writers and readers are the queues for the connections of write and read: the same
 	// for the same pool, and nil for a pool of OpenDB without a limit.
 	writers, readers *admission.Gate
+}
+
+// rawConn is a connection that was taken from a pool, or none. It is no interface, so that
+// functions for Raw need not be allocated.
+type rawConn struct {
+	own *dbpool.Conn
+	sql *sql.Conn // of a pool of OpenDB
+}
+
+// Raw calls f with the driver's connection. A connection is not used again after f has
+// panicked or returned [driver.ErrBadConn].
+func (c rawConn) Raw(f func(driverConn any) error) error {
+	if c.own != nil {
+		return c.own.Raw(f)
+	}
+	return c.sql.Raw(f)
+}
+
+// Close gives the connection back.
+func (c rawConn) Close() error {
+	if c.own != nil {
+		return c.own.Close()
+	}
+	return c.sql.Close()
+}
+
+// connSource is a pool of connections.
+type connSource interface {
+	take(ctx context.Context) (rawConn, error)
+	Close() error
 }
 
 // Engine returns the kind of the database.
@@ -158,18 +193,17 @@ func (db *DB) Engine() Engine { return db.engine }
 // Close closes the connections that are not in use. Queries and transactions that
 // are running close theirs when they end; Close does not wait for them. A new query
 // or transaction is an [Unavailable] error. Closing twice is allowed.
-func (db *DB) Close() error {
-	var errs []error
-	if db.anchor != nil {
-		if err := db.anchor.Close(); !errors.Is(err, sql.ErrConnDone) {
-			errs = append(errs, err)
+func (db *DB) Close() (err error) {
+	db.closing.Do(func() {
+		if db.anchor != (rawConn{}) {
+			err = db.anchor.Close()
 		}
-	}
-	errs = append(errs, db.write.Close())
-	if db.read != db.write {
-		errs = append(errs, db.read.Close())
-	}
-	return errors.Join(errs...)
+		err = errors.Join(err, db.sql.Close(), db.write.Close())
+		if db.read != db.write {
+			err = errors.Join(err, db.read.Close())
+		}
+	})
+	return err
 }
 
 // SQLX returns the pool of the database as an sqlx.DB, for what this package does not
@@ -179,5 +213,5 @@ func (db *DB) Close() error {
 // connection as it was, without an open transaction.
 func (db *DB) SQLX() *sqlx.DB {
 	names := map[Engine]string{Postgres: "postgres", SQLite: "sqlite3", MySQL: "mysql"}
-	return sqlx.NewDb(db.write, names[db.engine])
+	return sqlx.NewDb(db.sql, names[db.engine])
 }

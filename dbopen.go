@@ -109,7 +109,7 @@ func openWith(ctx context.Context, source *dburl.Source, config DBConfig) (*DB, 
 func (db *DB) start(ctx context.Context, source *dburl.Source) (err error) {
 	switch {
 	case source.Memory:
-		db.anchor, err = db.write.Conn(ctx)
+		db.anchor, err = db.write.take(ctx)
 	case source.File != "":
 		if db.path, err = filepath.Abs(source.File); err == nil {
 			db.file, err = createFile(db.path)
@@ -210,7 +210,7 @@ func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return &DB{
-		engine: engine, config: c, pools: onePool(pool, pool.Stats().MaxOpenConnections), statements: statement.New(engine.dialect()),
+		engine: engine, config: c, pools: sqlPools(pool), statements: statement.New(engine.dialect()),
 		doubtful: engine == Postgres,
 	}, nil
 }
@@ -247,7 +247,7 @@ func newPools(source *dburl.Source, config DBConfig) (pools, error) {
 		if err != nil {
 			return pools{}, err
 		}
-		return onePool(newPool(connector, config.MaxConns, config), config.MaxConns), nil
+		return onePool(connector, config.MaxConns, config), nil
 	case MySQL:
 		connector, err := driverConnector("mysql", "github.com/go-sql-driver/mysql", source.DSN+"&timeout="+config.ConnectTimeout.String(),
 			dbconn.Options{
@@ -260,7 +260,7 @@ func newPools(source *dburl.Source, config DBConfig) (pools, error) {
 		if err != nil {
 			return pools{}, err
 		}
-		return onePool(newPool(connector, config.MaxConns, config), config.MaxConns), nil
+		return onePool(connector, config.MaxConns, config), nil
 	}
 	return newSQLitePools(source, config)
 }
@@ -294,16 +294,15 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 		return pools{}, err
 	}
 	if source.Memory {
-		return onePool(newPool(writer, 2, config), 1), nil // of the two, one is the anchor
+		return onePool(writer, 1, config), nil // and the anchor
 	}
 	reader, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_pragma=query_only(1)", embedded)
 	if err != nil {
 		return pools{}, err
 	}
-	return pools{
-		write: newPool(writer, 1, config), writers: newGate(1),
-		read: newPool(reader, config.MaxConns, config), readers: newGate(config.MaxConns),
-	}, nil
+	p := onePool(writer, 1, config)
+	p.read, p.readers = newPool(reader, config.MaxConns, config), newGate(config.MaxConns)
+	return p, nil
 }
 
 // driverConnector returns a connector of a driver that the program must import.
@@ -327,13 +326,4 @@ func driverConnector(name, module, dsn string, options dbconn.Options) (driver.C
 func isBusy(err error) bool {
 	info := dberr.Classify(err)
 	return info.Answered && info.Kind == dberr.Serialization
-}
-
-func newPool(connector driver.Connector, size int, config DBConfig) *sql.DB {
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(size)
-	pool.SetMaxIdleConns(size)
-	pool.SetConnMaxLifetime(config.MaxConnLifetime)
-	pool.SetConnMaxIdleTime(config.MaxConnIdleTime)
-	return pool
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/admission"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
+	"github.com/seed-215b9b7c/backend/internal/dbpool"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/statement"
@@ -23,7 +24,7 @@ import (
 
 // lease is a connection taken from a pool until release.
 type lease struct {
-	conn   *sql.Conn
+	conn   rawConn
 	engine Engine
 	gate   *admission.Gate // of the pool, or nil
 	spent  bool            // a statement may have changed the session: release closes the connection
@@ -43,7 +44,7 @@ func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 			return nil, db.notAdmitted(ctx, gate, err)
 		}
 	}
-	conn, err := db.conn(ctx, pool)
+	conn, err := pool.take(ctx)
 	if err != nil && gate != nil {
 		gate.Leave()
 	}
@@ -73,13 +74,51 @@ func (db *DB) notAdmitted(ctx context.Context, gate *admission.Gate, err error) 
 	if db.writers != db.readers && gate == db.writers {
 		return fmt.Errorf("waiting for SQLite's writer (is a transaction open whose context was not passed on?): %w", err)
 	}
-	return db.allInUse(gate.Places(), err)
+	return allInUse(gate.Places(), err)
+}
+
+// ownPool is a pool of Open. Those who use it have passed its gate.
+type ownPool struct{ *dbpool.Pool }
+
+func (p ownPool) take(ctx context.Context) (rawConn, error) {
+	conn, err := p.Conn(ctx)
+	return rawConn{own: conn}, err
+}
+
+func newPool(connector driver.Connector, size int, config DBConfig) connSource {
+	return ownPool{dbpool.New(connector, dbpool.Config{Idle: size, Lifetime: config.MaxConnLifetime, IdleTime: config.MaxConnIdleTime})}
 }
 
 // onePool returns the pools of an engine that needs no other connections for reading.
-func onePool(pool *sql.DB, connections int) pools {
-	gate := newGate(connections)
-	return pools{write: pool, read: pool, writers: gate, readers: gate}
+func onePool(connector driver.Connector, size int, config DBConfig) pools {
+	pool, gate := newPool(connector, size, config), newGate(size)
+	enter := func(ctx context.Context) error { return gate.Enter(ctx, admission.Patient) }
+	borrowed := sql.OpenDB(pool.(ownPool).Borrowing(enter, gate.Leave))
+	borrowed.SetMaxOpenConns(size)
+	borrowed.SetMaxIdleConns(-1)
+	return pools{write: pool, read: pool, sql: borrowed, writers: gate, readers: gate}
+}
+
+// sqlPool is a pool of OpenDB.
+type sqlPool struct{ *sql.DB }
+
+// take takes a connection. If the deadline passes because all connections are in use, the
+// error says so.
+func (p sqlPool) take(ctx context.Context) (rawConn, error) {
+	conn, err := p.Conn(ctx)
+	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		return rawConn{sql: conn}, err
+	}
+	if stats := p.Stats(); stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
+		err = allInUse(stats.InUse, err)
+	}
+	return rawConn{}, err
+}
+
+// sqlPools returns the pools of a pool of OpenDB.
+func sqlPools(pool *sql.DB) pools {
+	gate, source := newGate(pool.Stats().MaxOpenConnections), sqlPool{pool}
+	return pools{write: source, read: source, sql: pool, writers: gate, readers: gate}
 }
 
 // newGate returns the queue for a pool of n connections, or nil if there is no limit.
@@ -90,20 +129,7 @@ func newGate(n int) *admission.Gate {
 	return admission.NewGate(admission.Config{Places: n, Queue: 64 + 4*n, Wait: connWait, Stretch: true})
 }
 
-// conn takes a connection from a pool. If the deadline passes because all
-// connections are in use, the error says so.
-func (db *DB) conn(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
-	conn, err := pool.Conn(ctx)
-	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
-		return conn, err
-	}
-	if stats := pool.Stats(); stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
-		err = db.allInUse(stats.InUse, err)
-	}
-	return nil, err
-}
-
-func (db *DB) allInUse(n int, err error) error {
+func allInUse(n int, err error) error {
 	return fmt.Errorf("waiting for a connection while all %d were in use (see DBConfig.MaxConns; does a loop over Each hold one, or a transaction whose context was not passed on?): %w", n, err)
 }
 

@@ -109,7 +109,7 @@ func (db *DB) inSessionOfTx(ctx context.Context, spent *bool, conn dbconn.Conn, 
 // onlyConn reports whether the database ends with the connection, which must not be
 // closed then: it is SQLite in memory, in a pool given to OpenDB.
 func (db *DB) onlyConn(ctx context.Context, conn dbconn.Conn) bool {
-	if db.engine != SQLite || db.anchor != nil || db.path != "" {
+	if db.engine != SQLite || db.anchor != (rawConn{}) || db.path != "" {
 		return false
 	}
 	file := ""

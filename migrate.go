@@ -270,7 +270,7 @@ func (m *migrator) renew(ctx context.Context) error {
 	}
 	m.lease.discard()
 	m.lease.conn.Close()
-	conn, err := m.db.conn(ctx, m.db.write)
+	conn, err := m.db.write.take(ctx)
 	if err != nil {
 		return m.db.failure(ctx, "", err)
 	}

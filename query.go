@@ -294,7 +294,7 @@ func (db *DB) statement(q query, args []any) (*statement.Statement, error) {
 // They must if open rows would keep ctx from running other queries, or if q
 // writes: only the end of its rows tells whether it took effect.
 func (db *DB) buffers(ctx context.Context, q query, args []any) bool {
-	if db.scope(ctx) != nil || db.anchor != nil || db.read.Stats().MaxOpenConnections == 1 {
+	if db.scope(ctx) != nil || db.anchor != (rawConn{}) || db.readers != nil && db.readers.Places() == 1 {
 		return true
 	}
 	return !db.statements.Reads(string(q), pieces(args))
