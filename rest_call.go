@@ -27,6 +27,7 @@ type restCall struct {
 	route *restRoute
 	w     http.ResponseWriter
 	req   *http.Request
+	path  pathValues
 	how   callConfig
 	disk  admission.Portion // for the files of the form
 
@@ -69,14 +70,24 @@ func (d *RESTDoor) giveBack(b *buffers) {
 	}
 }
 
-// ServeHTTP handles one request.
+// ServeHTTP handles one request that has PathValues.
 func (r *restRoute) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if err := r.serve(w, req); err != nil {
+	values := make([]string, len(r.names))
+	for i, name := range r.names {
+		values[i] = req.PathValue(name)
+	}
+	r.serveValues(w, req, pathValues{r.names, values})
+}
+
+// serveValues handles one request. It sets PathValues only for functions of the program.
+func (r *restRoute) serveValues(w http.ResponseWriter, req *http.Request, path pathValues) {
+	if err := r.serve(w, req, path); err != nil {
+		path.set(req)
 		endHandler(w, req, err) // not as a Handler: the errors of operations are the program's
 	}
 }
 
-func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
+func (r *restRoute) serve(w http.ResponseWriter, req *http.Request, path pathValues) error {
 	if err := checkOnce(req); err != nil {
 		return err
 	}
@@ -86,6 +97,9 @@ func (r *restRoute) serve(w http.ResponseWriter, req *http.Request) error {
 	r.deprecation(w.Header())
 	c := &restCall{route: r, w: w, req: req, how: callConfig{mode: r.op.settings.tx, needsKey: true}, selection: r.always, buffers: r.door.borrow()}
 	r.door.logic.visit(&c.visit, r.door.name, req)
+	if c.path = path; r.door.logic.auth != nil {
+		path.set(req) // for the Authenticator
+	}
 	c.memory = c.beginMemory()
 	defer c.endMemory()
 	defer c.closeFiles()

@@ -57,7 +57,7 @@ func (c *restCall) decodeText(in reflect.Value, wrong *[]FieldError) error {
 			*wrong = append(*wrong, FieldError{Pointer: httpin.Pointer(cut(name, 200)), Rule: "unknown", Message: "is not a parameter of this request"})
 		}
 	}
-	*wrong = append(*wrong, wrongFields(r.input.Decode(req, query, in, false))...)
+	*wrong = append(*wrong, wrongFields(r.input.Decode(req, c.path.values, query, in, false))...)
 	if lists := query[includeParam]; len(lists) > 0 && len(r.includes) > 0 {
 		c.selection = r.decodeInclude(lists, wrong)
 	}

@@ -73,7 +73,7 @@ func compare(tag string, err error, match, noneMatch []string) error {
 // validation, access and rate limit. If the transaction runs again, it is called
 // again, and is counted once.
 func (c *restCall) currentTag(ctx context.Context) (string, error) {
-	get := &currentCall{route: c.route.current, req: c.req, visit: &c.visit}
+	get := &currentCall{route: c.route.current, req: c.req, path: c.path, visit: &c.visit}
 	again := c.compared
 	c.compared = true
 	_, err := c.call(ctx, get.route.op, get, callConfig{outside: true, again: again})
@@ -86,12 +86,13 @@ func (c *restCall) currentTag(ctx context.Context) (string, error) {
 type currentCall struct {
 	route *restRoute
 	req   *http.Request
+	path  pathValues
 	visit *visit
 	tag   string
 }
 
 func (c *currentCall) decode(_ context.Context, in any) error {
-	wrong := c.route.input.Decode(c.req, nil, reflect.ValueOf(in).Elem(), true)
+	wrong := c.route.input.Decode(c.req, c.path.values, nil, reflect.ValueOf(in).Elem(), true)
 	if len(wrong) > 0 {
 		return &Error{Code: Invalid, Fields: wrongFields(wrong)}
 	}

@@ -412,7 +412,26 @@ type compiledEntry struct {
 	preflights bool // preflight requests for its method pass its middleware
 	subtree    bool
 	handler    http.Handler
+	own        valued // handler, if it is one and has no middleware
 	pattern    string
 	names      []string
 	patch      []string // Accept-Patch, or nil
+}
+
+// pathValues are the values of a pattern's wildcards. They are valid until the request is
+// answered.
+type pathValues struct{ names, values []string }
+
+// set makes the values known to [http.Request.PathValue]. That takes two allocations for
+// the first value. Nothing cheaper in net/http sets them without copying the request or
+// matching it again.
+func (p pathValues) set(req *http.Request) {
+	for i, name := range p.names {
+		req.SetPathValue(name, p.values[i])
+	}
+}
+
+// valued is a handler that needs no PathValue of the request.
+type valued interface {
+	serveValues(w http.ResponseWriter, req *http.Request, path pathValues)
 }

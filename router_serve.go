@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/seed-215b9b7c/backend/internal/route"
 )
@@ -81,6 +82,9 @@ func (s routerSnapshot) compile(top *wrapped, dispatch, noMatch http.HandlerFunc
 			handler: e.wrapped.in(s.chains[i], handler), pattern: e.text, names: e.pattern.Names,
 			preflights: preflights, subtree: e.pattern.Subtree(),
 		}
+		if len(s.chains[i]) == 0 {
+			c.entries[i].own, _ = e.handler.(valued)
+		}
 		if p, ok := e.handler.(patches); ok {
 			c.entries[i].patch = p.acceptPatch()
 		}
@@ -94,15 +98,20 @@ type patches interface {
 	acceptPatch() []string // the value of Accept-Patch, or nil
 }
 
-// usualParams is the number of wildcards for whose values a lookup does not
-// allocate.
-const usualParams = 8
-
 // dispatch answers a request behind the router's own middleware.
 func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
-	c := r.compile()
-	var values [usualParams]string
-	found := c.routes.Find(req.Method, req.URL, values[:0])
+	values := spareValues.Get().(*[]string)
+	r.compile().dispatch(w, req, values)
+	clear(*values)
+	*values = (*values)[:0]
+	spareValues.Put(values) // not after a panic: somebody may still have them
+}
+
+func (c *compiledTable) dispatch(w http.ResponseWriter, req *http.Request, values *[]string) {
+	found := c.routes.Find(req.Method, req.URL, *values)
+	if found.Values != nil { // it may have more memory
+		*values = found.Values
+	}
 	if c.slash != StrictSlash && mayBeOther(found, req.URL) && c.dispatchOther(w, req, found) {
 		return
 	}
@@ -116,7 +125,7 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 		setPattern(w, req, "")
 		c.refuse(w, req)
 	default:
-		if !c.dispatchPreflight(w, req, values[:0]) {
+		if !c.dispatchPreflight(w, req) {
 			setPattern(w, req, "")
 			c.noMatch(w, req)
 		}
@@ -125,12 +134,12 @@ func (r *Router) dispatch(w http.ResponseWriter, req *http.Request) {
 
 // dispatchPreflight passes a preflight request to the middleware of the pattern that it asks
 // for. It reports false if there is no such pattern.
-func (c *compiledTable) dispatchPreflight(w http.ResponseWriter, req *http.Request, values []string) bool {
+func (c *compiledTable) dispatchPreflight(w http.ResponseWriter, req *http.Request) bool {
 	if !isPreflight(req) {
 		return false
 	}
 	method := req.Header.Get("Access-Control-Request-Method")
-	asked := c.routes.Find(method, req.URL, values)
+	asked := c.routes.Find(method, req.URL, nil)
 	if asked.Outcome == route.Found && c.entries[asked.Pattern].preflights {
 		c.entries[asked.Pattern].serve(w, req, asked.Values)
 		return true
@@ -222,13 +231,20 @@ func isGet(req *http.Request) bool {
 // serve calls the handler of the pattern.
 func (e *compiledEntry) serve(w http.ResponseWriter, req *http.Request, values []string) {
 	setPattern(w, req, e.pattern)
-	// Two allocations for the first value. Nothing cheaper in net/http sets
-	// path values without copying the request or matching it again.
-	for i, name := range e.names {
-		req.SetPathValue(name, values[i])
+	path := pathValues{e.names, values}
+	if e.own != nil {
+		e.own.serveValues(w, req, path)
+		return
 	}
+	path.set(req)
 	e.handler.ServeHTTP(w, req)
 }
+
+// spareValues has memory for the values of a lookup.
+var spareValues = sync.Pool{New: func() any {
+	values := make([]string, 0, 8)
+	return &values
+}}
 
 // preflightGuard is a handler of one method behind the middleware of a group. A
 // preflight request for that method passes the middleware, so that a [CORS] among them

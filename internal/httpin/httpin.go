@@ -43,6 +43,7 @@ type Param struct {
 	Place, Name string // path, query, header or cookie, and the name there
 
 	set    params.Setter
+	at     int      // of path: which of its parameters
 	absent []string // what it is where it is not sent; nil: nothing
 }
 
@@ -136,7 +137,7 @@ func (c *compiler) addParam(field *plan.Field, place, name string) error {
 	if name != field.Name {
 		c.sentAs[Pointer(field.Name)] = Pointer(name)
 	}
-	param := Param{Field: field, Place: place, Name: name, set: set}
+	param := Param{Field: field, Place: place, Name: name, set: set, at: slices.Index(c.names, name)}
 	if field.HasDefault {
 		param.absent = []string{field.Default}
 	}
@@ -285,11 +286,12 @@ type Wrong struct {
 }
 
 // Decode puts the fields that are text into in, a value of the input's type, and
-// returns those that are wrong. partial says that fields may be missing.
-func (i *Input) Decode(req *http.Request, query url.Values, in reflect.Value, partial bool) (wrong []Wrong) {
+// returns those that are wrong. path has the values of the path's parameters, in the order
+// of their names. partial says that fields may be missing.
+func (i *Input) Decode(req *http.Request, path []string, query url.Values, in reflect.Value, partial bool) (wrong []Wrong) {
 	for n := range i.Params {
 		param := &i.Params[n]
-		values := param.values(req, query)
+		values := param.values(req, path, query)
 		switch {
 		case len(values) > 0:
 			if err := param.set(values, in.FieldByIndex(param.Field.Index)); err != nil {
@@ -303,17 +305,17 @@ func (i *Input) Decode(req *http.Request, query url.Values, in reflect.Value, pa
 }
 
 // values returns what the request has for a parameter, or else its default.
-func (p *Param) values(req *http.Request, query url.Values) []string {
-	if values := p.sent(req, query); len(values) > 0 {
+func (p *Param) values(req *http.Request, path []string, query url.Values) []string {
+	if values := p.sent(req, path, query); len(values) > 0 {
 		return values
 	}
 	return p.absent
 }
 
-func (p *Param) sent(req *http.Request, query url.Values) []string {
+func (p *Param) sent(req *http.Request, path []string, query url.Values) []string {
 	switch p.Place {
 	case "path":
-		return []string{req.PathValue(p.Name)}
+		return path[p.at : p.at+1]
 	case "query":
 		return query[p.Name]
 	case "header":

@@ -155,10 +155,9 @@ func decode(t testing.TB, i *httpin.Input, id, query string, head http.Header, p
 	t.Helper()
 	r := httptest.NewRequest("GET", "/x?"+query, nil)
 	r.Header = head
-	r.SetPathValue("id", id)
 	values, err := url.ParseQuery(query)
 	require.NoError(t, err)
-	for _, w := range i.Decode(r, values, reflect.ValueOf(&in).Elem(), partial) {
+	for _, w := range i.Decode(r, []string{id}, values, reflect.ValueOf(&in).Elem(), partial) {
 		wrong = append(wrong, w.Pointer+" "+w.Rule+" "+w.Message)
 		causes = append(causes, w.Cause)
 	}
@@ -234,9 +233,8 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		r := &http.Request{Header: http.Header{"X-Needed": {id}, "X-List": {list}, "Cookie": {cookie}}, URL: &url.URL{RawQuery: query}}
-		r.SetPathValue("id", id)
 		var in request
-		wrong := i.Decode(r, r.URL.Query(), reflect.ValueOf(&in).Elem(), false)
+		wrong := i.Decode(r, []string{id}, r.URL.Query(), reflect.ValueOf(&in).Elem(), false)
 		if len(wrong) == 0 {
 			require.Equal(t, id, in.Needed)
 			require.Equal(t, r.URL.Query()["tags"], in.Tags)
@@ -252,12 +250,12 @@ func TestDecodeAllocatesNothing(t *testing.T) { // not parallel: it counts alloc
 		Limit  int    `json:"limit" default:"20"`
 		Tenant string `json:"tenant" in:"header=X-Tenant"`
 	}
-	i, err := compile[input](t, nil, false)
+	i, err := compile[input](t, []string{"id"}, false)
 	require.NoError(t, err)
-	r, query := httptest.NewRequest("GET", "/", nil), url.Values{"id": {"7"}, "text": {"a"}}
+	r, path, query := httptest.NewRequest("GET", "/", nil), []string{"7"}, url.Values{"text": {"a"}}
 	r.Header.Set("X-Tenant", "t")
 	in := &input{}
 	value := reflect.ValueOf(in).Elem()
-	require.Zero(t, testing.AllocsPerRun(100, func() { i.Decode(r, query, value, false) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { i.Decode(r, path, query, value, false) }))
 	require.Equal(t, &input{7, "a", 20, "t"}, in)
 }

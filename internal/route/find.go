@@ -5,9 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
-
-	"github.com/julienschmidt/httprouter"
 )
 
 // Outcome is the outcome of a lookup.
@@ -39,67 +36,28 @@ type Result struct {
 }
 
 // Find looks up the pattern for a method and the path of u. The values are
-// appended to values, which the caller may reuse: with room for them and an
-// ordinary path (no %2F) Find does not allocate.
+// appended to values, whose memory the caller may use again: with room for them and
+// an ordinary path (no %2F) Find does not allocate.
 func (t *Table) Find(method string, u *url.URL, values []string) Result {
 	path, ok := clean(u)
 	if !ok {
 		return Result{Outcome: Refused}
 	}
-	at := t.static[path]
-	if at != nil && at.match != nil {
-		// Nothing comes before a path without wildcards.
-		if pattern := at.match.pattern(method); pattern != none {
-			return Result{Outcome: Found, Pattern: pattern, Values: values}
-		}
-	}
-	s := t.searches.Get().(*search)
-	s.method = method
-	if at != nil {
-		s.offerRedirect(at.subtrees)
-	}
-	t.ask(s, path)
+	s := search{named: t.named, method: method, pattern: none, redirect: none, values: values}
+	s.visit(&t.root, path)
 	result := s.result()
-	if result.Outcome == Found {
-		result.Values = t.values(s, path, result.Pattern, values)
+	if result.Outcome != Found {
+		return result
 	}
-	s.reset()
-	t.searches.Put(s)
+	if len(s.values) > 0 { // and else nil if values is
+		result.Values = s.values
+	}
+	if len(path) != len(u.Path) || u.RawPath != "" {
+		for i := range result.Values {
+			result.Values[i] = outer(result.Values[i])
+		}
+	}
 	return result
-}
-
-// ask offers the search the leaves of the layers for the path, until it has a match.
-func (t *Table) ask(s *search, path string) {
-	if t.guards {
-		path = guard(path)
-	}
-	s.request.URL.Path = path
-	for _, l := range t.layers {
-		l.router.ServeHTTP(s, &s.request)
-		if s.match != nil {
-			return
-		}
-	}
-}
-
-// values appends the values of the pattern's wildcards.
-func (t *Table) values(s *search, path string, pattern int, values []string) []string {
-	found := s.values
-	if s.match.isRest {
-		last := len(found) - 1
-		found[last] = found[last][1:] // httprouter keeps the slash in front
-		if !t.named[pattern] {
-			found = found[:last]
-		}
-	}
-	plain := !t.guards && !strings.Contains(path, innerSlash)
-	for _, value := range found {
-		if !plain {
-			value = unguard(value)
-		}
-		values = append(values, value)
-	}
-	return values
 }
 
 // Allowed returns the methods that the patterns matching the path of u accept,
@@ -111,12 +69,8 @@ func (t *Table) Allowed(u *url.URL) []string {
 	if !ok {
 		return nil
 	}
-	s := newSearch()
-	s.methods = methodSet{}
-	if at := t.static[path]; at != nil {
-		s.offer(at, nil)
-	}
-	t.ask(s, path)
+	s := search{methods: methodSet{}}
+	s.visit(&t.root, path)
 	return s.methods.sorted()
 }
 
@@ -160,63 +114,112 @@ func (set methodSet) sorted() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// search is the state of one lookup. httprouter passes it to the leaves as the response
-// writer, so that a lookup needs no closure. Nothing is written to it.
+// search is the state of one lookup.
 type search struct {
+	named    []bool // by pattern: its rest has a name, and so a value
 	method   string
-	match    *shape       // what matches path and method,
-	pattern  int          // its pattern for the method, and
-	values   []string     // what its wildcards matched
-	redirect int          // pattern that matches with a slash appended, or none
-	methods  methodSet    // if not nil, the search collects methods only
-	request  http.Request // for httprouter
+	pattern  int      // what matches path and method, or none; only a subtree around the path if within
+	values   []string // what its wildcards matched
+	within   bool
+	redirect int       // pattern that matches with a slash appended, or none
+	methods  methodSet // if not nil, the search collects methods only, and finds nothing
+	steps    int       // positions that it has visited
 }
 
-func newSearch() *search {
-	return &search{redirect: none, request: http.Request{Method: layerMethod, URL: &url.URL{}}}
+// visit looks for what matches path, from the position on that it begins at. It reports
+// whether there is something. path is empty or begins with a slash. If there is nothing, the
+// caller drops the values that were added.
+func (s *search) visit(at *position, path string) bool {
+	for {
+		s.steps++
+		if len(path) <= 1 {
+			return s.end(at, path)
+		}
+		n := 1
+		for n < len(path) && path[n] != '/' {
+			n++
+		}
+		if next := at.literals.find(path[1:n]); next != nil {
+			if at.param == nil && at.rest == nil {
+				at, path = next, path[n:]
+				continue
+			}
+			if s.branch(next, path[n:]) {
+				return true
+			}
+		}
+		if at.param == nil || n == 1 {
+			return s.offerRest(at.rest, path[1:])
+		}
+		s.values = append(s.values, path[1:n])
+		if at.rest != nil {
+			if s.branch(at.param, path[n:]) {
+				return true
+			}
+			s.values = s.values[:len(s.values)-1]
+			return s.offerRest(at.rest, path[1:])
+		}
+		at, path = at.param, path[n:]
+	}
 }
 
-// reset removes all references to the request that was looked up.
-func (s *search) reset() {
-	clear(s.values)
-	s.request.URL.Path = ""
-	s.method, s.match, s.redirect, s.values = "", nil, none, s.values[:0]
+// branch is visit for one of several ways.
+func (s *search) branch(at *position, path string) bool {
+	depth := len(s.values)
+	if s.visit(at, path) {
+		return true
+	}
+	s.values = s.values[:depth]
+	return false
 }
 
-// offer takes the pattern of a leaf if it accepts the method. Leaves are offered in the
-// order of precedence.
-func (s *search) offer(at *leaf, ps httprouter.Params) {
-	if s.methods != nil {
-		s.collect(at)
+// end is visit for a path that ends at the position, or in a slash after it.
+func (s *search) end(at *position, path string) bool {
+	if path != "" {
+		return s.offer(at.slash) || s.offerRest(at.rest, "")
+	}
+	s.offerRedirect(at)
+	return s.offer(at.end)
+}
+
+// offer takes the pattern of a shape, or of none, if it accepts the method. Shapes are
+// offered in the order of precedence.
+func (s *search) offer(match *shape) bool {
+	switch {
+	case match == nil:
+	case s.methods != nil:
+		s.methods.add(match)
+	default:
+		s.pattern = match.pattern(s.method)
+		return s.pattern != none
+	}
+	return false
+}
+
+func (s *search) offerRest(match *shape, left string) bool {
+	if !s.offer(match) {
+		return false
+	}
+	if s.within = left != ""; s.named[s.pattern] {
+		s.values = append(s.values, left)
+	}
+	return true
+}
+
+// offerRedirect takes note of what matches with a slash appended to the path, which ends at
+// the position.
+func (s *search) offerRedirect(at *position) {
+	if at.slash == nil && at.rest == nil {
 		return
 	}
-	s.offerRedirect(at.subtrees)
-	if at.match == nil {
-		return
-	}
-	if s.pattern = at.match.pattern(s.method); s.pattern == none {
-		return
-	}
-	s.match = at.match
-	for i := range ps { // httprouter takes ps back
-		s.values = append(s.values, ps[i].Value)
-	}
-}
-
-func (s *search) offerRedirect(subtrees []*shape) {
-	for _, subtree := range subtrees {
-		if s.redirect == none {
+	for _, subtree := range [...]*shape{at.slash, at.rest} {
+		switch {
+		case subtree == nil:
+		case s.methods != nil:
+			s.methods.add(subtree)
+		case s.redirect == none:
 			s.redirect = subtree.pattern(s.method)
 		}
-	}
-}
-
-func (s *search) collect(at *leaf) {
-	if at.match != nil {
-		s.methods.add(at.match)
-	}
-	for _, subtree := range at.subtrees {
-		s.methods.add(subtree)
 	}
 }
 
@@ -224,17 +227,11 @@ func (s *search) collect(at *leaf) {
 // a redirect wins over a match in which a rest matched something. The target of such a
 // redirect has precedence over that match, or it would not have been offered.
 func (s *search) result() Result {
-	whole := s.match != nil && (!s.match.isRest || s.values[len(s.values)-1] == "/")
 	switch {
-	case s.redirect != none && !whole:
+	case s.redirect != none && (s.pattern == none || s.within):
 		return Result{Outcome: Redirect, Pattern: s.redirect}
-	case s.match != nil:
-		return Result{Outcome: Found, Pattern: s.pattern, Within: !whole}
+	case s.pattern != none:
+		return Result{Outcome: Found, Pattern: s.pattern, Within: s.within}
 	}
 	return Result{}
 }
-
-// Header, Write and WriteHeader make a search an http.ResponseWriter.
-func (s *search) Header() http.Header         { return http.Header{} }
-func (s *search) Write(b []byte) (int, error) { return len(b), nil }
-func (s *search) WriteHeader(int)             {}

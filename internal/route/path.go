@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Paths are looked up unescaped. Two bytes that no accepted request has get a meaning:
-// NUL stands for a slash inside a segment (%2F in the request), and a backslash escapes
-// the characters that are wildcards in httprouter.
+// Paths are looked up unescaped. A byte that no accepted request has gets a meaning: NUL
+// stands for a slash inside a segment (%2F in the request).
 
 // innerSlash stands for a slash that does not separate segments.
 const innerSlash = "\x00"
@@ -103,23 +102,7 @@ func inner(text string) string {
 	return strings.ReplaceAll(text, "/", innerSlash)
 }
 
-// guard escapes the characters that httprouter would take for wildcards.
-func guard(path string) string {
-	if !strings.ContainsAny(path, ":*") {
-		return path
-	}
-	return guarding.Replace(path)
+// outer is the inverse of inner.
+func outer(text string) string {
+	return strings.ReplaceAll(text, innerSlash, "/")
 }
-
-// unguard is the inverse of guard and inner.
-func unguard(value string) string {
-	if !strings.ContainsAny(value, "\\\x00") {
-		return value
-	}
-	return unguarding.Replace(value)
-}
-
-var (
-	guarding   = strings.NewReplacer(":", `\c`, "*", `\s`)
-	unguarding = strings.NewReplacer(`\c`, ":", `\s`, "*", innerSlash, "/")
-)

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -24,7 +23,7 @@ type Pattern struct {
 	segments []segment
 }
 
-// kind is the kind of a segment. The most specific kind is the smallest.
+// kind is the kind of a segment.
 type kind uint8
 
 const (
@@ -185,12 +184,7 @@ func (p Pattern) Subtree() bool { return p.ends(rest) }
 // Key returns a string that is equal for patterns that match the same requests, whatever
 // the names of their wildcards are.
 func (p Pattern) Key() string {
-	return p.Method + " " + p.shape()
-}
-
-// shape returns the path in the syntax of httprouter, without the names of wildcards.
-func (p Pattern) shape() string {
-	return shapeOf(p.segments)
+	return p.Method + " " + shapeOf(p.segments)
 }
 
 func (p Pattern) ends(k kind) bool {
@@ -203,38 +197,21 @@ func (p Pattern) named() bool {
 	return p.ends(rest) && p.segments[len(p.segments)-1].text != ""
 }
 
+// shapeOf returns a text that is equal for paths that differ in the names of wildcards only.
 func shapeOf(segments []segment) string {
 	var b strings.Builder
 	for _, s := range segments {
 		b.WriteByte('/')
 		switch s.kind {
 		case literal:
-			b.WriteString(guard(inner(s.text)))
+			b.WriteString(inner(s.text))
 		case param:
-			b.WriteString(":p")
+			b.WriteString(innerSlash + innerSlash)
 		case rest:
-			b.WriteString("*r")
+			b.WriteString(innerSlash + "...")
 		}
 	}
 	return b.String()
-}
-
-// compareSegments orders shapes by precedence: the leftmost position that
-// differs decides.
-func compareSegments(a, b []segment) int {
-	return slices.CompareFunc(a, b, func(x, y segment) int {
-		if x.kind != y.kind {
-			return cmp.Compare(x.kind, y.kind)
-		}
-		if x.kind != literal {
-			return 0
-		}
-		return strings.Compare(x.text, y.text)
-	})
-}
-
-func isStatic(segments []segment) bool {
-	return !slices.ContainsFunc(segments, func(s segment) bool { return s.kind == param || s.kind == rest })
 }
 
 func trimSuffixIf(s, suffix string, ok bool) (string, bool) {
