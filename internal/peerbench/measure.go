@@ -1,0 +1,183 @@
+package main
+
+// The measurement: pairs in the order A B B A, of this package and a peer.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
+)
+
+// Result is how this package and a peer compare at some work.
+type Result struct {
+	Work, Peer string
+	Invalid    string    `json:",omitempty"` // why the peer, or this package, is not measured
+	Ratio      float64   // CPU time of this package over the peer's, the median of the pairs
+	Low, High  float64   // the bootstrap 95 % interval of Ratio
+	Pairs      []float64 // the ratio of each pair
+	Own, Other Figures
+}
+
+// Figures are those of one process.
+type Figures struct {
+	CPU        float64   // µs per request, the median of the blocks
+	Blocks     []float64 // µs per request of each block
+	Allocs     float64   // per request
+	Bytes      float64   // per request
+	Throughput float64   // requests per second, with one processor
+	P50, P99   float64   // µs
+}
+
+// settings say how long to measure.
+type settings struct {
+	pairs int
+	block time.Duration // about how long one block of requests takes
+}
+
+// runner sends blocks of requests to one contestant.
+type runner struct {
+	*child
+	client      *client
+	work        work
+	blocks      []float64
+	times       []time.Duration
+	spent       time.Duration
+	first, last usage
+	requests    int
+}
+
+// newRunner starts a contestant and checks its answers.
+func newRunner(ctx context.Context, d *databases, c contestants.Contestant, w work, slot string) (*runner, error) {
+	db, err := d.open(ctx, w.engine(), slot)
+	if err != nil {
+		return nil, err
+	}
+	process, err := start(c, w.name, db, d.folder)
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{child: process, work: w}
+	if err := golden(process.addr, w); err != nil {
+		r.stop()
+		return nil, fmt.Errorf("%s: %w", c, err)
+	}
+	if r.client, err = newClient(process.addr); err != nil {
+		r.stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *runner) stop() {
+	if r.client != nil {
+		r.client.close()
+	}
+	r.child.stop()
+}
+
+// warmUp sends requests for some time, and returns how many a block is.
+func (r *runner) warmUp(block time.Duration) (int, error) {
+	n := 10 * connections
+	for begin := time.Now(); ; n *= 2 {
+		one := time.Now()
+		if _, err := r.client.run(r.work.requests, n, r.work.status); err != nil {
+			return 0, err
+		}
+		if time.Since(begin) > 4*block {
+			per := time.Since(one) / time.Duration(n)
+			return max(1, int(block/per)/connections) * connections, nil
+		}
+	}
+}
+
+// measure sends a block and returns the CPU time of a request in µs.
+func (r *runner) measure(n int) (float64, error) {
+	before, err := r.ask("usage")
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	times, err := r.client.run(r.work.requests, n, r.work.status)
+	if err != nil {
+		return 0, err
+	}
+	r.spent += time.Since(begin)
+	after, err := r.ask("usage")
+	if err != nil {
+		return 0, err
+	}
+	if r.requests == 0 {
+		r.first = before
+	}
+	r.last = after
+	r.requests += n
+	r.times = append(r.times, times...)
+	cpu := (after.CPU - before.CPU) / float64(n)
+	r.blocks = append(r.blocks, cpu)
+	return cpu, nil
+}
+
+func (r *runner) figures() Figures {
+	n := float64(r.requests)
+	return Figures{
+		CPU: median(r.blocks), Blocks: r.blocks,
+		Allocs: float64(r.last.Allocs-r.first.Allocs) / n, Bytes: float64(r.last.Bytes-r.first.Bytes) / n,
+		Throughput: n / r.spent.Seconds(), P50: quantile(r.times, 0.5), P99: quantile(r.times, 0.99),
+	}
+}
+
+// compare measures this package and a peer.
+func compare(ctx context.Context, d *databases, own, peer contestants.Contestant, w work, s settings) (result Result) {
+	result = Result{Work: w.name, Peer: peer.String()}
+	err := result.measure(ctx, d, own, peer, w, s)
+	if err != nil {
+		result.Invalid = firstLine(err.Error())
+	}
+	return result
+}
+
+func (result *Result) measure(ctx context.Context, d *databases, own, peer contestants.Contestant, w work, s settings) error {
+	a, err := newRunner(ctx, d, own, w, "a")
+	if err != nil {
+		return err
+	}
+	defer a.stop()
+	b, err := newRunner(ctx, d, peer, w, "b")
+	if err != nil {
+		return err
+	}
+	defer b.stop()
+	n, err := a.warmUp(s.block)
+	if err != nil {
+		return err
+	}
+	if _, err := b.warmUp(s.block); err != nil {
+		return err
+	}
+	for range s.pairs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		ratio, err := pair(a, b, n)
+		if err != nil {
+			return err
+		}
+		result.Pairs = append(result.Pairs, ratio)
+	}
+	result.Ratio = median(result.Pairs)
+	result.Low, result.High = interval(result.Pairs)
+	result.Own, result.Other = a.figures(), b.figures()
+	return nil
+}
+
+// pair measures A B B A and returns A over B.
+func pair(a, b *runner, n int) (float64, error) {
+	a1, err1 := a.measure(n)
+	b1, err2 := b.measure(n)
+	b2, err3 := b.measure(n)
+	a2, err4 := a.measure(n)
+	return (a1 + a2) / (b1 + b2), errors.Join(err1, err2, err3, err4)
+}
