@@ -67,7 +67,7 @@ func (d *databases) newFile(path string) (_ string, err error) {
 	}
 	end := sqlitex.Transaction(c)
 	defer end(&err)
-	return path, seed(func(table string, columns []string, rows [][]any) error {
+	return path, seed(func(table string, _ []string, rows [][]any) error {
 		for _, row := range rows {
 			for i := range row {
 				if t, ok := row[i].(time.Time); ok {
@@ -119,12 +119,14 @@ func (d *databases) reset(ctx context.Context, made string) error {
 		return err
 	}
 	defer func() { _ = c.Close(ctx) }()
-	for _, text := range []string{"TRUNCATE entries", "VACUUM ANALYZE worlds"} {
-		if _, err := c.Exec(ctx, text); err != nil {
-			return err
-		}
+	if _, err := c.Exec(ctx, "TRUNCATE entries, worlds"); err != nil {
+		return err
 	}
-	return nil
+	if _, err := c.CopyFrom(ctx, pgx.Identifier{"worlds"}, worldColumns, pgx.CopyFromRows(seedWorldRows())); err != nil {
+		return err
+	}
+	_, err = c.Exec(ctx, "VACUUM ANALYZE worlds")
+	return err
 }
 
 // close drops the databases of PostgreSQL. The folder is the caller's.
@@ -154,15 +156,21 @@ func (d *databases) onServer(ctx context.Context, statement string) error {
 	return err
 }
 
+var worldColumns = []string{"id", "number"}
+
+func seedWorldRows() (rows [][]any) {
+	for id := int64(1); id <= contestants.WorldRows; id++ {
+		rows = append(rows, []any{id, contestants.SeedWorld(id).Number})
+	}
+	return rows
+}
+
 // seed gives all rows to insert.
 func seed(insert func(table string, columns []string, rows [][]any) error) error {
-	var items, worlds, fortunes [][]any
+	var items, fortunes [][]any
 	for id := int64(1); id <= contestants.Owners*contestants.ItemsPerOwner; id++ {
 		i := contestants.SeedItem(id)
 		items = append(items, []any{i.ID, i.Owner, i.Title, i.Body, i.Price, i.Active, i.Created})
-	}
-	for id := int64(1); id <= contestants.WorldRows; id++ {
-		worlds = append(worlds, []any{id, contestants.SeedWorld(id).Number})
 	}
 	for _, f := range contestants.SeedFortunes {
 		fortunes = append(fortunes, []any{f.ID, f.Message})
@@ -170,7 +178,7 @@ func seed(insert func(table string, columns []string, rows [][]any) error) error
 	if err := insert("items", []string{"id", "owner", "title", "body", "price", "active", "created"}, items); err != nil {
 		return err
 	}
-	if err := insert("worlds", []string{"id", "number"}, worlds); err != nil {
+	if err := insert("worlds", worldColumns, seedWorldRows()); err != nil {
 		return err
 	}
 	return insert("fortunes", []string{"id", "message"}, fortunes)

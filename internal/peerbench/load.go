@@ -51,8 +51,10 @@ func dial(addr string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{c, bufio.NewReaderSize(c, 64<<10)}, nil
+	return newConn(c), nil
 }
+
+func newConn(c net.Conn) *conn { return &conn{c, bufio.NewReaderSize(c, 8<<10)} }
 
 func newClient(addr string) (*client, error) {
 	c := &client{}
@@ -110,7 +112,11 @@ func (c *client) run(requests [][]byte, n, status int) ([]time.Duration, error) 
 
 // do sends a request and reads the answer. The body is only kept in a given buffer.
 func (c *conn) do(request []byte, body *bytes.Buffer) (answer, error) {
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	return c.doUntil(request, time.Now().Add(30*time.Second), body)
+}
+
+func (c *conn) doUntil(request []byte, deadline time.Time, body *bytes.Buffer) (answer, error) {
+	if err := c.SetDeadline(deadline); err != nil {
 		return answer{}, err
 	}
 	if _, err := c.Write(request); err != nil {

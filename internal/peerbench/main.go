@@ -49,21 +49,23 @@ func main() {
 // options are those of the command line.
 type options struct {
 	settings
+	quick       bool
 	only, peers []string
-	out         string
+	out, svg    string
 }
 
 func parse() (o options) {
-	quick := flag.Bool("quick", false, "measure everything within 6 minutes")
+	flag.BoolVar(&o.quick, "quick", false, "measure everything within 6 minutes")
 	full := flag.Bool("full", false, "measure with more pairs")
 	only := flag.String("only", "", "the work to measure, with commas between: names or their beginnings, such as row or row-pg")
 	peers := flag.String("peers", "", "the peers to measure, with commas between: names or their beginnings, such as gin or gin-tuned")
 	flag.IntVar(&o.pairs, "pairs", 10, "pairs of measurements for each peer")
 	flag.DurationVar(&o.block, "time", 60*time.Millisecond, "about how long one measurement takes")
 	flag.StringVar(&o.out, "out", "", "the file to write the raw data to, as JSON")
+	flag.StringVar(&o.svg, "svg", "", "the file to write a chart of the ratios to")
 	flag.Parse()
 	switch {
-	case *quick:
+	case o.quick:
 		o.settings = settings{10, 20 * time.Millisecond}
 	case *full:
 		o.settings = settings{30, 100 * time.Millisecond}
@@ -95,15 +97,30 @@ func run() error {
 		return err
 	}
 	d := newDatabases(folder)
-	results := measureAll(ctx, d, o)
+	report := Report{Command: os.Args[1:], Machine: machine(), Versions: versions()}
+	report.Results = measureAll(ctx, d, o)
+	report.Figures = measureExtras(ctx, d, o)
 	if err := d.close(); err != nil {
 		return err
 	}
-	ratios(os.Stdout, results, peerNames(o.peers))
+	peers := peerNames(o.peers)
+	report.ratios(os.Stdout, peers)
+	report.costs(os.Stdout, peers)
+	report.extras(os.Stdout)
+	return report.write(o)
+}
+
+// write writes the files that were asked for.
+func (r Report) write(o options) error {
+	if o.svg != "" {
+		if err := os.WriteFile(o.svg, []byte(r.chart()), 0o644); err != nil {
+			return err
+		}
+	}
 	if o.out == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(results, "", "\t")
+	text, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -120,14 +137,15 @@ func measureAll(ctx context.Context, d *databases, o options) (results []Result)
 			fmt.Printf("%-15s skipped: set TEST_POSTGRES_URL\n", w.name)
 			continue
 		}
+		m := &meeting{databases: d, work: w, settings: o.settings}
 		for _, peer := range contestants.All[1:] {
-			if !chosen(o.peers, peer.String()) || !peer.Does(w.name) || ctx.Err() != nil {
-				continue
+			if chosen(o.peers, peer.String()) && peer.Does(w.name) && ctx.Err() == nil {
+				r := m.compare(ctx, peer)
+				line(os.Stdout, r)
+				results = append(results, r)
 			}
-			r := compare(ctx, d, contestants.All[0], peer, w, o.settings)
-			line(os.Stdout, r)
-			results = append(results, r)
 		}
+		m.close()
 	}
 	return results
 }

@@ -40,13 +40,13 @@ type settings struct {
 // runner sends blocks of requests to one contestant.
 type runner struct {
 	*child
-	client      *client
-	work        work
-	blocks      []float64
-	times       []time.Duration
-	spent       time.Duration
-	first, last usage
-	requests    int
+	client        *client
+	work          work
+	blocks        []float64
+	times         []time.Duration
+	spent         time.Duration
+	allocs, bytes uint64
+	requests      int
 }
 
 // newRunner starts a contestant and checks its answers.
@@ -109,10 +109,8 @@ func (r *runner) measure(n int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if r.requests == 0 {
-		r.first = before
-	}
-	r.last = after
+	r.allocs += after.Allocs - before.Allocs
+	r.bytes += after.Bytes - before.Bytes
 	r.requests += n
 	r.times = append(r.times, times...)
 	cpu := (after.CPU - before.CPU) / float64(n)
@@ -120,48 +118,57 @@ func (r *runner) measure(n int) (float64, error) {
 	return cpu, nil
 }
 
+// forget drops what was measured.
+func (r *runner) forget() {
+	r.blocks, r.times, r.spent, r.allocs, r.bytes, r.requests = nil, nil, 0, 0, 0, 0
+}
+
 func (r *runner) figures() Figures {
 	n := float64(r.requests)
 	return Figures{
 		CPU: median(r.blocks), Blocks: r.blocks,
-		Allocs: float64(r.last.Allocs-r.first.Allocs) / n, Bytes: float64(r.last.Bytes-r.first.Bytes) / n,
+		Allocs: float64(r.allocs) / n, Bytes: float64(r.bytes) / n,
 		Throughput: n / r.spent.Seconds(), P50: quantile(r.times, 0.5), P99: quantile(r.times, 0.99),
 	}
 }
 
+// meeting is this package with all its peers at some work. Its process stays for all of
+// them, unless the work makes the database grow.
+type meeting struct {
+	*databases
+	work
+	settings
+	own *runner
+	n   int // requests of a block
+}
+
 // compare measures this package and a peer.
-func compare(ctx context.Context, d *databases, own, peer contestants.Contestant, w work, s settings) (result Result) {
-	result = Result{Work: w.name, Peer: peer.String()}
-	err := result.measure(ctx, d, own, peer, w, s)
-	if err != nil {
+func (m *meeting) compare(ctx context.Context, peer contestants.Contestant) Result {
+	result := Result{Work: m.work.name, Peer: peer.String()}
+	if err := m.measure(ctx, peer, &result); err != nil {
 		result.Invalid = firstLine(err.Error())
+		m.close() // it may be the cause
 	}
 	return result
 }
 
-func (result *Result) measure(ctx context.Context, d *databases, own, peer contestants.Contestant, w work, s settings) error {
-	a, err := newRunner(ctx, d, own, w, "a")
-	if err != nil {
+func (m *meeting) measure(ctx context.Context, peer contestants.Contestant, result *Result) error {
+	if err := m.begin(ctx); err != nil {
 		return err
 	}
-	defer a.stop()
-	b, err := newRunner(ctx, d, peer, w, "b")
+	b, err := newRunner(ctx, m.databases, peer, m.work, "b")
 	if err != nil {
 		return err
 	}
 	defer b.stop()
-	n, err := a.warmUp(s.block)
-	if err != nil {
+	if _, err := b.warmUp(m.block); err != nil {
 		return err
 	}
-	if _, err := b.warmUp(s.block); err != nil {
-		return err
-	}
-	for range s.pairs {
+	for range m.pairs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		ratio, err := pair(a, b, n)
+		ratio, err := pair(m.own, b, m.n)
 		if err != nil {
 			return err
 		}
@@ -169,8 +176,31 @@ func (result *Result) measure(ctx context.Context, d *databases, own, peer conte
 	}
 	result.Ratio = median(result.Pairs)
 	result.Low, result.High = interval(result.Pairs)
-	result.Own, result.Other = a.figures(), b.figures()
+	result.Own, result.Other = m.own.figures(), b.figures()
 	return nil
+}
+
+// begin starts this package's process, or lets the one that runs begin anew.
+func (m *meeting) begin(ctx context.Context) (err error) {
+	if m.own != nil && m.writes() {
+		m.close()
+	}
+	if m.own != nil {
+		m.own.forget()
+		return nil
+	}
+	if m.own, err = newRunner(ctx, m.databases, contestants.All[0], m.work, "a"); err != nil {
+		return err
+	}
+	m.n, err = m.own.warmUp(m.block)
+	return err
+}
+
+func (m *meeting) close() {
+	if m.own != nil {
+		m.own.stop()
+		m.own = nil
+	}
 }
 
 // pair measures A B B A and returns A over B.

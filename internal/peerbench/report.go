@@ -1,43 +1,118 @@
 package main
 
-// What is printed: a table of ratios, and one of the figures themselves.
+// What is printed: each result as it comes, and tables in Markdown at the end.
 
 import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
-// ratios prints the CPU time of this package over each peer's, as a table in Markdown.
-func ratios(out io.Writer, results []Result, peers []string) {
-	fmt.Fprint(out, "\n| backend's CPU time over that of | ")
-	for _, peer := range peers {
-		fmt.Fprintf(out, "%s | ", peer)
+// Report is the raw data.
+type Report struct {
+	Command  []string
+	Machine  string
+	Versions map[string]string
+	Results  []Result
+	Figures  []Figure
+}
+
+// ratios prints the CPU time of this package over each peer's.
+func (r Report) ratios(out io.Writer, peers []string) {
+	if len(r.Results) == 0 {
+		return
 	}
-	fmt.Fprint(out, "\n|---|")
-	for range peers {
-		fmt.Fprint(out, "---|")
-	}
+	header(out, "CPU time of backend over that of", peers)
 	for _, w := range works {
-		if !slices.ContainsFunc(results, func(r Result) bool { return r.Work == w.name }) {
+		if !slices.ContainsFunc(r.Results, func(r Result) bool { return r.Work == w.name }) {
 			continue
 		}
-		fmt.Fprintf(out, "\n| %s |", w.title)
+		fmt.Fprintf(out, "| %s |", w.title)
 		for _, peer := range peers {
-			fmt.Fprintf(out, " %s |", cell(results, w.name, peer))
+			fmt.Fprintf(out, " %s |", r.cell(w.name, peer, func(r Result) string { return fmt.Sprintf("%.2f (%.2f–%.2f)", r.Ratio, r.Low, r.High) }))
 		}
+		fmt.Fprintln(out)
+	}
+}
+
+// costs prints the CPU time of each, and its allocations.
+func (r Report) costs(out io.Writer, peers []string) {
+	if len(r.Results) == 0 {
+		return
+	}
+	header(out, "µs of CPU per request (allocations)", append([]string{"backend"}, peers...))
+	for _, w := range works {
+		var own []float64
+		var allocs float64
+		for _, result := range r.Results {
+			if result.Work == w.name && result.Invalid == "" {
+				own, allocs = append(own, result.Own.CPU), result.Own.Allocs
+			}
+		}
+		if len(own) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "| %s | %.1f (%.0f) |", w.title, median(own), allocs)
+		for _, peer := range peers {
+			fmt.Fprintf(out, " %s |", r.cell(w.name, peer, func(r Result) string { return fmt.Sprintf("%.1f (%.0f)", r.Other.CPU, r.Other.Allocs) }))
+		}
+		fmt.Fprintln(out)
+	}
+}
+
+// extras prints the rows of other figures.
+func (r Report) extras(out io.Writer) {
+	for _, e := range extras {
+		var columns, cases []string
+		cells := map[[2]string]Figure{}
+		for _, f := range r.Figures {
+			if f.Row != e.name {
+				continue
+			}
+			if !slices.Contains(columns, f.Contestant) {
+				columns = append(columns, f.Contestant)
+			}
+			if !slices.Contains(cases, f.Case) {
+				cases = append(cases, f.Case)
+			}
+			cells[[2]string{f.Case, f.Contestant}] = f
+		}
+		if len(cases) == 0 {
+			continue
+		}
+		header(out, e.title, columns)
+		for _, one := range cases {
+			fmt.Fprintf(out, "| %s |", strings.TrimSpace(one+" "+e.unit))
+			for _, column := range columns {
+				fmt.Fprintf(out, " %s |", cells[[2]string{one, column}])
+			}
+			fmt.Fprintln(out)
+		}
+	}
+}
+
+func header(out io.Writer, title string, columns []string) {
+	fmt.Fprintf(out, "\n| %s |", title)
+	for _, column := range columns {
+		fmt.Fprintf(out, " %s |", column)
+	}
+	fmt.Fprint(out, "\n|---|")
+	for range columns {
+		fmt.Fprint(out, "---|")
 	}
 	fmt.Fprintln(out)
 }
 
-func cell(results []Result, work, peer string) string {
-	for _, r := range results {
+// cell returns what a table says about a peer at some work, or nothing.
+func (r Report) cell(work, peer string, text func(Result) string) string {
+	for _, result := range r.Results {
 		switch {
-		case r.Work != work || r.Peer != peer:
-		case r.Invalid != "":
+		case result.Work != work || result.Peer != peer:
+		case result.Invalid != "":
 			return "invalid"
 		default:
-			return fmt.Sprintf("%.2f (%.2f–%.2f)", r.Ratio, r.Low, r.High)
+			return text(result)
 		}
 	}
 	return ""
@@ -46,11 +121,13 @@ func cell(results []Result, work, peer string) string {
 // line prints a result as it comes.
 func line(out io.Writer, r Result) {
 	if r.Invalid != "" {
-		fmt.Fprintf(out, "%-15s %-16s invalid: %s\n", r.Work, r.Peer, r.Invalid)
+		fmt.Fprintf(out, "%-15s %-15s invalid: %s\n", r.Work, r.Peer, r.Invalid)
 		return
 	}
-	fmt.Fprintf(out, "%-15s %-16s %.2f (%.2f to %.2f)   %7.1f µs %4.0f allocs %6.0f B %6.0f/s p50 %5.0f p99 %5.0f   backend %7.1f µs %4.0f allocs %6.0f B %6.0f/s p50 %5.0f p99 %5.0f\n",
-		r.Work, r.Peer, r.Ratio, r.Low, r.High,
-		r.Other.CPU, r.Other.Allocs, r.Other.Bytes, r.Other.Throughput, r.Other.P50, r.Other.P99,
-		r.Own.CPU, r.Own.Allocs, r.Own.Bytes, r.Own.Throughput, r.Own.P50, r.Own.P99)
+	fmt.Fprintf(out, "%-15s %-15s %.2f (%.2f to %.2f)   %s   backend %s\n", r.Work, r.Peer, r.Ratio, r.Low, r.High, r.Other, r.Own)
+}
+
+// String returns the figures in one line.
+func (f Figures) String() string {
+	return fmt.Sprintf("%7.1f µs %4.0f allocs %6.0f B %6.0f/s p50 %5.0f p99 %5.0f", f.CPU, f.Allocs, f.Bytes, f.Throughput, f.P50, f.P99)
 }

@@ -5,8 +5,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
+	"mime/multipart"
 	"slices"
 	"strings"
 
@@ -24,6 +26,11 @@ type work struct {
 
 // engine returns pg, sqlite or "".
 func (w work) engine() string { return contestants.Env{Work: w.name}.Engine() }
+
+// writes reports whether the database grows by the work.
+func (w work) writes() bool {
+	return strings.HasPrefix(w.name, "insert") || strings.HasPrefix(w.name, "updates")
+}
 
 const (
 	jsonType  = "application/json"
@@ -50,6 +57,23 @@ var works = slices.Concat([]work{
 		{"fortunes-pg", "page of fortunes, PostgreSQL", get("/fortunes"), 200, same("text/html", fortunesPage())},
 		{"updates-pg", "20 updates in a transaction, PostgreSQL", post("/updates/20", "{}"), 200, isUpdated},
 	})
+
+// uploadWork is the form of which the memory is measured.
+var uploadWork = work{"upload", "upload of 20 MB", [][]byte{uploadRequest(20 << 20)}, 201, sameJSON(contestants.Received{Size: 20 << 20})}
+
+// uploadRequest sends a form with a file of n bytes.
+func uploadRequest(n int) []byte {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	file, err := form.CreateFormFile("file", "picture.bin")
+	if err == nil {
+		_, err = file.Write(bytes.Repeat([]byte("0123456789abcde\n"), n/16))
+	}
+	if err = errors.Join(err, form.Close()); err != nil {
+		panic(err) // the buffer takes all
+	}
+	return request("POST", "/upload", form.FormDataContentType(), body.String())
+}
 
 // onBoth is work that both engines do.
 func onBoth(name, title string, requests [][]byte, status int, want func(i int) any) []work {
