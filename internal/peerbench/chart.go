@@ -11,8 +11,8 @@ import (
 
 // The measures of the chart, in pixels.
 const (
-	chartWidth = 860
-	chartLeft  = 330 // where the bars begin
+	chartWidth = 700
+	chartLeft  = 150 // where the bars begin
 	chartUnit  = 180 // the length of a ratio of 1
 	barHeight  = 14
 )

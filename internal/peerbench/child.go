@@ -28,6 +28,7 @@ type child struct {
 	input   io.WriteCloser
 	output  *bufio.Reader
 	log     string
+	foreign bool // another program, which takes no commands
 }
 
 var children atomic.Int64 // numbers the log files
@@ -72,6 +73,9 @@ func start(c contestants.Contestant, work, db, folder string) (*child, error) {
 
 // ask sends a command to the contestant, and returns what it has used.
 func (c *child) ask(command string) (usage, error) {
+	if c.foreign {
+		return treeUsage(c.process.Process.Pid)
+	}
 	var u usage
 	if _, err := fmt.Fprintln(c.input, command); err != nil {
 		return u, fmt.Errorf("%s has ended: %w", c.name, err)
@@ -85,6 +89,11 @@ func (c *child) ask(command string) (usage, error) {
 
 // stop ends the process by ending its input, and kills it if that does not help.
 func (c *child) stop() {
+	if c.foreign {
+		_ = unix.Kill(-c.process.Process.Pid, unix.SIGKILL) // its group
+		_ = c.process.Wait()
+		return
+	}
 	_ = c.input.Close()
 	timer := time.AfterFunc(5*time.Second, func() { _ = c.process.Process.Kill() })
 	defer timer.Stop()

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ func (d *databases) newFile(path string) (_ string, err error) {
 					row[i] = t.Format(time.DateTime)
 				}
 			}
-			text := "INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"[:len(" VALUES (")+4*len(row)-2] + ")"
+			text := "INSERT INTO " + table + " VALUES (?" + strings.Repeat(", ?", len(row)-1) + ")"
 			if err := sqlitex.Execute(c, text, &sqlitex.ExecOptions{Args: row}); err != nil {
 				return err
 			}

@@ -82,14 +82,19 @@ func helloStarts(ctx context.Context, d *databases, o options, report reportFunc
 	return nil
 }
 
-// helloStart starts a program and returns how long it takes until it has answered.
-func helloStart(ctx context.Context, program string) (time.Duration, error) {
+// freeAddr returns an address of this machine that nobody listens on.
+func freeAddr() (string, error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	addr := free.Addr().String()
-	if err := free.Close(); err != nil {
+	return free.Addr().String(), free.Close()
+}
+
+// helloStart starts a program and returns how long it takes until it has answered.
+func helloStart(ctx context.Context, program string) (time.Duration, error) {
+	addr, err := freeAddr()
+	if err != nil {
 		return 0, err
 	}
 	command := exec.CommandContext(ctx, program)

@@ -50,6 +50,7 @@ func main() {
 type options struct {
 	settings
 	quick       bool
+	others      bool
 	only, peers []string
 	out, svg    string
 }
@@ -59,6 +60,7 @@ func parse() (o options) {
 	full := flag.Bool("full", false, "measure with more pairs")
 	only := flag.String("only", "", "the work to measure, with commas between: names or their beginnings, such as row or row-pg")
 	peers := flag.String("peers", "", "the peers to measure, with commas between: names or their beginnings, such as gin or gin-tuned")
+	flag.BoolVar(&o.others, "others", false, "also measure Express, which is installed by npm into a temporary folder, and Django, if this machine has it")
 	flag.IntVar(&o.pairs, "pairs", 10, "pairs of measurements for each peer")
 	flag.DurationVar(&o.block, "time", 60*time.Millisecond, "about how long one measurement takes")
 	flag.StringVar(&o.out, "out", "", "the file to write the raw data to, as JSON")
@@ -99,11 +101,14 @@ func run() error {
 	d := newDatabases(folder)
 	report := Report{Command: os.Args[1:], Machine: machine(), Versions: versions()}
 	report.Results = measureAll(ctx, d, o)
+	if o.others {
+		report.Results = append(report.Results, measureOthers(ctx, d, o, report.Versions)...)
+	}
 	report.Figures = measureExtras(ctx, d, o)
 	if err := d.close(); err != nil {
 		return err
 	}
-	peers := peerNames(o.peers)
+	peers := peerNames(o)
 	report.ratios(os.Stdout, peers)
 	report.costs(os.Stdout, peers)
 	report.extras(os.Stdout)
@@ -150,10 +155,16 @@ func measureAll(ctx context.Context, d *databases, o options) (results []Result)
 	return results
 }
 
-func peerNames(only []string) (names []string) {
+// peerNames returns the columns of the tables.
+func peerNames(o options) (names []string) {
 	for _, c := range contestants.All[1:] {
-		if chosen(only, c.String()) {
+		if chosen(o.peers, c.String()) {
 			names = append(names, c.String())
+		}
+	}
+	for _, one := range others {
+		if o.others && chosen(o.peers, one.name) {
+			names = append(names, one.name)
 		}
 	}
 	return names

@@ -3,11 +3,15 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"encoding/xml"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
 )
@@ -21,7 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// All contestants do the same work, or their numbers would mean nothing.
+// All contestants do the same work, or their numbers would mean nothing. A process does
+// all the work of an engine.
 func TestContestants(t *testing.T) {
 	d := newDatabases(t.TempDir())
 	t.Cleanup(func() {
@@ -29,26 +34,69 @@ func TestContestants(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, w := range append(slices.Clone(works), uploadWork) {
-		t.Run(w.name, func(t *testing.T) {
-			if w.engine() == "pg" && d.server == "" {
+	groups := map[string][]work{"upload": {uploadWork}}
+	for _, w := range works {
+		group := cmp.Or(w.engine(), "none")
+		if w.name == "equal" {
+			group = w.name
+		}
+		groups[group] = append(groups[group], w)
+	}
+	for name, group := range groups {
+		t.Run(name, func(t *testing.T) {
+			if name == "pg" && d.server == "" {
 				if os.Getenv("TEST_REQUIRE_ENGINES") != "" {
 					t.Fatal("set TEST_POSTGRES_URL")
 				}
 				t.Skip("to run: set TEST_POSTGRES_URL")
 			}
 			for _, c := range contestants.All {
-				if !c.Does(w.name) {
-					continue
-				}
-				r, err := newRunner(t.Context(), d, c, w, "test")
-				if err != nil {
-					t.Error(err)
-					continue
-				}
-				r.stop()
+				checkAll(t, d, c, group)
 			}
 		})
+	}
+}
+
+// checkAll checks the answers of a contestant to all work of an engine.
+func checkAll(t *testing.T, d *databases, c contestants.Contestant, group []work) {
+	group = slices.DeleteFunc(slices.Clone(group), func(w work) bool { return !c.Does(w.name) })
+	if len(group) == 0 {
+		return
+	}
+	db, err := d.open(t.Context(), group[0].engine(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, err := start(c, group[0].name, db, d.folder)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer process.stop()
+	// Updates come last: they change what others look up.
+	slices.SortStableFunc(group, func(a, b work) int {
+		return cmp.Compare(strings.Index(a.name, "updates"), strings.Index(b.name, "updates"))
+	})
+	for _, w := range group {
+		if err := golden(process.addr, w); err != nil {
+			t.Errorf("%s, %s: %v", c, w.name, err)
+		}
+	}
+}
+
+// Every work has contestants to compare, and every name is used once.
+func TestWorks(t *testing.T) {
+	seen := map[string]bool{}
+	for _, w := range works {
+		if seen[w.name] || len(w.requests) == 0 || w.title == "" {
+			t.Errorf("%s is there twice, or has no requests or no title", w.name)
+		}
+		seen[w.name] = true
+	}
+	for _, name := range slices.Concat(otherWork, []string{overloadWork}) {
+		if !seen[name] {
+			t.Errorf("there is no work %s", name)
+		}
 	}
 }
 
@@ -99,5 +147,52 @@ func TestClientReads(t *testing.T) {
 				t.Errorf("%s: %d %q %q %v", name, a.status, a.contentType, a.body, err)
 			}
 		}
+	}
+}
+
+// The chart is XML, whatever is invalid.
+func TestChart(t *testing.T) {
+	r := Report{Results: []Result{
+		{Work: "plain", Peer: "a<b", Ratio: 0.5, Low: 0.4, High: 0.6},
+		{Work: "plain", Peer: "c", Ratio: 9, Low: 8, High: 10},
+		{Work: "post", Peer: "d", Invalid: "status 500 instead of 201"},
+	}}
+	text := r.chart()
+	for d := xml.NewDecoder(strings.NewReader(text)); ; {
+		_, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, found := range map[string]bool{`class="faster"`: true, `class="slower"`: true, "typed POST": false} {
+		if strings.Contains(text, want) != found {
+			t.Errorf("%s in the chart: %v", want, !found)
+		}
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	pid, parent, ticks, err := parseStat("12 (a) b) S 7 12 12 0 -1 4194304 1 0 0 0 30 4 0 0 20 0 1 0 5 6 7\n")
+	if pid != 12 || parent != 7 || ticks != 34 || err != nil {
+		t.Error(pid, parent, ticks, err)
+	}
+	if _, err := treeUsage(os.Getpid()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStats(t *testing.T) {
+	if got := median([]float64{4, 1, 3, 2}); got != 2.5 {
+		t.Errorf("the median is %v", got)
+	}
+	low, high := interval([]float64{1, 1, 1, 1, 1, 1, 1, 1, 1, 100})
+	if low != 1 || high != 1 {
+		t.Errorf("one value of ten moves the interval to %v and %v", low, high)
+	}
+	if got := quantile([]time.Duration{3000, 1000, 2000}, 0.5); got != 2 {
+		t.Errorf("the middle of 1, 2 and 3 µs is %v µs", got)
 	}
 }

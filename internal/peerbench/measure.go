@@ -164,6 +164,11 @@ func (m *meeting) measure(ctx context.Context, peer contestants.Contestant, resu
 	if _, err := b.warmUp(m.block); err != nil {
 		return err
 	}
+	return m.measurePairs(ctx, b, result)
+}
+
+// measurePairs measures pairs of this package's process and another.
+func (m *meeting) measurePairs(ctx context.Context, b *runner, result *Result) error {
 	for range m.pairs {
 		if err := ctx.Err(); err != nil {
 			return err

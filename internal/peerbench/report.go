@@ -55,10 +55,18 @@ func (r Report) costs(out io.Writer, peers []string) {
 		}
 		fmt.Fprintf(out, "| %s | %.1f (%.0f) |", w.title, median(own), allocs)
 		for _, peer := range peers {
-			fmt.Fprintf(out, " %s |", r.cell(w.name, peer, func(r Result) string { return fmt.Sprintf("%.1f (%.0f)", r.Other.CPU, r.Other.Allocs) }))
+			fmt.Fprintf(out, " %s |", r.cell(w.name, peer, costOf))
 		}
 		fmt.Fprintln(out)
 	}
+}
+
+// costOf is what a peer takes. Allocations of other languages are not counted.
+func costOf(r Result) string {
+	if r.Other.Bytes == 0 {
+		return fmt.Sprintf("%.1f", r.Other.CPU)
+	}
+	return fmt.Sprintf("%.1f (%.0f)", r.Other.CPU, r.Other.Allocs)
 }
 
 // extras prints the rows of other figures.

@@ -42,6 +42,7 @@ const (
 // works are all rows that are measured by the time of requests.
 var works = slices.Concat([]work{
 	{"plain", "12 bytes of text", get("/plain"), 200, same("text/plain", contestants.Text)},
+	{"json", "a small object as JSON", get("/json"), 200, sameJSON(contestants.Message{Message: contestants.Text})},
 	{"post", "typed POST, 8 fields, validated", post("/orders", validBody), 201, sameJSON(order())},
 	{"post-invalid", "the same, one field invalid", post("/orders", wrongBody), 422, namesField("title")},
 	{"errors-sqlite", "a row that does not exist (404), SQLite", get("/items/1000000"), 404, isError},

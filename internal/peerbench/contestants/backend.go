@@ -30,6 +30,8 @@ type (
 	}
 )
 
+func (a *app) message(context.Context, backend.None) (Message, error) { return Message{Text}, nil }
+
 func (a *app) createOrder(_ context.Context, in NewOrder) (Order, error) { return Accept(in), nil }
 
 func (a *app) item(ctx context.Context, in itemID) (Item, error) {
@@ -110,6 +112,7 @@ func serveBackend(env Env) (err error) {
 	}
 	logic := backend.NewLogic(a.db, nil, backend.LogicConfig{})
 	logic.Add(
+		backend.Query("message", backend.Public, a.message, backend.Route("GET /json")),
 		backend.Mutation("createOrder", backend.Public, a.createOrder, backend.Route("POST /orders")),
 		backend.Query("item", backend.Public, a.item, backend.Route("GET /items/{id}")),
 		backend.Query("items", backend.Public, a.items, backend.Route("GET /owners/{owner}/items")),

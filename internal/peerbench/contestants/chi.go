@@ -38,6 +38,7 @@ func serveChi(env Env) error {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, Text)
 	})
+	r.Get("/json", func(w http.ResponseWriter, _ *http.Request) { chiJSON(w, http.StatusOK, Message{Text}) })
 	r.Post("/orders", h.createOrder)
 	r.Get("/items/{id}", h.item)
 	r.Get("/owners/{owner}/items", h.items)

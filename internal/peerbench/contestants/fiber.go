@@ -41,6 +41,7 @@ func serveFiber(env Env, f flavor) error {
 		plain = timeout.New(plain, timeout.Config{Timeout: 10 * time.Second})
 	}
 	r.Get("/plain", plain)
+	r.Get("/json", func(c fiber.Ctx) error { return c.JSON(Message{Text}) })
 	r.Post("/orders", h.createOrder)
 	r.Get("/items/:id", h.item)
 	r.Get("/owners/:owner/items", h.items)

@@ -36,6 +36,9 @@ func serveFloor(env Env) error {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, Text)
 	})
+	mux.HandleFunc("GET /json", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, append(appendText([]byte(`{"message":`), Text), '}'))
+	})
 	mux.HandleFunc("POST /orders", f.createOrder)
 	mux.HandleFunc("GET /items/{id}", f.item)
 	mux.HandleFunc("GET /owners/{owner}/items", f.items)

@@ -33,6 +33,7 @@ func serveGin(env Env, f flavor) error {
 	}
 	h := &ginHandlers{s}
 	r.GET("/plain", func(c *gin.Context) { c.String(http.StatusOK, Text) })
+	r.GET("/json", func(c *gin.Context) { c.JSON(http.StatusOK, Message{Text}) })
 	r.POST("/orders", h.createOrder)
 	r.GET("/items/:id", h.item)
 	r.GET("/owners/:owner/items", h.items)

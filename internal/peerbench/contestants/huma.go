@@ -52,6 +52,9 @@ func serveHuma(env Env) error {
 	huma.Get(api, "/plain", func(context.Context, *struct{}) (*humaText, error) {
 		return &humaText{"text/plain; charset=utf-8", []byte(Text)}, nil
 	})
+	huma.Get(api, "/json", func(context.Context, *struct{}) (*humaOut[Message], error) {
+		return &humaOut[Message]{Message{Text}}, nil
+	})
 	huma.Register(api, huma.Operation{Method: "POST", Path: "/orders", DefaultStatus: http.StatusCreated}, func(_ context.Context, in *humaIn[NewOrder]) (*humaOut[Order], error) {
 		return &humaOut[Order]{Accept(in.Body)}, nil
 	})

@@ -72,6 +72,11 @@ type Fortune struct {
 	Message string `db:"message" json:"message"`
 }
 
+// Message is the answer of GET /json.
+type Message struct {
+	Message string `json:"message"`
+}
+
 // Received is the answer of POST /upload.
 type Received struct {
 	Size int64 `json:"size"`
