@@ -16,9 +16,9 @@ import (
 
 const (
 	overloadWork  = "lookups-pg"
-	patience      = 500 * time.Millisecond // after which a client has gone
-	overloadConns = 3000                   // the most that are open at once
-	overloadTime  = 3 * time.Second
+	patience      = 2 * time.Second // after which a client has gone
+	overloadConns = 6000            // the most that are open at once
+	overloadTime  = 3 * time.Second // which is measured, after a time of patience
 )
 
 func overload(ctx context.Context, d *databases, o options, report reportFunc) error {
@@ -71,7 +71,8 @@ func (r *runner) overload() (float64, error) {
 }
 
 // flood sends requests at a rate, and returns how many per second were answered in time.
-// A request is lost if as many others wait as may be open.
+// What is sent at first does not count, as until then queues are short. A request is
+// lost if as many others wait as may be open.
 func flood(addr string, w work, rate float64) float64 {
 	var good atomic.Int64
 	idle := make(chan *conn, overloadConns)
@@ -80,13 +81,14 @@ func flood(addr string, w work, rate float64) float64 {
 	}
 	var running sync.WaitGroup
 	begin := time.Now()
-	for sent := 0; time.Since(begin) < overloadTime; {
+	for sent := 0; time.Since(begin) < patience+overloadTime; {
 		for due := int(rate * time.Since(begin).Seconds()); sent < due; sent++ {
 			select {
 			case c := <-idle:
+				counts := time.Since(begin) >= patience
 				running.Go(func() {
 					c, ok := once(c, addr, w)
-					if ok {
+					if ok && counts {
 						good.Add(1)
 					}
 					idle <- c

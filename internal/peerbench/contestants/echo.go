@@ -36,6 +36,7 @@ func serveEcho(env Env) error {
 		e.Use(middleware.RequestID(), middleware.RequestLogger(), middleware.Recover(), middleware.Secure(), middleware.ContextTimeout(10*time.Second))
 	}
 	e.GET("/plain", func(c *echo.Context) error { return c.String(http.StatusOK, Text) })
+	e.GET("/json", func(c *echo.Context) error { return c.JSON(http.StatusOK, Message{Text}) })
 	e.POST("/orders", h.createOrder)
 	e.GET("/items/:id", h.item)
 	e.GET("/owners/:owner/items", h.items)
