@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -101,14 +103,25 @@ func (c *child) stop() {
 	_ = os.Remove(c.log) // it may be long
 }
 
-// The processors: the last one is that of the servers, the first that of the client.
-// With one processor nothing is pinned.
-func serverCPU() int { return runtime.NumCPU() - 1 }
+// processors returns those that this process might use at its start.
+var processors = sync.OnceValues(func() (list []int, err error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, err
+	}
+	for i := range 8 * int(unsafe.Sizeof(set)) {
+		if set.IsSet(i) {
+			list = append(list, i)
+		}
+	}
+	return list, nil
+})
 
-// pin binds the calling process to the client's processor.
+// pinClient binds this process to the first processor.
 func pinClient() error {
-	if runtime.NumCPU() == 1 {
-		return nil
+	list, err := processors()
+	if err != nil {
+		return err
 	}
 	runtime.GOMAXPROCS(1)
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -116,7 +129,7 @@ func pinClient() error {
 		return err
 	}
 	var set unix.CPUSet
-	set.Set(0)
+	set.Set(list[0])
 	for _, task := range tasks {
 		var id int
 		if _, err := fmt.Sscan(task.Name(), &id); err != nil {
@@ -130,19 +143,23 @@ func pinClient() error {
 }
 
 // onServerCPU calls f, which starts a process, so that the process is bound to the
-// processor of the servers.
+// processor of the servers, the last one.
 func onServerCPU(f func() error) error {
+	list, err := processors()
+	if err != nil {
+		return err
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before, set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return err
 	}
-	set.Set(serverCPU())
+	set.Set(list[len(list)-1])
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		return err
 	}
-	err := f()
+	err = f()
 	if back := unix.SchedSetaffinity(0, &before); err == nil {
 		err = back
 	}

@@ -16,8 +16,8 @@
 // ratio is the median of the pairs' ratios, this package over the peer, with a bootstrap
 // 95 % interval; below 1 this package is faster.
 //
-// The rows on PostgreSQL need a server on which databases may be created, at
-// TEST_POSTGRES_URL.
+// It needs Linux. The rows on PostgreSQL need a server on which databases may be
+// created, at TEST_POSTGRES_URL.
 package main
 
 import (
@@ -86,8 +86,36 @@ func chosen(list []string, name string) bool {
 	return len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return name == s || strings.HasPrefix(name, s+"-") })
 }
 
+// check returns an error for a name that nothing has, which would measure nothing.
+func (o options) check() error {
+	var work, peers []string
+	for _, w := range works {
+		work = append(work, w.name)
+	}
+	for _, e := range extras {
+		work = append(work, e.name)
+	}
+	for _, c := range contestants.All[1:] {
+		peers = append(peers, c.String())
+	}
+	for _, one := range others {
+		peers = append(peers, one.name)
+	}
+	for _, list := range []struct{ asked, names []string }{{o.only, work}, {o.peers, peers}} {
+		for _, name := range list.asked {
+			if !slices.ContainsFunc(list.names, func(s string) bool { return chosen([]string{name}, s) }) {
+				return fmt.Errorf("%q is none of %s", name, strings.Join(list.names, ", "))
+			}
+		}
+	}
+	return nil
+}
+
 func run() error {
 	o := parse()
+	if err := o.check(); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	folder, err := os.MkdirTemp("", "peerbench")

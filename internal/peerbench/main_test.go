@@ -196,3 +196,20 @@ func TestStats(t *testing.T) {
 		t.Errorf("the middle of 1, 2 and 3 µs is %v µs", got)
 	}
 }
+
+// A name that nothing has would measure nothing.
+func TestNames(t *testing.T) {
+	for _, o := range []options{{only: []string{"row", "plain", "size"}, peers: []string{"gin", "express", "fiber-tuned"}}, {}} {
+		if err := o.check(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, o := range []options{{only: []string{"ro"}}, {peers: []string{"gin", "backend"}}} {
+		if o.check() == nil {
+			t.Errorf("%v is not refused", o)
+		}
+	}
+	if !chosen([]string{"row"}, "row-pg") || chosen([]string{"row"}, "rows") {
+		t.Error("a name is not that of a group")
+	}
+}

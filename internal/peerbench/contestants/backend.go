@@ -53,7 +53,7 @@ func (a *app) lookups(ctx context.Context, in howMany) ([]World, error) {
 	return worlds, nil
 }
 
-// batch is the best form of lookups.
+// batch is the best form of lookups: one query.
 func (a *app) batch(ctx context.Context, in howMany) ([]World, error) {
 	return backend.All[World](ctx, a.db, "SELECT id, number FROM worlds WHERE id IN (?) ORDER BY id", LookupIDs(in.N))
 }
