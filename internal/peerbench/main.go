@@ -1,166 +1,199 @@
-// Command peerbench does the same work with this package and with its peers, in
-// one process and without a network, and prints how they compare:
+// Command peerbench compares this package with its peers, over sockets:
 //
-//	go run . [-pairs 20] [-time 30ms]
+//	go run . -quick            # everything within 6 minutes
+//	go run . -full             # more pairs, for the numbers in README
+//	go run . -only row,plain -peers floor,gin
 //
-// Each peer is measured in pairs with this package, in the order A B B A, so
-// that a machine that gets slower meanwhile is unfair to nobody. What is compared
-// is the time of the CPU, that of the garbage collector included. The ratio is
-// the median of the pairs' ratios, this package over the peer, with a bootstrap
-// 95 % interval; below 1 this package is faster. Contestants that do not answer as
-// they should are not measured.
+// Each contestant is a process of its own that does the same work: this package behind
+// its default Stack with a log to a file, a floor written by hand on net/http, and other
+// frameworks as their documentation shows them, also tuned. One that does not answer
+// with the right bytes is "invalid" and not measured.
+//
+// What is compared is the CPU time of the process per request, the garbage collector
+// and the kernel included, the database server not. Servers are bound to one processor
+// and the client to another. Each peer is measured in pairs with this package, in the
+// order A B B A, so that a machine that gets slower meanwhile is unfair to nobody. The
+// ratio is the median of the pairs' ratios, this package over the peer, with a bootstrap
+// 95 % interval; below 1 this package is faster.
+//
+// It needs Linux. The rows on PostgreSQL need a server on which databases may be
+// created, at TEST_POSTGRES_URL.
 package main
 
 import (
-	"bytes"
+	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"runtime"
+	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
 )
 
 func main() {
-	pairs := flag.Int("pairs", 20, "pairs of measurements for each peer")
-	length := flag.Duration("time", 30*time.Millisecond, "about how long one measurement takes")
+	run := run
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		run = func() error { return serve(os.Args[2:]) }
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// options are those of the command line.
+type options struct {
+	settings
+	quick       bool
+	others      bool
+	only, peers []string
+	out, svg    string
+}
+
+func parse() (o options) {
+	flag.BoolVar(&o.quick, "quick", false, "measure everything within 6 minutes")
+	full := flag.Bool("full", false, "measure with more pairs")
+	only := flag.String("only", "", "the work to measure, with commas between: names or their beginnings, such as row or row-pg")
+	peers := flag.String("peers", "", "the peers to measure, with commas between: names or their beginnings, such as gin or gin-tuned")
+	flag.BoolVar(&o.others, "others", false, "also measure Express, which is installed by npm into a temporary folder, and Django, if this machine has it")
+	flag.IntVar(&o.pairs, "pairs", 10, "pairs of measurements for each peer")
+	flag.DurationVar(&o.block, "time", 60*time.Millisecond, "about how long one measurement takes")
+	flag.StringVar(&o.out, "out", "", "the file to write the raw data to, as JSON")
+	flag.StringVar(&o.svg, "svg", "", "the file to write a chart of the ratios to")
 	flag.Parse()
-	runtime.GOMAXPROCS(1)
-	for _, request := range requests {
-		fmt.Printf("%s\n%-14s %9s %9s %9s   %s\n", request.name, "", "CPU µs", "allocs", "bytes", "backend's CPU time over it")
-		own := newRunner(contestants[0], request, *length)
-		if own.wrong != nil {
-			fmt.Fprintln(os.Stderr, own.wrong)
-			os.Exit(1)
-		}
-		for range *pairs {
-			own.measure()
-		}
-		own.report("")
-		for _, peer := range contestants[1:] {
-			other := newRunner(peer, request, *length)
-			if other.wrong != nil {
-				fmt.Printf("%-14s invalid: %v\n", peer.name, other.wrong)
-				continue
+	switch {
+	case o.quick:
+		o.settings = settings{10, 20 * time.Millisecond}
+	case *full:
+		o.settings = settings{30, 100 * time.Millisecond}
+	}
+	o.only, o.peers = split(*only), split(*peers)
+	return o
+}
+
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
+
+// chosen reports whether a name is in a list, or a name of the list with a suffix. An
+// empty list has all names.
+func chosen(list []string, name string) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return name == s || strings.HasPrefix(name, s+"-") })
+}
+
+// check returns an error for a name that nothing has, which would measure nothing.
+func (o options) check() error {
+	var work, peers []string
+	for _, w := range works {
+		work = append(work, w.name)
+	}
+	for _, e := range extras {
+		work = append(work, e.name)
+	}
+	for _, c := range contestants.All[1:] {
+		peers = append(peers, c.String())
+	}
+	for _, one := range others {
+		peers = append(peers, one.name)
+	}
+	for _, list := range []struct{ asked, names []string }{{o.only, work}, {o.peers, peers}} {
+		for _, name := range list.asked {
+			if !slices.ContainsFunc(list.names, func(s string) bool { return chosen([]string{name}, s) }) {
+				return fmt.Errorf("%q is none of %s", name, strings.Join(list.names, ", "))
 			}
-			ratios := make([]float64, *pairs)
-			for i := range ratios {
-				a := own.measure()
-				b := other.measure() + other.measure()
-				a += own.measure()
-				ratios[i] = a / b
-			}
-			low, high := interval(ratios)
-			other.report(fmt.Sprintf("%.2f (%.2f to %.2f)", median(ratios), low, high))
 		}
-		fmt.Println()
-	}
-}
-
-// runner sends one request to one contestant, again and again.
-type runner struct {
-	contestant
-	handler http.Handler
-	request *http.Request
-	body    *bytes.Reader
-	answer  sink
-	wrong   error
-	times   int // how many requests one measurement is
-	spent   []float64
-}
-
-func newRunner(c contestant, r request, length time.Duration) *runner {
-	run := &runner{contestant: c, handler: c.make(), answer: sink{http.Header{}}}
-	run.request, run.body = r.make()
-	if run.wrong = check(c, r); run.wrong != nil {
-		return run
-	}
-	run.times = 1000
-	run.measure() // warms up
-	run.times = max(1, int(length.Seconds()*1e6/run.measure()))
-	run.spent = nil
-	run.measure()
-	return run
-}
-
-func (run *runner) send() {
-	_, _ = run.body.Seek(0, io.SeekStart)
-	run.request.Body = io.NopCloser(run.body)
-	clear(run.answer.head)
-	run.handler.ServeHTTP(run.answer, run.request)
-}
-
-// measure returns the CPU time of one request in µs.
-func (run *runner) measure() float64 {
-	runtime.GC() // the garbage of the other
-	before := cpuTime()
-	for range run.times {
-		run.send()
-	}
-	µs := float64(cpuTime()-before) / float64(time.Microsecond) / float64(run.times)
-	run.spent = append(run.spent, µs)
-	return µs
-}
-
-func (run *runner) report(comparison string) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range run.times {
-		run.send()
-	}
-	runtime.ReadMemStats(&after)
-	n := float64(run.times)
-	fmt.Printf("%-14s %9.2f %9.1f %9.0f   %s\n", run.name, median(run.spent), float64(after.Mallocs-before.Mallocs)/n, float64(after.TotalAlloc-before.TotalAlloc)/n, comparison)
-}
-
-// check returns an error unless the contestant answers as it should.
-func check(c contestant, r request) error {
-	w := httptest.NewRecorder()
-	request, _ := r.make()
-	c.make().ServeHTTP(w, request)
-	body := string(bytes.TrimSpace(w.Body.Bytes()))
-	if w.Code != r.status || r.answer != "" && body != r.answer {
-		return fmt.Errorf("%d %s", w.Code, body)
 	}
 	return nil
 }
 
-// sink is a response that is thrown away.
-type sink struct{ head http.Header }
-
-func (s sink) Header() http.Header         { return s.head }
-func (s sink) WriteHeader(int)             {}
-func (s sink) Write(p []byte) (int, error) { return len(p), nil }
-
-// cpuTime returns what the process has used.
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		panic(err)
+func run() error {
+	o := parse()
+	if err := o.check(); err != nil {
+		return err
 	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	folder, err := os.MkdirTemp("", "peerbench")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := pinClient(); err != nil {
+		return err
+	}
+	d := newDatabases(folder)
+	report := Report{Command: os.Args[1:], Machine: machine(), Versions: versions()}
+	report.Results = measureAll(ctx, d, o)
+	if o.others {
+		report.Results = append(report.Results, measureOthers(ctx, d, o, report.Versions)...)
+	}
+	report.Figures = measureExtras(ctx, d, o)
+	if err := d.close(); err != nil {
+		return err
+	}
+	peers := peerNames(o)
+	report.ratios(os.Stdout, peers)
+	report.costs(os.Stdout, peers)
+	report.extras(os.Stdout)
+	return report.write(o)
 }
 
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
-}
-
-// interval returns the bootstrap 95 % interval of the median.
-func interval(values []float64) (low, high float64) {
-	medians := make([]float64, 2000)
-	sample := make([]float64, len(values))
-	for i := range medians {
-		for k := range sample {
-			sample[k] = values[rand.IntN(len(values))]
+// write writes the files that were asked for.
+func (r Report) write(o options) error {
+	if o.svg != "" {
+		if err := os.WriteFile(o.svg, []byte(r.chart()), 0o644); err != nil {
+			return err
 		}
-		medians[i] = median(sample)
 	}
-	slices.Sort(medians)
-	return medians[len(medians)/40], medians[len(medians)-1-len(medians)/40]
+	if o.out == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.out, append(text, '\n'), 0o644)
+}
+
+// measureAll measures what was chosen.
+func measureAll(ctx context.Context, d *databases, o options) (results []Result) {
+	for _, w := range works {
+		if !chosen(o.only, w.name) {
+			continue
+		}
+		if w.engine() == "pg" && d.server == "" {
+			fmt.Printf("%-15s skipped: set TEST_POSTGRES_URL\n", w.name)
+			continue
+		}
+		m := &meeting{databases: d, work: w, settings: o.settings}
+		for _, peer := range contestants.All[1:] {
+			if chosen(o.peers, peer.String()) && peer.Does(w.name) && ctx.Err() == nil {
+				r := m.compare(ctx, peer)
+				line(os.Stdout, r)
+				results = append(results, r)
+			}
+		}
+		m.close()
+	}
+	return results
+}
+
+// peerNames returns the columns of the tables.
+func peerNames(o options) (names []string) {
+	for _, c := range contestants.All[1:] {
+		if chosen(o.peers, c.String()) {
+			names = append(names, c.String())
+		}
+	}
+	for _, one := range others {
+		if o.others && chosen(o.peers, one.name) {
+			names = append(names, one.name)
+		}
+	}
+	return names
 }

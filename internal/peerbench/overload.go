@@ -1,0 +1,143 @@
+package main
+
+// Overload: twice as many requests come as the contestant can serve, and they come
+// whether it answers or not. What counts is how many it serves in time.
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
+)
+
+const (
+	overloadWork  = "lookups-pg"
+	patience      = 2 * time.Second // after which a client has gone
+	overloadConns = 6000            // the most that are open at once
+	overloadTime  = 3 * time.Second // which is measured, after a time of patience
+)
+
+func overload(ctx context.Context, d *databases, o options, report reportFunc) error {
+	if d.server == "" {
+		return fmt.Errorf("skipped: set TEST_POSTGRES_URL")
+	}
+	w, err := workNamed(overloadWork)
+	if err != nil {
+		return err
+	}
+	for i, c := range contestants.All {
+		short := o.quick && !slices.Contains([]string{"backend", "floor", "gin-tuned", "fiber-tuned"}, c.String())
+		if short || i > 0 && !chosen(o.peers, c.String()) || ctx.Err() != nil {
+			continue
+		}
+		r, err := newRunner(ctx, d, c, w, "a")
+		if err != nil {
+			report(Figure{Contestant: c.String()}, err)
+			continue
+		}
+		share, err := r.overloads(o)
+		r.stop()
+		report(Figure{Contestant: c.String(), Value: 100 * share}, err)
+	}
+	return nil
+}
+
+func workNamed(name string) (work, error) {
+	for _, w := range works {
+		if w.name == name {
+			return w, nil
+		}
+	}
+	return work{}, fmt.Errorf("there is no work %q", name)
+}
+
+// overloads returns the median of three rounds; with -quick there is one.
+func (r *runner) overloads(o options) (float64, error) {
+	rounds := 3
+	if o.quick {
+		rounds = 1
+	}
+	var shares []float64
+	for range rounds {
+		share, err := r.overload()
+		if err != nil {
+			return 0, err
+		}
+		shares = append(shares, share)
+	}
+	return median(shares), nil
+}
+
+// overload returns the answers in time at twice the capacity, of the capacity.
+func (r *runner) overload() (float64, error) {
+	n, err := r.warmUp(500 * time.Millisecond)
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	if _, err := r.client.run(r.work.requests, 2*n, r.work.status); err != nil {
+		return 0, err
+	}
+	capacity := float64(2*n) / time.Since(begin).Seconds()
+	good := flood(r.addr, r.work, 2*capacity)
+	return good / capacity, nil
+}
+
+// flood sends requests at a rate, and returns how many per second were answered in time.
+// What is sent at first does not count, as until then queues are short. A request is
+// lost if as many others wait as may be open.
+func flood(addr string, w work, rate float64) float64 {
+	var good atomic.Int64
+	idle := make(chan *conn, overloadConns)
+	for range overloadConns {
+		idle <- nil // may be opened
+	}
+	var running sync.WaitGroup
+	begin := time.Now()
+	for sent := 0; time.Since(begin) < patience+overloadTime; {
+		for due := int(rate * time.Since(begin).Seconds()); sent < due; sent++ {
+			select {
+			case c := <-idle:
+				counts := time.Since(begin) >= patience
+				running.Go(func() {
+					c, ok := once(c, addr, w)
+					if ok && counts {
+						good.Add(1)
+					}
+					idle <- c
+				})
+			default:
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	running.Wait()
+	for range overloadConns {
+		if c := <-idle; c != nil {
+			_ = c.Close()
+		}
+	}
+	return float64(good.Load()) / overloadTime.Seconds()
+}
+
+// once sends a request by a connection, a new one if there is none, and returns the
+// connection if it can be used again, and whether the answer came in time.
+func once(c *conn, addr string, w work) (*conn, bool) {
+	begin := time.Now()
+	if c == nil {
+		var err error
+		if c, err = dial(addr); err != nil {
+			return nil, false
+		}
+	}
+	a, err := c.doUntil(w.requests[0], begin.Add(patience), nil)
+	if err != nil {
+		_ = c.Close()
+		return nil, false
+	}
+	return c, a.status == w.status
+}
