@@ -5,10 +5,10 @@ import (
 
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
-	_ "modernc.org/sqlite"
 
 	"github.com/seed-215b9b7c/backend"
 	"github.com/seed-215b9b7c/backend/backendtest"
+	_ "github.com/seed-215b9b7c/backend/sqlite"
 )
 
 func TestConformance(t *testing.T) {

@@ -229,7 +229,7 @@ func driverEngine(pool *sql.DB) Engine {
 	switch fmt.Sprintf("%T", pool.Driver()) {
 	case "*pq.Driver", "pq.Driver":
 		return Postgres
-	case "*sqlite.Driver":
+	case "*sqliteconn.Driver", "*sqlite.Driver":
 		return SQLite
 	case "*mysql.MySQLDriver", "mysql.MySQLDriver":
 		return MySQL
@@ -273,13 +273,18 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 	if config.Durable {
 		synchronous = "FULL"
 	}
-	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=synchronous(%s)"+
-		"&_time_format=sqlite&_timezone=UTC&_defensive=1", sqliteBusyWait.Milliseconds(), synchronous)
+	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=synchronous(%s)&_defensive=1",
+		sqliteBusyWait.Milliseconds(), synchronous)
 	if !source.Memory {
 		common += "&_pragma=journal_mode(WAL)"
 	}
 	if !strings.Contains(source.DSN, "_dqs=") {
 		common += "&_dqs=0"
+	}
+	name, module := "backend-sqlite", "github.com/seed-215b9b7c/backend/sqlite"
+	if !slices.Contains(sql.Drivers(), name) && slices.Contains(sql.Drivers(), "sqlite") {
+		name = "sqlite" // of modernc.org/sqlite
+		common += "&_time_format=sqlite&_timezone=UTC"
 	}
 	embedded := dbconn.Options{Embedded: true, Busy: isBusy}
 	if !source.Memory {
@@ -289,14 +294,14 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 		}
 		embedded.Files = []string{path, path + "-wal"}
 	}
-	writer, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_txlock=immediate", embedded)
+	writer, err := driverConnector(name, module, source.DSN+common+"&_txlock=immediate", embedded)
 	if err != nil {
 		return pools{}, err
 	}
 	if source.Memory {
 		return onePool(newPool(writer, 2, config), 1), nil // of the two, one is the anchor
 	}
-	reader, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_pragma=query_only(1)", embedded)
+	reader, err := driverConnector(name, module, source.DSN+common+"&_pragma=query_only(1)", embedded)
 	if err != nil {
 		return pools{}, err
 	}
