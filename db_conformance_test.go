@@ -5,6 +5,7 @@ import (
 
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
 
 	"github.com/seed-215b9b7c/backend"
 	"github.com/seed-215b9b7c/backend/backendtest"
