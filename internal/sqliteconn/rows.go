@@ -22,6 +22,7 @@ type rows struct {
 	statement *statement // nil when they are closed
 	ctx       context.Context
 	columns   []string
+	values    []column.Value // of Next
 	state     state
 }
 
@@ -86,6 +87,12 @@ func (r *rows) NextValues(dest []column.Value) error {
 	if err := r.next(len(dest)); err != nil {
 		return err
 	}
+	r.read(dest)
+	return nil
+}
+
+// read sets dest to the current row.
+func (r *rows) read(dest []column.Value) {
 	s := r.statement
 	tls := s.conn.tls
 	for i := range dest {
@@ -104,7 +111,6 @@ func (r *rows) NextValues(dest []column.Value) error {
 			dest[i] = column.Value{}
 		}
 	}
-	return nil
 }
 
 // text returns the value of column i, which is a text, or a time if the column is declared as
@@ -127,13 +133,16 @@ func (s *statement) text(i int, value uintptr) column.Value {
 
 // Next sets dest to the next row, in memory of Go.
 func (r *rows) Next(dest []driver.Value) error {
-	values := make([]column.Value, len(dest))
-	if err := r.NextValues(values); err != nil {
+	if r.values == nil {
+		r.values = make([]column.Value, len(r.columns))
+	}
+	if err := r.next(len(dest)); err != nil {
 		return err
 	}
-	for i := range values {
-		if dest[i] = values[i].Driver(); values[i].Kind == column.Blob {
-			dest[i] = bytes.Clone(values[i].Bytes)
+	r.read(r.values)
+	for i := range dest {
+		if dest[i] = r.values[i].Driver(); r.values[i].Kind == column.Blob {
+			dest[i] = bytes.Clone(r.values[i].Bytes)
 		}
 	}
 	return nil

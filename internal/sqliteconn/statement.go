@@ -118,7 +118,7 @@ func (s *statement) readColumns() {
 // query executes the statement, until its first row.
 func (s *statement) query(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	if s.handle == 0 {
-		return &rows{}, nil
+		return &rows{columns: []string{}}, nil
 	}
 	if err := s.bind(args); err != nil {
 		s.release()
