@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +27,9 @@ func init() { sqlite3.PatchIssue199() } // sets the page size of arm64
 // Driver is the driver. A data source name is a file name or a URI of SQLite
 // (https://www.sqlite.org/uri.html). These parameters may follow a question mark:
 //
-//   - _pragma, any number of times: a PRAGMA to execute, such as foreign_keys(1)
+//   - _pragma, any number of times: a PRAGMA to execute, such as foreign_keys(1). The
+//     busy_timeout is how long a statement without a deadline waits for the lock of another
+//     connection; others wait until their deadline.
 //   - _txlock: how database/sql begins transactions that write: deferred, immediate, exclusive
 //   - _dqs=0: a name in double quotes that does not exist is an error, and not a string
 //   - _defensive=1: SQL cannot corrupt the file
@@ -64,7 +68,8 @@ type connector struct {
 	name      string
 	pragmas   []string
 	begin     string // of transactions that write
-	noStrings bool   // in double quotes
+	busyWait  time.Duration
+	noStrings bool // in double quotes
 	defensive bool
 }
 
@@ -78,7 +83,8 @@ func (c *connector) set(values url.Values) error {
 		first, ok := value[0], len(value) == 1
 		switch key {
 		case "_pragma":
-			c.pragmas, ok = value, true
+			c.setPragmas(value)
+			ok = true
 		case "_txlock":
 			c.begin = "BEGIN " + strings.ToUpper(first)
 			ok = ok && slices.Contains([]string{"BEGIN DEFERRED", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"}, c.begin)
@@ -93,16 +99,23 @@ func (c *connector) set(values url.Values) error {
 			return fmt.Errorf("sqlite: data source name: the parameter %s=%s is unknown", key, first)
 		}
 	}
-	// Those that write need the timeout.
-	slices.SortStableFunc(c.pragmas, func(a, b string) int { return rank(a) - rank(b) })
 	return nil
 }
 
-func rank(pragma string) int {
-	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(pragma)), "busy_timeout") {
-		return 0
+var busyTimeout = regexp.MustCompile(`(?i)^\s*busy_timeout\s*[=(]\s*([0-9]{1,9})\s*\)?\s*$`)
+
+// setPragmas reads the PRAGMAs. The busy_timeout is none for SQLite: its handler would replace
+// that of the connection.
+func (c *connector) setPragmas(pragmas []string) {
+	for _, pragma := range pragmas {
+		m := busyTimeout.FindStringSubmatch(pragma)
+		if m == nil {
+			c.pragmas = append(c.pragmas, pragma)
+			continue
+		}
+		millis, _ := strconv.Atoi(m[1])
+		c.busyWait = time.Duration(millis) * time.Millisecond
 	}
-	return 1
 }
 
 // statementsKept is how many prepared statements a connection keeps.
@@ -113,7 +126,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	conn := &Conn{tls: libc.NewTLS(), begin: c.begin, statements: stmtcache.New[*statement](statementsKept), live: map[*statement]struct{}{}}
+	conn := &Conn{tls: libc.NewTLS(), begin: c.begin, busyWait: c.busyWait, statements: stmtcache.New[*statement](statementsKept), live: map[*statement]struct{}{}}
 	if err := conn.open(ctx, c); err != nil {
 		conn.Close()
 		return nil, err
@@ -140,15 +153,12 @@ func (c *Conn) open(ctx context.Context, from *connector) (err error) {
 	if err != nil {
 		return err
 	}
+	c.watch()
 	for _, pragma := range from.pragmas {
 		if _, err := c.ExecContext(ctx, "PRAGMA "+pragma, nil); err != nil {
 			return err
 		}
 	}
-	if err := c.readBusyWait(ctx); err != nil {
-		return err
-	}
-	c.watch()
 	return nil
 }
 
@@ -182,21 +192,5 @@ func (c *Conn) configure(option, value int32) error {
 	if code := sqlite3.Xsqlite3_db_config(c.tls, c.db, option, libc.VaList(list, value, uintptr(0))); code != sqlite3.SQLITE_OK {
 		return newError(c.tls, c.db, code)
 	}
-	return nil
-}
-
-// readBusyWait reads the PRAGMA busy_timeout, which the connection's own handler replaces.
-func (c *Conn) readBusyWait(ctx context.Context) error {
-	rows, err := c.QueryContext(ctx, "PRAGMA busy_timeout", nil)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var row [1]driver.Value
-	if err := rows.Next(row[:]); err != nil {
-		return err
-	}
-	millis, _ := row[0].(int64)
-	c.busyWait = time.Duration(millis) * time.Millisecond
 	return nil
 }

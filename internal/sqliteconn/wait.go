@@ -54,18 +54,19 @@ func (c *Conn) watch() {
 func (c *Conn) ended() bool { return c.ctx != nil && c.ctx.Err() != nil }
 
 // pause waits before the next try to get a lock that another connection holds. It returns
-// false to give up: when the context of the call ends, or after busyWait if it cannot end.
+// false to give up: when the context of the call ends, or after busyWait if the call has no
+// deadline.
 func (c *Conn) pause(tries int) bool {
+	if tries == 0 {
+		c.waiting = time.Now()
+	}
 	var done <-chan struct{}
+	deadline := false
 	if c.ctx != nil { // it is nil while an execution is reset, which may commit
 		done = c.ctx.Done()
+		_, deadline = c.ctx.Deadline()
 	}
-	switch {
-	case c.ended():
-		return false
-	case tries == 0:
-		c.waiting = time.Now()
-	case done == nil && time.Since(c.waiting) > c.busyWait:
+	if c.ended() || !deadline && time.Since(c.waiting) >= c.busyWait {
 		return false
 	}
 	limit := min(time.Millisecond<<min(tries, 10), longestPause)
