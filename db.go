@@ -28,8 +28,10 @@ type Engine string
 const (
 	// Postgres is PostgreSQL, tested with version 15.
 	Postgres Engine = "postgres"
-	// SQLite is SQLite with the driver modernc.org/sqlite, which needs no C
-	// compiler.
+	// SQLite is SQLite with the driver of the package sqlite in this module, which needs no C
+	// compiler. The driver of modernc.org/sqlite, which has the same engine, works too. It is
+	// slower, most of all for many rows and long lists, and checks deadlines only until the
+	// first row of a query and between rows: it cannot interrupt the search for the next row.
 	SQLite Engine = "sqlite"
 	// MySQL is MariaDB, tested with version 10.11, or MySQL, which is not tested.
 	// MariaDB has RETURNING for INSERT and DELETE, MySQL has none.
@@ -67,9 +69,8 @@ type DBConfig struct {
 	// ConnectTimeout bounds the time to open a connection. Defaults to 5 seconds.
 	ConnectTimeout time.Duration
 	// Timeout bounds each statement and each transaction whose context has no
-	// deadline. Defaults to 30 seconds. SQLite's driver checks deadlines until the
-	// first row of a query and between rows; it cannot interrupt the search for the
-	// next row.
+	// deadline. Defaults to 30 seconds. SQLite does not look at deadlines while it sorts the
+	// rows that it has found, which takes about a second for a million.
 	Timeout time.Duration
 	// Durable makes SQLite wait for the disk at every commit, so that no commit is
 	// lost in a power failure. Defaults to false: a power failure may then lose the

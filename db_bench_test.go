@@ -137,7 +137,7 @@ func TestDBAllocations(t *testing.T) { // not parallel: it counts allocations
 		t.Skip("the race detector allocates, too")
 	}
 	for engine, bound := range map[backend.Engine]struct{ one, all float64 }{
-		backend.SQLite:   {42, 600},
+		backend.SQLite:   {10, 116},
 		backend.Postgres: {26, 385},
 		backend.MySQL:    {26, 335},
 	} {

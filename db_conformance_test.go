@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend"
 	"github.com/seed-215b9b7c/backend/backendtest"
+	_ "github.com/seed-215b9b7c/backend/sqlite"
 )
 
 func TestConformance(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 // faulty returns a database whose driver can be made to fail, with one
 // connection, so that one that is not given back is noticed at once.
 func faulty(t *testing.T) (*backend.DB, *sql.DB, *faultdb.Connector) {
-	pool, err := sql.Open("sqlite", "")
+	pool, err := sql.Open("backend-sqlite", "")
 	require.NoError(t, err)
 	inner, err := dbconn.DriverConnector(pool.Driver(), "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=journal_mode(WAL)")
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ func TestStringsInDoubleQuotes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "test.db")
-			other, err := sql.Open("sqlite", "file:"+path)
+			other, err := sql.Open("backend-sqlite", "file:"+path)
 			require.NoError(t, err)
 			_, err = other.Exec("CREATE TABLE a (x, y); CREATE TABLE b (x); INSERT INTO a VALUES ('x', 'y'); " + test.schema)
 			require.NoError(t, err)

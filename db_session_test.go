@@ -259,7 +259,7 @@ func TestNoTransactionStaysOpen(t *testing.T) {
 // A pool of OpenDB with the only connection to a database in memory keeps it.
 func TestSessionOfOpenDB(t *testing.T) {
 	t.Parallel()
-	pool, err := sql.Open("sqlite", ":memory:")
+	pool, err := sql.Open("backend-sqlite", ":memory:")
 	require.NoError(t, err)
 	pool.SetMaxOpenConns(1)
 	db, err := backend.OpenDB(pool)
@@ -271,7 +271,7 @@ func TestSessionOfOpenDB(t *testing.T) {
 	require.NoError(t, db.Migrate(t.Context(), nil))
 	require.NoError(t, insert(t.Context(), db, 1))
 
-	pool, err = sql.Open("sqlite", filepath.Join(t.TempDir(), "test.db"))
+	pool, err = sql.Open("backend-sqlite", filepath.Join(t.TempDir(), "test.db"))
 	require.NoError(t, err)
 	db, err = backend.OpenDB(pool)
 	require.NoError(t, err)

@@ -161,18 +161,20 @@ func TestOpenDB(t *testing.T) {
 	_, err := backend.OpenDB(nil)
 	require.ErrorContains(t, err, "nil")
 
-	pool, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
-	require.NoError(t, err)
-	_, err = backend.OpenDB(pool, backend.DBConfig{Durable: true})
-	require.ErrorContains(t, err, "only Engine, Timeout and Observer")
-	db, err := backend.OpenDB(pool)
-	require.NoError(t, err)
-	require.Equal(t, backend.SQLite, db.Engine())
-	one, err := backend.One[int](t.Context(), db, "SELECT ?", 1)
-	require.NoError(t, err)
-	require.Equal(t, 1, one)
-	require.NoError(t, db.Close())
-	require.Error(t, pool.Ping(), "Close closes the pool")
+	for _, driver := range []string{"backend-sqlite", "sqlite"} { // the second is that of modernc.org/sqlite
+		pool, err := sql.Open(driver, "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+		require.NoError(t, err)
+		_, err = backend.OpenDB(pool, backend.DBConfig{Durable: true})
+		require.ErrorContains(t, err, "only Engine, Timeout and Observer")
+		db, err := backend.OpenDB(pool)
+		require.NoError(t, err)
+		require.Equal(t, backend.SQLite, db.Engine())
+		one, err := backend.One[int](t.Context(), db, "SELECT ?", 1)
+		require.NoError(t, err)
+		require.Equal(t, 1, one)
+		require.NoError(t, db.Close())
+		require.Error(t, pool.Ping(), "Close closes the pool")
+	}
 }
 
 // A pool of lib/pq's own passes the suite, too, with what the connections lack

@@ -26,10 +26,10 @@ import (
 // than a program has on its hot paths, and takes little memory.
 const statementsKept = 256
 
-// sqliteBusyWait is how long SQLite itself waits for the lock of another process. It
-// is short because the driver does not check deadlines meanwhile; internal/dbconn
-// repeats the wait until the deadline.
-const sqliteBusyWait = 100 * time.Millisecond
+// moderncBusyWait is how long a connection of modernc.org/sqlite's driver waits for the lock
+// of another process. It is short because that driver does not check deadlines meanwhile;
+// internal/dbconn repeats the wait until the deadline.
+const moderncBusyWait = 100 * time.Millisecond
 
 // Open opens the database at a URL and checks that it answers.
 //
@@ -44,8 +44,9 @@ const sqliteBusyWait = 100 * time.Millisecond
 // Parameters of other programs, such as pgbouncer, are errors that say what to write.
 // No error shows the password.
 //
-// The program must import the driver for SQLite, modernc.org/sqlite, or MySQL,
-// github.com/go-sql-driver/mysql. The latter logs lost connections itself; its
+// The program must import the driver for SQLite, github.com/seed-215b9b7c/backend/sqlite, or
+// MySQL, github.com/go-sql-driver/mysql. Without the former, that of modernc.org/sqlite is
+// used for SQLite if it is imported; see [SQLite] for what it does not do. That of MySQL logs lost connections itself; its
 // SetLogger says where.
 //
 // Connections to PostgreSQL and MySQL use TLS unless the host is this machine. The
@@ -185,8 +186,8 @@ func createFile(path string) (os.FileInfo, error) {
 //   - On PostgreSQL, a comparison with a number that its column cannot hold, or with text
 //     that is no number, is no error.
 //
-// The driver must be lib/pq, modernc.org/sqlite or go-sql-driver/mysql, whose errors
-// this package can read. If the driver is wrapped, set DBConfig.Engine. Only Engine,
+// The driver must be lib/pq, backend/sqlite, modernc.org/sqlite or go-sql-driver/mysql, whose
+// errors this package can read. If the driver is wrapped, set DBConfig.Engine. Only Engine,
 // Timeout and Observer of the config may be set. A pool for MySQL must have the
 // parameters parseTime=true, loc=UTC and clientFoundRows=true.
 func OpenDB(pool *sql.DB, config ...DBConfig) (*DB, error) {
@@ -229,7 +230,7 @@ func driverEngine(pool *sql.DB) Engine {
 	switch fmt.Sprintf("%T", pool.Driver()) {
 	case "*pq.Driver", "pq.Driver":
 		return Postgres
-	case "*sqlite.Driver":
+	case "*sqliteconn.Driver", "*sqlite.Driver":
 		return SQLite
 	case "*mysql.MySQLDriver", "mysql.MySQLDriver":
 		return MySQL
@@ -273,14 +274,19 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 	if config.Durable {
 		synchronous = "FULL"
 	}
-	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=synchronous(%s)"+
-		"&_time_format=sqlite&_timezone=UTC&_defensive=1", sqliteBusyWait.Milliseconds(), synchronous)
+	common := "_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_defensive=1&_pragma=synchronous(" + synchronous + ")"
 	if !source.Memory {
 		common += "&_pragma=journal_mode(WAL)"
 	}
 	if !strings.Contains(source.DSN, "_dqs=") {
 		common += "&_dqs=0"
 	}
+	name, module, wait := "backend-sqlite", "github.com/seed-215b9b7c/backend/sqlite", config.Timeout
+	if !slices.Contains(sql.Drivers(), name) && slices.Contains(sql.Drivers(), "sqlite") {
+		name, wait = "sqlite", moderncBusyWait // of modernc.org/sqlite
+		common += "&_time_format=sqlite&_timezone=UTC"
+	}
+	common += fmt.Sprintf("&_pragma=busy_timeout(%d)", wait.Milliseconds())
 	embedded := dbconn.Options{Embedded: true, Busy: isBusy}
 	if !source.Memory {
 		path, err := filepath.Abs(source.File)
@@ -289,14 +295,14 @@ func newSQLitePools(source *dburl.Source, config DBConfig) (pools, error) {
 		}
 		embedded.Files = []string{path, path + "-wal"}
 	}
-	writer, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_txlock=immediate", embedded)
+	writer, err := driverConnector(name, module, source.DSN+common+"&_txlock=immediate", embedded)
 	if err != nil {
 		return pools{}, err
 	}
 	if source.Memory {
 		return onePool(writer, 1, config), nil // and the anchor
 	}
-	reader, err := driverConnector("sqlite", "modernc.org/sqlite", source.DSN+common+"&_pragma=query_only(1)", embedded)
+	reader, err := driverConnector(name, module, source.DSN+common+"&_pragma=query_only(1)", embedded)
 	if err != nil {
 		return pools{}, err
 	}

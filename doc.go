@@ -16,7 +16,7 @@
 //		"log"
 //
 //		"github.com/seed-215b9b7c/backend"
-//		_ "modernc.org/sqlite"
+//		_ "github.com/seed-215b9b7c/backend/sqlite"
 //	)
 //
 //	type Note struct {

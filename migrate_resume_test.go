@@ -24,7 +24,7 @@ import (
 func faultyURL(t *testing.T, engine backend.Engine, url string) (*backend.DB, *faultdb.Connector) {
 	source, err := dburl.Parse(url)
 	require.NoError(t, err)
-	name := map[backend.Engine]string{backend.SQLite: "sqlite", backend.MySQL: "mysql"}[engine]
+	name := map[backend.Engine]string{backend.SQLite: "backend-sqlite", backend.MySQL: "mysql"}[engine]
 	var fault *faultdb.Connector
 	if engine == backend.Postgres {
 		inner, err := pq.NewConnector(url)
@@ -33,7 +33,6 @@ func faultyURL(t *testing.T, engine backend.Engine, url string) (*backend.DB, *f
 	} else {
 		if source.File != "" {
 			require.NoError(t, os.WriteFile(source.File, nil, 0o600)) // an empty database
-			source.DSN += "_time_format=sqlite&_timezone=UTC"
 		}
 		pool, err := sql.Open(name, "")
 		require.NoError(t, err)

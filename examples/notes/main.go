@@ -20,10 +20,10 @@ import (
 	"os"
 
 	_ "github.com/go-sql-driver/mysql"
-	_ "modernc.org/sqlite"
 
 	"github.com/seed-215b9b7c/backend"
 	"github.com/seed-215b9b7c/backend/docs"
+	_ "github.com/seed-215b9b7c/backend/sqlite"
 )
 
 //go:embed migrations

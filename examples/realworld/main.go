@@ -31,10 +31,10 @@ import (
 	"strings"
 
 	_ "github.com/go-sql-driver/mysql"
-	_ "modernc.org/sqlite"
 
 	"github.com/seed-215b9b7c/backend"
 	"github.com/seed-215b9b7c/backend/docs"
+	_ "github.com/seed-215b9b7c/backend/sqlite"
 )
 
 //go:embed migrations

@@ -11,11 +11,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	_ "modernc.org/sqlite"
 
 	"github.com/seed-215b9b7c/backend"
 	"github.com/seed-215b9b7c/backend/backendtest"
 	"github.com/seed-215b9b7c/backend/internal/clienttest"
+	_ "github.com/seed-215b9b7c/backend/sqlite"
 )
 
 // demanded is the environment variable that demands these tests. They need what

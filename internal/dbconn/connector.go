@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +43,8 @@ type Options struct {
 }
 
 // NewConnector returns a connector whose connections keep their prepared
-// statements and are [Conn]s. Closing the connector, as [database/sql.DB.Close] does,
+// statements and are [Conn]s. For connections that are so already, as those of
+// internal/sqliteconn, only Files of the options is used. Closing the connector, as [database/sql.DB.Close] does,
 // waits for what it still does on the server, for two seconds at most.
 func NewConnector(inner driver.Connector, options Options) driver.Connector {
 	return &connector{inner: inner, options: options}
@@ -79,9 +79,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := make([]os.FileInfo, len(c.options.Files))
-	if len(files) > 0 {
-		files[0], _ = os.Stat(c.options.Files[0])
+	files := openFiles(c.options.Files)
+	if inner, ok := inner.(complete); ok {
+		return completeConn{inner, files}, nil
 	}
 	made := &conn{files: files, foreign: foreign{inner}, connector: c, options: c.options, statements: stmtcache.New[driver.Stmt](c.options.Statements)}
 	if c.options.ID != "" {
@@ -193,44 +193,7 @@ type conn struct {
 	stalled    bool   // even a rollback was not answered
 	ended      bool   // the server was asked to end it
 	statements *stmtcache.Cache[driver.Stmt]
-	files      []os.FileInfo // what Options.Files were when the connection was made
-}
-
-// Opened returns an error if the first file of a connection was not first when the
-// connection was made: what is written on the connection is then in another database.
-func Opened(raw Conn, first os.FileInfo) error {
-	c, ok := raw.(*conn)
-	if ok && len(c.files) > 0 && (c.files[0] == nil || !os.SameFile(c.files[0], first)) {
-		return errors.New(c.options.Files[0] + " was not the file that was opened first; restart the program")
-	}
-	return nil
-}
-
-// Intact returns an error if the paths of a connection's files lead to other files now, or
-// to none: what is written on the connection is then lost. used says that the connection
-// has just read or written, so that all its files are open.
-func Intact(raw Conn, used bool) error {
-	c, ok := raw.(*conn)
-	if !ok {
-		return nil
-	}
-	for i, path := range c.options.Files {
-		if c.files[i] == nil && !used {
-			continue
-		}
-		now, err := os.Stat(path)
-		switch {
-		case c.files[i] == nil: // SQLite opens its WAL late, and has none on some file systems
-			c.files[i] = now
-			continue
-		case err == nil && !os.SameFile(c.files[i], now):
-			err = errors.New(path + " is not the file that was opened")
-		}
-		if err != nil {
-			return fmt.Errorf("%w; restore the file, or restart the program", err)
-		}
-	}
-	return nil
+	*files
 }
 
 var _ interface {

@@ -59,19 +59,16 @@ func Classify(err error) Info {
 		return fromPostgres(pg)
 	}
 	for _, e := range chain(err) {
-		switch v := reflect.ValueOf(e); v.Type().String() {
-		case "*sqlite.Error":
-			if coder, ok := e.(interface{ Code() int }); ok {
-				return fromSQLite(coder.Code(), e.Error())
+		v := reflect.ValueOf(e)
+		if coder, ok := e.(interface{ Code() int }); ok && isSQLite(v.Type()) {
+			return fromSQLite(coder.Code(), e.Error())
+		}
+		if v.Type().String() == "*mysql.MySQLError" && !v.IsNil() {
+			info := fromMySQL(v.Elem().FieldByName("Number").Uint(), v.Elem().FieldByName("Message").String())
+			if state := v.Elem().FieldByName("SQLState"); info.Kind == Other && state.IsValid() && fmt.Sprintf("%s", state.Interface()) == "45000" {
+				info.Kind = Check // SIGNAL with a number of its own
 			}
-		case "*mysql.MySQLError":
-			if !v.IsNil() {
-				info := fromMySQL(v.Elem().FieldByName("Number").Uint(), v.Elem().FieldByName("Message").String())
-				if state := v.Elem().FieldByName("SQLState"); info.Kind == Other && state.IsValid() && fmt.Sprintf("%s", state.Interface()) == "45000" {
-					info.Kind = Check // SIGNAL with a number of its own
-				}
-				return info
-			}
+			return info
 		}
 	}
 	if isConnection(err) {
@@ -103,11 +100,17 @@ func Lost(err error) bool {
 // is what makes the transaction valid. An error of fsync says less.
 func Unwritten(err error) bool {
 	for _, e := range chain(err) {
-		if coder, ok := e.(interface{ Code() int }); ok && reflect.TypeOf(e).String() == "*sqlite.Error" {
+		if coder, ok := e.(interface{ Code() int }); ok && isSQLite(reflect.TypeOf(e)) {
 			return coder.Code()&0xff == 13 || coder.Code() == 778 // FULL, IOERR_WRITE
 		}
 	}
 	return false
+}
+
+// isSQLite reports whether a type is that of SQLite's errors, of modernc.org/sqlite or of
+// internal/sqliteconn.
+func isSQLite(t reflect.Type) bool {
+	return t.String() == "*sqlite.Error" || t.String() == "*sqliteconn.Error"
 }
 
 // MySQLNumber returns the number of a MySQL error, or 0 for any other error.
