@@ -68,7 +68,7 @@ func parse() (o options) {
 	flag.Parse()
 	switch {
 	case o.quick:
-		o.settings = settings{10, 20 * time.Millisecond}
+		o.settings = settings{10, 15 * time.Millisecond}
 	case *full:
 		o.settings = settings{30, 100 * time.Millisecond}
 	}
