@@ -43,7 +43,6 @@ import (
 
 	"github.com/lib/pq"
 
-	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -189,38 +188,44 @@ func (k *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, connectError(ctx, err)
 	}
+	given, err := takeOver(inner)
+	if err != nil {
+		w.Close()
+		return nil, connectError(ctx, err)
+	}
+	return k.newConn(w, given, generation), nil
+}
+
+// newConn returns a connection on a socket.
+func (k *Connector) newConn(w *wire, given handover, generation uint64) *Conn {
 	c := &Conn{
 		connector:  k,
-		inner:      inner,
 		wire:       w,
+		stream:     given.stream,
+		identity:   given.identity,
 		generation: generation,
-		insides:    lookInside(inner),
+		in:         reader{src: given.stream, buf: given.unread, end: len(given.unread)},
+		status:     given.status,
+		location:   given.location,
 		settled:    make(chan bool, 2),
 	}
 	c.onDone = c.interrupt
 	if !k.pooler {
-		c.cache = stmtcache.New[prepared](k.cacheSize)
+		c.cache = stmtcache.New[*prepared](k.cacheSize)
 	}
-	return c, nil
+	return c
 }
 
-// open makes a connection with lib/pq, which dials through d.
-func (k *Connector) open(ctx context.Context, d *dialer) (_ inner, err error) {
+// open makes a connection with lib/pq, which dials through d, negotiates TLS and
+// authenticates.
+func (k *Connector) open(ctx context.Context, d *dialer) (_ driver.Conn, err error) {
 	defer rescue(&err)
 	connector, err := pq.NewConnectorConfig(k.settings)
 	if err != nil {
 		return nil, err
 	}
 	connector.Dialer(d)
-	conn, err := connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	own, ok := conn.(inner)
-	if !ok {
-		return nil, fmt.Errorf("lib/pq returned %s, which lacks methods of the version this package was written for", english.AType(conn))
-	}
-	return own, nil
+	return connector.Connect(ctx)
 }
 
 // connectError returns an error that says what failed and, if possible, what to do.

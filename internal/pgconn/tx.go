@@ -4,11 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/lib/pq"
 )
 
 // StartTx begins a transaction by the given statement, such as
@@ -25,11 +22,11 @@ func (c *Conn) StartTx(ctx context.Context, begin string) error {
 	if err := c.begin(ctx, false); err != nil {
 		return err
 	}
-	_, err := c.exec(begin)
+	_, err := c.simple(begin)
 	if err := c.end(err, true); err != nil {
 		return err
 	}
-	if status := c.insides.txStatus(); status != statusUnknown && status != statusInTx {
+	if c.status != statusInTx {
 		return fmt.Errorf("%q began no transaction", begin)
 	}
 	c.inTx, c.readOnly = true, strings.Contains(strings.ToUpper(begin), "READ ONLY")
@@ -52,15 +49,17 @@ func (c *Conn) Commit(ctx context.Context) error {
 	if err := c.startEnd(ctx); err != nil {
 		return err
 	}
-	return c.committed(c.commit())
+	done, err := c.simple("COMMIT")
+	return c.committed(done, err)
 }
 
-// committed ends the operation of a COMMIT that lib/pq ended with err.
-func (c *Conn) committed(err error) error {
+// committed ends the operation of a COMMIT.
+func (c *Conn) committed(done tag, err error) error {
 	sent := c.wire.sent > 0
-	aborted := isAborted(err)
-	if aborted && errors.Is(err, pq.ErrInFailedTransaction) {
-		err = nil // lib/pq has rolled back, and all is well
+	// The server reports it as a success if it rolls back because the transaction has failed.
+	aborted := err == nil && done.word == "ROLLBACK"
+	if err == nil && !aborted && (done.word != "COMMIT" || c.status != statusIdle) {
+		err = malformed("%q instead of COMMIT", done.word)
 	}
 	result := c.end(err, false)
 	if c.changed {
@@ -80,13 +79,6 @@ func (c *Conn) committed(err error) error {
 	return fmt.Errorf("%w: %w", ErrCommitUnknown, result)
 }
 
-// isAborted reports whether the server rolled back at a COMMIT, because the transaction
-// had failed. The server reports that as a success.
-func isAborted(err error) bool {
-	return errors.Is(err, pq.ErrInFailedTransaction) ||
-		err != nil && err.Error() == "unexpected command tag ROLLBACK"
-}
-
 // Rollback rolls back the transaction, in one round trip. [driver.ErrBadConn] and
 // [ErrConnectionLost] mean that the connection is lost, and the transaction with it: it
 // is also rolled back. If the context ended before the call, nothing is sent and the
@@ -95,7 +87,11 @@ func (c *Conn) Rollback(ctx context.Context) error {
 	if err := c.startEnd(ctx); err != nil {
 		return err
 	}
-	err := c.end(c.rollback(), false)
+	_, err := c.simple("ROLLBACK")
+	if err == nil && c.status != statusIdle {
+		err = malformed("no end of the transaction")
+	}
+	err = c.end(err, false)
 	c.inTx, c.readOnly = false, false
 	return err
 }
@@ -107,16 +103,6 @@ func (c *Conn) startEnd(ctx context.Context) error {
 		return ErrNoTx
 	}
 	return c.begin(ctx, false)
-}
-
-func (c *Conn) commit() (err error) {
-	defer rescue(&err)
-	return c.inner.Commit()
-}
-
-func (c *Conn) rollback() (err error) {
-	defer rescue(&err)
-	return c.inner.Rollback()
 }
 
 // tx is a transaction begun through database/sql, whose Commit and Rollback have

@@ -25,8 +25,8 @@ var raw = map[oid.Oid]bool{
 	oid.T_bytea: true, oid.T_text: true, oid.T_varchar: true, oid.T_bpchar: true, oid.T_json: true,
 }
 
-// forms returns the arguments in the forms for the parameters of the statement.
-func (p prepared) forms(args []driver.NamedValue) []driver.NamedValue {
+// formsOf returns the arguments in the forms for the parameters of the statement.
+func (p *prepared) formsOf(args []driver.NamedValue) []driver.NamedValue {
 	return forms(args, func(i int) bool { return raw[p.params[i]] })
 }
 
