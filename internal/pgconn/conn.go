@@ -52,18 +52,23 @@ type Conn struct {
 	out      []byte         // messages to send
 	status   byte           // of the transaction, as the server said last
 	location *time.Location // of the session's TimeZone, nil if that is not known here
+	flushed  bool           // the running exchange has no Sync yet
 	names    uint64         // of the statements that were prepared
 	row      []column.Value // for Next of rows
 
 	bad       bool
-	rows      *Rows                      // open rows, which the connection is busy with
+	rows      *Rows                       // open rows, which the connection is busy with
 	cache     *stmtcache.Cache[*prepared] // nil with a pooler
-	forgotten bool                       // the server still has statements the cache dropped
-	types     uint64                     // of the connector when the cache was filled
-	changed   bool                       // the open transaction may have changed types
+	forgotten bool                        // the server still has statements the cache dropped
+	types     uint64                      // of the connector when the cache was filled
+	changed   bool                        // the open transaction may have changed types
 
-	inTx     bool // begun by StartTx; see inTransaction
-	readOnly bool // inTx, and read-only on purpose
+	inTx      bool   // begun by StartTx; see inTransaction
+	readOnly  bool   // inTx, and read-only on purpose
+	unsent    string // the BEGIN of the transaction, which was not sent yet
+	lastBegin string // the BEGIN of the transaction, or of the last one
+	beginning bool   // BEGIN was sent, and its answer was not read
+	fresh     bool   // BEGIN was sent by the running operation
 
 	// The running operation: see arm.
 	ctx     context.Context
@@ -96,7 +101,7 @@ func (c *Conn) begin(ctx context.Context, ask bool) error {
 // is still usable, and returns the error for the caller. harmless says that the operation
 // can be repeated on another connection even if the server has executed it.
 func (c *Conn) end(err error, harmless bool) error {
-	ctx := c.ctx
+	ctx, err := c.ctx, c.begun(err)
 	interrupted, settled := c.disarm()
 	answer := serverError(err)
 	c.in.rest()
@@ -136,6 +141,9 @@ func (c *Conn) loss(err error, harmless bool) error {
 		// The connection was lost in the middle of an operation: the server, or a proxy
 		// before it, was stopped, so the other connections are probably lost, too.
 		c.connector.retire(c.generation)
+		if c.beginning {
+			return &notBegunError{lost(c.wire.err)}
+		}
 		if (harmless || c.wire.sent == 0) && !c.inTransaction() {
 			return driver.ErrBadConn
 		}
@@ -154,7 +162,7 @@ func (c *Conn) breakOff() {
 // inTransaction reports whether the session is inside a transaction, however it
 // was begun.
 func (c *Conn) inTransaction() bool {
-	return c.status != statusIdle
+	return c.unsent != "" || c.status != statusIdle
 }
 
 // IsValid reports whether the connection may be used again, without asking the server.

@@ -32,6 +32,11 @@ var (
 	// beginning of each text.
 	ErrOversizedError = errors.New("PostgreSQL refused the statement with an error of over 30 kB, as for a long value in the wrong form")
 
+	// ErrTxNotBegun is returned by the first statement of a transaction if the connection was
+	// lost before its BEGIN was answered. Nothing was committed: run the transaction from the start,
+	// on another connection. It is an ErrConnectionLost, too.
+	ErrTxNotBegun = errors.New("the connection was lost before the transaction had begun")
+
 	// ErrRowsOpen is returned for a statement on a connection whose rows have not
 	// been read to the end or closed. Nothing was sent.
 	ErrRowsOpen = errors.New("rows are open on this connection: read them to the end or close them first")
@@ -65,6 +70,13 @@ type staleError struct{ cause error }
 
 func (e *staleError) Error() string { return e.cause.Error() }
 func (e *staleError) Unwrap() error { return e.cause }
+
+// notBegunError is an ErrConnectionLost that is an ErrTxNotBegun.
+type notBegunError struct{ cause error }
+
+func (e *notBegunError) Error() string        { return e.cause.Error() }
+func (e *notBegunError) Unwrap() error        { return e.cause }
+func (e *notBegunError) Is(target error) bool { return target == ErrTxNotBegun }
 
 // interruptedError has the error of a context (or of another time limit) and the outcome
 // of the call that it ended.

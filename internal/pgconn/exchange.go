@@ -82,6 +82,15 @@ func (c *Conn) expect(want byte, text string) ([]byte, error) {
 	return nil, c.failed(kind, body, text)
 }
 
+// becomeReady reads the end of an exchange.
+func (c *Conn) becomeReady(text string) error {
+	body, err := c.expect('Z', text)
+	if err != nil {
+		return err
+	}
+	return c.setReady(body)
+}
+
 // failed returns the error for a message that is not the expected one. If it is an error of
 // the server, failed reads on until the server is ready. text is the statement to which
 // positions refer, or empty.
@@ -107,8 +116,12 @@ func (c *Conn) failed(kind byte, body []byte, text string) error {
 	return answer
 }
 
-// untilReady reads until the server is ready for the next exchange, after an error.
+// untilReady reads until the server is ready for the next exchange, after an error. The
+// server waits for a Sync.
 func (c *Conn) untilReady() error {
+	if err := c.sync(); err != nil {
+		return err
+	}
 	for {
 		switch kind, body, err := c.receive(); {
 		case err != nil:
@@ -119,6 +132,16 @@ func (c *Conn) untilReady() error {
 			return malformed("an unexpected message %q after an error", kind)
 		}
 	}
+}
+
+// sync ends an exchange that has no Sync yet.
+func (c *Conn) sync() error {
+	if !c.flushed {
+		return nil
+	}
+	c.flushed = false
+	c.out = appendSync(c.out[:0])
+	return c.send()
 }
 
 // simple executes statements without arguments, and drops their rows. It returns the tag of
@@ -154,13 +177,29 @@ func (c *Conn) result(text string) (tag tag, err error) {
 
 // parse prepares a statement.
 func (c *Conn) parse(text string) (*prepared, error) {
-	c.names++
-	name := strconv.FormatUint(c.names, 10)
-	c.out = appendParse(c.out[:0], name, text)
-	c.out = appendSync(appendDescribe(c.out, 'S', name))
-	if err := c.send(); err != nil {
+	c.compose()
+	name := c.addParse(text)
+	c.out = appendSync(c.out)
+	if err := c.transmit(); err != nil {
 		return nil, err
 	}
+	p, err := c.parsed(name, text)
+	if err == nil {
+		err = c.becomeReady(text)
+	}
+	return p, err
+}
+
+// addParse adds what prepares a statement to the exchange, and returns its name.
+func (c *Conn) addParse(text string) string {
+	c.names++
+	name := strconv.FormatUint(c.names, 10)
+	c.out = appendDescribe(appendParse(c.out, name, text), 'S', name)
+	return name
+}
+
+// parsed reads the answer to addParse.
+func (c *Conn) parsed(name, text string) (*prepared, error) {
 	if _, err := c.expect('1', text); err != nil {
 		return nil, err
 	}
@@ -174,12 +213,6 @@ func (c *Conn) parse(text string) (*prepared, error) {
 	}
 	described, err := c.described(text)
 	if err != nil {
-		return nil, err
-	}
-	if body, err = c.expect('Z', text); err != nil {
-		return nil, err
-	}
-	if err := c.setReady(body); err != nil {
 		return nil, err
 	}
 	return newPrepared(c, name, text, params, described), nil
@@ -216,42 +249,55 @@ func readParams(body []byte) ([]oid.Oid, error) {
 
 // run sends a statement and reads what comes before its rows, which it describes.
 func (c *Conn) run(x execution) (*columns, error) {
-	switch {
-	case !x.anew:
-		return c.runKept(x.entry.Stmt, x.args)
-	case len(x.args) == 0 && x.entry == nil:
-		c.out = appendQuery(c.out[:0], x.text)
-		return nil, c.send()
+	if x.isSimple() && (c.unsent == "" || !canPrepare(x.text)) {
+		return nil, c.runSimple(x.text)
 	}
-	return c.runText(x.text, x.args)
-}
-
-func (c *Conn) runKept(p *prepared, args []driver.NamedValue) (*columns, error) {
-	c.out = appendBind(c.out[:0], p.name, args, p.results())
-	c.out = appendSync(appendExecute(c.out))
-	if err := c.send(); err != nil {
-		return nil, err
-	}
-	_, err := c.expect('2', "")
-	return p.columns, err
-}
-
-// runText executes a statement that is not kept, or is analyzed anew, in one message.
-func (c *Conn) runText(text string, args []driver.NamedValue) (*columns, error) {
-	c.out = appendParse(c.out[:0], "", text)
-	c.out = appendBind(c.out, "", args, textResults)
-	c.out = appendExecute(appendDescribe(c.out, 'P', ""))
+	c.compose()
+	c.add(x)
 	c.out = appendSync(c.out)
-	if err := c.send(); err != nil {
+	if err := c.transmit(); err != nil {
 		return nil, err
 	}
-	if _, err := c.expect('1', text); err != nil {
-		return nil, err
+	return c.head(x)
+}
+
+// add adds the execution of a statement to the exchange. A statement that is not kept, or is
+// analyzed anew, is sent as a text.
+func (c *Conn) add(x execution) {
+	if !x.anew {
+		c.out = appendExecute(appendBind(c.out, x.entry.Stmt.name, x.args, x.entry.Stmt.results()))
+		return
 	}
-	if _, err := c.expect('2', text); err != nil {
-		return nil, err
+	c.out = appendParse(c.out, "", x.text)
+	c.out = appendBind(c.out, "", x.args, textResults)
+	c.out = appendExecute(appendDescribe(c.out, 'P', ""))
+}
+
+// head reads the answer to add up to the rows.
+func (c *Conn) head(x execution) (*columns, error) {
+	if !x.anew {
+		_, err := c.expect('2', "")
+		return x.entry.Stmt.columns, err
 	}
-	return c.described(text)
+	for _, kind := range []byte("12") {
+		if _, err := c.expect(kind, x.text); err != nil {
+			return nil, err
+		}
+	}
+	return c.described(x.text)
+}
+
+// runSimple sends a text of any statements. They may end the transaction, so BEGIN does not
+// travel with them.
+func (c *Conn) runSimple(text string) error {
+	if c.unsent != "" {
+		if err := c.sendBegin(); err != nil {
+			return err
+		}
+		c.fresh = false
+	}
+	c.out = appendQuery(c.out[:0], text)
+	return c.send()
 }
 
 // Close closes the statement on the server, for the cache.
@@ -264,11 +310,7 @@ func (p *prepared) Close() error {
 	if _, err := c.expect('3', ""); err != nil {
 		return err
 	}
-	body, err := c.expect('Z', "")
-	if err != nil {
-		return err
-	}
-	return c.setReady(body)
+	return c.becomeReady("")
 }
 
 // tag is what the server says about a statement that it has executed.

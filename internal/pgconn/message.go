@@ -56,6 +56,7 @@ func appendExecute(out []byte) []byte {
 	return append(out, 'E', 0, 0, 0, 9, 0, 0, 0, 0, 0)
 }
 
+func appendFlush(out []byte) []byte     { return append(out, 'H', 0, 0, 0, 4) }
 func appendSync(out []byte) []byte      { return append(out, 'S', 0, 0, 0, 4) }
 func appendTerminate(out []byte) []byte { return append(out, 'X', 0, 0, 0, 4) }
 

@@ -225,11 +225,20 @@ func (c *Conn) startExecution(ctx context.Context, text string, args []driver.Na
 	if err != nil {
 		return execution{}, c.end(err, true)
 	}
-	if err := e.Stmt.checkArgs(args); err != nil {
+	x, err := newExecution(e, kept, text, args)
+	if err != nil {
 		return execution{}, c.unused(e, err)
 	}
-	text, args, recast := fit(text, e.Stmt.integers, args)
 	c.wire.mark()
+	return x, nil
+}
+
+// newExecution returns the execution of a kept statement with arguments.
+func newExecution(e *entry, kept bool, text string, args []driver.NamedValue) (execution, error) {
+	if err := e.Stmt.checkArgs(args); err != nil {
+		return execution{}, err
+	}
+	text, args, recast := fit(text, e.Stmt.integers, args)
 	return execution{
 		entry: e, kept: kept,
 		anew: recast || e.Stmt.mustAnalyze(args), recast: recast,
@@ -263,10 +272,7 @@ func (c *Conn) keeps(text string) bool {
 // statement returns the prepared statement for text and arguments, in use: kept from
 // before, or prepared now in a round trip of its own. It executes nothing.
 func (c *Conn) statement(text string, args []driver.NamedValue) (e *entry, kept bool, err error) {
-	if types := c.connector.types.Load(); types != c.types {
-		c.types, c.forgotten = types, true
-		c.cache.Forget()
-	}
+	c.forgetOld()
 	if e := c.cache.Acquire(text); e != nil {
 		if !e.Stmt.isOutdated(args) {
 			return e, true, nil
@@ -275,11 +281,8 @@ func (c *Conn) statement(text string, args []driver.NamedValue) (e *entry, kept 
 			return nil, false, err
 		}
 	}
-	if c.forgotten {
-		if _, err := c.simple("DEALLOCATE ALL"); err != nil {
-			return nil, false, err
-		}
-		c.forgotten = false
+	if err := c.deallocate(); err != nil {
+		return nil, false, err
 	}
 	stmt, err := c.parse(text)
 	if err != nil {
@@ -293,6 +296,26 @@ func (c *Conn) statement(text string, args []driver.NamedValue) (e *entry, kept 
 	return e, false, nil
 }
 
+// forgetOld drops all statements if types may have changed since they were prepared.
+func (c *Conn) forgetOld() {
+	if types := c.connector.types.Load(); types != c.types {
+		c.types, c.forgotten = types, true
+		c.cache.Forget()
+	}
+}
+
+// deallocate closes the statements on the server that were dropped here.
+func (c *Conn) deallocate() error {
+	if !c.forgotten {
+		return nil
+	}
+	if _, err := c.simple("DEALLOCATE ALL"); err != nil {
+		return err
+	}
+	c.forgotten = false
+	return nil
+}
+
 // judge examines the error of an execution. If the statement was kept and may be
 // outdated, judge drops it, and returns an error that tells canRepeat so.
 func (c *Conn) judge(x execution, err error) error {
@@ -300,7 +323,7 @@ func (c *Conn) judge(x execution, err error) error {
 		return c.judgeUnfit(x.entry, err)
 	}
 	answer := serverError(err)
-	if answer == nil || !x.kept {
+	if answer == nil || !x.kept || c.beginning { // the error may be one of BEGIN
 		return err
 	}
 	how := howOutdated(answer)

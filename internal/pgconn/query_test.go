@@ -39,15 +39,32 @@ func TestRoundTrips(t *testing.T) {
 		_, err := c.ExecContext(ctx, "SELECT 1; SELECT 2", nil)
 		require.NoError(t, err)
 	}), "no arguments, two statements")
-	require.Equal(t, 3, p.count(func() {
+	require.Equal(t, 2, p.count(func() {
 		require.NoError(t, c.StartTx(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE"))
 		query()
 		require.NoError(t, c.Commit(ctx))
-	}), "begin, query, commit")
+	}), "begin and query, commit")
 	require.Equal(t, 2, p.count(func() {
 		require.NoError(t, c.StartTx(ctx, "BEGIN"))
+		mustAll(t, c, "SELECT 1")
 		require.NoError(t, c.Rollback(ctx))
-	}), "begin, rollback")
+	}), "begin and a query without arguments, rollback")
+	require.Equal(t, 3, p.count(func() {
+		require.NoError(t, c.StartTx(ctx, "BEGIN"))
+		mustAll(t, c, "SHOW TimeZone")
+		require.NoError(t, c.Rollback(ctx))
+	}), "begin, another statement without arguments, rollback")
+	require.Zero(t, p.count(func() {
+		for _, end := range []func(context.Context) error{c.Commit, c.Rollback} {
+			require.NoError(t, c.StartTx(ctx, "BEGIN"))
+			require.NoError(t, end(ctx))
+		}
+	}), "an empty transaction")
+	require.Equal(t, 2, p.count(func() {
+		tx, err := c.BeginTx(ctx, driver.TxOptions{})
+		require.NoError(t, err)
+		require.NoError(t, tx.Rollback())
+	}), "begin and rollback of database/sql")
 	require.Equal(t, 1, p.count(func() { require.NoError(t, c.Ping(ctx)) }), "ping")
 
 	exec := func() {

@@ -39,8 +39,8 @@ func malformed(format string, args ...any) error {
 type reader struct {
 	src        io.Reader
 	buf        []byte
-	begin, end int // of the bytes in buf that were received and not read
-	last       int // where the message begins that was read last
+	begin, end int  // of the bytes in buf that were received and not read
+	last       int  // where the message begins that was read last
 	cut        bool // that was a long error or notice, of which parts are missing
 }
 

@@ -29,8 +29,10 @@ type Rows struct {
 	columns *columns
 	next    *columns // of the next statement of the same text
 	entry   *entry
-	ready   bool  // the server is ready for the next exchange
+	ended   bool  // the last row was read: of a batch's statement, or the server is ready
+	part    bool  // the statement is one of a batch, which ends the operation
 	err     error // what the rows ended with, other than their end
+	failed  error // the error of a batch's statement that ends its exchange
 }
 
 // Next reads one row into dest. It returns [io.EOF] after the last. When the
@@ -70,7 +72,7 @@ func (r *Rows) NextValues(dest []column.Value) error {
 		return nil
 	case err == io.EOF && r.next != nil:
 		return io.EOF
-	case err == io.EOF && r.ready:
+	case err == io.EOF && r.ended:
 		err = nil
 	}
 	if r.finish(err); r.err != nil {
@@ -133,7 +135,11 @@ func (r *Rows) abandon() error {
 // finish frees the connection for the next statement.
 func (r *Rows) finish(err error) {
 	c := r.conn
-	r.conn, r.next, c.rows = nil, nil, nil
+	if r.conn, r.next = nil, nil; r.part {
+		r.err, r.failed = err, err
+		return
+	}
+	c.rows = nil
 	if released := c.release(r.entry); err == nil {
 		err = released
 	}
@@ -143,7 +149,7 @@ func (r *Rows) finish(err error) {
 // read reads one row, or [io.EOF] at the end of a statement: of the last if the server is
 // ready then.
 func (r *Rows) read(dest []column.Value) error {
-	if r.ready || r.next != nil {
+	if r.ended || r.next != nil {
 		return io.EOF
 	}
 	c := r.conn
@@ -155,7 +161,7 @@ func (r *Rows) read(dest []column.Value) error {
 		if kind == 'D' {
 			return r.columns.decodeRow(dest, body, c.location)
 		}
-		if err := r.other(kind, body); err != nil || r.ready || r.next != nil {
+		if err := r.other(kind, body); err != nil || r.ended || r.next != nil {
 			if err == nil {
 				err = io.EOF
 			}
@@ -166,7 +172,7 @@ func (r *Rows) read(dest []column.Value) error {
 
 // drain reads the rest of the rows.
 func (r *Rows) drain() error {
-	for !r.ready {
+	for !r.ended {
 		kind, body, err := r.conn.receive()
 		if err != nil {
 			return unexpectedEnd(err)
@@ -185,15 +191,18 @@ func (r *Rows) drain() error {
 func (r *Rows) other(kind byte, body []byte) (err error) {
 	switch kind {
 	case 'C', 'I':
+		r.ended = r.part
 		return nil
 	case 'T':
-		if r.entry == nil {
+		if r.entry == nil && !r.part {
 			r.next, err = readColumns(body)
 			return err
 		}
 	case 'Z':
-		r.ready = true
-		return r.conn.setReady(body)
+		if !r.part {
+			r.ended = true
+			return r.conn.setReady(body)
+		}
 	}
 	return r.conn.failed(kind, body, "")
 }
