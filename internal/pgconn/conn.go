@@ -181,7 +181,7 @@ func (c *Conn) ResetSession(context.Context) error {
 		return driver.ErrBadConn
 	}
 	waiting, open := c.wire.peek()
-	if !open || c.wire.tls && len(waiting) > 0 || !expected(c.in.unread(), waiting) {
+	if !open || !c.expected(waiting) {
 		c.breakOff()
 		return driver.ErrBadConn
 	}
@@ -191,10 +191,13 @@ func (c *Conn) ResetSession(context.Context) error {
 // expected reports whether bytes that arrived while the connection was idle are messages
 // that a server may send at any time: notices, notifications and changed parameters. The
 // next operation reads them. Anything else is probably the error by which the server
-// ends the session. unread are the bytes that were received already, of which the waiting
-// ones are the continuation. Under TLS these cannot be read.
-func expected(unread, waiting []byte) bool {
-	if len(unread) > 0 {
+// ends the session. The waiting bytes continue those that were read into the buffer already.
+// Under TLS they cannot be read, so expected returns false.
+func (c *Conn) expected(waiting []byte) bool {
+	if c.wire.tls && len(waiting) > 0 {
+		return false
+	}
+	if unread := c.in.unread(); len(unread) > 0 {
 		waiting = append(bytes.Clone(unread), waiting...)
 	}
 	for len(waiting) > 0 {

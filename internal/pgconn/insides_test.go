@@ -182,24 +182,29 @@ func TestExpectedWhileIdle(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		waiting []byte
+		tls     bool
 		want    bool
 	}{
-		{"nothing", nil, true},
-		{"parameter status", message('S', 30), true},
-		{"notice, notification", join(message('N', 30), message('A', 12)), true},
-		{"error", message('E', 30), false},
-		{"error after a notice", join(message('N', 30), message('E', 30)), false},
-		{"notice cut off", message('N', 30)[:20], true},
-		{"header cut off", message('N', 30)[:3], true},
-		{"impossible length", message('N', 0), false},
-		{"huge length", message('N', 4)[:1:1], true},
-		{"row out of nowhere", message('D', 30), false},
+		{"nothing", nil, false, true},
+		{"nothing, TLS", nil, true, true},
+		{"parameter status", message('S', 30), false, true},
+		{"notice, notification", join(message('N', 30), message('A', 12)), false, true},
+		{"error", message('E', 30), false, false},
+		{"error after a notice", join(message('N', 30), message('E', 30)), false, false},
+		{"notice cut off", message('N', 30)[:20], false, true},
+		{"header cut off", message('N', 30)[:3], false, true},
+		{"impossible length", message('N', 0), false, false},
+		{"huge length", message('N', 4)[:1:1], false, true},
+		{"row out of nowhere", message('D', 30), false, false},
+		{"anything, TLS", message('S', 30), true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, test.want, expected(nil, test.waiting))
-			for i := range test.waiting {
-				require.Equal(t, test.want, expected(test.waiting[:i], test.waiting[i:]))
+			c := &Conn{wire: &wire{tls: test.tls}}
+			require.Equal(t, test.want, c.expected(test.waiting))
+			for i := range test.waiting { // some of it was read with the last answer
+				c.in = reader{buf: test.waiting, end: i}
+				require.Equal(t, test.want, c.expected(test.waiting[i:]))
 			}
 		})
 	}
@@ -209,7 +214,8 @@ func FuzzExpected(f *testing.F) {
 	f.Add(message('S', 30))
 	f.Add([]byte{'N', 0xff, 0xff, 0xff, 0xff, 'E'})
 	f.Fuzz(func(t *testing.T, waiting []byte) {
-		if expected(nil, waiting) && len(waiting) > 0 {
+		c := &Conn{wire: &wire{}}
+		if c.expected(waiting) && len(waiting) > 0 {
 			require.Contains(t, "SNA", string(waiting[:1]))
 		}
 	})
