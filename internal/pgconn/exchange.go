@@ -237,7 +237,7 @@ var noColumns columns
 func readParams(body []byte) ([]oid.Oid, error) {
 	f := fields{rest: body}
 	n := f.int16()
-	if len(f.rest) != 4*n {
+	if f.failed || len(f.rest) != 4*n {
 		return nil, malformed("a description of %d parameters in %d bytes", n, len(f.rest))
 	}
 	params := make([]oid.Oid, n)

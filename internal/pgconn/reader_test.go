@@ -165,6 +165,7 @@ func (s *steps) Read(p []byte) (int, error) {
 
 // Whatever the bodies of messages are, reading them neither panics nor takes much memory.
 func FuzzMessages(f *testing.F) {
+	f.Add([]byte(""))
 	f.Add([]byte("SERROR\x00C42601\x00Msyntax\x00P1\x00\x00"))
 	f.Add([]byte("INSERT 0 5\x00"))
 	f.Add([]byte("\x00\x01id\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x17\x00\x04\xff\xff\xff\xff\x00\x00"))

@@ -14,8 +14,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
-// This file decides in which form arguments are sent. lib/pq sends a []byte as binary and
-// everything else as text. As text, bytes are something else for a bytea than for all other
+// This file decides in which form arguments are sent: a []byte as binary and everything else
+// as text. As text, bytes are something else for a bytea than for all other
 // types. As binary, they are the same for a bytea and for text, but fail for a jsonb or a
 // uuid, and eight of them for a bigint are another number.
 
