@@ -35,7 +35,7 @@ func (c *Conn) QueryBatch(ctx context.Context, requests []dbconn.Request, each f
 		case single:
 			return dbconn.OneByOne(ctx, c, requests, each)
 		}
-		if err = b.run(ctx); b.done > 0 || try == 2 || !c.canRepeat(err) {
+		if err = b.run(ctx); b.called || try == 2 || !c.canRepeat(err) {
 			return b.done, visible(err)
 		}
 	}
@@ -52,8 +52,9 @@ type batch struct {
 	made       map[string]bool   // those that were prepared now
 	executions []execution
 	rows       Rows
-	sent       int // how many requests were sent
-	done       int // how many were answered
+	sent       int  // how many requests were sent
+	done       int  // how many were answered
+	called     bool // each was called
 }
 
 // check reports whether the requests have to be executed one by one. It looks for wrong
@@ -229,7 +230,7 @@ func (b *batch) execute() (own, err error) {
 		}
 	}
 	if err != nil {
-		return nil, c.judge(b.executions[b.done], err)
+		return nil, err
 	}
 	return own, c.skip()
 }
@@ -257,9 +258,9 @@ func (b *batch) one() (own, err error) {
 		err = c.peekRow(x)
 	}
 	if err != nil {
-		return nil, err
+		return nil, c.judge(x, err)
 	}
-	b.rows = Rows{conn: c, columns: described, part: true}
+	b.rows, b.called = Rows{conn: c, columns: described, part: true}, true
 	own = b.each(b.done, &b.rows)
 	if b.rows.conn != nil {
 		_ = b.rows.Close()

@@ -1,6 +1,7 @@
 package pgconn
 
 import (
+	"bytes"
 	"cmp"
 	"database/sql/driver"
 	"encoding/binary"
@@ -257,8 +258,14 @@ func (t *columnType) decodeText(dest *column.Value, value []byte, location *time
 		}
 		*dest = column.Value{Kind: column.Blob, Bytes: decoded}
 	case oid.T_timestamptz:
+		if text, ok := bytes.CutSuffix(value, []byte("+00")); ok && location == time.UTC && setUsual(dest, text) {
+			return nil
+		}
 		return setParsed(dest, string(value), true, location)
 	case oid.T_timestamp, oid.T_date:
+		if setUsual(dest, value) {
+			return nil
+		}
 		return setParsed(dest, string(value), false, nil)
 	case oid.T_time, oid.T_timetz:
 		at, err := parseClock(string(value), t.oid == oid.T_timetz)
@@ -292,6 +299,36 @@ func (t *columnType) decodeText(dest *column.Value, value []byte, location *time
 	return nil
 }
 
+// setUsual stores a date, or a timestamp without its offset, of the years 1 to 9999. It takes
+// no memory, unlike setParsed. It reports whether the text has that form.
+func setUsual(dest *column.Value, text []byte) bool {
+	const form = "0000-00-00 00:00:00.000000"
+	if len(text) > len(form) || len(text) != 10 && len(text) < 19 || len(text) == 20 {
+		return false
+	}
+	var numbers [7]int // year, month, day, hour, minute, second, microsecond
+	n := 0
+	for i, c := range text {
+		switch {
+		case form[i] != '0' && c == form[i]:
+			n++
+		case form[i] == '0' && '0' <= c && c <= '9':
+			numbers[n] = numbers[n]*10 + int(c-'0')
+		default:
+			return false
+		}
+	}
+	for range len(form) - len(text) {
+		numbers[6] *= 10 // of the digits that are missing
+	}
+	if numbers[0] == 0 {
+		return false
+	}
+	at := time.Date(numbers[0], time.Month(numbers[1]), numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]*1000, time.UTC)
+	*dest = column.Value{Kind: column.Time, Int: at.UnixMicro()}
+	return at.Year() > 0 && at.Year() <= 9999
+}
+
 // setParsed stores the text of a timestamp or a date. zoned says that it is a timestamptz. Its
 // location, that of the session, may not be known.
 func setParsed(dest *column.Value, text string, zoned bool, location *time.Location) error {
@@ -304,7 +341,7 @@ func setParsed(dest *column.Value, text string, zoned bool, location *time.Locat
 	if err != nil {
 		return err
 	}
-	if at.Year() < 1 || at.Year() > 9999 || !(zoned && location == time.UTC && at.Location() == time.UTC) && !(!zoned && at.Location() == zoneless) {
+	if at.Year() < 1 || at.Year() > 9999 || at.Nanosecond()%1000 != 0 || !(zoned && location == time.UTC && at.Location() == time.UTC) && !(!zoned && at.Location() == zoneless) {
 		*dest = column.Value{Kind: column.Boxed, Boxed: at}
 		return nil
 	}

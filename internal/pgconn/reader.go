@@ -13,7 +13,7 @@ const (
 	// longer messages. If it has grown above keepSize, it is given up when the operation
 	// ends.
 	readSize = 8 << 10
-	keepSize = 64 << 10
+	keepSize = 32 << 10
 
 	// maxMessage is the length of the longest message that is read or sent. PostgreSQL
 	// neither sends nor takes longer ones (PQ_LARGE_MESSAGE_LIMIT).

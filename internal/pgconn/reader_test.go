@@ -229,6 +229,31 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// Timestamps that are parsed here have the value that lib/pq parses.
+func FuzzTimestamps(f *testing.F) {
+	for _, text := range []string{"2024-07-01 12:13:14.123456+00", "2024-07-01 12:13:14.5+00", "2024-07-01 12:13:14", "2024-07-01", "0001-01-01", "0000-01-01", "9999-12-31 23:59:59.999999", "9999-12-31 24:00:00", "2024-02-30 25:61:61.1", "2024-07-01 12:13:14.", "2024-07-01 12:13"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, zoned := range []bool{false, true} {
+			kind, location := columnType{oid: oid.T_timestamp}, (*time.Location)(nil)
+			if zoned {
+				kind, location = columnType{oid: oid.T_timestamptz}, time.UTC
+			}
+			var got column.Value
+			err := kind.decode(&got, []byte(text), location)
+			want, wantErr := pq.ParseTimestamp(location, text)
+			if strings.HasSuffix(text, "infinity") {
+				continue
+			}
+			require.Equal(t, wantErr == nil, err == nil, "%v", err)
+			if err == nil {
+				require.Equal(t, want, kind.box(&got, location))
+			}
+		}
+	})
+}
+
 // Rows that do not match their description are refused.
 func FuzzRows(f *testing.F) {
 	d := &columns{names: make([]string, 3), types: []columnType{{oid: oid.T_int4, binary: true}, {oid: oid.T_text}, {oid: oid.T_timestamptz, binary: true}}}
@@ -251,8 +276,7 @@ func FuzzRows(f *testing.F) {
 	})
 }
 
-// What is written has the form that the reader of the tests understands, and the texts of
-// times are those of lib/pq.
+// Arguments that are times are written as lib/pq does.
 func TestTimesAreThoseOfLibPQ(t *testing.T) {
 	t.Parallel()
 	for _, at := range []time.Time{
