@@ -31,7 +31,8 @@ func insert(ctx context.Context, db *backend.DB, id int) error {
 }
 
 // TestRoundTrips counts on the wire: a query with arguments that was made
-// before takes one, a transaction with one query three.
+// before takes one, a transaction with one query two on PostgreSQL, where BEGIN travels with
+// the query, and three on MySQL.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []backend.Engine{backend.Postgres, backend.MySQL} {
@@ -52,7 +53,7 @@ func TestRoundTrips(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 1, p.Trips(), "a statement without arguments")
 			require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error { return insert(ctx, db, 2) }))
-			require.Equal(t, 3, p.Trips(), "begin, statement, commit")
+			require.Equal(t, map[backend.Engine]int{backend.Postgres: 2, backend.MySQL: 3}[engine], p.Trips(), "begin, statement, commit")
 		})
 	}
 }
@@ -71,7 +72,7 @@ func TestStalledServer(t *testing.T) { // not parallel: it measures time
 			},
 			"begin": func(ctx context.Context, db *backend.DB, p *proxy) error {
 				p.Freeze()
-				return db.Tx(ctx, func(context.Context) error { return nil })
+				return db.Tx(ctx, func(ctx context.Context) error { return insert(ctx, db, 1) })
 			},
 			"query in a transaction": func(ctx context.Context, db *backend.DB, p *proxy) error {
 				return db.Tx(ctx, func(ctx context.Context) error {

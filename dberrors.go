@@ -137,7 +137,7 @@ func classify(err error) dberr.Info {
 	case pgconn.Stale(err):
 		info.Kind = dberr.Serialization
 	case errors.Is(err, pgconn.ErrOversizedError), strings.HasPrefix(err.Error(), "pq: server error: "):
-		info.Kind = dberr.Data // lib/pq does not read errors that quote a long value
+		info.Kind = dberr.Data // the error quotes a long value; lib/pq does not read it
 	case errors.Is(err, pgconn.ErrUnfit):
 		info.Kind = dberr.Data
 	case errors.Is(err, pgconn.ErrConnectionLost):

@@ -653,9 +653,13 @@ func TestIdempotencyRoundTrips(t *testing.T) {
 			first := w.begin()
 			trips(http.StatusCreated, "a") // prepares the statements
 			trips(http.StatusCreated, "a")
-			require.Equal(t, 2+4, trips(http.StatusCreated, "b"), "begin, take the key, (what the operation does,) keep the answer, commit")
-			require.Equal(t, 4, trips(http.StatusCreated, "b"), "begin, take the key in vain, read the answer, commit")
-			require.LessOrEqual(t, trips(http.StatusConflict, "k"), 4, "begin, take the key in vain, on PostgreSQL look for an answer, roll back")
+			ends := 2 // begin and commit
+			if engine == backend.Postgres {
+				ends = 1 // BEGIN travels with the first statement
+			}
+			require.Equal(t, ends+4, trips(http.StatusCreated, "b"), "begin, take the key, (what the operation does,) keep the answer, commit")
+			require.Equal(t, ends+2, trips(http.StatusCreated, "b"), "begin, take the key in vain, read the answer, commit")
+			require.LessOrEqual(t, trips(http.StatusConflict, "k"), ends+2, "begin, take the key in vain, on PostgreSQL look for an answer, roll back")
 			first.end(succeed)
 			require.Equal(t, http.StatusCreated, first.answer().Code, first.answer().Body)
 		})

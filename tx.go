@@ -11,6 +11,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
 	"github.com/seed-215b9b7c/backend/internal/migration"
+	"github.com/seed-215b9b7c/backend/internal/pgconn"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 	"github.com/seed-215b9b7c/backend/internal/statement"
 )
@@ -27,7 +28,9 @@ import (
 //   - If the transaction loses against another one (a serialization failure or a
 //     deadlock), Tx runs f again, up to 10 times with growing pauses until ctx ends.
 //     So f must not change anything outside the database; do that after Tx or in
-//     [AfterCommit].
+//     [AfterCommit]. On PostgreSQL, f also runs again, up to three times in all, if the
+//     connection was lost before the transaction had begun, which it does with its first
+//     query.
 //   - If the connection is lost during COMMIT, the error wraps [ErrCommitUnknown].
 //
 // On MySQL, a statement that changes tables commits the transaction; see
@@ -49,7 +52,13 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context) error, mode ..
 	for try := 1; ; try++ {
 		hooks, err := db.tryTx(bounded, f, m)
 		callHooks(ctx, hooks) // the connection is back in its pool
-		if err == nil || !retryable(err) || errors.Is(err, ErrCommitUnknown) || try == txTries || !pause(bounded, try) {
+		tries := txTries
+		if errors.Is(err, pgconn.ErrTxNotBegun) {
+			tries = badConns
+		} else if err == nil || !retryable(err) || errors.Is(err, ErrCommitUnknown) {
+			return err
+		}
+		if try == tries || !pause(bounded, try) {
 			return err
 		}
 	}

@@ -8,26 +8,20 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
+	"net"
+	"reflect"
+	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
 
+	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
-
-// inner has the methods of lib/pq's connection that this package uses. They always get a
-// context that cannot end, so that lib/pq starts no goroutine.
-type inner interface {
-	driver.Conn
-	driver.ConnPrepareContext
-	driver.QueryerContext
-	driver.ExecerContext
-	driver.NamedValueChecker
-	driver.Validator
-	driver.Tx
-}
 
 var (
 	_ driver.Conn               = (*Conn)(nil)
@@ -49,20 +43,32 @@ var (
 // state, every call returns [database/sql/driver.ErrBadConn] and does nothing.
 type Conn struct {
 	connector  *Connector
-	inner      inner
-	wire       *wire
-	insides    insides
+	wire       *wire    // the socket
+	stream     net.Conn // the wire, or TLS on it
+	identity   identity
 	generation uint64
 
-	bad       bool
-	rows      *Rows                      // open rows, which the connection is busy with
-	cache     *stmtcache.Cache[prepared] // nil with a pooler
-	forgotten bool                       // the server still has statements the cache dropped
-	types     uint64                     // of the connector when the cache was filled
-	changed   bool                       // the open transaction may have changed types
+	in       reader
+	out      []byte         // messages to send
+	status   byte           // of the transaction, as the server said last
+	location *time.Location // of the session's TimeZone, nil if that is not known here
+	flushed  bool           // the running exchange has no Sync yet
+	names    uint64         // of the statements that were prepared
+	row      []column.Value // for Next of rows
 
-	inTx     bool // begun by StartTx; see inTransaction
-	readOnly bool // inTx, and read-only on purpose
+	bad       bool
+	rows      *Rows                       // open rows, which the connection is busy with
+	cache     *stmtcache.Cache[*prepared] // nil with a pooler
+	forgotten bool                        // the server still has statements the cache dropped
+	types     uint64                      // of the connector when the cache was filled
+	changed   bool                        // the open transaction may have changed types
+
+	inTx      bool   // begun by StartTx; see inTransaction
+	readOnly  bool   // inTx, and read-only on purpose
+	unsent    string // the BEGIN of the transaction, which was not sent yet
+	lastBegin string // the BEGIN of the transaction, or of the last one
+	beginning bool   // BEGIN was sent, and its answer was not read
+	fresh     bool   // BEGIN was sent by the running operation
 
 	// The running operation: see arm.
 	ctx     context.Context
@@ -91,14 +97,15 @@ func (c *Conn) begin(ctx context.Context, ask bool) error {
 	return nil
 }
 
-// end finishes an operation that lib/pq ended with err. It decides whether the connection
+// end finishes an operation whose exchanges ended with err. It decides whether the connection
 // is still usable, and returns the error for the caller. harmless says that the operation
 // can be repeated on another connection even if the server has executed it.
 func (c *Conn) end(err error, harmless bool) error {
-	ctx := c.ctx
+	ctx, err := c.ctx, c.begun(err)
 	interrupted, settled := c.disarm()
 	answer := serverError(err)
-	if err != nil && answer == nil || c.wire.err != nil || !settled || !c.inner.IsValid() || answer != nil && answer.Fatal() {
+	c.in.rest()
+	if err != nil && answer == nil || c.wire.err != nil || !settled || answer != nil && answer.Fatal() {
 		c.breakOff()
 	}
 	switch {
@@ -112,8 +119,6 @@ func (c *Conn) end(err error, harmless bool) error {
 			c.connector.retire(c.generation)
 		}
 		return err
-	case isOversized(err):
-		return ErrOversizedError
 	}
 	return c.loss(err, harmless)
 }
@@ -125,7 +130,7 @@ func (c *Conn) interruption(reason, err error) error {
 		reason = ErrRowsUnread
 	}
 	if c.wire.err != nil {
-		err = c.wire.err // lib/pq may have made driver.ErrBadConn of it
+		err = c.wire.err
 	}
 	return &interruptedError{reason: reason, cause: err}
 }
@@ -136,6 +141,9 @@ func (c *Conn) loss(err error, harmless bool) error {
 		// The connection was lost in the middle of an operation: the server, or a proxy
 		// before it, was stopped, so the other connections are probably lost, too.
 		c.connector.retire(c.generation)
+		if c.beginning {
+			return &notBegunError{lost(c.wire.err)}
+		}
 		if (harmless || c.wire.sent == 0) && !c.inTransaction() {
 			return driver.ErrBadConn
 		}
@@ -154,10 +162,7 @@ func (c *Conn) breakOff() {
 // inTransaction reports whether the session is inside a transaction, however it
 // was begun.
 func (c *Conn) inTransaction() bool {
-	if status := c.insides.txStatus(); status != statusUnknown {
-		return status != statusIdle
-	}
-	return c.inTx
+	return c.unsent != "" || c.status != statusIdle
 }
 
 // IsValid reports whether the connection may be used again, without asking the server.
@@ -186,10 +191,14 @@ func (c *Conn) ResetSession(context.Context) error {
 // expected reports whether bytes that arrived while the connection was idle are messages
 // that a server may send at any time: notices, notifications and changed parameters. The
 // next operation reads them. Anything else is probably the error by which the server
-// ends the session. Under TLS the messages cannot be read, so expected returns false.
+// ends the session. The waiting bytes continue those that were read into the buffer already.
+// Under TLS they cannot be read, so expected returns false.
 func (c *Conn) expected(waiting []byte) bool {
-	if c.wire.tls {
-		return len(waiting) == 0
+	if c.wire.tls && len(waiting) > 0 {
+		return false
+	}
+	if unread := c.in.unread(); len(unread) > 0 {
+		waiting = append(bytes.Clone(unread), waiting...)
 	}
 	for len(waiting) > 0 {
 		if !bytes.ContainsRune([]byte("SNA"), rune(waiting[0])) {
@@ -212,7 +221,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 	if err := c.begin(ctx, false); err != nil {
 		return err
 	}
-	_, err := c.exec(";")
+	_, err := c.simple(";")
 	return c.end(err, true)
 }
 
@@ -224,35 +233,41 @@ func (c *Conn) Close() error {
 	}
 	c.bad = true
 	c.wire.deadline(time.Now().Add(grace))
-	c.goodbye()
+	c.out = appendTerminate(c.out[:0])
+	_ = c.send()
+	c.stream.Close()
 	c.wire.Close()
 	return nil
-}
-
-// goodbye sends Terminate, and ignores errors.
-func (c *Conn) goodbye() {
-	var err error
-	defer rescue(&err)
-	_ = c.inner.Close()
 }
 
 // CheckNamedValue converts an argument to what the methods of the connection
 // accept: by its [driver.Valuer] if it has one, slices to PostgreSQL arrays, and
 // else as database/sql does. It replaces nv.Value.
 func (c *Conn) CheckNamedValue(nv *driver.NamedValue) (err error) {
-	defer rescue(&err)
-	if raw, ok := nv.Value.(json.RawMessage); ok && c.connector.pooler {
-		// lib/pq would send the bytes as binary, which for jsonb is something else.
+	switch v := nv.Value.(type) {
+	case nil, int64, float64, bool, []byte, string, time.Time:
+		return nil
+	case json.RawMessage:
+		if !c.connector.pooler {
+			break
+		}
+		// Bytes are sent as binary, which for jsonb is something else.
 		nv.Value = nil
-		if raw != nil {
-			nv.Value = string(raw)
+		if v != nil {
+			nv.Value = string(v)
 		}
 		return nil
+	case interface{ BinaryValue() ([]byte, error) }:
+		// Only the value itself knows for which type its binary form is. Otherwise the type of
+		// the parameter decides.
+		if c.connector.pooler {
+			nv.Value, err = v.BinaryValue()
+			return err
+		}
 	}
-	// lib/pq would ask a value for the binary form of its own type, and send it for any.
-	_, ownForm := nv.Value.(interface{ BinaryValue() ([]byte, error) })
-	if !ownForm || c.connector.pooler {
-		if err := c.inner.CheckNamedValue(nv); err != driver.ErrSkip {
+	if _, ok := nv.Value.(driver.Valuer); !ok {
+		if value, ok, err := checked(nv.Value); ok || err != nil {
+			nv.Value = value
 			return err
 		}
 	}
@@ -260,8 +275,29 @@ func (c *Conn) CheckNamedValue(nv *driver.NamedValue) (err error) {
 	return err
 }
 
-// checkArgs returns an error for arguments that lib/pq would refuse in the middle of an
-// exchange.
+// checked converts slices to arrays, and large unsigned integers to text.
+func checked(value any) (_ driver.Value, ok bool, err error) {
+	v := reflect.ValueOf(value)
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return nil, false, nil
+		}
+		array, err := pq.Array(v.Interface()).Value()
+		return array, true, err
+	case reflect.Uint64:
+		if n := v.Uint(); n >= math.MaxInt64 {
+			return strconv.FormatUint(n, 10), true, nil
+		}
+		return int64(v.Uint()), true, nil
+	}
+	return nil, false, nil
+}
+
+// checkArgs returns an error for arguments that have no form in a message.
 func checkArgs(args []driver.NamedValue) error {
 	if len(args) > 65535 {
 		return fmt.Errorf("%d arguments: PostgreSQL takes at most 65535", len(args))

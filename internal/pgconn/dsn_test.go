@@ -209,6 +209,7 @@ func TestTLS(t *testing.T) {
 			db := open(t, at(secure("sslmode", "require"), p.addr()), pgconn.Config{})
 			c, conn := session(t, db)
 			require.NoError(t, c.StartTx(t.Context(), "BEGIN"))
+			mustAll(t, c, "SELECT 1")
 			p.blackhole()
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()

@@ -26,11 +26,16 @@ var (
 	// connection and was certainly not committed.
 	ErrConnectionLost = errors.New("connection to PostgreSQL lost")
 
-	// ErrOversizedError is returned for an error message of the server of more than 30 kB,
-	// which lib/pq cannot read. PostgreSQL sends one for a long value in a wrong form,
-	// because it quotes the value: the input is wrong. The statement was not executed; the
-	// connection is dropped.
+	// ErrOversizedError is returned for an error message of the server of more than 30 kB.
+	// PostgreSQL sends one for a long value in a wrong form, because it quotes the value: the
+	// input is wrong. The statement was not executed. The error wraps the *[pq.Error] with the
+	// beginning of each text.
 	ErrOversizedError = errors.New("PostgreSQL refused the statement with an error of over 30 kB, as for a long value in the wrong form")
+
+	// ErrTxNotBegun is returned by the first statement of a transaction if the connection was
+	// lost before its BEGIN was answered. Nothing was committed: run the transaction from the start,
+	// on another connection. It is an ErrConnectionLost, too.
+	ErrTxNotBegun = errors.New("the connection was lost before the transaction had begun")
 
 	// ErrRowsOpen is returned for a statement on a connection whose rows have not
 	// been read to the end or closed. Nothing was sent.
@@ -66,6 +71,13 @@ type staleError struct{ cause error }
 func (e *staleError) Error() string { return e.cause.Error() }
 func (e *staleError) Unwrap() error { return e.cause }
 
+// notBegunError is an ErrConnectionLost that is an ErrTxNotBegun.
+type notBegunError struct{ cause error }
+
+func (e *notBegunError) Error() string        { return e.cause.Error() }
+func (e *notBegunError) Unwrap() error        { return e.cause }
+func (e *notBegunError) Is(target error) bool { return target == ErrTxNotBegun }
+
 // interruptedError has the error of a context (or of another time limit) and the outcome
 // of the call that it ended.
 type interruptedError struct{ reason, cause error }
@@ -96,13 +108,17 @@ func serverError(err error) *pq.Error {
 	return answer
 }
 
-// isOversized recognizes lib/pq's error for an ErrorResponse that it does not read.
-func isOversized(err error) bool {
-	return strings.HasPrefix(err.Error(), "pq: server error: ")
+// oversizedError is an error of the server that is an ErrOversizedError.
+type oversizedError struct{ cause *pq.Error }
+
+func (e *oversizedError) Error() string {
+	return fmt.Sprintf("%v (%s)", ErrOversizedError, e.cause.Code)
 }
+func (e *oversizedError) Unwrap() error        { return e.cause }
+func (e *oversizedError) Is(target error) bool { return target == ErrOversizedError }
 
 // rescue returns an error for a panic of lib/pq, which panics for some unexpected
-// messages. As any error that the server did not send, it drops the connection.
+// messages while it connects.
 func rescue(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("lib/pq panicked: %v", p)

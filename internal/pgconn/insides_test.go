@@ -1,12 +1,15 @@
 package pgconn
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,59 +38,86 @@ func connect(t *testing.T) *Conn {
 	return conn.(*Conn)
 }
 
-// The fields that are read by reflection exist in the lib/pq of go.mod and mean
+// The fields of lib/pq that are read by reflection exist in the version of go.mod and mean
 // what we think.
 func TestInsidesOfLibPQ(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
-	require.NotZero(t, c.insides.pid)
-	require.Len(t, c.insides.key, 4)
-	stmt, err := c.prepare("SELECT $1::int, now() + $2, $3::interval")
+	require.NotZero(t, c.identity.pid)
+	require.Len(t, c.identity.key, 4)
+	require.Same(t, c.wire, c.stream)
+	require.Equal(t, time.UTC, c.location)
+	require.Empty(t, c.in.unread())
+	stmt, err := c.parse("SELECT $1::int, now() + $2, $3::interval")
 	require.NoError(t, err)
-	params, known := paramsOf(stmt)
-	require.True(t, known)
-	require.Equal(t, []oid.Oid{oid.T_int4, oid.T_interval, oid.T_interval}, params)
+	require.Equal(t, []oid.Oid{oid.T_int4, oid.T_interval, oid.T_interval}, stmt.params)
 	require.NoError(t, stmt.Close())
-	_, known = paramsOf(driver.ErrSkip)
-	require.False(t, known)
 
 	exec := func(text string) {
 		t.Helper()
 		_, err := c.ExecContext(t.Context(), text, nil)
 		require.NoError(t, err)
 	}
-	require.Equal(t, byte('I'), c.insides.txStatus())
+	require.Equal(t, byte('I'), c.status)
 	exec("BEGIN")
-	require.Equal(t, byte('T'), c.insides.txStatus())
+	require.Equal(t, byte('T'), c.status)
 	_, err = c.ExecContext(t.Context(), "SELECT 1/0", nil)
-	require.Error(t, err)
-	require.Equal(t, byte('E'), c.insides.txStatus())
+	require.ErrorContains(t, err, "division by zero")
+	require.Equal(t, byte('E'), c.status)
 	exec("ROLLBACK")
-	require.Equal(t, byte('I'), c.insides.txStatus())
+	require.Equal(t, byte('I'), c.status)
 	require.Nil(t, c.ctx, "an idle connection keeps no context alive")
+
+	_, err = c.ExecContext(t.Context(), "SELECT nothing", nil)
+	require.ErrorContains(t, err, "at column 8", "the error knows its query")
 }
 
-// With another lib/pq, less is known, and nothing breaks.
+// With TLS, the connection goes on inside it.
+func TestHandoverOfTLS(t *testing.T) {
+	t.Parallel()
+	inner, outer := net.Pipe()
+	defer inner.Close()
+	defer outer.Close()
+	secured := tls.Client(inner, &tls.Config{InsecureSkipVerify: true})
+	other := &pqConn{c: secured, buf: bufio.NewReader(strings.NewReader("NAS")), txnStatus: 'I', pid: 7, secretKey: []byte{1, 2, 3, 4}}
+	_, err := other.buf.Peek(3)
+	require.NoError(t, err)
+	h, err := takeOver(other)
+	require.NoError(t, err)
+	require.Same(t, secured, h.stream)
+	require.Equal(t, "NAS", string(h.unread), "what lib/pq has received and not read is not lost")
+	require.Equal(t, identity{7, []byte{1, 2, 3, 4}}, h.identity)
+	require.Nil(t, h.location)
+}
+
+// pqConn has the fields of lib/pq's connection.
+type pqConn struct {
+	c               net.Conn
+	buf             *bufio.Reader
+	txnStatus       byte
+	parameterStatus struct{ currentLocation *time.Location }
+	secretKey       []byte
+	pid             int
+}
+
+// Another lib/pq is refused.
 func TestInsidesMissing(t *testing.T) {
 	t.Parallel()
-	for _, other := range []any{nil, 1, struct{}{}, &struct{ txnStatus, pid, secretKey string }{}, &struct{ secretKey []int }{}} {
-		in := lookInside(other)
-		require.Equal(t, statusUnknown, in.txStatus())
-		require.Nil(t, in.key)
+	for _, other := range []any{nil, 1, struct{}{}, &struct{}{}, &struct{ txnStatus, pid, secretKey string }{}, &struct{ secretKey []int }{}, &struct{ c net.Conn }{}, &pqConn{}} {
+		_, err := takeOver(other)
+		require.ErrorIs(t, err, errInsides)
+		_, known := InTransaction(other)
+		require.False(t, known)
 	}
-	require.False(t, new(Connector).requestCancel(nil, insides{}))
+	require.False(t, new(Connector).requestCancel(nil, identity{}))
 }
 
-// deaf is a connection of lib/pq whose server takes nothing any more.
-type deaf struct {
-	inner
-	wire *wire
-}
+// deaf is the stream of a connection whose server takes nothing any more.
+type deaf struct{ *wire }
 
-func (d deaf) Close() error {
+func (d deaf) Write(p []byte) (int, error) {
 	_ = d.wire.SetWriteDeadline(time.Now().Add(time.Hour)) // as crypto/tls does, if with 5 s
-	_, err := d.wire.Write([]byte("X"))
-	return err
+	return d.wire.Write(p)
 }
 
 func TestCloseDoesNotWaitForADeafServer(t *testing.T) {
@@ -97,7 +127,7 @@ func TestCloseDoesNotWaitForADeafServer(t *testing.T) {
 		defer server.Close()
 		w := &wire{Conn: client}
 		start := time.Now()
-		require.NoError(t, (&Conn{wire: w, inner: deaf{wire: w}}).Close())
+		require.NoError(t, (&Conn{wire: w, stream: deaf{w}}).Close())
 		require.Equal(t, 100*time.Millisecond, time.Since(start))
 	})
 }
@@ -128,10 +158,10 @@ func TestConnectorCloseWaits(t *testing.T) {
 func TestCancelMessage(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []byte{0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 1, 2, 9, 8, 7, 6},
-		cancelMessage(insides{pid: 258, key: []byte{9, 8, 7, 6}}))
+		cancelMessage(identity{pid: 258, key: []byte{9, 8, 7, 6}}))
 	require.Equal(t, 80877102, cancelRequestCode)
 	require.Equal(t, 80877103, sslRequestCode)
-	require.EqualValues(t, 12+32, binary.BigEndian.Uint32(cancelMessage(insides{key: make([]byte, 32)})), "protocol 3.2")
+	require.EqualValues(t, 12+32, binary.BigEndian.Uint32(cancelMessage(identity{key: make([]byte, 32)})), "protocol 3.2")
 }
 
 func message(kind byte, length int) []byte {
@@ -172,6 +202,10 @@ func TestExpectedWhileIdle(t *testing.T) {
 			t.Parallel()
 			c := &Conn{wire: &wire{tls: test.tls}}
 			require.Equal(t, test.want, c.expected(test.waiting))
+			for i := range test.waiting { // some of it was read with the last answer
+				c.in = reader{buf: test.waiting, end: i}
+				require.Equal(t, test.want, c.expected(test.waiting[i:]))
+			}
 		})
 	}
 }

@@ -35,7 +35,7 @@ func (c *Conn) interruptNow(ask bool) {
 	if c.fired.CompareAndSwap(false, true) {
 		c.wire.deadline(time.Now().Add(grace))
 		if ask {
-			settled = c.connector.requestCancel(c.wire, c.insides)
+			settled = c.connector.requestCancel(c.wire, c.identity)
 		}
 	}
 	c.settled <- settled
@@ -99,8 +99,8 @@ func (c *Conn) interruptAfter(d time.Duration, ask bool) (stop func()) {
 // requestCancel asks the server to cancel the statement of the connection. It reports
 // whether the server has passed the request on, after which the server closes the
 // connection of the request. The request has no effect after requestCancel has returned.
-func (k *Connector) requestCancel(w *wire, in insides) bool {
-	if in.key == nil || !k.startCancel() {
+func (k *Connector) requestCancel(w *wire, who identity) bool {
+	if who.key == nil || !k.startCancel() {
 		return false
 	}
 	defer k.cancels.Done()
@@ -119,7 +119,7 @@ func (k *Connector) requestCancel(w *wire, in insides) bool {
 			return false
 		}
 	}
-	if _, err := conn.Write(cancelMessage(in)); err != nil {
+	if _, err := conn.Write(cancelMessage(who)); err != nil {
 		return false
 	}
 	_, err = io.Copy(io.Discard, conn)
@@ -143,11 +143,11 @@ const (
 	sslRequestCode    = 1234<<16 | 5679
 )
 
-func cancelMessage(in insides) []byte {
-	message := binary.BigEndian.AppendUint32(nil, uint32(12+len(in.key)))
+func cancelMessage(who identity) []byte {
+	message := binary.BigEndian.AppendUint32(nil, uint32(12+len(who.key)))
 	message = binary.BigEndian.AppendUint32(message, cancelRequestCode)
-	message = binary.BigEndian.AppendUint32(message, uint32(in.pid))
-	return append(message, in.key...)
+	message = binary.BigEndian.AppendUint32(message, uint32(who.pid))
+	return append(message, who.key...)
 }
 
 // encrypt starts TLS on the connection of a cancel request. It does not verify the

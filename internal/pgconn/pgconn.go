@@ -1,8 +1,7 @@
-// Package pgconn connects to PostgreSQL. It wraps the [database/sql/driver.Connector] of
-// lib/pq. It keeps deadlines when the server stalls, prepares each statement once per
-// connection, and never uses a connection again if its state is unknown.
-//
-// It adds to lib/pq:
+// Package pgconn connects to PostgreSQL. Lib/pq dials, negotiates TLS and authenticates;
+// after that, this package speaks the protocol by itself. It keeps deadlines when the server
+// stalls, prepares each statement once per connection, and never uses a connection again if
+// its state is unknown.
 //
 //   - Every call, and every read of rows, ends at most 200 ms after its context,
 //     even if the server does not answer. The server is asked to cancel first, so
@@ -12,18 +11,24 @@
 //     waits for it.
 //   - A statement with arguments is prepared at its first use and kept: it takes 2
 //     round trips the first time, and 1 after that. Statements without arguments take
-//     1. Begin, query and commit take 3. If the cache is full, preparing a statement
-//     takes one more round trip, to close another one.
+//     1. If the cache is full, preparing a statement takes one more round trip, to close
+//     another one.
+//   - BEGIN travels with the first statement of a transaction: begin, a kept statement and
+//     commit take 2 round trips. See [Conn.StartTx].
+//   - A batch of kept statements takes 1 round trip. See [Conn.QueryBatch].
+//   - Values are those of lib/pq, and errors are *[pq.Error]. The results of kept statements
+//     come in binary form where that has the same values. Rows are read without an
+//     allocation for each row or column; see [Rows.NextValues].
 //   - INSERT, UPDATE, DELETE and MERGE store by the types that the columns have when the
 //     server executes them. If the types may make a difference, their text is sent at each
 //     use, in the same round trip. Other statements may cut their arguments to the old
 //     type for up to a second, if another program has changed it.
 //   - A schema change under a kept statement is repaired by preparing it again;
 //     inside a transaction, where nothing can be repaired, see [Stale].
-//   - An error that did not come from the server drops the connection, because
-//     lib/pq may have lost its position in the stream. An error by which a server
-//     says that it is shutting down, or is no longer a primary, drops the connection
-//     and every idle connection of the pool.
+//   - No length that a server sends is trusted: the memory that a message takes is at most
+//     twice what was received of it. What no PostgreSQL sends drops the connection.
+//   - An error by which a server says that it is shutting down, or is no longer a primary,
+//     drops the connection and every idle connection of the pool.
 //   - [database/sql/driver.ErrBadConn], after which database/sql tries another
 //     connection, is returned only if the server has certainly not executed the
 //     statement.
@@ -43,7 +48,6 @@ import (
 
 	"github.com/lib/pq"
 
-	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -168,8 +172,7 @@ func NewConnector(dsn string, config Config) (*Connector, error) {
 	if k.dialTimeout <= 0 {
 		k.dialTimeout = defaultDialTimeout
 	}
-	settings.ConnectTimeout = 0      // the dialer keeps it
-	settings.BinaryParameters = true // statements that are not kept take one message; see forms
+	settings.ConnectTimeout = 0 // the dialer keeps it
 	k.settings = settings
 	k.life, k.endLife = context.WithCancel(context.Background())
 	return k, nil
@@ -189,38 +192,44 @@ func (k *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, connectError(ctx, err)
 	}
+	given, err := takeOver(inner)
+	if err != nil {
+		w.Close()
+		return nil, connectError(ctx, err)
+	}
+	return k.newConn(w, given, generation), nil
+}
+
+// newConn returns a connection on a socket.
+func (k *Connector) newConn(w *wire, given handover, generation uint64) *Conn {
 	c := &Conn{
 		connector:  k,
-		inner:      inner,
 		wire:       w,
+		stream:     given.stream,
+		identity:   given.identity,
 		generation: generation,
-		insides:    lookInside(inner),
+		in:         reader{src: given.stream, buf: given.unread, end: len(given.unread)},
+		status:     given.status,
+		location:   given.location,
 		settled:    make(chan bool, 2),
 	}
 	c.onDone = c.interrupt
 	if !k.pooler {
-		c.cache = stmtcache.New[prepared](k.cacheSize)
+		c.cache = stmtcache.New[*prepared](k.cacheSize)
 	}
-	return c, nil
+	return c
 }
 
-// open makes a connection with lib/pq, which dials through d.
-func (k *Connector) open(ctx context.Context, d *dialer) (_ inner, err error) {
+// open makes a connection with lib/pq, which dials through d, negotiates TLS and
+// authenticates.
+func (k *Connector) open(ctx context.Context, d *dialer) (_ driver.Conn, err error) {
 	defer rescue(&err)
 	connector, err := pq.NewConnectorConfig(k.settings)
 	if err != nil {
 		return nil, err
 	}
 	connector.Dialer(d)
-	conn, err := connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	own, ok := conn.(inner)
-	if !ok {
-		return nil, fmt.Errorf("lib/pq returned %s, which lacks methods of the version this package was written for", english.AType(conn))
-	}
-	return own, nil
+	return connector.Connect(ctx)
 }
 
 // connectError returns an error that says what failed and, if possible, what to do.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lib/pq"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
@@ -131,6 +133,49 @@ func TestPooler(t *testing.T) {
 
 	_, err = db.Exec("SELECT $1::int", "1", "2")
 	require.Equal(t, "08P01", code(t, err))
+}
+
+// Transactions and batches of several clients share the sessions, too.
+func TestPoolerKeepsExchangesTogether(t *testing.T) {
+	t.Parallel()
+	direct := server(t)
+	schema := direct.Query().Get("search_path")
+	db := open(t, pgbouncer(t, direct), pgconn.Config{Pooler: true})
+	mustExec(t, db, "CREATE TABLE "+schema+".a (worker int, round int)")
+	errs := make(chan error)
+	const workers, rounds = 8, 20
+	for worker := range workers {
+		c, _ := session(t, db)
+		go func() {
+			for round := range rounds {
+				err := c.StartTx(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ")
+				if err == nil {
+					_, err = c.ExecContext(t.Context(), "INSERT INTO "+schema+".a VALUES ($1, $2)", args(int64(worker), int64(round)))
+				}
+				var results []string
+				if err == nil {
+					results, _, err = together(t.Context(), c, request("SELECT count(*) FROM "+schema+".a WHERE worker = $1", int64(worker)), request("SELECT $1::text", fmt.Sprint(worker)))
+				}
+				if err == nil && fmt.Sprint(results) != fmt.Sprintf("[[%d] [%d]]", round+1, worker) {
+					err = fmt.Errorf("got %v", results)
+				}
+				if err = errors.Join(err, c.Commit(t.Context())); err == nil {
+					_, _, err = together(t.Context(), c, request("SELECT $1::int", int64(round)), request("SELECT 1/$1::int", "0"))
+					if answer := (*pq.Error)(nil); errors.As(err, &answer) && answer.Code == "22012" {
+						err = nil
+					}
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range workers {
+		require.NoError(t, <-errs)
+	}
 }
 
 func TestPoolerPassesCancelRequestsOn(t *testing.T) {

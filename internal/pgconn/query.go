@@ -1,33 +1,27 @@
 package pgconn
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/lib/pq/oid"
 
-	"github.com/seed-215b9b7c/backend/internal/english"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
-// background cannot end. lib/pq gets it so that it watches no context.
-var background = context.Background()
-
-// pqStmt has the methods of lib/pq's prepared statement that this package uses. The
-// statement for COPY does not have all of them.
-type pqStmt interface {
-	driver.Stmt
-	driver.StmtQueryContext
-	driver.StmtExecContext
-}
-
 // prepared is a statement that the connection keeps.
 type prepared struct {
-	pqStmt
+	conn    *Conn
+	name    string // on the server
+	columns *columns
+	forms   []byte // of the results, see columns.forms
+	inUTC   bool   // the forms are for a session in UTC
+	zoned   bool   // they depend on that
+
 	at       time.Time
 	params   []oid.Oid // the types that the parameters had at that time
 	utc      bool      // the time zone of the session is UTC
@@ -36,7 +30,7 @@ type prepared struct {
 	assigned []bool // which parameters it only assigns; nil if it does not write
 }
 
-type entry = stmtcache.Entry[prepared]
+type entry = stmtcache.Entry[*prepared]
 
 // QueryContext runs a statement and returns its rows, a *[Rows], which must be
 // closed or read to the end before the connection is used again. ctx bounds the
@@ -129,31 +123,42 @@ func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue,
 	if err != nil {
 		return nil, err
 	}
-	var rows driver.Rows
-	if x.anew {
-		rows, err = c.queryText(x.text, x.args)
-	} else {
-		rows, err = x.entry.Stmt.query(x.args)
+	described, err := c.run(x)
+	if err == nil {
+		described, err = c.first(x, described)
 	}
 	c.changesTypes(text, args)
-	return c.opened(rows, x.entry, c.judge(x, err))
-}
-
-// opened returns the rows of a statement, or ends the operation with err.
-func (c *Conn) opened(rows driver.Rows, e *entry, err error) (*Rows, error) {
-	var own pqRows
-	if err == nil {
-		var ok bool
-		if own, ok = rows.(pqRows); !ok {
-			err = fmt.Errorf("lib/pq returned %s, which lacks methods of the version this package was written for", english.AType(rows))
-		}
-	}
-	if err != nil {
-		_ = c.release(e) // what goes wrong here breaks the connection, and end sees it
+	if err = c.judge(x, err); err != nil {
+		_ = c.release(x.entry) // what goes wrong here breaks the connection, and end sees it
 		return nil, c.end(err, false)
 	}
-	c.rows = &Rows{conn: c, inner: own, entry: e}
+	c.rows = &Rows{conn: c, columns: described, entry: x.entry}
 	return c.rows, nil
+}
+
+// first waits for the first row of a statement, or for its end, so that an error before that
+// is one of the statement and not of its rows. It returns the description of the rows.
+func (c *Conn) first(x execution, described *columns) (*columns, error) {
+	for {
+		kind, body, err := c.receive()
+		if err != nil {
+			return nil, unexpectedEnd(err)
+		}
+		switch {
+		case kind == 'D' && described != nil, kind == 'Z':
+			c.in.back()
+			return cmp.Or(described, &noColumns), nil
+		case kind == 'C' && described != nil && len(described.types) > 0:
+			return described, nil // the next statement of a text may have rows as well
+		case kind == 'C', kind == 'I':
+		case kind == 'T' && x.isSimple():
+			if described, err = readColumns(body); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, c.failed(kind, body, x.reported())
+		}
+	}
 }
 
 // execOnce is query for statements without rows.
@@ -162,18 +167,20 @@ func (c *Conn) execOnce(ctx context.Context, text string, args []driver.NamedVal
 	if err != nil {
 		return nil, err
 	}
-	var result driver.Result
-	if x.anew {
-		result, err = c.execText(x.text, x.args)
-	} else {
-		result, err = x.entry.Stmt.exec(x.args)
+	_, err = c.run(x)
+	var done tag
+	if err == nil {
+		done, err = c.result(x.reported())
 	}
 	c.changesTypes(text, args)
 	err = c.judge(x, err)
 	if released := c.release(x.entry); err == nil {
 		err = released
 	}
-	return result, c.end(err, false)
+	if err := c.end(err, false); err != nil {
+		return nil, err
+	}
+	return done.result(), nil
 }
 
 // execution is one execution of a statement.
@@ -184,6 +191,18 @@ type execution struct {
 	recast bool   // the text is another one; see fit
 	text   string
 	args   []driver.NamedValue
+}
+
+// isSimple reports whether the text is sent in the simple protocol, which takes several
+// statements.
+func (x *execution) isSimple() bool { return x.entry == nil && len(x.args) == 0 }
+
+// reported returns the text to which positions in an error refer.
+func (x *execution) reported() string {
+	if x.anew {
+		return x.text
+	}
+	return ""
 }
 
 // startExecution begins the operation of a statement, and does all that precedes its
@@ -206,33 +225,39 @@ func (c *Conn) startExecution(ctx context.Context, text string, args []driver.Na
 	if err != nil {
 		return execution{}, c.end(err, true)
 	}
-	if e == nil {
-		if err := c.end(nil, true); err != nil {
-			return execution{}, err
-		}
-		return c.startExecution(ctx, text, args, false)
-	}
-	if err := e.Stmt.checkArgs(args); err != nil {
+	x, err := newExecution(e, kept, text, args)
+	if err != nil {
 		return execution{}, c.unused(e, err)
 	}
-	text, args, recast := fit(text, e.Stmt.integers, args)
 	c.wire.mark()
+	return x, nil
+}
+
+// newExecution returns the execution of a kept statement with arguments.
+func newExecution(e *entry, kept bool, text string, args []driver.NamedValue) (execution, error) {
+	if err := e.Stmt.checkArgs(args); err != nil {
+		return execution{}, err
+	}
+	text, args, recast := fit(text, e.Stmt.integers, args)
 	return execution{
 		entry: e, kept: kept,
 		anew: recast || e.Stmt.mustAnalyze(args), recast: recast,
-		text: text, args: e.Stmt.forms(args),
+		text: text, args: e.Stmt.formsOf(args),
 	}, nil
 }
 
 // check returns an error for statements that cannot be sent. A NUL ends the text in the
-// protocol, and the rest would be read as another field. If a COPY is prepared, lib/pq
-// starts it.
+// protocol, and the rest would be read as another field. A COPY cannot be
+// prepared, and would be refused after it was sent.
 func (c *Conn) check(text string, args []driver.NamedValue, prepare bool) error {
 	if strings.IndexByte(text, 0) >= 0 {
 		return errors.New("the statement holds a NUL byte")
 	}
 	if start := strings.TrimLeft(text, " \t\r\n"); prepare && len(start) >= 4 && strings.EqualFold(start[:4], "COPY") {
 		return errCopy
+	}
+	if size(text, args) > maxMessage-64<<20 { // the rest of the messages is shorter
+		return errTooLong
 	}
 	return checkArgs(args)
 }
@@ -245,13 +270,9 @@ func (c *Conn) keeps(text string) bool {
 }
 
 // statement returns the prepared statement for text and arguments, in use: kept from
-// before, or prepared now in a round trip of its own. It executes nothing. It returns nil if
-// the types of the parameters are unknown: the connection then keeps no more statements.
+// before, or prepared now in a round trip of its own. It executes nothing.
 func (c *Conn) statement(text string, args []driver.NamedValue) (e *entry, kept bool, err error) {
-	if types := c.connector.types.Load(); types != c.types {
-		c.types, c.forgotten = types, true
-		c.cache.Forget()
-	}
+	c.forgetOld()
 	if e := c.cache.Acquire(text); e != nil {
 		if !e.Stmt.isOutdated(args) {
 			return e, true, nil
@@ -260,27 +281,39 @@ func (c *Conn) statement(text string, args []driver.NamedValue) (e *entry, kept 
 			return nil, false, err
 		}
 	}
-	if c.forgotten {
-		if _, err := c.exec("DEALLOCATE ALL"); err != nil {
-			return nil, false, err
-		}
-		c.forgotten = false
+	if err := c.deallocate(); err != nil {
+		return nil, false, err
 	}
-	stmt, err := c.prepare(text)
+	stmt, err := c.parse(text)
 	if err != nil {
 		return nil, false, err
 	}
-	params, known := paramsOf(stmt)
-	if !known {
-		c.cache = nil
-		return nil, false, prepared{pqStmt: stmt}.Close()
-	}
-	e, err = c.cache.Add(text, newPrepared(stmt, text, params, c.connector.utc))
+	e, err = c.cache.Add(text, stmt)
 	if err != nil {
 		_ = c.release(e)
 		return nil, false, err
 	}
 	return e, false, nil
+}
+
+// forgetOld drops all statements if types may have changed since they were prepared.
+func (c *Conn) forgetOld() {
+	if types := c.connector.types.Load(); types != c.types {
+		c.types, c.forgotten = types, true
+		c.cache.Forget()
+	}
+}
+
+// deallocate closes the statements on the server that were dropped here.
+func (c *Conn) deallocate() error {
+	if !c.forgotten {
+		return nil
+	}
+	if _, err := c.simple("DEALLOCATE ALL"); err != nil {
+		return err
+	}
+	c.forgotten = false
+	return nil
 }
 
 // judge examines the error of an execution. If the statement was kept and may be
@@ -290,7 +323,7 @@ func (c *Conn) judge(x execution, err error) error {
 		return c.judgeUnfit(x.entry, err)
 	}
 	answer := serverError(err)
-	if answer == nil || !x.kept {
+	if answer == nil || !x.kept || c.beginning { // the error may be one of BEGIN
 		return err
 	}
 	how := howOutdated(answer)
@@ -328,49 +361,4 @@ func (c *Conn) unused(e *entry, refusal error) error {
 		return err
 	}
 	return refusal
-}
-
-// What follows calls lib/pq.
-
-func (c *Conn) queryText(text string, args []driver.NamedValue) (rows driver.Rows, err error) {
-	defer rescue(&err)
-	return c.inner.QueryContext(background, text, args)
-}
-
-func (c *Conn) execText(text string, args []driver.NamedValue) (result driver.Result, err error) {
-	defer rescue(&err)
-	return c.inner.ExecContext(background, text, args)
-}
-
-func (c *Conn) exec(text string) (driver.Result, error) {
-	return c.execText(text, nil)
-}
-
-func (c *Conn) prepare(text string) (stmt pqStmt, err error) {
-	defer rescue(&err)
-	made, err := c.inner.PrepareContext(background, text)
-	if err != nil {
-		return nil, err
-	}
-	stmt, ok := made.(pqStmt)
-	if !ok {
-		return nil, errCopy
-	}
-	return stmt, nil
-}
-
-// Close closes the statement on the server, for the cache.
-func (p prepared) Close() (err error) {
-	defer rescue(&err)
-	return p.pqStmt.Close()
-}
-
-func (p prepared) query(args []driver.NamedValue) (rows driver.Rows, err error) {
-	defer rescue(&err)
-	return p.pqStmt.QueryContext(background, args)
-}
-
-func (p prepared) exec(args []driver.NamedValue) (result driver.Result, err error) {
-	defer rescue(&err)
-	return p.pqStmt.ExecContext(background, args)
 }

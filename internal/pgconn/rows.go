@@ -4,34 +4,59 @@ import (
 	"database/sql/driver"
 	"io"
 	"reflect"
+	"slices"
 	"time"
+
+	"github.com/lib/pq/oid"
+
+	"github.com/seed-215b9b7c/backend/internal/column"
 )
 
-// pqRows has the methods of lib/pq's rows.
-type pqRows interface {
+var _ interface {
+	column.Rows
 	driver.RowsNextResultSet
 	driver.RowsColumnTypeScanType
 	driver.RowsColumnTypeDatabaseTypeName
 	driver.RowsColumnTypeLength
 	driver.RowsColumnTypePrecisionScale
-}
-
-var _ pqRows = (*Rows)(nil)
+} = (*Rows)(nil)
 
 // Rows are the rows of one statement. The connection is busy with them until
 // they were read to the end, failed or were closed. The bytes that Next returns
 // are valid until its next call.
 type Rows struct {
-	conn  *Conn // nil once the rows have ended
-	inner pqRows
-	entry *entry
-	err   error // what the rows ended with, other than their end
+	conn    *Conn // nil once the rows have ended
+	columns *columns
+	next    *columns // of the next statement of the same text
+	entry   *entry
+	ended   bool  // the last row was read: of a batch's statement, or the server is ready
+	part    bool  // the statement is one of a batch, which ends the operation
+	err     error // what the rows ended with, other than their end
+	failed  error // the error of a batch's statement that ends its exchange
 }
 
 // Next reads one row into dest. It returns [io.EOF] after the last. When the
 // statement's context ends, Next returns within 200 ms an error that wraps the
 // context's.
 func (r *Rows) Next(dest []driver.Value) error {
+	if r.conn == nil {
+		return r.NextValues(nil)
+	}
+	c := r.conn
+	n := len(r.columns.types)
+	c.row = slices.Grow(c.row[:0], n)[:n]
+	defer clear(c.row)
+	if err := r.NextValues(c.row); err != nil {
+		return err
+	}
+	for i := range min(n, len(dest)) {
+		dest[i] = r.columns.types[i].box(&c.row[i], c.location)
+	}
+	return nil
+}
+
+// NextValues is Next for values without boxes. The times of a [column.Value] are in UTC.
+func (r *Rows) NextValues(dest []column.Value) error {
 	if r.conn == nil {
 		if r.err != nil {
 			return r.err
@@ -45,9 +70,9 @@ func (r *Rows) Next(dest []driver.Value) error {
 	switch {
 	case err == nil:
 		return nil
-	case err == io.EOF && r.inner.HasNextResultSet():
+	case err == io.EOF && r.next != nil:
 		return io.EOF
-	case err == io.EOF:
+	case err == io.EOF && r.ended:
 		err = nil
 	}
 	if r.finish(err); r.err != nil {
@@ -72,10 +97,7 @@ func (r *Rows) Close() error {
 	if r.conn.inTransaction() {
 		limit, ask = drainTxTimeout, false // to cancel is to fail the transaction
 	}
-	stop := r.conn.interruptAfter(limit, ask)
-	err := r.drain()
-	stop()
-	r.finish(err)
+	r.stop(limit, ask)
 	return r.err
 }
 
@@ -85,11 +107,16 @@ func (r *Rows) Stop() error {
 	if r.conn == nil || r.conn.fired.Load() || r.conn.inTx {
 		return r.Close()
 	}
-	stop := r.conn.interruptAfter(stopTimeout, true)
+	r.stop(stopTimeout, true)
+	return r.err
+}
+
+// stop reads the rest of the rows for at most a time.
+func (r *Rows) stop(limit time.Duration, ask bool) {
+	stop := r.conn.interruptAfter(limit, ask)
 	err := r.drain()
 	stop()
 	r.finish(err)
-	return r.err
 }
 
 // abandon ends rows whose context has ended. The server, which was asked to cancel, gets
@@ -108,50 +135,112 @@ func (r *Rows) abandon() error {
 // finish frees the connection for the next statement.
 func (r *Rows) finish(err error) {
 	c := r.conn
-	r.conn, c.rows = nil, nil
+	if r.conn, r.next = nil, nil; r.part {
+		r.err, r.failed = err, err
+		return
+	}
+	c.rows = nil
 	if released := c.release(r.entry); err == nil {
 		err = released
 	}
 	r.err = c.end(err, false)
 }
 
-// read and drain call lib/pq.
-
-func (r *Rows) read(dest []driver.Value) (err error) {
-	defer rescue(&err)
-	return r.inner.Next(dest)
+// read reads one row, or [io.EOF] at the end of a statement: of the last if the server is
+// ready then.
+func (r *Rows) read(dest []column.Value) error {
+	if r.ended || r.next != nil {
+		return io.EOF
+	}
+	c := r.conn
+	for {
+		kind, body, err := c.receive()
+		if err != nil {
+			return unexpectedEnd(err)
+		}
+		if kind == 'D' {
+			return r.columns.decodeRow(dest, body, c.location)
+		}
+		if err := r.other(kind, body); err != nil || r.ended || r.next != nil {
+			if err == nil {
+				err = io.EOF
+			}
+			return err
+		}
+	}
 }
 
-func (r *Rows) drain() (err error) {
-	defer rescue(&err)
-	return r.inner.Close()
+// drain reads the rest of the rows.
+func (r *Rows) drain() error {
+	for !r.ended {
+		kind, body, err := r.conn.receive()
+		if err != nil {
+			return unexpectedEnd(err)
+		}
+		if kind == 'D' {
+			continue
+		}
+		if err := r.other(kind, body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Columns returns the names of the columns.
-func (r *Rows) Columns() []string { return r.inner.Columns() }
+// other reads a message that is no row.
+func (r *Rows) other(kind byte, body []byte) (err error) {
+	switch kind {
+	case 'C', 'I':
+		r.ended = r.part
+		return nil
+	case 'T':
+		if r.entry == nil && !r.part {
+			r.next, err = readColumns(body)
+			return err
+		}
+	case 'Z':
+		if !r.part {
+			r.ended = true
+			return r.conn.setReady(body)
+		}
+	}
+	return r.conn.failed(kind, body, "")
+}
+
+// unexpectedEnd returns err, which is not the end of the rows.
+func unexpectedEnd(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Columns returns the names of the columns, which must not be changed.
+func (r *Rows) Columns() []string { return r.columns.names }
 
 // HasNextResultSet reports whether another statement of the same text follows.
-func (r *Rows) HasNextResultSet() bool { return r.conn != nil && r.inner.HasNextResultSet() }
+func (r *Rows) HasNextResultSet() bool { return r.conn != nil && r.next != nil }
 
 // NextResultSet goes on to the next statement's rows, or returns [io.EOF].
 func (r *Rows) NextResultSet() error {
-	if r.conn == nil {
+	if r.conn == nil || r.next == nil {
 		return io.EOF
 	}
-	return r.inner.NextResultSet()
+	r.columns, r.next = r.next, nil
+	return nil
 }
 
 // ColumnTypeScanType returns a Go type for the column's values.
-func (r *Rows) ColumnTypeScanType(i int) reflect.Type { return r.inner.ColumnTypeScanType(i) }
+func (r *Rows) ColumnTypeScanType(i int) reflect.Type { return r.columns.types[i].scanType() }
 
 // ColumnTypeDatabaseTypeName returns the column's type as PostgreSQL calls it, in
 // capitals.
-func (r *Rows) ColumnTypeDatabaseTypeName(i int) string { return r.inner.ColumnTypeDatabaseTypeName(i) }
+func (r *Rows) ColumnTypeDatabaseTypeName(i int) string { return oid.TypeName[r.columns.types[i].oid] }
 
 // ColumnTypeLength returns the length of a column of variable length.
-func (r *Rows) ColumnTypeLength(i int) (int64, bool) { return r.inner.ColumnTypeLength(i) }
+func (r *Rows) ColumnTypeLength(i int) (int64, bool) { return r.columns.types[i].size() }
 
 // ColumnTypePrecisionScale returns the precision and scale of a numeric column.
 func (r *Rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
-	return r.inner.ColumnTypePrecisionScale(i)
+	return r.columns.types[i].precision()
 }

@@ -48,7 +48,17 @@ var operations = []struct {
 		return err
 	}},
 	{"ping", nil, func(ctx context.Context, c *pgconn.Conn, _ any) error { return c.Ping(ctx) }},
-	{"begin", nil, func(ctx context.Context, c *pgconn.Conn, _ any) error { return c.StartTx(ctx, "BEGIN") }},
+	{"begin", keptStatement, func(ctx context.Context, c *pgconn.Conn, _ any) error {
+		if err := c.StartTx(ctx, "BEGIN"); err != nil {
+			return err
+		}
+		_, err := all(ctx, c, "SELECT $1::int", "1")
+		return err
+	}},
+	{"begin of database/sql", nil, func(ctx context.Context, c *pgconn.Conn, _ any) error {
+		_, err := c.BeginTx(ctx, driver.TxOptions{})
+		return err
+	}},
 	{"commit", begun, func(ctx context.Context, c *pgconn.Conn, _ any) error { return c.Commit(ctx) }},
 	{"rollback", begun, func(ctx context.Context, c *pgconn.Conn, _ any) error { return c.Rollback(ctx) }},
 }
@@ -66,6 +76,7 @@ func largeArgument(t *testing.T, c *pgconn.Conn) any {
 
 func begun(t *testing.T, c *pgconn.Conn) any {
 	require.NoError(t, c.StartTx(t.Context(), "BEGIN"))
+	mustAll(t, c, "SELECT 1")
 	return nil
 }
 

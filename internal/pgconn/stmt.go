@@ -41,10 +41,7 @@ func (c *Conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 	if err != nil {
 		return nil, c.end(err, true)
 	}
-	inputs := -1
-	if e != nil {
-		inputs = len(e.Stmt.params)
-	}
+	inputs := len(e.Stmt.params)
 	if err := c.end(c.release(e), true); err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
-// This file decides in which form arguments are sent. lib/pq sends a []byte as binary and
-// everything else as text. As text, bytes are something else for a bytea than for all other
+// This file decides in which form arguments are sent: a []byte as binary and everything else
+// as text. As text, bytes are something else for a bytea than for all other
 // types. As binary, they are the same for a bytea and for text, but fail for a jsonb or a
 // uuid, and eight of them for a bigint are another number.
 
@@ -25,8 +25,8 @@ var raw = map[oid.Oid]bool{
 	oid.T_bytea: true, oid.T_text: true, oid.T_varchar: true, oid.T_bpchar: true, oid.T_json: true,
 }
 
-// forms returns the arguments in the forms for the parameters of the statement.
-func (p prepared) forms(args []driver.NamedValue) []driver.NamedValue {
+// formsOf returns the arguments in the forms for the parameters of the statement.
+func (p *prepared) formsOf(args []driver.NamedValue) []driver.NamedValue {
 	return forms(args, func(i int) bool { return raw[p.params[i]] })
 }
 

@@ -36,19 +36,35 @@ var wide = map[oid.Oid]bool{
 	oid.T_timestamptz: true, oid.T_bytea: true, oid.T_json: true, oid.T_jsonb: true, oid.T_uuid: true,
 }
 
-// newPrepared returns a statement that was prepared now. utc says that the time zone of the
-// session is UTC.
-func newPrepared(stmt pqStmt, text string, params []oid.Oid, utc bool) prepared {
-	p := prepared{pqStmt: stmt, at: time.Now(), params: params, utc: utc, integers: integersOf(params), writes: mayWrite(text)}
+// newPrepared returns a statement that was prepared now.
+func newPrepared(c *Conn, name, text string, params []oid.Oid, described *columns) *prepared {
+	p := &prepared{
+		conn: c, name: name, columns: described,
+		at: time.Now(), params: params, utc: c.connector.utc, integers: integersOf(params), writes: mayWrite(text),
+		zoned: slices.ContainsFunc(described.types, func(t columnType) bool { return t.oid == oid.T_timestamptz }),
+	}
+	p.decideForms(c.location == time.UTC)
 	if p.writes {
 		p.assigned = assigned(text, len(params))
 	}
 	return p
 }
 
+func (p *prepared) decideForms(utc bool) {
+	p.inUTC, p.forms = utc, p.columns.forms(utc)
+}
+
+// results returns the part of a Bind that has the forms of the results.
+func (p *prepared) results() []byte {
+	if utc := p.conn.location == time.UTC; p.zoned && p.inUTC != utc {
+		p.decideForms(utc)
+	}
+	return p.forms
+}
+
 // isOutdated reports whether the statement has to be prepared anew before it is used with
 // the arguments.
-func (p prepared) isOutdated(args []driver.NamedValue) bool {
+func (p *prepared) isOutdated(args []driver.NamedValue) bool {
 	if time.Since(p.at) < narrowAge {
 		return false
 	}
@@ -77,7 +93,7 @@ func mayWrite(text string) bool {
 // locks the tables. So no type can change in between, and none can have changed while the
 // statement waited for the lock. That costs no round trip, but the server's work of
 // analyzing and planning. It is saved if the types make no difference for the arguments.
-func (p prepared) mustAnalyze(args []driver.NamedValue) bool {
+func (p *prepared) mustAnalyze(args []driver.NamedValue) bool {
 	if !p.writes {
 		return false
 	}
@@ -93,7 +109,7 @@ func (p prepared) mustAnalyze(args []driver.NamedValue) bool {
 // type which the column may not have any more: the cast to any other type is an error, which
 // prepares the statement anew, or has the value of the argument as that type reads it. Of a
 // time, only its notation as text may differ.
-func (p prepared) isExact(i int, value driver.Value) bool {
+func (p *prepared) isExact(i int, value driver.Value) bool {
 	param := p.params[i]
 	switch v := value.(type) {
 	case nil:
@@ -121,7 +137,7 @@ func (p prepared) isExact(i int, value driver.Value) bool {
 
 // keepsText reports whether a parameter keeps any text. It does not if it is compared, as by
 // citext or, without trailing blanks, by char(n).
-func (p prepared) keepsText(i int) bool {
+func (p *prepared) keepsText(i int) bool {
 	switch p.params[i] {
 	case oid.T_text, oid.T_varchar, oid.T_json:
 		return p.assigned[i]
@@ -176,7 +192,7 @@ func mayChangeTypes(text string) bool {
 // checkArgs returns an error for arguments that the statement does not take. A number
 // is no interval: the server would read it as seconds, and a time.Duration is a number
 // of nanoseconds.
-func (p prepared) checkArgs(args []driver.NamedValue) error {
+func (p *prepared) checkArgs(args []driver.NamedValue) error {
 	if len(args) != len(p.params) {
 		return fmt.Errorf("%s for a statement that takes %d", english.Count(len(args), "argument"), len(p.params))
 	}

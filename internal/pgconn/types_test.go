@@ -1,7 +1,6 @@
 package pgconn
 
 import (
-	"context"
 	"database/sql/driver"
 	"fmt"
 	"strings"
@@ -76,46 +75,6 @@ func FuzzAssigned(f *testing.F) {
 			require.False(t, is, "an operand is not assigned")
 		}
 	})
-}
-
-// unknown is a connection of a lib/pq whose statements do not tell the types of parameters.
-type unknown struct{ inner }
-
-func (u unknown) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
-	stmt, err := u.inner.PrepareContext(ctx, text)
-	return struct{ pqStmt }{stmt.(pqStmt)}, err
-}
-
-// If the types are unknown, nothing is kept, and bytes have the right form all the same.
-func TestTypesAreUnknown(t *testing.T) {
-	t.Parallel()
-	for how, query := range map[string]func(c *Conn, text string, args []driver.NamedValue) (driver.Rows, error){
-		"query": func(c *Conn, text string, args []driver.NamedValue) (driver.Rows, error) {
-			return c.QueryContext(t.Context(), text, args)
-		},
-		"statement": func(c *Conn, text string, args []driver.NamedValue) (driver.Rows, error) {
-			stmt, err := c.PrepareContext(t.Context(), text)
-			require.NoError(t, err)
-			require.Equal(t, -1, stmt.NumInput())
-			return stmt.(driver.StmtQueryContext).QueryContext(t.Context(), args)
-		},
-	} {
-		t.Run(how, func(t *testing.T) {
-			t.Parallel()
-			c := connect(t)
-			c.inner = unknown{c.inner}
-			require.NoError(t, c.StartTx(t.Context(), "BEGIN"))
-			for range 2 {
-				rows, err := query(c, "SELECT $1::bytea, $2::text, $3::jsonb #>> '{}', (SELECT count(*) FROM pg_prepared_statements)", named([]driver.Value{[]byte("\\\xff"), "\\x", []byte(`"\u00e9"`)}))
-				require.NoError(t, err)
-				row := make([]driver.Value, 4)
-				require.NoError(t, rows.Next(row))
-				require.Equal(t, []driver.Value{[]byte("\\\xff"), "\\x", "é", int64(0)}, row)
-				require.NoError(t, rows.Close())
-			}
-			require.NoError(t, c.Rollback(t.Context()))
-		})
-	}
 }
 
 // ownForm has a form for lib/pq's binary_parameters, of which the type of the column knows

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// wire is the socket below lib/pq, and below TLS if that is used. It records what lib/pq
-// does not report: whether anything was sent, and whether a read or write failed. Only
-// this package sets deadlines.
+// wire is the socket, below TLS if that is used. It records whether anything was sent, and
+// whether a read or write failed. Only this package sets deadlines.
 //
 // Read, Write and the fields belong to the goroutine that uses the connection;
 // deadline and Close may be called by any.
