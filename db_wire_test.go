@@ -54,6 +54,15 @@ func TestRoundTrips(t *testing.T) {
 			require.Equal(t, 1, p.Trips(), "a statement without arguments")
 			require.NoError(t, db.Tx(t.Context(), func(ctx context.Context) error { return insert(ctx, db, 2) }))
 			require.Equal(t, map[backend.Engine]int{backend.Postgres: 2, backend.MySQL: 3}[engine], p.Trips(), "begin, statement, commit")
+
+			names, lookups := make([]int, 20), []backend.BatchQuery(nil)
+			for i := range names {
+				lookups = append(lookups, backend.BatchOne(&names[i], "SELECT id FROM t WHERE id + ? = ?", i, i+2))
+			}
+			require.NoError(t, db.Batch(t.Context(), lookups...))
+			p.Trips()
+			require.NoError(t, db.Batch(t.Context(), lookups...))
+			require.Equal(t, map[backend.Engine]int{backend.Postgres: 1, backend.MySQL: 20}[engine], p.Trips(), "20 lookups in a batch")
 		})
 	}
 }

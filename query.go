@@ -227,6 +227,17 @@ func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 	if err != nil {
 		return err
 	}
+	if err := db.mayRun(s); err != nil {
+		return err
+	}
+	if db.config.Observer != nil {
+		return db.runObserved(ctx, s, work)
+	}
+	return db.runStatement(ctx, s, work)
+}
+
+// mayRun returns an error for a statement that programs cannot run.
+func (db *DB) mayRun(s *statement.Statement) error {
 	if s.Transaction() {
 		// The connection would go back to the pool inside the transaction, and the
 		// statements of other callers would be part of it.
@@ -235,20 +246,22 @@ func (db *DB) run(ctx context.Context, q query, args []any, work work) error {
 	if db.config.Pooler && s.Session() == sqltext.SessionChanged {
 		return fmt.Errorf("DBConfig.Pooler is set, and the statement changes a session that other programs use, too; within DB.Tx use what ends with the transaction: SET LOCAL, set_config(…, TRUE), pg_advisory_xact_lock, tables with a name of their own: %s", sqltext.Clip(s.Query()))
 	}
-	if db.config.Observer != nil {
-		return db.runObserved(ctx, s, work)
-	}
-	return db.runStatement(ctx, s, work)
+	return nil
 }
 
-func (db *DB) runObserved(ctx context.Context, s *statement.Statement, work work) (err error) {
+// statementEvent returns the event of a statement.
+func statementEvent(ctx context.Context, s *statement.Statement) Event {
 	e := Event{Kind: StatementEvent, Query: s.Query()}
 	if facts, ok := ctx.Value(describerKey{}).(describer); ok {
 		facts.describe(&e)
 	}
+	return e
+}
+
+func (db *DB) runObserved(ctx context.Context, s *statement.Statement, work work) (err error) {
 	begun := beginWork(nil)
 	defer begun.end(&err)
-	ctx = begun.observe(ctx, db.config.Observer, e)
+	ctx = begun.observe(ctx, db.config.Observer, statementEvent(ctx, s))
 	err = db.runStatement(ctx, s, work)
 	begun.returned = true
 	return err

@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"github.com/seed-215b9b7c/backend"
+	_ "github.com/seed-215b9b7c/backend/sqlite"
 )
 
 type app struct{ db *backend.DB }
@@ -99,7 +100,7 @@ func (a *app) plain(w http.ResponseWriter, _ *http.Request) {
 }
 
 func serveBackend(env Env) (err error) {
-	ctx, logger, a := context.Background(), slog.New(slog.NewJSONHandler(env.Log, nil)), &app{}
+	ctx, logger, a := context.Background(), slog.New(backend.NewLogHandler(env.Log, nil)), &app{}
 	url := env.DB
 	if env.Engine() == "sqlite" {
 		url = "sqlite:" + url

@@ -1,0 +1,224 @@
+package backend
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/seed-215b9b7c/backend/internal/column"
+	"github.com/seed-215b9b7c/backend/internal/dbconn"
+	"github.com/seed-215b9b7c/backend/internal/scan"
+	"github.com/seed-215b9b7c/backend/internal/sqltext"
+	"github.com/seed-215b9b7c/backend/internal/statement"
+)
+
+// This file runs several statements at once.
+
+// BatchQuery is one statement of [DB.Batch]. [BatchOne], [BatchMaybe], [BatchAll] and
+// [BatchExec] make it. It is used once.
+type BatchQuery struct {
+	query query
+	args  []any
+	row   reflect.Type // the type of a row; nil: rows are discarded
+
+	reset func()                                        // forgets the rows of an earlier try
+	each  func(*scan.Plan, []column.Value) error        // stores a row
+	end   func(found int, s *statement.Statement) error // checks the number of rows; nil: any
+}
+
+// BatchOne is [One] for [DB.Batch]: it stores the row in *dst, which it sets to the zero
+// value if there is an error.
+func BatchOne[T any](dst *T, q query, args ...any) BatchQuery {
+	b := batchFirst(dst, q, args)
+	b.end = func(found int, s *statement.Statement) error {
+		if found == 0 {
+			return (&Error{Code: NotFound}).Wrap(sql.ErrNoRows)
+		}
+		return oneRow(found, s)
+	}
+	return b
+}
+
+// BatchMaybe is [Maybe] for [DB.Batch]: it sets *dst to the row, or to nil.
+func BatchMaybe[T any](dst **T, q query, args ...any) BatchQuery {
+	b := batchFirst(new(T), q, args)
+	b.reset = func() { *dst = nil }
+	b.each = func(plan *scan.Plan, row []column.Value) error {
+		*dst = new(T)
+		return plan.Row(reflect.ValueOf(*dst).Elem(), row)
+	}
+	b.end = oneRow
+	return b
+}
+
+func batchFirst[T any](dst *T, q query, args []any) BatchQuery {
+	return BatchQuery{
+		query: q, args: args, row: reflect.TypeFor[T](),
+		reset: func() {
+			var zero T
+			*dst = zero
+		},
+		each: func(plan *scan.Plan, row []column.Value) error {
+			return plan.Row(reflect.ValueOf(dst).Elem(), row)
+		},
+	}
+}
+
+func oneRow(found int, s *statement.Statement) error {
+	if found > 1 {
+		return fmt.Errorf("more than one row: %s", sqltext.Clip(s.Query()))
+	}
+	return nil
+}
+
+// BatchAll is [All] for [DB.Batch]: it sets *dst to the rows, which are not nil if there are
+// none.
+func BatchAll[T any](dst *[]T, q query, args ...any) BatchQuery {
+	return BatchQuery{
+		query: q, args: args, row: reflect.TypeFor[T](),
+		reset: func() { *dst = []T{} },
+		each: func(plan *scan.Plan, row []column.Value) error {
+			var zero T
+			*dst = append(*dst, zero)
+			return plan.Row(reflect.ValueOf(&(*dst)[len(*dst)-1]).Elem(), row)
+		},
+	}
+}
+
+// BatchExec is [DB.Exec] for [DB.Batch], without a result.
+func BatchExec(q query, args ...any) BatchQuery {
+	return BatchQuery{
+		query: q, args: args,
+		reset: func() {},
+		each:  func(*scan.Plan, []column.Value) error { return nil },
+	}
+}
+
+// Batch runs statements in their order. On PostgreSQL they take one round trip together, and
+// one more if a connection has not run some of them before:
+//
+//	var note Note
+//	var tags []Tag
+//	err := db.Batch(ctx,
+//		backend.BatchOne(&note, "SELECT * FROM notes WHERE id = ?", id),
+//		backend.BatchAll(&tags, "SELECT * FROM tags WHERE note_id = ?", id))
+//
+// On MySQL each takes a round trip, and SQLite needs none.
+//
+// If a statement writes, they are a transaction together, see [DB.Tx]: all take effect or
+// none. If all of them only read, each sees what was committed before it; for one state of
+// the database, call Batch in a transaction with [ReadOnly]. In a transaction of ctx, they
+// are part of it.
+//
+// The first error ends the batch, and is returned. What was stored by then is not of use.
+// Statements that begin or end a transaction, or change the session, are errors.
+func (db *DB) Batch(ctx context.Context, queries ...BatchQuery) error {
+	b := &batch{db: db, queries: queries, statements: make([]*statement.Statement, len(queries)), requests: make([]dbconn.Request, len(queries))}
+	writes, err := b.prepare()
+	switch {
+	case err != nil || len(queries) == 0:
+		return err
+	case writes && db.scope(ctx) == nil:
+		return db.Tx(ctx, b.run)
+	}
+	return b.run(ctx)
+}
+
+// batch is a call of DB.Batch.
+type batch struct {
+	db         *DB
+	queries    []BatchQuery
+	statements []*statement.Statement
+	requests   []dbconn.Request
+	heaviest   *statement.Statement // one that writes, or else one that must not be sent again, or else any
+}
+
+// prepare makes the statements. It reports whether one of them writes.
+func (b *batch) prepare() (writes bool, err error) {
+	for i, q := range b.queries {
+		if q.each == nil {
+			return false, errors.New("batch: a BatchQuery is empty; make it with BatchOne, BatchMaybe, BatchAll or BatchExec")
+		}
+		s, err := b.db.statement(q.query, q.args)
+		if err == nil {
+			err = b.db.mayRun(s)
+		}
+		if err == nil && s.Session() != sqltext.SessionKept {
+			err = fmt.Errorf("the statement changes the session: run it by itself: %s", sqltext.Clip(s.Query()))
+		}
+		if err != nil {
+			return false, err
+		}
+		b.statements[i], b.requests[i] = s, dbconn.Request{Text: s.Text, Args: s.Args}
+		switch {
+		case b.heaviest == nil, !s.Reads(), b.heaviest.Reads() && !s.Repeats():
+			b.heaviest = s
+		}
+	}
+	return b.heaviest != nil && !b.heaviest.Reads(), nil
+}
+
+// run runs the statements on one connection.
+func (b *batch) run(ctx context.Context) (err error) {
+	if b.db.config.Observer == nil {
+		return b.db.runStatement(ctx, b.heaviest, b.work)
+	}
+	begun := make([]observation, len(b.statements))
+	for i, s := range b.statements {
+		begun[i] = beginWork(nil)
+		defer begun[i].end(&err)
+		begun[i].observe(ctx, b.db.config.Observer, statementEvent(ctx, s))
+	}
+	err = b.db.runStatement(ctx, b.heaviest, b.work)
+	for i := range begun {
+		begun[i].returned = true
+	}
+	return err
+}
+
+func (b *batch) work(ctx context.Context, conn dbconn.Conn, _ *statement.Statement) error {
+	for _, q := range b.queries {
+		q.reset()
+	}
+	done, err := dbconn.QueryBatch(ctx, conn, b.requests, func(i int, rows driver.Rows) error { return b.read(ctx, i, rows) })
+	if err == nil || fromProgram(err) {
+		return err
+	}
+	return b.db.failure(ctx, b.statements[done].Query(), err)
+}
+
+// read stores the rows of a statement.
+func (b *batch) read(ctx context.Context, i int, rows driver.Rows) error {
+	q, s := b.queries[i], b.statements[i]
+	var plan *scan.Plan
+	if q.row != nil {
+		var err error
+		if plan, err = s.PlanFor(q.row, rows.Columns()); err != nil {
+			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
+		}
+	}
+	found := 0
+	failed, err := dbconn.ReadAll(rows, func(row []column.Value) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		found++
+		if q.end != nil && found > 1 {
+			return nil // an error below
+		}
+		return q.each(plan, row)
+	})
+	if err == nil && failed == nil && q.end != nil {
+		err = q.end(found, s)
+	}
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil && err != ctx.Err():
+		return notFromDatabase{err}
+	}
+	return err
+}
