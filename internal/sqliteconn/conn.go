@@ -277,10 +277,16 @@ func named(args []driver.Value) []driver.NamedValue {
 	return values
 }
 
+// longestKept is the length of the longest text whose statement is kept.
+const longestKept = 64 << 10
+
 // keeps reports whether a connection keeps the prepared statement of a text. It does not keep
 // a PRAGMA, which may take effect when it is prepared, nor what changes the schema, which is
 // seldom executed twice.
 func keeps(text string) bool {
+	if len(text) > longestKept {
+		return false
+	}
 	text = skipBlank(text)
 	end := strings.IndexFunc(text, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' })
 	if end < 0 {
