@@ -281,8 +281,8 @@ func named(args []driver.Value) []driver.NamedValue {
 const longestKept = 64 << 10
 
 // keeps reports whether a connection keeps the prepared statement of a text. It does not keep
-// a PRAGMA, which may take effect when it is prepared, nor what changes the schema, which is
-// seldom executed twice.
+// a PRAGMA, which SQLite prepares each time anyway, nor what changes the schema, which is seldom
+// executed twice.
 func keeps(text string) bool {
 	if len(text) > longestKept {
 		return false

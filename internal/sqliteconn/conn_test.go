@@ -465,15 +465,3 @@ func TestAllocations(t *testing.T) { // not parallel: it counts allocations
 		}
 	}), 1.0, "the result")
 }
-
-// A PRAGMA may take effect when it is prepared, so it is prepared each time.
-func TestPragmaEachTime(t *testing.T) {
-	t.Parallel()
-	conn := connect(t, connector(t, settings))
-	for range 2 {
-		for _, pages := range []int64{100, 200} {
-			execute(t, conn, fmt.Sprintf("-- a comment\nPRAGMA cache_size = %d", pages))
-			require.Equal(t, []driver.Value{pages}, column0(t, conn, "PRAGMA cache_size"))
-		}
-	}
-}
