@@ -79,13 +79,17 @@ func (c *Conn) statement(ctx context.Context, text string, args []driver.NamedVa
 	if entry := c.statements.Acquire(text); entry != nil {
 		return entry.Stmt, nil
 	}
-	keep := keeps(text)
-	for {
-		s, rest, err := c.prepare(ctx, text, keep)
+	from, err := c.newScript(text)
+	if err != nil {
+		return nil, err
+	}
+	defer free(c.tls, from.start)
+	for keep := keeps(text); ; keep = false {
+		s, err := c.prepare(ctx, from, keep)
 		if err != nil {
 			return nil, err
 		}
-		if rest == "" {
+		if from.text == "" {
 			if keep {
 				s.entry, _ = c.statements.Add(text, s) // Close returns no errors
 			}
@@ -94,7 +98,6 @@ func (c *Conn) statement(ctx context.Context, text string, args []driver.NamedVa
 		if _, err := s.exec(ctx, args); err != nil {
 			return nil, err
 		}
-		text, keep = rest, false
 	}
 }
 
@@ -199,11 +202,16 @@ func (c *Conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 	if err := c.usable(ctx); err != nil {
 		return nil, err
 	}
-	s, rest, err := c.prepare(ctx, text, true)
+	from, err := c.newScript(text)
 	if err != nil {
 		return nil, err
 	}
-	if rest != "" {
+	defer free(c.tls, from.start)
+	s, err := c.prepare(ctx, from, true)
+	if err != nil {
+		return nil, err
+	}
+	if from.text != "" {
 		s.Close()
 		s = nil
 	} else {
