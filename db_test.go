@@ -428,6 +428,28 @@ func TestRunawayQuery(t *testing.T) {
 	})
 }
 
+// SQLite is interrupted in the search for the next row, too.
+func TestRunawaySearch(t *testing.T) {
+	t.Parallel()
+	db := backendtest.NewDB(t, backend.SQLite)
+	const endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c WHERE n = ? OR n < 0"
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := backend.All[int](ctx, db, endless, 1)
+	require.Equal(t, backend.Timeout, backend.CodeOf(err), "%v", err)
+	got := 0
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	for n, failed := range backend.Each[int](ctx, db, endless, 1) {
+		if err = failed; err == nil {
+			got = n
+			cancel()
+		}
+	}
+	require.Equal(t, 1, got)
+	require.Equal(t, backend.Canceled, backend.CodeOf(err), "%v", err)
+}
+
 // Without a deadline of its own, a statement has the one of the config.
 func TestDefaultTimeout(t *testing.T) {
 	t.Parallel()

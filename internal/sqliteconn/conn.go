@@ -28,6 +28,7 @@ type Conn struct {
 	live       map[*statement]struct{} // all that are not finalized
 
 	ctx      context.Context // of the call to SQLite that is running, or nil
+	commits  bool            // the call is a commit, which is not interrupted
 	waiting  time.Time       // when the wait for a lock began
 	busyWait time.Duration   // the longest such wait of a call that has no deadline
 }
@@ -46,6 +47,9 @@ var _ interface {
 // QueryContext executes a query. If the text has several statements, the rows are those of
 // the last one. Each of them takes the arguments that it has parameters for.
 func (c *Conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.usable(ctx); err != nil {
+		return nil, err
+	}
 	s, err := c.statement(ctx, text, args)
 	if err != nil {
 		return nil, err
@@ -55,6 +59,13 @@ func (c *Conn) QueryContext(ctx context.Context, text string, args []driver.Name
 
 // ExecContext executes statements as QueryContext does, and discards the rows.
 func (c *Conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.usable(ctx); err != nil {
+		return nil, err
+	}
+	return c.exec(ctx, text, args)
+}
+
+func (c *Conn) exec(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	s, err := c.statement(ctx, text, args)
 	if err != nil {
 		return nil, err
@@ -73,19 +84,20 @@ func (c *Conn) usable(ctx context.Context) error {
 // statement returns the prepared statement of a text. If the text has several, it executes
 // all but the last.
 func (c *Conn) statement(ctx context.Context, text string, args []driver.NamedValue) (*statement, error) {
-	if err := c.usable(ctx); err != nil {
-		return nil, err
-	}
 	if entry := c.statements.Acquire(text); entry != nil {
 		return entry.Stmt, nil
 	}
-	keep := keeps(text)
-	for {
-		s, rest, err := c.prepare(ctx, text, keep)
+	from, err := c.newScript(text)
+	if err != nil {
+		return nil, err
+	}
+	defer free(c.tls, from.start)
+	for keep := keeps(text); ; keep = false {
+		s, err := c.prepare(ctx, from, keep)
 		if err != nil {
 			return nil, err
 		}
-		if rest == "" {
+		if from.text == "" {
 			if keep {
 				s.entry, _ = c.statements.Add(text, s) // Close returns no errors
 			}
@@ -94,7 +106,6 @@ func (c *Conn) statement(ctx context.Context, text string, args []driver.NamedVa
 		if _, err := s.exec(ctx, args); err != nil {
 			return nil, err
 		}
-		text, keep = rest, false
 	}
 }
 
@@ -104,14 +115,21 @@ func (c *Conn) StartTx(ctx context.Context, begin string) error {
 	return err
 }
 
-// Commit commits. It does not end with ctx: its outcome would be unknown.
-func (c *Conn) Commit(context.Context) error {
-	_, err := c.ExecContext(context.Background(), "COMMIT", nil)
+// Commit commits. It does not end with ctx, since its outcome would be unknown, unless it has
+// to wait for the lock of another connection. That happens without a write-ahead log only, and
+// the transaction is then still open.
+func (c *Conn) Commit(ctx context.Context) error {
+	if c.db == 0 {
+		return driver.ErrBadConn
+	}
+	c.commits = true
+	_, err := c.exec(ctx, "COMMIT", nil)
+	c.commits = false
 	return err
 }
 
-// Rollback rolls back. It does not end with ctx either, and waits for nobody. It succeeds if SQLite has rolled back by itself, as it does when a
-// statement that writes is interrupted.
+// Rollback rolls back. It does not end with ctx, and waits for nobody. It succeeds if SQLite
+// has rolled back by itself, as it does when a statement that writes is interrupted.
 func (c *Conn) Rollback(context.Context) error {
 	if c.db == 0 {
 		return driver.ErrBadConn
@@ -199,11 +217,16 @@ func (c *Conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 	if err := c.usable(ctx); err != nil {
 		return nil, err
 	}
-	s, rest, err := c.prepare(ctx, text, true)
+	from, err := c.newScript(text)
 	if err != nil {
 		return nil, err
 	}
-	if rest != "" {
+	defer free(c.tls, from.start)
+	s, err := c.prepare(ctx, from, true)
+	if err != nil {
+		return nil, err
+	}
+	if from.text != "" {
 		s.Close()
 		s = nil
 	} else {
@@ -277,10 +300,16 @@ func named(args []driver.Value) []driver.NamedValue {
 	return values
 }
 
+// longestKept is the length of the longest text whose statement is kept.
+const longestKept = 64 << 10
+
 // keeps reports whether a connection keeps the prepared statement of a text. It does not keep
-// a PRAGMA, which may take effect when it is prepared, nor what changes the schema, which is
-// seldom executed twice.
+// a PRAGMA, which SQLite prepares each time anyway, nor what changes the schema, which is seldom
+// executed twice.
 func keeps(text string) bool {
+	if len(text) > longestKept {
+		return false
+	}
 	text = skipBlank(text)
 	end := strings.IndexFunc(text, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' })
 	if end < 0 {

@@ -179,6 +179,26 @@ func TestWaitForALock(t *testing.T) {
 	require.Equal(t, 517, code(t, err), "SQLITE_BUSY_SNAPSHOT")
 }
 
+// Without a write-ahead log, a commit waits for those that read.
+func TestCommitThatWaits(t *testing.T) {
+	t.Parallel()
+	from := connector(t, settings)
+	reader, writer := connect(t, from), connect(t, from)
+	execute(t, writer, "CREATE TABLE t (i INTEGER)")
+	execute(t, writer, "INSERT INTO t VALUES (1), (2)")
+	rows, err := reader.QueryContext(t.Context(), "SELECT * FROM t", nil)
+	require.NoError(t, err)
+	execute(t, writer, "BEGIN IMMEDIATE")
+	execute(t, writer, "DELETE FROM t")
+	err = writer.Commit(endsAfter(t, 4))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, dberr.Serialization, dberr.Classify(err).Kind, "it is certain that nothing was committed")
+	ctx := endsAfter(t, 4)
+	ctx.last = func() { require.NoError(t, rows.Close()) }
+	require.NoError(t, writer.Commit(ctx))
+	require.Empty(t, column0(t, reader, "SELECT * FROM t"))
+}
+
 func code(t testing.TB, err error) int {
 	t.Helper()
 	coder, ok := err.(*sqliteconn.Error)

@@ -43,47 +43,56 @@ type parameter struct {
 	name   string // of the argument
 }
 
-// prepare prepares the first statement of a text, and returns the text of those after it. If
-// keep is set, the statement is executed often.
-func (c *Conn) prepare(ctx context.Context, text string, keep bool) (s *statement, rest string, err error) {
-	s = &statement{conn: c}
-	for text = skipBlank(text); text != ""; text = rest {
-		if s.handle, rest, err = c.prepareFirst(ctx, text, keep); err != nil {
-			return nil, "", err
+// script is a text with statements that are not prepared yet, in Go's memory and in SQLite's.
+type script struct {
+	text    string
+	address uintptr // of text
+	start   uintptr // what is freed
+}
+
+// newScript copies a text, whose start the caller frees. Like SQLite, it reads no further than a NUL.
+func (c *Conn) newScript(text string) (*script, error) {
+	text, _, _ = strings.Cut(text, "\x00")
+	address, err := libc.CString(text)
+	if err != nil {
+		return nil, err
+	}
+	s := &script{text, address, address}
+	s.skip(0)
+	return s, nil
+}
+
+// skip removes the first n bytes, and what is blank after them.
+func (s *script) skip(n int) {
+	rest := skipBlank(s.text[n:])
+	s.address += uintptr(len(s.text) - len(rest))
+	s.text = rest
+}
+
+// prepare prepares the first statement of a script and removes it from the script. If keep is
+// set, the statement is executed often.
+func (c *Conn) prepare(ctx context.Context, from *script, keep bool) (*statement, error) {
+	s := &statement{conn: c}
+	flags := uint32(0)
+	if keep {
+		flags = sqlite3.SQLITE_PREPARE_PERSISTENT
+	}
+	for from.text != "" && s.handle == 0 {
+		c.ctx = ctx
+		code := sqlite3.Xsqlite3_prepare_v3(c.tls, c.db, from.address, int32(len(from.text)+1), flags, c.results, c.results+pointerSize)
+		c.ctx = nil
+		if code != sqlite3.SQLITE_OK {
+			return nil, c.failure(ctx, code)
 		}
-		if rest = skipBlank(rest); s.handle != 0 {
-			break
-		}
+		s.handle = addressAt(c.results)
+		from.skip(int(addressAt(c.results+pointerSize) - from.address))
 	}
 	if s.handle != 0 {
 		c.live[s] = struct{}{}
 		s.readParams()
 		s.readColumns()
 	}
-	return s, rest, nil
-}
-
-func (c *Conn) prepareFirst(ctx context.Context, text string, keep bool) (handle uintptr, rest string, err error) {
-	cText, err := libc.CString(text)
-	if err != nil {
-		return 0, "", err
-	}
-	defer free(c.tls, cText)
-	flags := uint32(0)
-	if keep {
-		flags = sqlite3.SQLITE_PREPARE_PERSISTENT
-	}
-	c.ctx = ctx
-	code := sqlite3.Xsqlite3_prepare_v3(c.tls, c.db, cText, int32(len(text)+1), flags, c.results, c.results+pointerSize)
-	c.ctx = nil
-	if code != sqlite3.SQLITE_OK {
-		return 0, "", c.failure(ctx, code)
-	}
-	read := int(addressAt(c.results+pointerSize) - cText)
-	if nul := strings.IndexByte(text, 0); nul >= 0 && read >= nul {
-		read = len(text) // SQLite reads no further
-	}
-	return addressAt(c.results), text[read:], nil
+	return s, nil
 }
 
 func (s *statement) readParams() {

@@ -29,7 +29,7 @@ var (
 
 var (
 	progressHandler = func(_ *libc.TLS, key uintptr) int32 {
-		if c, ok := conns.Load(key); ok && c.(*Conn).ended() {
+		if c, ok := conns.Load(key); ok && c.(*Conn).interrupted() {
 			return 1
 		}
 		return 0
@@ -49,6 +49,9 @@ func (c *Conn) watch() {
 	sqlite3.Xsqlite3_progress_handler(c.tls, c.db, progressSteps, function(&progressHandler), c.key)
 	sqlite3.Xsqlite3_busy_handler(c.tls, c.db, function(&busyHandler), c.key)
 }
+
+// interrupted reports whether SQLite must end the current call.
+func (c *Conn) interrupted() bool { return !c.commits && c.ended() }
 
 // ended reports whether the context of the current call has ended.
 func (c *Conn) ended() bool { return c.ctx != nil && c.ctx.Err() != nil }
