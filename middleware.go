@@ -169,6 +169,9 @@ func (x *exchange) describe(e *Event) { e.RequestID, e.TraceID = x.name.id, x.na
 
 // exchangeFrom returns the exchange in ctx, or nil.
 func exchangeFrom(ctx context.Context) *exchange {
+	if x, ok := ctx.(*exchange); ok { // as it is in the middleware of a Stack
+		return x
+	}
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
 }

@@ -346,7 +346,11 @@ func explicit(head http.Header) bool {
 
 // opensStream reports whether a GET asks for a WebSocket or an event stream.
 func opensStream(head http.Header) bool {
-	return header.Contains(head["Upgrade"], "websocket") || header.Contains(head["Accept"], "text/event-stream")
+	accept := head["Accept"]
+	if len(accept) == 1 && len(accept[0]) < len("text/event-stream") { // such as */*
+		accept = nil
+	}
+	return header.Contains(head["Upgrade"], "websocket") || header.Contains(accept, "text/event-stream")
 }
 
 var varyOrigin = []string{"Origin"}

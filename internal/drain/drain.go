@@ -244,6 +244,8 @@ type connection struct {
 	settled   int       // reads when all that came had been answered
 	last      time.Time // when bytes came, or the last answer ended
 	deadline  time.Time // that net/http set for reading
+	applied   time.Time // the deadline that Conn has for reading, see applyFor
+	reading   int       // how many Reads run
 	dismissed bool      // reading was interrupted in order to close
 
 	limits Limits
@@ -251,7 +253,6 @@ type connection struct {
 	out    pace.Budget
 	paced  bool      // a body is being read, and no other deadline was set
 	free   bool      // writing has no limit, or a deadline of the handler
-	inAt   time.Time // the deadline that Read has set last
 	outAt  time.Time // the deadline that Write has set last
 }
 
@@ -287,7 +288,7 @@ func (c *connection) enter(state http.ConnState, nc net.Conn) {
 	case state == http.StateActive && !c.http2: // the header has come
 		c.in.Reset(c.limits.Body)
 		c.out.Reset(c.limits.Write)
-		c.paced, c.inAt = c.limits.Body > 0, time.Time{}
+		c.paced = c.limits.Body > 0
 	}
 }
 
@@ -316,7 +317,7 @@ func (c *connection) dismiss(now, announced time.Time, headerTime time.Duration)
 	}
 	if c.state != http.StateActive && !c.dismissed && !now.Before(until) {
 		c.dismissed = true
-		c.Conn.SetReadDeadline(now)
+		c.apply(now)
 	}
 	return true
 }
@@ -327,8 +328,9 @@ func (c *connection) dismiss(now, announced time.Time, headerTime time.Duration)
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.readPaced(p)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.isDismissed() {
-		c.Conn.SetReadDeadline(time.Now().Add(lastLook))
+		c.look(time.Now().Add(lastLook))
 		if n, err = c.Conn.Read(p); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			c.look(time.Time{}) // one that has passed would refuse to look
 			n, err = glance(c.Conn, p, err)
 		}
 	}
@@ -351,7 +353,7 @@ func (c *connection) received() {
 	c.last = time.Now()
 	if c.dismissed {
 		c.dismissed = false
-		c.Conn.SetReadDeadline(c.deadline)
+		c.apply(c.deadline)
 	}
 }
 
@@ -378,10 +380,39 @@ func (c *connection) SetReadDeadline(t time.Time) error {
 	if c.state == http.StateNew && t.IsZero() {
 		c.settled = c.reads
 	}
-	if c.dismissed {
+	if c.dismissed || c.reading == 0 { // else Read does it, if that is still needed
 		return nil
 	}
+	return c.apply(t)
+}
+
+// apply sets the deadline of Conn for reading. c.mu is held.
+func (c *connection) apply(t time.Time) error {
+	c.applied = t
 	return c.Conn.SetReadDeadline(t)
+}
+
+// look applies a deadline for a last look.
+func (c *connection) look(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apply(t)
+}
+
+// applyFor applies the deadline of net/http for a Read that begins, unless the one that
+// Conn has is earlier and has not passed: if Read returns because of that, it applies the
+// right one and goes on. net/http sets four deadlines for each request, most of which no
+// Read ever sees, and each costs a change of a timer.
+func (c *connection) applyFor(now time.Time) {
+	early := !c.applied.IsZero() && c.applied.After(now) && (c.deadline.IsZero() || !c.applied.After(c.deadline))
+	if !early {
+		c.apply(c.deadline)
+	}
+}
+
+// early reports whether a Read that has run into its deadline has done so before the time.
+func (c *connection) early() bool {
+	return !c.dismissed && (c.deadline.IsZero() || time.Now().Before(c.deadline))
 }
 
 // SetDeadline sets both deadlines.

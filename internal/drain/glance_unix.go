@@ -5,7 +5,6 @@ package drain
 import (
 	"net"
 	"syscall"
-	"time"
 )
 
 // glance reads what has come on a connection without waiting, and otherwise returns
@@ -19,7 +18,6 @@ func glance(conn net.Conn, p []byte, err error) (int, error) {
 	if rawErr != nil {
 		return 0, err
 	}
-	conn.SetReadDeadline(time.Time{}) // one that has passed would refuse to look
 	n := 0
 	raw.Read(func(fd uintptr) bool {
 		n, _ = syscall.Read(int(fd), p)

@@ -69,12 +69,12 @@ func moves(set, now time.Time, left time.Duration) bool {
 	return until > left || until < left-left/4
 }
 
-// readPaced reads within the budget of the body.
+// readPaced reads within the budget of the body, or until the deadline of net/http.
 func (c *connection) readPaced(p []byte) (int, error) {
 	for {
 		began, paced := c.beginRead()
 		n, err := c.Conn.Read(p)
-		if !paced || !c.endRead(began, n, err) {
+		if !c.endRead(began, paced, n, err) {
 			return n, err
 		}
 	}
@@ -83,23 +83,31 @@ func (c *connection) readPaced(p []byte) (int, error) {
 func (c *connection) beginRead() (now time.Time, paced bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reading++
 	if !c.paced {
+		if !c.applied.Equal(c.deadline) {
+			c.applyFor(time.Now())
+		}
 		return time.Time{}, false
 	}
 	now = time.Now()
-	if left := max(c.in.Left(), 0); moves(c.inAt, now, left) {
-		c.inAt = now.Add(left)
-		c.Conn.SetReadDeadline(c.inAt)
+	if left := max(c.in.Left(), 0); moves(c.applied, now, left) {
+		c.apply(now.Add(left))
 	}
 	return now, true
 }
 
 // endRead reports whether to go on: the deadline came early.
-func (c *connection) endRead(began time.Time, n int, err error) (again bool) {
+func (c *connection) endRead(began time.Time, paced bool, n int, err error) (again bool) {
+	late := n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reading--
+	if !paced {
+		return late && c.early()
+	}
 	c.in.Spend(time.Since(began), int64(n))
-	return n == 0 && c.paced && c.in.Left() > 0 && errors.Is(err, os.ErrDeadlineExceeded)
+	return late && c.paced && c.in.Left() > 0
 }
 
 // looks is how often the progress of a write is looked at while its budget lasts.
