@@ -142,6 +142,25 @@ func TestFailedBatch(t *testing.T) {
 	require.LessOrEqual(t, mustAll(t, c, "SELECT count(*) FROM pg_prepared_statements")[0][0].(int64), int64(3), "no statement is left on the server")
 }
 
+// A statement that fails while its rows are read is not repeated, although its error may be
+// one of an outdated statement: its reader has seen some rows.
+func TestBatchIsNotReadTwice(t *testing.T) {
+	t.Parallel()
+	c, _ := session(t, open(t, server(t), pgconn.Config{}))
+	failing := request("SELECT (CASE WHEN x < $1::int THEN '1' ELSE 'x' END)::int, repeat('x', 100) FROM generate_series(1, 10000) x", int64(5000))
+	_, err := all(t.Context(), c, failing.Text, int64(5000)) // it is kept now
+	require.Equal(t, "22P02", code(t, err))
+	calls := 0
+	for range 2 {
+		_, err = c.QueryBatch(t.Context(), []dbconn.Request{failing}, func(_ int, rows driver.Rows) error {
+			calls++
+			return rows.Next(make([]driver.Value, 2))
+		})
+		require.Equal(t, "22P02", code(t, err))
+	}
+	require.Equal(t, 2, calls)
+}
+
 // A batch whose requests and results are larger than all buffers between client and server
 // does not wait for ever.
 func TestLargeBatch(t *testing.T) {

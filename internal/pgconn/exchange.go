@@ -3,6 +3,7 @@ package pgconn
 import (
 	"bytes"
 	"database/sql/driver"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -107,8 +108,11 @@ func (c *Conn) failed(kind byte, body []byte, text string) error {
 		return err
 	}
 	cut := c.in.cut
-	if err := c.untilReady(); err != nil {
-		return err // as after a fatal error
+	if err := c.untilReady(); err != nil { // as after a fatal error
+		if c.wire.err != nil {
+			c.wire.err = fmt.Errorf("%s (%s): %w", answer.Message, answer.Code, c.wire.err)
+		}
+		return err
 	}
 	if cut {
 		return &oversizedError{answer}

@@ -95,6 +95,7 @@ func TestKilledWhileRunning(t *testing.T) {
 			killed.Wait()
 			require.ErrorIs(t, err, pgconn.ErrConnectionLost)
 			require.NotErrorIs(t, err, driver.ErrBadConn)
+			require.ErrorContains(t, err, "terminating connection due to administrator command (57P01)")
 			if tx {
 				require.ErrorIs(t, c.Commit(t.Context()), driver.ErrBadConn)
 				require.ErrorIs(t, c.Rollback(t.Context()), driver.ErrBadConn)

@@ -80,6 +80,7 @@ func TestHandoverOfTLS(t *testing.T) {
 	defer outer.Close()
 	secured := tls.Client(inner, &tls.Config{InsecureSkipVerify: true})
 	other := &pqConn{c: secured, buf: bufio.NewReader(strings.NewReader("NAS")), txnStatus: 'I', pid: 7, secretKey: []byte{1, 2, 3, 4}}
+	other.parameterStatus.currentLocation = time.UTC
 	_, err := other.buf.Peek(3)
 	require.NoError(t, err)
 	h, err := takeOver(other)
@@ -87,7 +88,7 @@ func TestHandoverOfTLS(t *testing.T) {
 	require.Same(t, secured, h.stream)
 	require.Equal(t, "NAS", string(h.unread), "what lib/pq has received and not read is not lost")
 	require.Equal(t, identity{7, []byte{1, 2, 3, 4}}, h.identity)
-	require.Nil(t, h.location)
+	require.Equal(t, time.UTC, h.location)
 }
 
 // pqConn has the fields of lib/pq's connection.
