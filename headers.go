@@ -369,6 +369,12 @@ func typeText(head http.Header) contentKind {
 	if len(types) != 1 {
 		return dataKind
 	}
+	switch types[0] { // most responses
+	case "application/json", plainType[0]:
+		return dataKind
+	case htmlType[0]:
+		return htmlKind
+	}
 	mediaType, params := header.CutParams(types[0])
 	if isText(mediaType) && !header.HasParam(params, "charset") {
 		head["Content-Type"] = withCharset(types[0])

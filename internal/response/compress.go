@@ -137,7 +137,7 @@ func (w *Writer) releaseCompressor() {
 // holds returns the coding that the response will have if its body is long enough,
 // which is not known yet. If the header need not wait for that, it returns identity.
 func (w *Writer) holds() coding {
-	if w.coding == nil || w.isHead || !bodyAllowed(w.status) {
+	if w.coding == nil || len(w.accept) == 0 || w.isHead || !bodyAllowed(w.status) {
 		return identity
 	}
 	head := w.under.Header()
