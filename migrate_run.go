@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/migration"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
@@ -110,7 +110,7 @@ func (m *migrator) checkCharset(ctx context.Context, statements []string) error 
 		return nil
 	}
 	for _, statement := range statements {
-		if alterDatabase.MatchString(statement) {
+		if alterDatabase().MatchString(statement) {
 			return nil
 		}
 	}
@@ -125,7 +125,7 @@ func (m *migrator) checkCharset(ctx context.Context, statements []string) error 
 	return fmt.Errorf("the database has the character set %s, which cannot hold all text: run ALTER DATABASE `%s` CHARACTER SET utf8mb4, and ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4 for each table with text", charset, strings.ReplaceAll(name, "`", "``"))
 }
 
-var alterDatabase = regexp.MustCompile(`(?i)\bALTER\s+(DATABASE|SCHEMA)\b`)
+var alterDatabase = lazyre.New(`(?i)\bALTER\s+(DATABASE|SCHEMA)\b`)
 
 // textOf returns a text as drivers return it.
 func textOf(value driver.Value) string {

@@ -6,11 +6,11 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/header"
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/openapi"
 )
 
@@ -110,7 +110,7 @@ func schemesOf(auth Authenticator) []SecurityScheme {
 }
 
 // componentName is the form of names of components (OpenAPI 3.1.0, section 4.8.7).
-var componentName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+var componentName = lazyre.New(`^[a-zA-Z0-9._-]+$`)
 
 // check returns an error for a scheme that is not valid.
 func (s SecurityScheme) check() error {
@@ -122,7 +122,7 @@ func (s SecurityScheme) check() error {
 	}
 	unprintable := func(c rune) bool { return c < ' ' || c > '~' }
 	switch {
-	case !componentName.MatchString(s.Name):
+	case !componentName().MatchString(s.Name):
 		return errors.New("the Name must have letters, digits, '.', '-' and '_' only")
 	case set != 1:
 		return errors.New("set exactly one of HTTP, Header, Cookie, Query, OpenIDConnect and OAuth2")

@@ -13,10 +13,11 @@ import (
 	"io"
 	"net"
 	"reflect"
-	"regexp"
 	"strings"
 
 	"github.com/lib/pq"
+
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 )
 
 // Kind is what an error means.
@@ -193,21 +194,21 @@ func fromPostgres(e *pq.Error) Info {
 }
 
 var (
-	postgresKey  = regexp.MustCompile(`^[^(]*\((.*?)\)=\(`)
+	postgresKey  = lazyre.New(`^[^(]*\((.*?)\)=\(`)
 	postgresName = `([\pL_][\pL\pN_$]*|"(?:[^"]|"")+")`
 	// A column of a key, or a case of one: email, lower(email::text), lower((email)::text).
-	postgresColumn = regexp.MustCompile(strings.ReplaceAll(`^(?:NAME|(?:lower|upper)\((?:NAME|\(NAME\))(?:::[a-z ]+)?\))(?:, |$)`, "NAME", postgresName))
+	postgresColumn = lazyre.New(strings.ReplaceAll(`^(?:NAME|(?:lower|upper)\((?:NAME|\(NAME\))(?:::[a-z ]+)?\))(?:, |$)`, "NAME", postgresName))
 )
 
 // postgresColumns reads the columns in a detail such as "Key (email, city)=(a, b) already
 // exists.", whatever its language. It returns nil if one of them is another expression.
 func postgresColumns(detail string) (columns []string) {
-	key := postgresKey.FindStringSubmatch(detail)
+	key := postgresKey().FindStringSubmatch(detail)
 	if key == nil {
 		return nil
 	}
 	for rest := key[1]; rest != ""; {
-		m := postgresColumn.FindStringSubmatch(rest)
+		m := postgresColumn().FindStringSubmatch(rest)
 		if m == nil {
 			return nil
 		}
@@ -281,10 +282,10 @@ func sqlitePrimary(code int) Kind {
 	return Other
 }
 
-var sqliteFailed = regexp.MustCompile(`constraint failed: ([^ ,]+(?:, [^ ,]+)*) \(\d+\)$`)
+var sqliteFailed = lazyre.New(`constraint failed: ([^ ,]+(?:, [^ ,]+)*) \(\d+\)$`)
 
 func sqliteName(message string) string {
-	if m := sqliteFailed.FindStringSubmatch(message); m != nil {
+	if m := sqliteFailed().FindStringSubmatch(message); m != nil {
 		return m[1]
 	}
 	return ""
@@ -313,11 +314,11 @@ func sqliteColumns(message string) (columns []string) {
 }
 
 var (
-	mysqlKey        = regexp.MustCompile(`for key '(?:[^']*\.)?([^'.]+)'$`)
-	mysqlForeignKey = regexp.MustCompile("\\(`[^`]*`\\.`([^`]*)`, CONSTRAINT `([^`]*)` FOREIGN KEY \\((`([^`]*)`[^)]*)\\)")
-	mysqlColumn     = regexp.MustCompile("^(?:Column|Field) '([^']*)'")
-	mysqlForColumn  = regexp.MustCompile("for column (?:`[^`]*`\\.`([^`]*)`\\.)?[`']([^`']*)[`']")
-	mysqlCheck      = regexp.MustCompile("^(?:CONSTRAINT `(?:[^`]*\\.)?([^`]*)` failed for `[^`]*`\\.`([^`]*)`|Check constraint '([^']*)')")
+	mysqlKey        = lazyre.New(`for key '(?:[^']*\.)?([^'.]+)'$`)
+	mysqlForeignKey = lazyre.New("\\(`[^`]*`\\.`([^`]*)`, CONSTRAINT `([^`]*)` FOREIGN KEY \\((`([^`]*)`[^)]*)\\)")
+	mysqlColumn     = lazyre.New("^(?:Column|Field) '([^']*)'")
+	mysqlForColumn  = lazyre.New("for column (?:`[^`]*`\\.`([^`]*)`\\.)?[`']([^`']*)[`']")
+	mysqlCheck      = lazyre.New("^(?:CONSTRAINT `(?:[^`]*\\.)?([^`]*)` failed for `[^`]*`\\.`([^`]*)`|Check constraint '([^']*)')")
 )
 
 // fromMySQL reads the error numbers of MySQL and MariaDB. The messages have the names. For
@@ -327,12 +328,12 @@ func fromMySQL(number uint64, message string) Info {
 	switch number {
 	case 1062, 1169, 1586:
 		info.Kind = Unique
-		if m := mysqlKey.FindStringSubmatch(message); m != nil {
+		if m := mysqlKey().FindStringSubmatch(message); m != nil {
 			info.Constraint = m[1]
 		}
 	case 1451, 1452, 1216, 1217:
 		info.Kind = ForeignKey
-		if m := mysqlForeignKey.FindStringSubmatch(message); m != nil {
+		if m := mysqlForeignKey().FindStringSubmatch(message); m != nil {
 			info.Table, info.Constraint, info.Column = m[1], m[2], m[4]
 			if info.Missing = number == 1452; info.Missing {
 				info.Columns = strings.Split(strings.Trim(m[3], "`"), "`, `")
@@ -340,17 +341,17 @@ func fromMySQL(number uint64, message string) Info {
 		}
 	case 4025, 3819, 1369, 1644: // CHECK, CHECK, WITH CHECK OPTION, SIGNAL
 		info.Kind = Check
-		if m := mysqlCheck.FindStringSubmatch(message); m != nil {
+		if m := mysqlCheck().FindStringSubmatch(message); m != nil {
 			info.Constraint, info.Table = m[1]+m[3], m[2]
 		}
 	case 1048, 1364:
 		info.Kind = NotNull
-		if m := mysqlColumn.FindStringSubmatch(message); m != nil {
+		if m := mysqlColumn().FindStringSubmatch(message); m != nil {
 			info.Column = m[1]
 		}
 	case 1264, 1265, 1292, 1365, 1366, 1367, 1406, 1411, 1690, 3140:
 		info.Kind = Data
-		if m := mysqlForColumn.FindStringSubmatch(message); m != nil {
+		if m := mysqlForColumn().FindStringSubmatch(message); m != nil {
 			info.Table, info.Column = m[1], m[2]
 		}
 	case 1267, 1270, 1271, 3988: // of collations: a text that the column's character set cannot hold

@@ -1,8 +1,9 @@
 package migration
 
 import (
-	"regexp"
 	"strconv"
+
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 )
 
 // TableColumns is a query for the columns of SQLite's tables: their table, name and type.
@@ -14,7 +15,7 @@ const TableColumns = `SELECT l.name, c.name, c.type FROM pragma_table_list l JOI
 // that type. SQLite stores a decimal as a float64, which has 15 digits, and a whole number
 // as an int64.
 func HoldsDecimals(declared string) bool {
-	m := decimalPattern.FindStringSubmatch(declared)
+	m := decimalPattern().FindStringSubmatch(declared)
 	if m == nil {
 		return true
 	}
@@ -25,4 +26,4 @@ func HoldsDecimals(declared string) bool {
 	return err == nil && precision <= 15
 }
 
-var decimalPattern = regexp.MustCompile(`(?i)^\s*(?:decimal|dec|numeric|number)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*$`)
+var decimalPattern = lazyre.New(`(?i)^\s*(?:decimal|dec|numeric|number)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*$`)

@@ -13,11 +13,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
 )
 
@@ -124,11 +124,11 @@ func read(fsys fs.FS, name string, dialect sqltext.Dialect) (*File, error) {
 	return Parse(path.Base(name), string(data), dialect)
 }
 
-var fileName = regexp.MustCompile(`^(\d+)_.*\.sql$`)
+var fileName = lazyre.New(`^(\d+)_.*\.sql$`)
 
 // Parse reads the text of a migration file. Errors name the line.
 func Parse(name, text string, dialect sqltext.Dialect) (*File, error) {
-	match := fileName.FindStringSubmatch(name)
+	match := fileName().FindStringSubmatch(name)
 	if match == nil {
 		return nil, errors.New("the name is not a number, an underscore and a name: 0001_create_notes.sql")
 	}

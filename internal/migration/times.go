@@ -1,8 +1,9 @@
 package migration
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 )
 
 // This file looks at the times in SQLite, which are text or numbers of any form. Only
@@ -18,11 +19,11 @@ const TimeColumns = `SELECT l.name, c.name, c.type, c.dflt_value, l.wr FROM prag
 // DefaultOf returns a query for the type and text of a default, at a time whose fraction
 // of a second ends in zeros.
 func DefaultOf(expression string) string {
-	at := nowPattern.ReplaceAllString(expression, "'2026-01-02 03:04:05.100'")
+	at := nowPattern().ReplaceAllString(expression, "'2026-01-02 03:04:05.100'")
 	return "SELECT typeof(v), v || '' FROM (SELECT (" + at + "\n) AS v)"
 }
 
-var nowPattern = regexp.MustCompile(`(?i)'now'`)
+var nowPattern = lazyre.New(`(?i)'now'`)
 
 // IsLocal reports whether a default is in the time zone of the machine.
 func IsLocal(expression string) bool {
@@ -40,10 +41,10 @@ func Samples(table, column string, withoutRowid bool) string {
 	return "SELECT typeof(v), v || '' FROM (" + all + ") WHERE v IS NOT NULL"
 }
 
-var comparable = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{0,5}[1-9])?$`)
+var comparable = lazyre.New(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{0,5}[1-9])?$`)
 
 // IsComparable reports whether a value has the form of the times in arguments.
-func IsComparable(kind, text string) bool { return kind == "text" && comparable.MatchString(text) }
+func IsComparable(kind, text string) bool { return kind == "text" && comparable().MatchString(text) }
 
 // Comparable returns an UPDATE that gives the values of a column the form of the times in
 // arguments, if they are of the kind of this one: seconds or milliseconds since 1970, days of

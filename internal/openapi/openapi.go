@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"net/textproto"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/seed-215b9b7c/backend/internal/jsonschema"
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 	"github.com/seed-215b9b7c/backend/internal/validation"
 )
@@ -238,13 +238,13 @@ func (d *Document) isTaken(op Operation) bool {
 // was added before and differs only in those, for OpenAPI takes the two to be
 // one.
 func (d *Document) unifyPath(op *Operation) {
-	shape := pathParameter.ReplaceAllString(op.Path, "{}")
+	shape := pathParameter().ReplaceAllString(op.Path, "{}")
 	path, known := d.shapes[shape]
 	if !known {
 		d.shapes[shape] = op.Path
 		return
 	}
-	before, after := pathParameter.FindAllString(op.Path, -1), pathParameter.FindAllString(path, -1)
+	before, after := pathParameter().FindAllString(op.Path, -1), pathParameter().FindAllString(path, -1)
 	op.Path, op.Params = path, slices.Clone(op.Params)
 	for i, p := range op.Params {
 		if at := slices.Index(before, "{"+p.Name+"}"); p.Place == "path" && at >= 0 {
@@ -253,7 +253,7 @@ func (d *Document) unifyPath(op *Operation) {
 	}
 }
 
-var pathParameter = regexp.MustCompile(`\{[^{}]*\}`)
+var pathParameter = lazyre.New(`\{[^{}]*\}`)
 
 func (d *Document) operation(op Operation) object {
 	described := object{"operationId": op.ID, "responses": d.responses(op)}

@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend/internal/english"
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -133,11 +133,11 @@ func setUint(value string, into reflect.Value) error {
 
 // number matches the numbers of JSON (RFC 8259, section 6). ParseFloat also accepts .5,
 // 5., 007 and Inf.
-var number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+var number = lazyre.New(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
 func setFloat(bits int) setOne {
 	return func(value string, into reflect.Value) error {
-		if !number.MatchString(value) {
+		if !number().MatchString(value) {
 			return errors.New("must be a number")
 		}
 		f, err := strconv.ParseFloat(value, bits)

@@ -7,10 +7,11 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/lib/pq"
+
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 )
 
 // parseDSN parses the DSN and adds the defaults; see [NewConnector].
@@ -42,8 +43,8 @@ func parseDSN(dsn string) (pq.Config, error) {
 }
 
 var (
-	wrongValue  = regexp.MustCompile(`^pq: wrong value for (?:"([a-z_]+)"|\$([A-Z]+)): `)
-	unsupported = regexp.MustCompile(`^pq: environment variable \$[A-Z]+ is not supported$`)
+	wrongValue  = lazyre.New(`^pq: wrong value for (?:"([a-z_]+)"|\$([A-Z]+)): `)
+	unsupported = lazyre.New(`^pq: environment variable \$[A-Z]+ is not supported$`)
 )
 
 // dsnError returns an error that names the wrong setting, without its value. The error of
@@ -51,14 +52,14 @@ var (
 // password that was not escaped, any part of it may belong to the password.
 func dsnError(err error) error {
 	text := err.Error()
-	if found := wrongValue.FindStringSubmatch(text); found != nil {
+	if found := wrongValue().FindStringSubmatch(text); found != nil {
 		if found[2] != "" {
 			return fmt.Errorf("PostgreSQL settings: the environment variable %s has a value that is not supported", found[2])
 		}
 		return fmt.Errorf("PostgreSQL URL: the setting %s has a value that is not supported", found[1])
 	}
 	switch {
-	case unsupported.MatchString(text):
+	case unsupported().MatchString(text):
 		return errors.New("PostgreSQL settings: " + strings.TrimPrefix(text, "pq: "))
 	case strings.HasPrefix(text, "pq: weak sslmode"):
 		return errors.New("PostgreSQL URL: sslmode is too weak for the other settings; use verify-full")

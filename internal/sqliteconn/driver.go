@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -102,13 +102,13 @@ func (c *connector) set(values url.Values) error {
 	return nil
 }
 
-var busyTimeout = regexp.MustCompile(`(?i)^\s*busy_timeout\s*[=(]\s*([0-9]{1,9})\s*\)?\s*$`)
+var busyTimeout = lazyre.New(`(?i)^\s*busy_timeout\s*[=(]\s*([0-9]{1,9})\s*\)?\s*$`)
 
 // setPragmas reads the PRAGMAs. The busy_timeout is none for SQLite: its handler would replace
 // that of the connection.
 func (c *connector) setPragmas(pragmas []string) {
 	for _, pragma := range pragmas {
-		m := busyTimeout.FindStringSubmatch(pragma)
+		m := busyTimeout().FindStringSubmatch(pragma)
 		if m == nil {
 			c.pragmas = append(c.pragmas, pragma)
 			continue

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -182,7 +182,7 @@ func zero(v reflect.Value) bool {
 func hasNil(v reflect.Value) bool { return v.Kind() == reflect.Slice || v.Kind() == reflect.Map }
 
 // decimal matches the numbers that validator reads as decimal.
-var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,17})$`)
+var decimal = lazyre.New(`^(0|-?[1-9][0-9]{0,17})$`)
 
 // test reports whether a value satisfies a rule.
 type test func(v reflect.Value) bool
@@ -213,7 +213,7 @@ func quickRule(v *validator.Validate, name, param string, t reflect.Type) test {
 		return alone(v, name, param)
 	case kind == reflect.String && (name == "eq" || name == "ne"): // the text itself
 		return nil
-	case decimal.MatchString(param):
+	case decimal().MatchString(param):
 		n, _ := strconv.ParseInt(param, 10, 64) // it has 18 digits at most
 		return quickSize(name, n, kind)
 	}

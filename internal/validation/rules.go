@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/go-playground/validator/v10"
 
 	"github.com/seed-215b9b7c/backend/internal/english"
+	"github.com/seed-215b9b7c/backend/internal/lazyre"
 	"github.com/seed-215b9b7c/backend/internal/plan"
 )
 
@@ -261,12 +261,12 @@ func fieldOf(t reflect.Type, path string) (field reflect.StructField, known bool
 	return field, known
 }
 
-var quotedOrWord = regexp.MustCompile(`'[^']*'|\S+`)
+var quotedOrWord = lazyre.New(`'[^']*'|\S+`)
 
 // choices splits the parameter of oneof as validator does: at spaces that are not
 // between single quotes.
 func choices(param string) []string {
-	all := quotedOrWord.FindAllString(param, -1)
+	all := quotedOrWord().FindAllString(param, -1)
 	for i := range all {
 		all[i] = strings.ReplaceAll(all[i], "'", "")
 	}
