@@ -185,6 +185,9 @@
 //     are NaN, times outside of the years 1 to 9999 in UTC, and integers larger than
 //     the largest int64: not every engine can store them.
 //
+// [DB.Batch] runs several statements together, on PostgreSQL in one round trip: those of one
+// page, for example, or many updates.
+//
 // A query inside [DB.Tx] that uses its context is part of the transaction. A query
 // ends with the deadline of its context, or after DBConfig.Timeout if it has none.
 //
