@@ -161,8 +161,18 @@ func (b *batch) prepare() (writes bool, err error) {
 	return b.heaviest != nil && !b.heaviest.Reads(), nil
 }
 
-// run runs the statements on one connection.
-func (b *batch) run(ctx context.Context) (err error) {
+// run runs the statements on one connection. Those that only read run again as those of a
+// transaction do, also if the first have succeeded: all rows are stored anew.
+func (b *batch) run(ctx context.Context) error {
+	for try := 1; ; try++ {
+		err := b.runOnce(ctx)
+		if b.db.scope(ctx) != nil || !retryable(err) || try == txTries || !pause(ctx, try) {
+			return err
+		}
+	}
+}
+
+func (b *batch) runOnce(ctx context.Context) (err error) {
 	if b.db.config.Observer == nil {
 		return b.db.runStatement(ctx, b.heaviest, b.work)
 	}

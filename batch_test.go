@@ -154,3 +154,56 @@ func TestBatchOfManyBytes(t *testing.T) {
 		}
 	})
 }
+
+// A batch of reads runs again if a prepared statement is outdated that is not its first.
+func TestBatchAfterChangesOfTheSchema(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		ctx := t.Context()
+		batchTable(t, db)
+		_, err := db.Exec(ctx, "CREATE TABLE others (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)")
+		require.NoError(t, err)
+		_, err = db.Exec(ctx, "INSERT INTO others VALUES (?, ?)", 1, 7)
+		require.NoError(t, err)
+		type other struct {
+			ID int64  `db:"id"`
+			N  string `db:"n"`
+		}
+		read := func() (row batchRow, second other, err error) {
+			err = db.Batch(ctx, backend.BatchOne(&row, "SELECT * FROM things WHERE id = ?", 1), backend.BatchOne(&second, "SELECT * FROM others WHERE id = ?", 1))
+			return row, second, err
+		}
+		_, second, err := read()
+		require.NoError(t, err)
+		require.Equal(t, other{1, "7"}, second)
+		for _, change := range []string{"DROP TABLE others", "CREATE TABLE others (n VARCHAR(50) NOT NULL, id BIGINT PRIMARY KEY, more INTEGER)", "INSERT INTO others (id, n) VALUES (1, 'seven')"} {
+			_, err = db.SQLX().ExecContext(ctx, change)
+			require.NoError(t, err)
+		}
+		for range 3 {
+			row, second, err := read()
+			require.NoError(t, err)
+			require.Equal(t, batchRow{1, "thing 1"}, row)
+			require.Equal(t, other{1, "seven"}, second)
+		}
+	})
+}
+
+// The Observer is told of each statement.
+func TestBatchIsObserved(t *testing.T) {
+	t.Parallel()
+	observer := &batchObserver{}
+	db, err := backend.Open(t.Context(), "sqlite::memory:", backend.DBConfig{Observer: observer})
+	require.NoError(t, err)
+	defer db.Close()
+	observer.ended = nil
+	var one, two int
+	require.NoError(t, db.Batch(t.Context(), backend.BatchOne(&one, "SELECT 1"), backend.BatchOne(&two, "SELECT 2")))
+	require.ElementsMatch(t, []string{"SELECT 1", "SELECT 2"}, observer.ended)
+	require.Equal(t, 3, one+two)
+}
+
+type batchObserver struct{ ended []string }
+
+func (o *batchObserver) Begin(ctx context.Context, _ *backend.Event) context.Context { return ctx }
+func (o *batchObserver) End(_ context.Context, e *backend.Event)                     { o.ended = append(o.ended, e.Query) }
