@@ -43,7 +43,7 @@ func (b *borrowing) Connect(ctx context.Context) (driver.Conn, error) {
 	return &borrowed{full, conn, b.leave}, nil
 }
 
-// fullConn has the methods that database/sql looks for.
+// fullConn has the methods that database/sql looks for and that all connections have.
 type fullConn interface {
 	driver.Conn
 	driver.ConnPrepareContext
@@ -53,13 +53,21 @@ type fullConn interface {
 	driver.Pinger
 	driver.SessionResetter
 	driver.Validator
-	driver.NamedValueChecker
 }
 
 type borrowed struct {
 	fullConn
 	conn  *Conn
 	leave func()
+}
+
+// CheckNamedValue converts an argument as the connection does, or as database/sql does for one
+// that leaves that to it.
+func (b *borrowed) CheckNamedValue(value *driver.NamedValue) error {
+	if checker, ok := b.fullConn.(driver.NamedValueChecker); ok {
+		return checker.CheckNamedValue(value)
+	}
+	return driver.ErrSkip
 }
 
 // Unwrap returns the driver's own connection.

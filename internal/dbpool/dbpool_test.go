@@ -215,6 +215,36 @@ func TestBorrowing(t *testing.T) {
 	require.Equal(t, 1, number(take(t, p)))
 }
 
+// unchecked makes connections that leave the arguments to database/sql, as those to SQLite do.
+type unchecked struct{ server }
+
+func (u *unchecked) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := u.server.Connect(ctx)
+	return struct{ plainConn }{c.(plainConn)}, err
+}
+
+type plainConn interface {
+	driver.ConnPrepareContext
+	driver.ConnBeginTx
+	driver.QueryerContext
+	driver.ExecerContext
+	driver.Conn
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+func TestBorrowingWithoutChecks(t *testing.T) {
+	t.Parallel()
+	p := dbpool.New(new(unchecked), dbpool.Config{Idle: 1})
+	borrowed := sql.OpenDB(p.Borrowing(func(context.Context) error { return nil }, func() {}))
+	borrowed.SetMaxIdleConns(-1)
+	_, err := borrowed.ExecContext(t.Context(), "x", 1, "a", time.Now())
+	require.NoError(t, err)
+	_, err = borrowed.ExecContext(t.Context(), "x", struct{}{})
+	require.Error(t, err, "database/sql checks arguments")
+}
+
 func TestTakingAllocatesNothing(t *testing.T) { // not parallel: it counts allocations
 	p := dbpool.New(new(server), dbpool.Config{Idle: 2})
 	require.NoError(t, take(t, p).Close())
