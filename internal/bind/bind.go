@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"database/sql/driver"
 	"encoding"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,12 +37,12 @@ var ErrRange = errors.New("the value is one that not every engine can store")
 var ErrLong = errors.New("the list is too long")
 
 // Args returns the engine's text of q for args, and the arguments for its
-// driver.
-func Args(q *sqltext.Query, args []any) (string, []driver.NamedValue, error) {
+// driver, which it appends to values.
+func Args(q *sqltext.Query, args []any, values []driver.NamedValue) (string, []driver.NamedValue, error) {
 	if len(args) != q.Params() {
 		return "", nil, fmt.Errorf("the query has %s (?) and was given %s", english.Count(q.Params(), "parameter"), english.Count(len(args), "argument"))
 	}
-	values := make([]driver.NamedValue, 0, len(args))
+	values = slices.Grow(values, len(args))
 	var lengths []int // made when the first list turns up
 	var guarded guard
 	for i, arg := range args {
@@ -114,27 +115,36 @@ func appendValue(values []driver.NamedValue, value driver.Value) []driver.NamedV
 // appendList appends the values of a list: as one array literal, or one by one
 // and padded by repeating the last.
 func appendList(q *sqltext.Query, values []driver.NamedValue, list reflect.Value) ([]driver.NamedValue, error) {
-	items := make([]driver.Value, list.Len(), sqltext.Padded(list.Len()))
-	for i := range items {
-		item := list.Index(i).Interface()
-		if inner := asList(item); inner.IsValid() {
-			return nil, fmt.Errorf("item %d: %w", i, noList(inner))
-		}
-		var err error
-		if items[i], err = stored(q, item); err != nil {
-			return nil, fmt.Errorf("item %d: %w", i, err)
-		}
-	}
 	if q.ListAsArray() {
-		return appendValue(values, arrayLiteral(items)), nil
+		literal, err := arrayLiteral(q, list)
+		return appendValue(values, literal), err
 	}
-	for len(items) < cap(items) {
-		items = append(items, items[len(items)-1])
-	}
-	for _, item := range items {
+	n := list.Len()
+	values = slices.Grow(values, sqltext.Padded(n))
+	for i := range n {
+		item, err := listItem(q, list, i)
+		if err != nil {
+			return nil, err
+		}
 		values = appendValue(values, item)
 	}
+	for range sqltext.Padded(n) - n {
+		values = appendValue(values, values[len(values)-1].Value)
+	}
 	return values, nil
+}
+
+// listItem returns item i of a list as a value.
+func listItem(q *sqltext.Query, list reflect.Value, i int) (driver.Value, error) {
+	item := list.Index(i).Interface()
+	if inner := asList(item); inner.IsValid() {
+		return nil, fmt.Errorf("item %d: %w", i, noList(inner))
+	}
+	value, err := stored(q, item)
+	if err != nil {
+		return nil, fmt.Errorf("item %d: %w", i, err)
+	}
+	return value, nil
 }
 
 // guard collects the guards of a query, see [sqltext.Query.TextGuarded].
@@ -266,45 +276,66 @@ func content(v reflect.Value) reflect.Value {
 	}
 }
 
-// arrayLiteral writes a PostgreSQL array as text. The server reads it as an array of
-// the type that the query compares it with.
-func arrayLiteral(items []driver.Value) string {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, item := range items {
+// arrayLiteral writes a list as text of a PostgreSQL array. The server reads it as an array
+// of the type that the query compares it with.
+func arrayLiteral(q *sqltext.Query, list reflect.Value) (string, error) {
+	n := list.Len()
+	text := append(make([]byte, 0, 2+12*n), '{')
+	for i := range n {
 		if i > 0 {
-			b.WriteByte(',')
+			text = append(text, ',')
 		}
-		switch item := item.(type) {
-		case nil:
-			b.WriteString("NULL")
-		case int64:
-			b.WriteString(strconv.FormatInt(item, 10))
-		case float64:
-			b.WriteString(strconv.FormatFloat(item, 'g', -1, 64))
-		case bool:
-			b.WriteString(strconv.FormatBool(item))
-		case time.Time:
-			quoteItem(&b, item.Format("2006-01-02 15:04:05.999999Z07:00"))
-		case []byte:
-			quoteItem(&b, fmt.Sprintf(`\x%x`, item))
-		case string:
-			quoteItem(&b, item)
+		switch list.Type().Elem() { // the usual lists, without a box for each item
+		case intType, int64Type:
+			text = strconv.AppendInt(text, list.Index(i).Int(), 10)
+			continue
+		case stringType:
+			item := list.Index(i).String()
+			if err := checkText(item); err != nil {
+				return "", fmt.Errorf("item %d: %w", i, err)
+			}
+			text = appendQuoted(text, item)
+			continue
 		}
+		item, err := listItem(q, list, i)
+		if err != nil {
+			return "", err
+		}
+		text = appendItem(text, item)
 	}
-	b.WriteByte('}')
-	return b.String()
+	return string(append(text, '}')), nil
 }
 
-func quoteItem(b *strings.Builder, text string) {
-	b.WriteByte('"')
-	for i := range len(text) {
-		if text[i] == '"' || text[i] == '\\' {
-			b.WriteByte('\\')
-		}
-		b.WriteByte(text[i])
+// appendItem appends an item of an array.
+func appendItem(text []byte, item driver.Value) []byte {
+	switch item := item.(type) {
+	case nil:
+		return append(text, "NULL"...)
+	case int64:
+		return strconv.AppendInt(text, item, 10)
+	case float64:
+		return strconv.AppendFloat(text, item, 'g', -1, 64)
+	case bool:
+		return strconv.AppendBool(text, item)
+	case time.Time:
+		return item.AppendFormat(text, `"2006-01-02 15:04:05.999999Z07:00"`)
+	case []byte:
+		return append(hex.AppendEncode(append(text, `"\\x`...), item), '"')
+	case string:
+		return appendQuoted(text, item)
 	}
-	b.WriteByte('"')
+	return text
+}
+
+func appendQuoted(text []byte, item string) []byte {
+	text = append(text, '"')
+	for i := range len(item) {
+		if item[i] == '"' || item[i] == '\\' {
+			text = append(text, '\\')
+		}
+		text = append(text, item[i])
+	}
+	return append(text, '"')
 }
 
 // Value returns arg as nil, int64, float64, bool, []byte, string or time.Time.
@@ -326,18 +357,24 @@ func Value(arg any) (driver.Value, error) {
 	case nil:
 		return nil, nil
 	case string:
-		return text(v)
+		if err := checkText(v); err != nil {
+			return nil, err
+		}
+		return arg, nil // not v, which would be copied
 	case int64, bool:
 		return v, nil
 	case float64:
-		return float(v)
+		if err := checkFloat(v); err != nil {
+			return nil, err
+		}
+		return arg, nil
 	case int:
 		return int64(v), nil
 	case []byte:
 		if v == nil {
 			return nil, nil
 		}
-		return v, nil
+		return arg, nil
 	case time.Time:
 		return moment(v)
 	case *time.Time: // it is an encoding.TextMarshaler, which writes another form
@@ -476,13 +513,23 @@ var (
 	valuerType    = reflect.TypeFor[driver.Valuer]()
 	marshalerType = reflect.TypeFor[encoding.TextMarshaler]()
 	numberType    = reflect.TypeFor[json.Number]()
+	intType       = reflect.TypeFor[int]()
+	int64Type     = reflect.TypeFor[int64]()
+	stringType    = reflect.TypeFor[string]()
 )
 
 func float(f float64) (driver.Value, error) {
-	if math.IsNaN(f) {
-		return nil, fmt.Errorf("%w: NaN", ErrRange)
+	if err := checkFloat(f); err != nil {
+		return nil, err
 	}
 	return f, nil
+}
+
+func checkFloat(f float64) error {
+	if math.IsNaN(f) {
+		return fmt.Errorf("%w: NaN", ErrRange)
+	}
+	return nil
 }
 
 // last is the latest time that every engine can store.
@@ -579,8 +626,15 @@ func isNilPointer(v any) bool {
 }
 
 func text(s string) (driver.Value, error) {
-	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
-		return nil, ErrText
+	if err := checkText(s); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+func checkText(s string) error {
+	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+		return ErrText
+	}
+	return nil
 }

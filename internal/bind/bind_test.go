@@ -241,49 +241,59 @@ func TestArgs(t *testing.T) {
 		return values
 	}
 
-	text, args, err := Args(parse(sqltext.SQLite, "a IN (?) AND b = ?"), []any{[]string{"x", "y", "z"}, 1})
+	text, args, err := Args(parse(sqltext.SQLite, "a IN (?) AND b = ?"), []any{[]string{"x", "y", "z"}, 1}, nil)
 	require.NoError(t, err)
 	require.Equal(t, "a IN (?, ?, ?, ?) AND b = ?", text)
 	require.Equal(t, []any{"x", "y", "z", "z", int64(1)}, values(args))
 
-	text, args, err = Args(parse(sqltext.Postgres, "SELECT ? WHERE a IN (?)"), []any{[]int{1, 2}, []any{`a"\b`, nil, 1, []byte{1}}})
+	text, args, err = Args(parse(sqltext.Postgres, "SELECT ? WHERE a IN (?)"), []any{[]int{1, 2}, []any{`a"\b`, nil, 1, []byte{1}}}, nil)
 	require.NoError(t, err)
 	require.Equal(t, "SELECT $1 WHERE a = ANY($2)", text)
 	require.Equal(t, []any{"[1,2]", `{"a\"\\b",NULL,1,"\\x01"}`}, values(args))
 
-	text, args, err = Args(parse(sqltext.SQLite, "a IN (?)"), []any{[]byte("one value")})
+	_, args, err = Args(parse(sqltext.Postgres, "a IN (?) OR b IN (?) OR c IN (?)"), []any{[]string{`a"\b`, "", "NULL"}, []int64{-1, math.MaxInt64}, []any{}}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []any{`{"a\"\\b","","NULL"}`, "{-1,9223372036854775807}", "{}"}, values(args))
+	_, args, err = Args(parse(sqltext.Postgres, "a IN (?)"), []any{[]any{true, 0.5, time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []any{`{true,0.5,"2026-01-02 03:04:05.000006Z"}`}, values(args))
+	_, _, err = Args(parse(sqltext.Postgres, "a IN (?)"), []any{[]string{"ok", "\xff"}}, nil)
+	require.ErrorIs(t, err, ErrText)
+	require.ErrorContains(t, err, "argument 1: item 1: ")
+
+	text, args, err = Args(parse(sqltext.SQLite, "a IN (?)"), []any{[]byte("one value")}, nil)
 	require.NoError(t, err)
 	require.Equal(t, "a IN (?)", text)
 	require.Equal(t, []any{[]byte("one value")}, values(args))
 
 	two := []int{1, 2}
 	for _, list := range []any{two, &two, [2]int{1, 2}, sql.Null[[]int]{V: two, Valid: true}} {
-		text, args, err = Args(parse(sqltext.SQLite, "a IN (?)"), []any{list})
+		text, args, err = Args(parse(sqltext.SQLite, "a IN (?)"), []any{list}, nil)
 		require.NoError(t, err)
 		require.Equal(t, "a IN (?, ?)", text)
 		require.Equal(t, []any{int64(1), int64(2)}, values(args))
 		for _, query := range []string{"a = ?", "a <> ?", "a IN (3, ?)", "a = ANY(?)", "WHERE ?"} {
-			_, _, err = Args(parse(sqltext.Postgres, query), []any{list})
+			_, _, err = Args(parse(sqltext.Postgres, query), []any{list}, nil)
 			require.ErrorContains(t, err, "alone in the parentheses", "%s %T", query, list)
 		}
 	}
-	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{[]string{"\xff"}})
+	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{[]string{"\xff"}}, nil)
 	require.ErrorContains(t, err, "alone in the parentheses")
 	require.NotErrorIs(t, err, ErrText, "not the client's mistake")
 	for _, query := range []string{"a = ?", "a IN (?)"} {
-		_, _, err = Args(parse(sqltext.MySQL, query), []any{map[int]bool{1: true}})
+		_, _, err = Args(parse(sqltext.MySQL, query), []any{map[int]bool{1: true}}, nil)
 		require.ErrorContains(t, err, "cannot be compared")
-		_, args, err = Args(parse(sqltext.MySQL, query), []any{(*[]int)(nil)})
+		_, args, err = Args(parse(sqltext.MySQL, query), []any{(*[]int)(nil)}, nil)
 		require.NoError(t, err)
 		require.Equal(t, []any{nil}, values(args))
 	}
-	_, _, err = Args(parse(sqltext.MySQL, "(a, b) IN (?)"), []any{[][]int{{1, 2}}})
+	_, _, err = Args(parse(sqltext.MySQL, "(a, b) IN (?)"), []any{[][]int{{1, 2}}}, nil)
 	require.ErrorContains(t, err, "argument 1: item 0: a []int is no single value")
 
-	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{1, 2})
+	_, _, err = Args(parse(sqltext.SQLite, "a = ?"), []any{1, 2}, nil)
 	require.ErrorContains(t, err, "1 parameter (?) and was given 2 arguments")
 
-	_, _, err = Args(parse(sqltext.SQLite, "a = ? OR b IN (?)"), []any{1, []string{"ok", "\xff"}})
+	_, _, err = Args(parse(sqltext.SQLite, "a = ? OR b IN (?)"), []any{1, []string{"ok", "\xff"}}, nil)
 	require.ErrorIs(t, err, ErrText)
 	require.ErrorContains(t, err, "argument 2: item 1")
 }

@@ -57,7 +57,12 @@ type Statement struct {
 	Text string
 	// Args are the arguments of Text.
 	Args []driver.NamedValue
+
+	few [fewArgs]driver.NamedValue // the memory of Args, unless they are more
 }
+
+// fewArgs is how many arguments take no memory of their own: more than most statements have.
+const fewArgs = 4
 
 // Query returns the query with ? for its parameters, and with the texts of its
 // pieces.
@@ -169,11 +174,12 @@ func bound(c *compiled, args []any) (*Statement, error) {
 	if len(args) != c.Params() {
 		return nil, c.WrongNumber("the query", len(args))
 	}
-	text, values, err := bind.Args(c.Query, args)
-	if err != nil {
+	s := &Statement{compiled: c}
+	var err error
+	if s.Text, s.Args, err = bind.Args(c.Query, args, s.few[:0]); err != nil {
 		return nil, withQuery(err, c.Source())
 	}
-	return &Statement{c, text, values}, nil
+	return s, nil
 }
 
 func withQuery(err error, query string) error {
