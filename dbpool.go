@@ -33,7 +33,7 @@ type lease struct {
 // acquire waits for a connection. A request that has had none yet waits for a short time
 // only, and is refused at once if it could not be served in it: see internal/admission. All
 // others wait until ctx ends.
-func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
+func (db *DB) acquire(ctx context.Context, write bool) (lease, error) {
 	pool, gate := db.read, db.readers
 	if write {
 		pool, gate = db.write, db.writers
@@ -41,7 +41,7 @@ func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	x := exchangeFrom(ctx)
 	if gate != nil {
 		if err := gate.Enter(ctx, dbClass(x)); err != nil {
-			return nil, db.notAdmitted(ctx, gate, err)
+			return lease{}, db.notAdmitted(ctx, gate, err)
 		}
 	}
 	conn, err := pool.take(ctx)
@@ -51,7 +51,7 @@ func (db *DB) acquire(ctx context.Context, write bool) (*lease, error) {
 	if err == nil && x != nil {
 		x.load.begun.Store(true)
 	}
-	return &lease{conn: conn, engine: db.engine, gate: gate}, err
+	return lease{conn: conn, engine: db.engine, gate: gate}, err
 }
 
 // dbClass says how a request waits for a connection. Outside of requests, nobody is there
@@ -269,7 +269,9 @@ var beginWords = map[Engine][3][]string{
 type dbTx struct {
 	db    *DB
 	mode  TxMode
-	lease *lease
+	lease *lease // own, but for a migration, which has a lease for all its transactions
+	own   lease
+	scope txScope
 
 	mu         sync.Mutex // one statement at a time
 	savepoints int        // how many were set, for their names
@@ -278,33 +280,34 @@ type dbTx struct {
 // begin takes a connection and begins a transaction on it.
 func (db *DB) begin(ctx context.Context, mode TxMode) (*dbTx, error) {
 	for try := 1; ; try++ {
-		lease, err := db.acquire(ctx, mode != ReadOnly)
+		own, err := db.acquire(ctx, mode != ReadOnly)
 		if err != nil {
 			return nil, err
 		}
-		tx, err := db.beginOn(ctx, lease, mode)
-		if err == nil {
+		tx := &dbTx{db: db, mode: mode, own: own}
+		tx.lease = &tx.own
+		if err = tx.begin(ctx); err == nil {
 			return tx, nil
 		}
 		if err != driver.ErrBadConn && !fromProgram(err) { // the transaction may have begun
-			lease.discard()
+			tx.lease.discard()
 		}
-		lease.release()
+		tx.lease.release()
 		if err != driver.ErrBadConn || try == badConns {
 			return nil, err
 		}
 	}
 }
 
-// beginOn begins a transaction on a connection.
-func (db *DB) beginOn(ctx context.Context, lease *lease, mode TxMode) (*dbTx, error) {
-	err := lease.do(func(conn dbconn.Conn) error {
-		if mode != ReadOnly && db.file != nil {
-			if err := dbconn.Opened(conn, db.file); err != nil {
+// begin begins the transaction on its connection.
+func (tx *dbTx) begin(ctx context.Context) error {
+	return tx.lease.do(func(conn dbconn.Conn) error {
+		if tx.mode != ReadOnly && tx.db.file != nil {
+			if err := dbconn.Opened(conn, tx.db.file); err != nil {
 				return notFromDatabase{(&Error{Code: Unavailable}).Wrap(err)}
 			}
 		}
-		words := beginWords[db.engine][mode]
+		words := beginWords[tx.db.engine][tx.mode]
 		for _, setup := range words[:len(words)-1] {
 			if _, err := conn.ExecContext(ctx, setup, nil); err != nil {
 				return err
@@ -312,7 +315,6 @@ func (db *DB) beginOn(ctx context.Context, lease *lease, mode TxMode) (*dbTx, er
 		}
 		return conn.StartTx(ctx, words[len(words)-1])
 	})
-	return &dbTx{db: db, mode: mode, lease: lease}, err
 }
 
 // commit returns an error that wraps ErrCommitUnknown unless it is certain that

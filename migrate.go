@@ -262,7 +262,7 @@ func (m *migrator) createTable(ctx context.Context) error {
 // connection, which stays.
 func (m *migrator) renew(ctx context.Context) error {
 	if m.changed {
-		m.db.spend(m.lease)
+		m.db.spend(&m.lease)
 	}
 	m.changed = false
 	if !m.lease.spent {
@@ -348,7 +348,7 @@ const lockNumber = 0x179401db9786c0d4
 // unlock closes the connection, which releases the lock and undoes whatever the files
 // have set on it.
 func (m *migrator) unlock() {
-	m.db.spend(m.lease)
+	m.db.spend(&m.lease)
 }
 
 // load reads the table and compares it with the steps.

@@ -67,7 +67,7 @@ type migrator struct {
 	line  string
 	steps []*step
 	rows  map[int64]*migrationRow
-	lease *lease
+	lease lease
 	keys  int64 // SQLite's PRAGMA foreign_keys before the step
 
 	changed bool // the step may have changed settings of the session
@@ -440,8 +440,8 @@ func (m *migrator) tx(ctx context.Context, f func(ctx context.Context) error) er
 }
 
 func (m *migrator) txMode(ctx context.Context, mode TxMode, f func(ctx context.Context) error) error {
-	tx, err := m.db.beginOn(ctx, m.lease, mode)
-	if err != nil {
+	tx := &dbTx{db: m.db, mode: mode, lease: &m.lease}
+	if err := tx.begin(ctx); err != nil {
 		return m.db.result(ctx, "", err)
 	}
 	return m.do(ctx, tx, f)
@@ -453,7 +453,7 @@ func (m *migrator) txWith(ctx context.Context, begin string, f func(ctx context.
 	if err != nil {
 		return m.db.result(ctx, begin, err)
 	}
-	return m.do(ctx, &dbTx{db: m.db, mode: ReadWrite, lease: m.lease}, f)
+	return m.do(ctx, &dbTx{db: m.db, mode: ReadWrite, lease: &m.lease}, f)
 }
 
 func (m *migrator) do(ctx context.Context, tx *dbTx, f func(context.Context) error) error {

@@ -140,9 +140,11 @@ func (s *txScope) addHook(f func(context.Context)) (committed bool) {
 	return s.committed
 }
 
-// txScope is a transaction or a savepoint in it. Its fields are protected by
-// the transaction's mutex.
+// txScope is a transaction or a savepoint in it, and the context of its function. The fields
+// are protected by the transaction's mutex.
 type txScope struct {
+	context.Context // that the function gets the values and the end of
+
 	tx     *dbTx
 	outer  *txScope // the scope that ctx was in before, maybe of another DB
 	parent *txScope // the scope that a savepoint is in
@@ -168,10 +170,18 @@ func (db *DB) scope(ctx context.Context) *txScope {
 	return scope
 }
 
-func newScope(ctx context.Context, tx *dbTx) (*txScope, context.Context) {
-	outer, _ := ctx.Value(scopeKey{}).(*txScope)
-	scope := &txScope{tx: tx, outer: outer}
-	return scope, context.WithValue(ctx, scopeKey{}, scope)
+// Value returns the scope itself for its key.
+func (s *txScope) Value(key any) any {
+	if key == (scopeKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+// start makes s a scope of tx in ctx.
+func (s *txScope) start(ctx context.Context, tx *dbTx) {
+	s.Context, s.tx = ctx, tx
+	s.outer, _ = ctx.Value(scopeKey{}).(*txScope)
 }
 
 // tryTx runs the transaction once and returns the functions of AfterCommit.
@@ -187,7 +197,8 @@ func (db *DB) tryTx(ctx context.Context, f func(context.Context) error, mode TxM
 // do runs f in the transaction, which has begun, and ends it. It returns the functions
 // of AfterCommit.
 func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(context.Context), error) {
-	scope, inner := newScope(ctx, tx)
+	scope := &tx.scope
+	scope.start(ctx, tx)
 	returned := false
 	defer func() {
 		if !returned { // f panicked or ended its goroutine
@@ -196,7 +207,7 @@ func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(c
 			tx.rollback(ctx)
 		}
 	}()
-	err := f(inner)
+	err := f(scope)
 	returned = true
 
 	if failed := scope.end(); failed != nil {
@@ -307,8 +318,10 @@ var errForeignKeys = errors.New("SQLite ignores PRAGMA foreign_keys within a tra
 
 // note stores an error of the database, which undoes the scope.
 func (s *txScope) note(err error) {
-	var failed *DBError
-	if s.failed == nil && errors.As(err, &failed) {
+	if err == nil || s.failed != nil {
+		return
+	}
+	if _, ok := errors.AsType[*DBError](err); ok {
 		s.failed = err
 	}
 }
@@ -318,7 +331,7 @@ func (s *txScope) nested(ctx context.Context, f func(context.Context) error, mod
 	if mode != ReadOnly && s.tx.mode == ReadOnly || mode == Serializable && s.tx.mode != Serializable {
 		return errors.New("transaction: a nested transaction cannot have a stronger mode than the outer one")
 	}
-	scope, inner, err := s.open(ctx)
+	scope, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -328,27 +341,27 @@ func (s *txScope) nested(ctx context.Context, f func(context.Context) error, mod
 			s.close(ctx, scope, false, nil)
 		}
 	}()
-	err = f(inner)
+	err = f(scope)
 	returned = true
 	return s.close(ctx, scope, err == nil, err)
 }
 
 // open sets a savepoint.
-func (s *txScope) open(ctx context.Context) (*txScope, context.Context, error) {
+func (s *txScope) open(ctx context.Context) (*txScope, error) {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
 	if err := s.usable(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.tx.savepoints++
 	name := "backend_" + strconv.Itoa(s.tx.savepoints)
 	if err := s.exec(ctx, "SAVEPOINT "+name); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	scope, inner := newScope(ctx, s.tx)
-	scope.parent, scope.name = s, name
+	scope := &txScope{parent: s, name: name}
+	scope.start(ctx, s.tx)
 	s.nest = scope
-	return scope, inner, nil
+	return scope, nil
 }
 
 // close releases or undoes the savepoint of scope, and returns the error of the
