@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/jmoiron/sqlx/reflectx"
 
@@ -36,7 +37,9 @@ type leaf struct {
 	name   string // for errors: Note.Author.Name
 	index  []int  // nil: the value itself
 	set    setter
-	groups []int // pointers on the way, which stay nil if all columns behind them are NULL
+	direct direct  // nil: only set
+	offset uintptr // of the field in the value, for direct
+	groups []int   // pointers on the way, which stay nil if all columns behind them are NULL
 }
 
 // NewPlan returns the plan for rows with these columns and values of type t. The
@@ -57,7 +60,7 @@ func NewPlan(t reflect.Type, columns []string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.leaves = []leaf{{name: t.String(), set: set}}
+	p.leaves = []leaf{{name: t.String(), set: set, direct: directFor(t)}}
 	return p, nil
 }
 
@@ -73,8 +76,12 @@ func (p *Plan) Row(dst reflect.Value, row []column.Value) error {
 		dst.Set(reflect.New(p.typ.Elem()))
 		dst = dst.Elem()
 	}
+	base := unsafe.Pointer(dst.UnsafeAddr())
 	for i := range p.leaves {
 		leaf := &p.leaves[i]
+		if leaf.direct != nil && leaf.direct(unsafe.Add(base, leaf.offset), &row[leaf.column]) {
+			continue
+		}
 		if leaf.groups != nil && p.absent(leaf.groups, row) {
 			continue
 		}
@@ -109,6 +116,16 @@ func (l *leaf) field(dst reflect.Value) reflect.Value {
 	return dst
 }
 
+// offsetOf returns the offset of a field of a struct that is behind no pointer.
+func offsetOf(t reflect.Type, index []int) (offset uintptr) {
+	for _, i := range index {
+		field := t.Field(i)
+		offset += field.Offset
+		t = field.Type
+	}
+	return offset
+}
+
 // mapStruct finds the field for each column. It returns an error for a field that
 // needs a column and has none.
 func (p *Plan) mapStruct(t reflect.Type) error {
@@ -141,6 +158,9 @@ func (p *Plan) mapStruct(t reflect.Type) error {
 			}
 			p.groups[group] = append(p.groups[group], column)
 			leaf.groups = append(leaf.groups, group)
+		}
+		if leaf.groups == nil {
+			leaf.direct, leaf.offset = directFor(field.Field.Type), offsetOf(t, field.Index)
 		}
 		p.leaves = append(p.leaves, leaf)
 	}

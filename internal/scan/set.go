@@ -430,16 +430,8 @@ func setTime(t reflect.Type) setter {
 		return boxed(setBoxedTime)
 	}
 	return func(dst reflect.Value, src *column.Value) error {
-		var at time.Time
-		switch src.Kind {
-		case column.Time:
-			at = time.UnixMicro(src.Int).UTC()
-		case column.Text, column.Blob:
-			var ok bool
-			if at, ok = stamp.Parse(src.Bytes); !ok {
-				return setBoxedTime(dst, src.Driver())
-			}
-		default:
+		at, ok := asTime(src)
+		if !ok {
 			return setBoxedTime(dst, src.Driver())
 		}
 		*dst.Addr().Interface().(*time.Time) = at
