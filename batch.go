@@ -81,8 +81,7 @@ func BatchAll[T any](dst *[]T, q query, args ...any) BatchQuery {
 		query: q, args: args, row: reflect.TypeFor[T](),
 		reset: func() { *dst = []T{} },
 		each: func(plan *scan.Plan, row []column.Value) error {
-			var zero T
-			*dst = append(*dst, zero)
+			*dst = extend(*dst)
 			return plan.Row(reflect.ValueOf(&(*dst)[len(*dst)-1]).Elem(), row)
 		},
 	}
@@ -133,6 +132,7 @@ type batch struct {
 	queries    []BatchQuery
 	statements []*statement.Statement
 	requests   []dbconn.Request
+	rows       int                  // that were read by all of them
 	heaviest   *statement.Statement // one that writes, or else one that must not be sent again, or else any
 }
 
@@ -210,11 +210,14 @@ func (b *batch) read(ctx context.Context, i int, rows driver.Rows) error {
 			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
 		}
 	}
-	found := 0
+	found, looks := 0, looksAt(rows)
 	failed, err := dbconn.ReadAll(rows, func(row []column.Value) error {
-		if err := ctx.Err(); err != nil {
-			return err
+		if b.rows%looks == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 		}
+		b.rows++
 		found++
 		if q.end != nil && found > 1 {
 			return nil // an error below

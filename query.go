@@ -9,6 +9,8 @@ import (
 	"io"
 	"iter"
 	"reflect"
+	"slices"
+	"unsafe"
 
 	"github.com/seed-215b9b7c/backend/internal/bind"
 	"github.com/seed-215b9b7c/backend/internal/column"
@@ -48,7 +50,7 @@ func Maybe[T any](ctx context.Context, db *DB, q query, args ...any) (*T, error)
 }
 
 func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, found bool, err error) {
-	err = db.rows(ctx, q, args, reflect.TypeFor[T](), func(s *statement.Statement, plan *scan.Plan, row []column.Value) error {
+	err = db.rows(ctx, q, args, reflect.TypeFor[T](), someRows, func(s *statement.Statement, plan *scan.Plan, row []column.Value) error {
 		if found {
 			return fmt.Errorf("more than one row: %s", sqltext.Clip(s.Query()))
 		}
@@ -66,15 +68,29 @@ func first[T any](ctx context.Context, db *DB, q query, args []any) (value T, fo
 // row, the slice is empty and not nil, so that it is [] in JSON.
 func All[T any](ctx context.Context, db *DB, q query, args ...any) ([]T, error) {
 	values := []T{}
-	err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []column.Value) error {
-		var zero T
-		values = append(values, zero)
+	err := db.rows(ctx, q, args, reflect.TypeFor[T](), someRows, func(_ *statement.Statement, plan *scan.Plan, row []column.Value) error {
+		values = extend(values)
 		return plan.Row(reflect.ValueOf(&values[len(values)-1]).Elem(), row)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return values, nil
+}
+
+// extend appends a zero value. While the values are few, it makes room for four times as
+// many, which takes fewer copies than append.
+func extend[T any](values []T) []T {
+	const little = 4 << 10 // bytes
+	var zero T
+	switch n, size := len(values), max(1, unsafe.Sizeof(zero)); {
+	case n < cap(values):
+	case n == 0:
+		values = slices.Grow(values, int(max(1, min(4, little/4/size))))
+	case uintptr(n)*size <= little:
+		values = slices.Grow(values, 3*n)
+	}
+	return append(values, zero)
 }
 
 // Each runs a query and yields its rows one by one, for results that do not fit in
@@ -116,7 +132,7 @@ func Each[T any](ctx context.Context, db *DB, q query, args ...any) iter.Seq2[T,
 			return
 		}
 		stopped := false
-		err := db.rows(ctx, q, args, reflect.TypeFor[T](), func(_ *statement.Statement, plan *scan.Plan, row []column.Value) error {
+		err := db.rows(ctx, q, args, reflect.TypeFor[T](), everyRow, func(_ *statement.Statement, plan *scan.Plan, row []column.Value) error {
 			var value T
 			if err := plan.Row(reflect.ValueOf(&value).Elem(), row); err != nil {
 				return err
@@ -179,8 +195,25 @@ func (db *DB) discard(ctx context.Context, conn dbconn.Conn, s *statement.Statem
 	return driver.RowsAffected(n), nil
 }
 
-// rows runs a query and calls each for every row.
-func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, each func(*statement.Statement, *scan.Plan, []column.Value) error) error {
+// A query looks at its context before every row, if the program runs between the rows, or
+// before some of them. The first row is always one of them.
+const (
+	everyRow = 1
+	someRows = 16
+)
+
+// looksAt returns how often the context is looked at. The rows of our own drivers end with
+// it by themselves.
+func looksAt(rows driver.Rows) int {
+	if _, own := rows.(column.Rows); own {
+		return someRows
+	}
+	return everyRow
+}
+
+// rows runs a query and calls each for every row. looks says how many rows there are for
+// each look at the context, at most.
+func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, looks int, each func(*statement.Statement, *scan.Plan, []column.Value) error) error {
 	return db.run(ctx, q, args, func(ctx context.Context, conn dbconn.Conn, s *statement.Statement) error {
 		rows, err := conn.QueryContext(ctx, s.Text, s.Args)
 		if err != nil {
@@ -191,12 +224,15 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 			rows.Close()
 			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
 		}
-		begun := false
+		looks := min(looks, looksAt(rows))
+		n := 0
 		next := func(row []column.Value) error {
-			if err := ctx.Err(); err != nil {
-				return err
+			if n%looks == 0 {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 			}
-			begun = true
+			n++
 			return each(s, plan, row)
 		}
 		var failed error
@@ -205,7 +241,7 @@ func (db *DB) rows(ctx context.Context, q query, args []any, t reflect.Type, eac
 		} else {
 			failed, err = dbconn.ReadAll(rows, next)
 		}
-		if failed != nil && !begun && s.Repeats() && lost(failed) {
+		if failed != nil && n == 0 && s.Repeats() && lost(failed) {
 			return failed
 		}
 		if failed != nil {
