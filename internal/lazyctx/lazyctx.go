@@ -5,12 +5,15 @@ package lazyctx
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Clock is the clock of the deadlines of one request. It stands still while the request
 // waits for its client. The zero Clock runs. A Clock is safe for concurrent use.
 type Clock struct {
+	stopped atomic.Bool // it stands still, or has done so before
+
 	mu    sync.Mutex
 	stood time.Duration // in all, without the stop since
 	since time.Time     // zero while the clock runs
@@ -21,6 +24,7 @@ func (c *Clock) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.since = time.Now()
+	c.stopped.Store(true)
 }
 
 // Go lets the clock go on.
@@ -33,7 +37,7 @@ func (c *Clock) Go() {
 
 // state returns how long the clock has stood still, and whether it stands now.
 func (c *Clock) state() (stood time.Duration, stands bool) {
-	if c == nil {
+	if c == nil || !c.stopped.Load() {
 		return 0, false
 	}
 	c.mu.Lock()
@@ -58,8 +62,9 @@ type Context struct {
 
 	mu     sync.Mutex
 	ctx    context.Context // nil until somebody waits
+	ready  atomic.Bool     // ctx is there
 	cancel context.CancelFunc
-	ended  bool
+	ended  atomic.Bool
 	source source
 }
 
@@ -74,7 +79,7 @@ func (c *Context) Begin(parent context.Context, deadline time.Time, clock *Clock
 func (c *Context) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = true
+	c.ended.Store(true)
 	if c.cancel != nil {
 		c.cancel()
 	}
@@ -100,10 +105,13 @@ func (c *Context) Done() <-chan struct{} { return c.made().Done() }
 
 // Err does not make the context that waits before the deadline has passed.
 func (c *Context) Err() error {
+	if c.ready.Load() {
+		return c.ctx.Err()
+	}
 	if err := c.parent.Err(); err != nil && c.idle() {
 		return err
 	}
-	if at, _ := c.due(); c.idle() && time.Now().Before(at) {
+	if at, _ := c.due(); time.Now().Before(at) && c.idle() {
 		return nil
 	}
 	return c.made().Err()
@@ -118,14 +126,13 @@ func (c *Context) Value(key any) any {
 }
 
 // idle reports whether nobody has waited and the context has not ended.
-func (c *Context) idle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ctx == nil && !c.ended
-}
+func (c *Context) idle() bool { return !c.ready.Load() && !c.ended.Load() }
 
 // made returns the real context.
 func (c *Context) made() context.Context {
+	if c.ready.Load() {
+		return c.ctx
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx == nil {
@@ -145,9 +152,10 @@ func (c *Context) make() {
 		c.source.start()
 		c.ctx, c.cancel = ctx, func() { cancel(); c.source.stop() }
 	}
-	if c.ended {
+	if c.ended.Load() {
 		c.cancel()
 	}
+	c.ready.Store(true)
 }
 
 // source is the parent of the real context of a Context. It is for that child only,
