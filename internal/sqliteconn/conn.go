@@ -62,13 +62,21 @@ func (c *Conn) ExecContext(ctx context.Context, text string, args []driver.Named
 	if err := c.usable(ctx); err != nil {
 		return nil, err
 	}
-	return c.exec(ctx, text, args)
+	return boxed(c.exec(ctx, text, args))
 }
 
-func (c *Conn) exec(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
-	s, err := c.statement(ctx, text, args)
+// boxed returns the result as an interface, which the words of transactions do without.
+func boxed(done result, err error) (driver.Result, error) {
 	if err != nil {
 		return nil, err
+	}
+	return done, nil
+}
+
+func (c *Conn) exec(ctx context.Context, text string, args []driver.NamedValue) (result, error) {
+	s, err := c.statement(ctx, text, args)
+	if err != nil {
+		return result{}, err
 	}
 	return s.exec(ctx, args)
 }
@@ -111,7 +119,10 @@ func (c *Conn) statement(ctx context.Context, text string, args []driver.NamedVa
 
 // StartTx begins a transaction.
 func (c *Conn) StartTx(ctx context.Context, begin string) error {
-	_, err := c.ExecContext(ctx, begin, nil)
+	if err := c.usable(ctx); err != nil {
+		return err
+	}
+	_, err := c.exec(ctx, begin, nil)
 	return err
 }
 
@@ -279,7 +290,7 @@ func (s *Stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 	if err := s.conn.usable(ctx); err != nil {
 		return nil, err
 	}
-	return s.statement.exec(ctx, args)
+	return boxed(s.statement.exec(ctx, args))
 }
 
 // Query is QueryContext without a context.

@@ -151,19 +151,19 @@ func (s *statement) query(ctx context.Context, args []driver.NamedValue) (driver
 }
 
 // exec executes the statement to its end.
-func (s *statement) exec(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+func (s *statement) exec(ctx context.Context, args []driver.NamedValue) (result, error) {
 	if s.handle == 0 {
 		return result{}, nil
 	}
 	if err := s.bind(args); err != nil {
 		s.release()
-		return nil, err
+		return result{}, err
 	}
 	for {
 		switch row, err := s.step(ctx); {
 		case err != nil:
 			s.reset()
-			return nil, err
+			return result{}, err
 		case !row:
 			c := s.conn
 			done := result{id: sqlite3.Xsqlite3_last_insert_rowid(c.tls, c.db), changes: sqlite3.Xsqlite3_changes64(c.tls, c.db)}
