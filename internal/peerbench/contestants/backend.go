@@ -63,16 +63,13 @@ func (a *app) insert(ctx context.Context, in NewEntry) (Inserted, error) {
 	return backend.One[Inserted](ctx, a.db, "INSERT INTO entries (owner, title, price) VALUES (?, ?, ?) RETURNING id", in.Owner, in.Title, in.Price)
 }
 
+// update sends all statements at once, in the transaction that every mutation has.
 func (a *app) update(ctx context.Context, in howMany) ([]World, error) {
-	worlds := make([]World, in.N)
+	worlds, batch := make([]World, in.N), make([]backend.BatchQuery, in.N)
 	for i, id := range LookupIDs(in.N) {
-		var err error
-		worlds[i], err = backend.One[World](ctx, a.db, "UPDATE worlds SET number = "+NextNumber+" WHERE id = ? RETURNING id, number", id)
-		if err != nil {
-			return nil, err
-		}
+		batch[i] = backend.BatchOne(&worlds[i], "UPDATE worlds SET number = "+NextNumber+" WHERE id = ? RETURNING id, number", id)
 	}
-	return worlds, nil
+	return worlds, a.db.Batch(ctx, batch...)
 }
 
 func (a *app) upload(_ context.Context, in fileForm) (Received, error) {
