@@ -75,8 +75,8 @@ func integersOf(types []oid.Oid) (integers []integer) {
 	return integers
 }
 
-// holds reports whether the parameter certainly takes an argument as it is. It does not
-// look into arrays.
+// holds reports whether the parameter certainly takes an argument as it is. Of arrays, it
+// knows those that are text without quotes, spaces and NULLs.
 func (p integer) holds(value driver.Value) bool {
 	switch v := value.(type) {
 	case int64:
@@ -84,10 +84,29 @@ func (p integer) holds(value driver.Value) bool {
 	case float64, []byte:
 		return false
 	case string:
-		n, err := strconv.ParseInt(v, 10, 64)
-		return !p.array && err == nil && p.fits(n)
+		if p.array {
+			return p.holdsAll(v)
+		}
+		return p.holdsText(v)
 	}
 	return true // NULL, or no number
+}
+
+func (p integer) holdsText(text string) bool {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && p.fits(n)
+}
+
+func (p integer) holdsAll(array string) bool {
+	if len(array) < 3 || array[0] != '{' || array[len(array)-1] != '}' {
+		return false
+	}
+	for element := range strings.SplitSeq(array[1:len(array)-1], ",") {
+		if !p.holdsText(element) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p integer) fits(n int64) bool { return n<<(64-p.bits)>>(64-p.bits) == n }
