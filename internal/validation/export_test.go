@@ -15,3 +15,6 @@ func (v *Validator) Check(ctx context.Context, value reflect.Value, slowly bool)
 	v.root.check(&r, value)
 	return r.found
 }
+
+// IsUsualEmail reports whether an address is accepted without asking validator.
+func IsUsualEmail(text string) bool { return isUsualEmail(text) }
