@@ -2,7 +2,7 @@
 // names, names in another case, null for fields that cannot be null, numbers that do not
 // fit, missing fields, and data after the value. It reports all wrong fields at once.
 //
-// It uses the tokenizer of go-json-experiment/json, which is encoding/json/v2 from
+// What is JSON is decided as by go-json-experiment/json, which is encoding/json/v2 from
 // Go 1.27 on.
 package jsonin
 
@@ -124,7 +124,7 @@ func (d *Decoder) Decode(data []byte, into reflect.Value, memory Memory) error {
 	}
 	s, ok := d.states.Get().(*state)
 	if !ok {
-		s = &state{tokens: jsontext.NewDecoder(new(bytes.Buffer))}
+		s = &state{}
 	}
 	s.begin(data)
 	s.shared = memory
@@ -141,8 +141,8 @@ func Empty(data []byte) bool { return len(bytes.TrimSpace(data)) == 0 }
 
 // begin prepares the state to read data.
 func (s *state) begin(data []byte) {
-	s.text = *bytes.NewBuffer(data)
-	s.tokens.Reset(&s.text)
+	s.scanner = scanner{text: data}
+	s.judge.forget()
 	clear(s.path[:cap(s.path)])
 	s.path, s.depth, s.memory, s.wrong, s.causes = s.path[:0], 0, minMemory+memoryFactor*len(data), nil, nil
 	s.shared = nil
@@ -150,42 +150,25 @@ func (s *state) begin(data []byte) {
 
 // all reads the one value that the text must have.
 func (s *state) all(read decode, into reflect.Value) error {
-	if err := read(s, into); err != nil {
-		return syntaxError(err)
+	err := read(s, into)
+	if err == nil && !s.done() {
+		err = errSyntax
 	}
-	if _, err := s.tokens.ReadToken(); err != io.EOF {
-		return &SyntaxError{s.tokens.InputOffset(), "there is something after the value"}
-	}
-	if len(s.wrong) > 0 {
+	switch {
+	case err == errSyntax || err == io.EOF:
+		return s.judge.explain(s.text)
+	case err != nil:
+		return err
+	case len(s.wrong) > 0:
 		return &FieldsError{s.wrong, s.causes}
 	}
 	return nil
 }
 
-func syntaxError(err error) error {
-	if err == ErrMemory || err == ErrNoMemory {
-		return err
-	}
-	if ours, ok := errors.AsType[*SyntaxError](err); ok {
-		return ours
-	}
-	found := &SyntaxError{Message: "it breaks the rules of JSON"}
-	if theirs, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		found.Offset = theirs.ByteOffset
-		if errors.Is(theirs.Err, jsontext.ErrDuplicateName) {
-			found.Message = "there is a name twice in one object"
-		}
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		found.Message = "it ends too early"
-	}
-	return found
-}
-
 // state is the state of one call of Decode.
 type state struct {
-	text   bytes.Buffer
-	tokens *jsontext.Decoder
+	scanner
+	judge  judge
 	path   []string
 	depth  int
 	memory int // bytes that the value may still take
@@ -226,13 +209,19 @@ var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 // skip records an error of the next value and skips the value.
 func (s *state) skip(rule, message string) error {
 	s.fail(rule, message)
-	return s.tokens.SkipValue()
+	return s.skipValue()
+}
+
+// skipValue skips the next value.
+func (s *state) skipValue() error {
+	_, err := s.judge.value(&s.scanner)
+	return err
 }
 
 // expect reports whether the next value has the kind. If not, it records an error and
 // skips the value.
 func (s *state) expect(kind jsontext.Kind, message string) (bool, error) {
-	switch next := s.tokens.PeekKind(); {
+	switch next := s.kind(); {
 	case next == kind, kind == 't' && next == 'f':
 		return true, nil
 	case next == 'n':
@@ -244,16 +233,17 @@ func (s *state) expect(kind jsontext.Kind, message string) (bool, error) {
 // enter enters an object or an array.
 func (s *state) enter() error {
 	if s.depth++; s.depth > maxDepth {
-		return &SyntaxError{s.tokens.InputOffset(), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
+		return &SyntaxError{int64(s.end), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
 	}
-	_, err := s.tokens.ReadToken()
-	return err
+	s.read(1)
+	return nil
 }
 
+// leave leaves an object or an array at its end.
 func (s *state) leave() error {
 	s.depth--
-	_, err := s.tokens.ReadToken()
-	return err
+	s.read(1)
+	return nil
 }
 
 // readString reads a string.
@@ -261,11 +251,11 @@ func (s *state) readString(message string) (text string, ok bool, err error) {
 	if ok, err := s.expect('"', message); !ok {
 		return "", false, err
 	}
-	token, err := s.tokens.ReadToken()
+	value, err := s.string()
 	if err != nil {
 		return "", false, err
 	}
-	text = token.String()
+	text = string(value)
 	if err := s.allocate(sizeOf(len(text))); err != nil {
 		return "", false, err
 	}
@@ -281,20 +271,8 @@ func (s *state) readNumber(message string) (text []byte, ok bool, err error) {
 	if ok, err := s.expect('0', message); !ok {
 		return nil, false, err
 	}
-	text, err = s.tokens.ReadValue()
+	text, err = s.number()
 	return text, err == nil, err
-}
-
-// readName reads the name of a member. It is valid until the next read.
-func (s *state) readName() (name []byte, err error) {
-	name, err = s.tokens.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	if bytes.IndexByte(name, '\\') < 0 {
-		return name[1 : len(name)-1], nil
-	}
-	return jsontext.AppendUnquote(nil, name)
 }
 
 type compiler struct {
@@ -354,11 +332,12 @@ func readBool(s *state, v reflect.Value) error {
 	if ok, err := s.expect('t', "must be true or false"); !ok {
 		return err
 	}
-	token, err := s.tokens.ReadToken()
-	if err == nil {
-		v.SetBool(token.Bool())
+	if s.kind() == 'f' {
+		v.SetBool(false)
+		return s.literal("false")
 	}
-	return err
+	v.SetBool(true)
+	return s.literal("true")
 }
 
 const wantInteger = "must be a whole number"
@@ -477,12 +456,12 @@ func (s *state) failBy(cause error, rule, message string) {
 }
 
 func readRaw(s *state, v reflect.Value) error {
-	value, err := s.tokens.ReadValue()
+	value, err := s.judge.value(&s.scanner)
 	if err != nil {
 		return err
 	}
 	if s.depth+nesting(value) > maxDepth {
-		return &SyntaxError{s.tokens.InputOffset(), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
+		return &SyntaxError{int64(s.end), fmt.Sprintf("it is nested more than %d levels deep", maxDepth)}
 	}
 	if err := s.allocate(sizeOf(len(value))); err != nil {
 		return err
@@ -519,12 +498,17 @@ func slice(element decode) decode {
 		if err := s.enter(); err != nil {
 			return err
 		}
-		if s.tokens.PeekKind() == ']' {
+		if s.kind() == ']' {
 			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 			return s.leave()
 		}
 		v.SetZero() // not into what is there already, which may be shared
-		for i := 0; s.tokens.PeekKind() != ']'; i++ {
+		for i := 0; ; i++ {
+			if more, err := s.more(i, ']'); err != nil {
+				return err
+			} else if !more {
+				return s.leave()
+			}
 			if i == v.Cap() {
 				more := max(i, 2) // at once what most lists need
 				if err := s.allocate(more * int(v.Type().Elem().Size())); err != nil {
@@ -540,7 +524,6 @@ func slice(element decode) decode {
 			}
 			s.path = s.path[:len(s.path)-1]
 		}
-		return s.leave()
 	}
 }
 
@@ -554,9 +537,14 @@ func array(element decode, length int) decode {
 			return err
 		}
 		n := 0
-		for ; s.tokens.PeekKind() != ']'; n++ {
+		for ; ; n++ {
+			if more, err := s.more(n, ']'); err != nil {
+				return err
+			} else if !more {
+				break
+			}
 			if n >= length {
-				if err := s.tokens.SkipValue(); err != nil {
+				if err := s.skipValue(); err != nil {
 					return err
 				}
 				continue
@@ -594,8 +582,13 @@ func mapping(element decode) decode {
 		}
 		v.Set(reflect.MakeMap(v.Type()))
 		entry := int(v.Type().Key().Size() + v.Type().Elem().Size())
-		for n := 0; s.tokens.PeekKind() != '}'; n++ {
-			text, err := s.readName()
+		for n := 0; ; n++ {
+			if more, err := s.more(n, '}'); err != nil {
+				return err
+			} else if !more {
+				return s.leave()
+			}
+			text, err := s.name()
 			if err != nil {
 				return err
 			}
@@ -605,6 +598,10 @@ func mapping(element decode) decode {
 				}
 			}
 			name := string(text)
+			key := reflect.ValueOf(name).Convert(v.Type().Key())
+			if v.MapIndex(key).IsValid() {
+				return errSyntax
+			}
 			value := reflect.New(v.Type().Elem()).Elem()
 			s.path = append(s.path, short(name))
 			if strings.IndexByte(name, 0) >= 0 { // as in other strings
@@ -614,17 +611,16 @@ func mapping(element decode) decode {
 				return err
 			}
 			s.path = s.path[:len(s.path)-1]
-			v.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), value)
+			v.SetMapIndex(key, value)
 		}
-		return s.leave()
 	}
 }
 
 func pointer(element decode) decode {
 	return func(s *state, v reflect.Value) error {
-		if s.tokens.PeekKind() == 'n' {
+		if s.kind() == 'n' {
 			v.SetZero()
-			return s.tokens.SkipValue()
+			return s.skipValue()
 		}
 		if err := s.allocate(int(v.Type().Elem().Size())); err != nil {
 			return err
@@ -638,9 +634,9 @@ func optional(element decode) decode {
 	return func(s *state, v reflect.Value) error {
 		v.SetZero()
 		v.Field(plan.OptPresent).SetBool(true)
-		if s.tokens.PeekKind() == 'n' {
+		if s.kind() == 'n' {
 			v.Field(plan.OptNull).SetBool(true)
-			return s.tokens.SkipValue()
+			return s.skipValue()
 		}
 		return element(s, v.Field(plan.OptValue))
 	}
@@ -698,20 +694,30 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 			seen = make([]bool, 0, len(members))
 		}
 		seen = seen[:len(members)]
-		for s.tokens.PeekKind() != '}' {
-			name, err := s.readName()
+		var others map[string]bool
+		for n := 0; ; n++ {
+			if more, err := s.more(n, '}'); err != nil {
+				return err
+			} else if !more {
+				break
+			}
+			name, err := s.name()
 			if err != nil {
 				return err
 			}
 			i, known := byName[string(name)]
-			switch {
-			case known:
+			if known && seen[i] || others[string(name)] {
+				return errSyntax
+			}
+			if known {
 				seen[i] = true
 				err = s.member(&members[i], v)
-			case c.ignoreUnknown:
-				err = s.tokens.SkipValue()
-			default:
-				err = s.unknown(short(string(name)))
+			} else {
+				if others == nil {
+					others = map[string]bool{}
+				}
+				others[string(name)] = true
+				err = s.other(string(name), c.ignoreUnknown)
 			}
 			if err != nil {
 				return err
@@ -758,9 +764,13 @@ func (s *state) member(m *member, v reflect.Value) error {
 	return err
 }
 
-// unknown records an error of a member without a field, and skips its value.
-func (s *state) unknown(name string) error {
-	s.path = append(s.path, name)
+// other skips the value of a member without a field. It records an error, unless such members
+// are ignored.
+func (s *state) other(name string, ignore bool) error {
+	if ignore {
+		return s.skipValue()
+	}
+	s.path = append(s.path, short(name))
 	err := s.skip("unknown", "is not a field of this request")
 	s.path = s.path[:len(s.path)-1]
 	return err
@@ -769,20 +779,17 @@ func (s *state) unknown(name string) error {
 // quoted reads a value that is inside a string (the option string of encoding/json).
 func quoted(read decode) decode {
 	return func(s *state, v reflect.Value) error {
-		if s.tokens.PeekKind() == 'n' {
+		if s.kind() == 'n' {
 			return read(s, v)
 		}
 		text, ok, err := s.readString("must be in quotes")
 		if !ok {
 			return err
 		}
-		inner := state{tokens: jsontext.NewDecoder(strings.NewReader(text)), path: s.path, memory: s.memory, shared: s.shared}
+		inner := state{scanner: scanner{text: []byte(text)}, path: s.path, memory: s.memory, shared: s.shared}
 		err = read(&inner, v)
-		if err == nil {
-			_, err = inner.tokens.ReadToken()
-		}
 		switch {
-		case err != io.EOF || inner.tokens.StackDepth() > 0 || strings.TrimSpace(text) != text:
+		case err != nil && text != "" || !inner.done() || strings.TrimSpace(text) != text:
 			s.fail("type", "must be in quotes")
 		case len(inner.wrong) > 0:
 			s.wrong = append(s.wrong, inner.wrong[:min(len(inner.wrong), maxFields-len(s.wrong))]...)
