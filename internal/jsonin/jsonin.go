@@ -705,7 +705,10 @@ func (c *compiler) object(t *plan.Type, use func(*plan.Field) bool) decode {
 			if err != nil {
 				return err
 			}
-			i, known := byName[string(name)]
+			i, known := n, n < len(members) && members[n].name == string(name) // usually in order
+			if !known {
+				i, known = byName[string(name)]
+			}
 			if known && seen[i] || others[string(name)] {
 				return errSyntax
 			}
