@@ -11,8 +11,9 @@ import (
 
 var _ dbconn.Batcher = (*Conn)(nil)
 
-// batchBytes bounds how much of a batch is sent before its results are read. Neither side
-// then waits for the other to read: what was sent fits into the buffers of the sockets.
+// batchBytes bounds how much of a batch is sent before its results are read, except for one
+// request that is longer by itself. Neither side then waits for the other to read: what was
+// sent fits into the buffers of the sockets.
 const batchBytes = 16 << 10
 
 // QueryBatch executes the requests in order and calls each with the rows of every one; see
@@ -178,8 +179,12 @@ func (b *batch) parse(indexes []int) (made []*prepared, err error) {
 	names := make([]string, 0, len(indexes))
 	for len(made) < len(indexes) {
 		c.composeMore(len(made) > 0)
-		for len(names) < len(indexes) && (len(c.out) < batchBytes || len(names) == len(made)) {
-			names = append(names, c.addParse(b.requests[indexes[len(names)]].Text))
+		for len(names) < len(indexes) {
+			text := b.requests[indexes[len(names)]].Text
+			if len(names) > len(made) && len(c.out)+len(text) > batchBytes {
+				break
+			}
+			names = append(names, c.addParse(text))
 		}
 		if err := c.transmitPart(len(names) == len(indexes)); err != nil {
 			return made, err
@@ -235,12 +240,18 @@ func (b *batch) execute() (own, err error) {
 	return own, c.skip()
 }
 
-// send sends requests until there are enough bytes.
+// send sends as many requests as batchBytes has room for, or one that is longer. That one the
+// server receives before it executes it, and no result is unread.
 func (b *batch) send() error {
 	c := b.conn
 	c.composeMore(b.sent > 0)
-	for first := true; b.sent < len(b.executions) && (first || len(c.out) < batchBytes); first = false {
+	for first := true; b.sent < len(b.executions); first = false {
+		before := len(c.out)
 		c.add(b.executions[b.sent])
+		if !first && len(c.out) > batchBytes {
+			c.out = c.out[:before]
+			break
+		}
 		b.sent++
 	}
 	return c.transmitPart(b.sent == len(b.executions))

@@ -184,6 +184,26 @@ func TestLargeBatch(t *testing.T) {
 	require.True(t, c.IsValid())
 }
 
+// A long request after one with long results: the server would wait for the results to be
+// read, and this side for the request to be received.
+func TestLongRequestsAfterLongResults(t *testing.T) {
+	t.Parallel()
+	c, _ := session(t, open(t, server(t), pgconn.Config{}))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const n = 20_000_000
+	long := strings.Repeat("v", n)
+	for range 2 { // new to the connection, and kept
+		results, done, err := together(ctx, c,
+			request("SELECT repeat('x', $1::int)", int64(n)), request("SELECT length($1::text)", long),
+			request("SELECT repeat('y', $1::int)", int64(n)), request("SELECT length($1::text)", long))
+		require.NoError(t, err)
+		require.Equal(t, 4, done)
+		require.Len(t, results[2], n+2)
+		require.Equal(t, fmt.Sprintf("[%d]", n), results[3])
+	}
+}
+
 // Statements that are no single query are executed one by one.
 func TestBatchOfOtherStatements(t *testing.T) {
 	t.Parallel()
