@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
@@ -277,4 +278,33 @@ func TestTransactionsCannotBeEndedByALaterStatement(t *testing.T) {
 			require.Zero(t, n, name)
 		}
 	})
+}
+
+// exploding is a value that cannot be read.
+type exploding struct{}
+
+func (*exploding) Scan(any) error { panic("boom") }
+
+// A function that recovers from a panic in a query has lost the connection. Nothing was
+// committed, and that is certain.
+func TestRecoveredPanicInATransaction(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []backend.Engine{backend.SQLite, backend.Postgres, backend.MySQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			db := backendtest.NewDB(t, engine, backend.DBConfig{MaxConns: 1, Timeout: 5 * time.Second})
+			numberTable(t, db)
+			err := db.Tx(t.Context(), func(ctx context.Context) error {
+				require.NoError(t, insert(ctx, db, 1))
+				require.PanicsWithValue(t, "boom", func() { backend.All[exploding](ctx, db, "SELECT id FROM t") })
+				backend.AfterCommit(ctx, func(context.Context) { t.Error("nothing was committed") })
+				return nil
+			})
+			require.Error(t, err)
+			require.NotErrorIs(t, err, backend.ErrCommitUnknown)
+			n, err := backend.One[int](t.Context(), db, "SELECT count(*) FROM t")
+			require.NoError(t, err)
+			require.Zero(t, n)
+		})
+	}
 }

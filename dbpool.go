@@ -320,12 +320,12 @@ func (tx *dbTx) begin(ctx context.Context) error {
 // commit returns an error that wraps ErrCommitUnknown unless it is certain that
 // nothing was committed.
 func (tx *dbTx) commit(ctx context.Context) error {
-	certain := false
+	certain := true // also if f has recovered from a panic in a query, which spoils the connection
 	err := tx.lease.do(func(conn dbconn.Conn) error {
 		if err := tx.intact(conn, true); err != nil {
-			certain = true
 			return err
 		}
+		certain = false
 		err := conn.Commit(ctx)
 		if err == nil {
 			return tx.intact(conn, true)
