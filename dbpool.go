@@ -271,30 +271,27 @@ type dbTx struct {
 	mode  TxMode
 	lease *lease // own, but for a migration, which has a lease for all its transactions
 	own   lease
-	scope txScope
 
 	mu         sync.Mutex // one statement at a time
 	savepoints int        // how many were set, for their names
 }
 
-// begin takes a connection and begins a transaction on it.
-func (db *DB) begin(ctx context.Context, mode TxMode) (*dbTx, error) {
+// take takes a connection and begins the transaction on it.
+func (tx *dbTx) take(ctx context.Context) (err error) {
+	tx.lease = &tx.own
 	for try := 1; ; try++ {
-		own, err := db.acquire(ctx, mode != ReadOnly)
-		if err != nil {
-			return nil, err
+		if tx.own, err = tx.db.acquire(ctx, tx.mode != ReadOnly); err != nil {
+			return err
 		}
-		tx := &dbTx{db: db, mode: mode, own: own}
-		tx.lease = &tx.own
 		if err = tx.begin(ctx); err == nil {
-			return tx, nil
+			return nil
 		}
 		if err != driver.ErrBadConn && !fromProgram(err) { // the transaction may have begun
 			tx.lease.discard()
 		}
 		tx.lease.release()
 		if err != driver.ErrBadConn || try == badConns {
-			return nil, err
+			return err
 		}
 	}
 }

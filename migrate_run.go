@@ -440,7 +440,7 @@ func (m *migrator) tx(ctx context.Context, f func(ctx context.Context) error) er
 }
 
 func (m *migrator) txMode(ctx context.Context, mode TxMode, f func(ctx context.Context) error) error {
-	tx := &dbTx{db: m.db, mode: mode, lease: &m.lease}
+	tx := &rootTx{dbTx: dbTx{db: m.db, mode: mode, lease: &m.lease}}
 	if err := tx.begin(ctx); err != nil {
 		return m.db.result(ctx, "", err)
 	}
@@ -453,10 +453,10 @@ func (m *migrator) txWith(ctx context.Context, begin string, f func(ctx context.
 	if err != nil {
 		return m.db.result(ctx, begin, err)
 	}
-	return m.do(ctx, &dbTx{db: m.db, mode: ReadWrite, lease: &m.lease}, f)
+	return m.do(ctx, &rootTx{dbTx: dbTx{db: m.db, mode: ReadWrite, lease: &m.lease}}, f)
 }
 
-func (m *migrator) do(ctx context.Context, tx *dbTx, f func(context.Context) error) error {
+func (m *migrator) do(ctx context.Context, tx *rootTx, f func(context.Context) error) error {
 	hooks, err := tx.do(ctx, f)
 	callHooks(ctx, hooks)
 	return err

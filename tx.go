@@ -186,19 +186,25 @@ func (s *txScope) start(ctx context.Context, tx *dbTx) {
 
 // tryTx runs the transaction once and returns the functions of AfterCommit.
 func (db *DB) tryTx(ctx context.Context, f func(context.Context) error, mode TxMode) ([]func(context.Context), error) {
-	tx, err := db.begin(ctx, mode)
-	if err != nil {
+	tx := &rootTx{dbTx: dbTx{db: db, mode: mode}}
+	if err := tx.take(ctx); err != nil {
 		return nil, db.result(ctx, "", err)
 	}
 	defer tx.lease.release()
 	return tx.do(ctx, f)
 }
 
+// rootTx is a transaction and its scope, in one allocation.
+type rootTx struct {
+	dbTx
+	scope txScope
+}
+
 // do runs f in the transaction, which has begun, and ends it. It returns the functions
 // of AfterCommit.
-func (tx *dbTx) do(ctx context.Context, f func(context.Context) error) ([]func(context.Context), error) {
+func (tx *rootTx) do(ctx context.Context, f func(context.Context) error) ([]func(context.Context), error) {
 	scope := &tx.scope
-	scope.start(ctx, tx)
+	scope.start(ctx, &tx.dbTx)
 	returned := false
 	defer func() {
 		if !returned { // f panicked or ended its goroutine
