@@ -342,8 +342,7 @@ func (e *panicError) Unwrap() error {
 }
 
 func appendStack(attrs []slog.Attr, err error) []slog.Attr {
-	var fault *panicError
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*panicError](err); ok {
 		attrs = append(attrs, slog.String("stack", string(fault.stack)))
 	}
 	return attrs
