@@ -45,21 +45,37 @@ type visit struct {
 	bearer        bool  // the request had a bearer token
 	failed        error // the error of authentication
 	related       int   // the number of parents for which relations were loaded
+	began         bool  // first is in use
+
+	first callContext // of the first call: most visits have one
 }
 
-// visit makes v the visit of a request, which is not authenticated yet.
+// visit makes v, which is new, the visit of a request, which is not authenticated yet.
 func (l *Logic) visit(v *visit, door Door, r *http.Request) {
 	client, logger := clientAndLogger(r.Context())
-	*v = visit{logic: l, door: door, request: r, client: client, logger: cmp.Or(l.config.Logger, logger)}
+	v.logic, v.door, v.request, v.client, v.logger = l, door, r, client, cmp.Or(l.config.Logger, logger)
 	if client == nil {
 		v.peer = r.RemoteAddr
 	}
 }
 
-// visitAs makes v the visit of a caller who needs no authentication.
+// visitAs makes v, which is new, the visit of a caller who needs no authentication.
 func (l *Logic) visitAs(ctx context.Context, v *visit, door Door, caller Caller) {
 	client, logger := clientAndLogger(ctx)
-	*v = visit{logic: l, door: door, caller: caller, identified: true, client: client, logger: cmp.Or(l.config.Logger, logger)}
+	v.logic, v.door, v.caller, v.identified, v.client, v.logger = l, door, caller, true, client, cmp.Or(l.config.Logger, logger)
+}
+
+// context returns the context of a call.
+func (v *visit) context(op *registered) *callContext {
+	c := &v.first
+	v.mu.Lock()
+	if v.began {
+		c = new(callContext)
+	}
+	v.began = true
+	v.mu.Unlock()
+	c.visit, c.op = v, op
+	return c
 }
 
 // beginMemory returns the memory for inputs of the visit.
@@ -233,7 +249,7 @@ func (v *visit) call(ctx context.Context, op *registered, t transport, how callC
 	}
 	work := beginWork(counts)
 	defer work.end(&err)
-	c := &callContext{visit: v, op: op}
+	c := v.context(op)
 	if observer := v.logic.config.Observer; observer != nil {
 		e := Event{Kind: CallEvent}
 		v.describe(ctx, &e, op.name)

@@ -36,6 +36,7 @@ type restCall struct {
 	selection        *render.Selection // nil: all fields and no relations
 	tag              string            // the ETag of the response, or ""
 	content          content           // the output; nil if it is JSON
+	length           [1]string         // the header Content-Length
 	form             *form.Form        // the input; nil if it is JSON
 	*buffers
 }
@@ -262,7 +263,8 @@ func (c *restCall) respond(result callResult) error {
 		return c.content.send(c.w, c.req.WithContext(WithCaller(c.req.Context(), c.caller)), status)
 	}
 	head["Content-Type"] = jsonType
-	head["Content-Length"] = []string{strconv.Itoa(len(c.text))}
+	c.length[0] = strconv.Itoa(len(c.text))
+	head["Content-Length"] = c.length[:]
 	c.w.WriteHeader(status)
 	if _, err := c.w.Write(c.text); err != nil { // the client has gone away, or does not read
 		return (&Error{Code: Canceled}).Wrap(err)
