@@ -200,12 +200,16 @@ func (b *batch) work(ctx context.Context, conn dbconn.Conn, _ *statement.Stateme
 	return b.db.failure(ctx, b.statements[done].Query(), err)
 }
 
-// read stores the rows of a statement.
-func (b *batch) read(ctx context.Context, i int, rows driver.Rows) error {
+// read stores the rows of a statement, or none of them if there is an error.
+func (b *batch) read(ctx context.Context, i int, rows driver.Rows) (err error) {
 	q, s := b.queries[i], b.statements[i]
+	defer func() {
+		if err != nil {
+			q.reset()
+		}
+	}()
 	var plan *scan.Plan
 	if q.row != nil {
-		var err error
 		if plan, err = s.PlanFor(q.row, rows.Columns()); err != nil {
 			return notFromDatabase{fmt.Errorf("%w: %s", err, sqltext.Clip(s.Query()))}
 		}

@@ -87,6 +87,10 @@ func TestBatch(t *testing.T) {
 		for _, query := range []backend.BatchQuery{backend.BatchOne(&row, "SELECT * FROM things"), backend.BatchMaybe(new(*batchRow), "SELECT * FROM things")} {
 			require.ErrorContains(t, db.Batch(ctx, query), "more than one row: SELECT * FROM things")
 		}
+		require.Zero(t, row, "not the first of the rows")
+		partly := struct{ ID, Name int64 }{5, 5}
+		require.ErrorContains(t, db.Batch(ctx, backend.BatchOne(&partly, "SELECT * FROM things WHERE id = ?", 1)), "Name")
+		require.Zero(t, partly)
 		err = db.Batch(ctx, backend.BatchOne(&row, "SELECT * FROM things WHERE id = 1"), backend.BatchOne(&row, "SELECT id, nothing FROM things"), backend.BatchOne(&row, "SELECT 3"))
 		require.ErrorContains(t, err, "SELECT id, nothing FROM things")
 		_, found := errors.AsType[*backend.DBError](err)
