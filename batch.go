@@ -23,49 +23,60 @@ type BatchQuery struct {
 	query query
 	args  []any
 	row   reflect.Type // the type of a row; nil: rows are discarded
+	dst   batchDst
+}
 
-	reset func()                                        // forgets the rows of an earlier try
-	each  func(*scan.Plan, []column.Value) error        // stores a row
-	end   func(found int, s *statement.Statement) error // checks the number of rows; nil: any
+// batchDst takes the rows of one statement. It is a pointer, which needs no memory as an
+// interface.
+type batchDst interface {
+	reset()                                      // forgets the rows of an earlier try
+	store(*scan.Plan, []column.Value) error      // stores a row
+	end(found int, s *statement.Statement) error // checks the number of rows
+	takes(found int) bool                        // reports whether that row is stored
 }
 
 // BatchOne is [One] for [DB.Batch]: it stores the row in *dst, which it sets to the zero
 // value if there is an error.
 func BatchOne[T any](dst *T, q query, args ...any) BatchQuery {
-	b := batchFirst(dst, q, args)
-	b.end = func(found int, s *statement.Statement) error {
-		if found == 0 {
-			return (&Error{Code: NotFound}).Wrap(sql.ErrNoRows)
-		}
-		return oneRow(found, s)
-	}
-	return b
+	return BatchQuery{q, args, reflect.TypeFor[T](), batchOne[T]{dst}}
 }
+
+type batchOne[T any] struct{ dst *T }
+
+func (b batchOne[T]) reset() {
+	var zero T
+	*b.dst = zero
+}
+
+func (b batchOne[T]) store(plan *scan.Plan, row []column.Value) error {
+	return plan.Row(reflect.ValueOf(b.dst).Elem(), row)
+}
+
+func (b batchOne[T]) end(found int, s *statement.Statement) error {
+	if found == 0 {
+		return (&Error{Code: NotFound}).Wrap(sql.ErrNoRows)
+	}
+	return oneRow(found, s)
+}
+
+func (b batchOne[T]) takes(found int) bool { return found == 1 }
 
 // BatchMaybe is [Maybe] for [DB.Batch]: it sets *dst to the row, or to nil.
 func BatchMaybe[T any](dst **T, q query, args ...any) BatchQuery {
-	b := batchFirst(new(T), q, args)
-	b.reset = func() { *dst = nil }
-	b.each = func(plan *scan.Plan, row []column.Value) error {
-		*dst = new(T)
-		return plan.Row(reflect.ValueOf(*dst).Elem(), row)
-	}
-	b.end = oneRow
-	return b
+	return BatchQuery{q, args, reflect.TypeFor[T](), batchMaybe[T]{dst}}
 }
 
-func batchFirst[T any](dst *T, q query, args []any) BatchQuery {
-	return BatchQuery{
-		query: q, args: args, row: reflect.TypeFor[T](),
-		reset: func() {
-			var zero T
-			*dst = zero
-		},
-		each: func(plan *scan.Plan, row []column.Value) error {
-			return plan.Row(reflect.ValueOf(dst).Elem(), row)
-		},
-	}
+type batchMaybe[T any] struct{ dst **T }
+
+func (b batchMaybe[T]) reset() { *b.dst = nil }
+
+func (b batchMaybe[T]) store(plan *scan.Plan, row []column.Value) error {
+	*b.dst = new(T)
+	return plan.Row(reflect.ValueOf(*b.dst).Elem(), row)
 }
+
+func (b batchMaybe[T]) end(found int, s *statement.Statement) error { return oneRow(found, s) }
+func (b batchMaybe[T]) takes(found int) bool                        { return found == 1 }
 
 func oneRow(found int, s *statement.Statement) error {
 	if found > 1 {
@@ -77,24 +88,30 @@ func oneRow(found int, s *statement.Statement) error {
 // BatchAll is [All] for [DB.Batch]: it sets *dst to the rows, which are not nil if there are
 // none.
 func BatchAll[T any](dst *[]T, q query, args ...any) BatchQuery {
-	return BatchQuery{
-		query: q, args: args, row: reflect.TypeFor[T](),
-		reset: func() { *dst = []T{} },
-		each: func(plan *scan.Plan, row []column.Value) error {
-			*dst = extend(*dst)
-			return plan.Row(reflect.ValueOf(&(*dst)[len(*dst)-1]).Elem(), row)
-		},
-	}
+	return BatchQuery{q, args, reflect.TypeFor[T](), batchAll[T]{dst}}
 }
 
-// BatchExec is [DB.Exec] for [DB.Batch], without a result.
-func BatchExec(q query, args ...any) BatchQuery {
-	return BatchQuery{
-		query: q, args: args,
-		reset: func() {},
-		each:  func(*scan.Plan, []column.Value) error { return nil },
-	}
+type batchAll[T any] struct{ dst *[]T }
+
+func (b batchAll[T]) reset() { *b.dst = []T{} }
+
+func (b batchAll[T]) store(plan *scan.Plan, row []column.Value) error {
+	*b.dst = extend(*b.dst)
+	return plan.Row(reflect.ValueOf(&(*b.dst)[len(*b.dst)-1]).Elem(), row)
 }
+
+func (b batchAll[T]) end(int, *statement.Statement) error { return nil }
+func (b batchAll[T]) takes(int) bool                      { return true }
+
+// BatchExec is [DB.Exec] for [DB.Batch], without a result.
+func BatchExec(q query, args ...any) BatchQuery { return BatchQuery{q, args, nil, batchNone{}} }
+
+type batchNone struct{}
+
+func (batchNone) reset()                                 {}
+func (batchNone) store(*scan.Plan, []column.Value) error { return nil }
+func (batchNone) end(int, *statement.Statement) error    { return nil }
+func (batchNone) takes(int) bool                         { return false }
 
 // Batch runs statements in their order. On PostgreSQL they take one round trip together, and
 // one more if a connection has not run some of them before:
@@ -139,7 +156,7 @@ type batch struct {
 // prepare makes the statements. It reports whether one of them writes.
 func (b *batch) prepare() (writes bool, err error) {
 	for i, q := range b.queries {
-		if q.each == nil {
+		if q.dst == nil {
 			return false, errors.New("batch: a BatchQuery is empty; make it with BatchOne, BatchMaybe, BatchAll or BatchExec")
 		}
 		s, err := b.db.statement(q.query, q.args)
@@ -191,7 +208,7 @@ func (b *batch) runOnce(ctx context.Context) (err error) {
 
 func (b *batch) work(ctx context.Context, conn dbconn.Conn, _ *statement.Statement) error {
 	for _, q := range b.queries {
-		q.reset()
+		q.dst.reset()
 	}
 	done, err := dbconn.QueryBatch(ctx, conn, b.requests, func(i int, rows driver.Rows) error { return b.read(ctx, i, rows) })
 	if err == nil || fromProgram(err) {
@@ -223,13 +240,13 @@ func (b *batch) read(ctx context.Context, i int, rows driver.Rows) (err error) {
 		}
 		b.rows++
 		found++
-		if q.end != nil && found > 1 {
-			return nil // an error below
+		if !q.dst.takes(found) {
+			return nil
 		}
-		return q.each(plan, row)
+		return q.dst.store(plan, row)
 	})
-	if err == nil && failed == nil && q.end != nil {
-		err = q.end(found, s)
+	if err == nil && failed == nil {
+		err = q.dst.end(found, s)
 	}
 	switch {
 	case failed != nil:
