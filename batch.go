@@ -222,7 +222,7 @@ func (b *batch) read(ctx context.Context, i int, rows driver.Rows) (err error) {
 	q, s := b.queries[i], b.statements[i]
 	defer func() {
 		if err != nil {
-			q.reset()
+			q.dst.reset()
 		}
 	}()
 	var plan *scan.Plan
