@@ -38,13 +38,17 @@ var children atomic.Int64 // numbers the log files
 // start starts a contestant for some work with a database, and waits until it listens.
 // Log files are made in the folder.
 func start(c contestants.Contestant, work, db, folder string) (*child, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
+	program, serves := c.Program, contestants.All[0].String()
+	if program == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		program, serves = own, c.String()
 	}
 	log := filepath.Join(folder, fmt.Sprintf("%s-%d.log", c, children.Add(1)))
 	run := &child{name: c.String(), log: log}
-	run.process = exec.Command(program, "serve", c.String(), work, db, log)
+	run.process = exec.Command(program, "serve", serves, work, db, log)
 	run.process.Env = append(os.Environ(), "TZ=UTC", "GOMAXPROCS=")
 	errors, err := os.Create(log + ".stderr")
 	if err != nil {

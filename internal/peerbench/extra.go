@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
 )
 
 // Figure is a number of a contestant.
@@ -75,8 +73,8 @@ func measureExtras(ctx context.Context, d *databases, o options) (figures []Figu
 // eachProcess measures the processes of all contestants that were chosen, one by one.
 func eachProcess(measure func(c *child) (float64, error)) func(context.Context, *databases, options, reportFunc) error {
 	return func(ctx context.Context, d *databases, o options, report reportFunc) error {
-		for i, c := range contestants.All {
-			if i > 0 && !chosen(o.peers, c.String()) || !c.Does("plain") || ctx.Err() != nil {
+		for _, c := range o.contestants() {
+			if !c.Does("plain") || ctx.Err() != nil {
 				continue
 			}
 			process, err := start(c, "plain", "", d.folder)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
@@ -16,9 +17,8 @@ import (
 
 // helloNames returns the programs that were chosen; there are no variants.
 func helloNames(o options) (names []string) {
-	for i, c := range contestants.All {
-		first := i == 0 || contestants.All[i-1].Name != c.Name
-		if first && (i == 0 || chosen(o.peers, c.Name) || chosen(o.peers, c.String())) {
+	for _, c := range o.contestants() {
+		if !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
 		}
 	}
@@ -26,23 +26,29 @@ func helloNames(o options) (names []string) {
 }
 
 // buildHellos builds the programs once.
-func buildHellos(ctx context.Context, folder string, names []string) error {
-	for _, name := range names {
+func buildHellos(ctx context.Context, folder string, o options) error {
+	for _, name := range helloNames(o) {
 		program := filepath.Join(folder, "hello-"+name)
 		if _, err := os.Stat(program); err == nil {
 			continue
 		}
-		out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./hello/"+name).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("go build ./hello/%s: %w: %s", name, err, short(string(out)))
+		if err := o.buildHello(ctx, program, name); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+func (o options) buildHello(ctx context.Context, program, name string) error {
+	if name == againstName {
+		return o.against.goBuild(ctx, program, "./hello/"+contestants.All[0].Name)
+	}
+	return goBuild(ctx, program, "./hello/"+name)
+}
+
 func helloSizes(ctx context.Context, d *databases, o options, report reportFunc) error {
 	names := helloNames(o)
-	if err := buildHellos(ctx, d.folder, names); err != nil {
+	if err := buildHellos(ctx, d.folder, o); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -58,7 +64,7 @@ func helloSizes(ctx context.Context, d *databases, o options, report reportFunc)
 // helloStarts starts all programs in turn, 20 times.
 func helloStarts(ctx context.Context, d *databases, o options, report reportFunc) error {
 	names := helloNames(o)
-	if err := buildHellos(ctx, d.folder, names); err != nil {
+	if err := buildHellos(ctx, d.folder, o); err != nil {
 		return err
 	}
 	times, failed := map[string][]float64{}, map[string]error{}

@@ -3,6 +3,7 @@
 //	go run . -quick            # everything within 6 minutes
 //	go run . -full             # more pairs, for the numbers in README
 //	go run . -only row,plain -peers floor,gin
+//	go run . -against ../../../old -peers against -only row,plain
 //
 // Each contestant is a process of its own that does the same work: this package behind
 // its default Stack with a log to a file, a floor written by hand on net/http, and other
@@ -15,6 +16,10 @@
 // order A B B A, so that a machine that gets slower meanwhile is unfair to nobody. The
 // ratio is the median of the pairs' ratios, this package over the peer, with a bootstrap
 // 95 % interval; below 1 this package is faster.
+//
+// With -against, another checkout of this package is a peer, too: an older commit, say.
+// This program is built with it once more, so it must have what contestants/backend.go
+// uses. The row "routing", which has no processes, is without it.
 //
 // It needs Linux. The rows on PostgreSQL need a server on which databases may be
 // created, at TEST_POSTGRES_URL.
@@ -52,6 +57,7 @@ type options struct {
 	quick       bool
 	others      bool
 	only, peers []string
+	against     checkout
 	out, svg    string
 }
 
@@ -60,6 +66,7 @@ func parse() (o options) {
 	full := flag.Bool("full", false, "measure with more pairs")
 	only := flag.String("only", "", "the work to measure, with commas between: names or their beginnings, such as row or row-pg")
 	peers := flag.String("peers", "", "the peers to measure, with commas between: names or their beginnings, such as gin or gin-tuned")
+	flag.StringVar(&o.against.dir, "against", "", "the folder with another checkout of this package, which is the peer \"against\"")
 	flag.BoolVar(&o.others, "others", false, "also measure Express, which is installed by npm into a temporary folder, and Django, if this machine has it")
 	flag.IntVar(&o.pairs, "pairs", 10, "pairs of measurements for each peer")
 	flag.DurationVar(&o.block, "time", 60*time.Millisecond, "about how long one measurement takes")
@@ -95,11 +102,14 @@ func (o options) check() error {
 	for _, e := range extras {
 		work = append(work, e.name)
 	}
-	for _, c := range contestants.All[1:] {
+	for _, c := range o.allContestants()[1:] {
 		peers = append(peers, c.String())
 	}
 	for _, one := range others {
 		peers = append(peers, one.name)
+	}
+	if o.against.dir != "" && !chosen(o.peers, againstName) {
+		return fmt.Errorf("-against is not measured: add %s to -peers", againstName)
 	}
 	for _, list := range []struct{ asked, names []string }{{o.only, work}, {o.peers, peers}} {
 		for _, name := range list.asked {
@@ -109,6 +119,21 @@ func (o options) check() error {
 		}
 	}
 	return nil
+}
+
+// allContestants returns all that can be measured, this package first.
+func (o options) allContestants() []contestants.Contestant {
+	all := contestants.All
+	if o.against.dir != "" {
+		all = append(slices.Clone(all), o.against.contestant())
+	}
+	return all
+}
+
+// contestants returns this package and the peers that were chosen.
+func (o options) contestants() []contestants.Contestant {
+	all := o.allContestants()
+	return append(all[:1:1], slices.DeleteFunc(slices.Clone(all[1:]), func(c contestants.Contestant) bool { return !chosen(o.peers, c.String()) })...)
 }
 
 func run() error {
@@ -123,11 +148,17 @@ func run() error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	report := Report{Command: os.Args[1:], Machine: machine(), Versions: versions()}
+	if o.against.dir != "" {
+		if err := o.against.build(ctx, folder); err != nil {
+			return err
+		}
+		report.Versions[againstName] = o.against.version(ctx)
+	}
 	if err := pinClient(); err != nil {
 		return err
 	}
 	d := newDatabases(folder)
-	report := Report{Command: os.Args[1:], Machine: machine(), Versions: versions()}
 	report.Results = measureAll(ctx, d, o)
 	if o.others {
 		report.Results = append(report.Results, measureOthers(ctx, d, o, report.Versions)...)
@@ -171,8 +202,8 @@ func measureAll(ctx context.Context, d *databases, o options) (results []Result)
 			continue
 		}
 		m := &meeting{databases: d, work: w, settings: o.settings}
-		for _, peer := range contestants.All[1:] {
-			if chosen(o.peers, peer.String()) && peer.Does(w.name) && ctx.Err() == nil {
+		for _, peer := range o.contestants()[1:] {
+			if peer.Does(w.name) && ctx.Err() == nil {
 				r := m.compare(ctx, peer)
 				line(os.Stdout, r)
 				results = append(results, r)
@@ -185,10 +216,8 @@ func measureAll(ctx context.Context, d *databases, o options) (results []Result)
 
 // peerNames returns the columns of the tables.
 func peerNames(o options) (names []string) {
-	for _, c := range contestants.All[1:] {
-		if chosen(o.peers, c.String()) {
-			names = append(names, c.String())
-		}
+	for _, c := range o.contestants()[1:] {
+		names = append(names, c.String())
 	}
 	for _, one := range others {
 		if o.others && chosen(o.peers, one.name) {

@@ -4,9 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"debug/buildinfo"
 	"encoding/xml"
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -197,6 +202,61 @@ func TestStats(t *testing.T) {
 	}
 }
 
+// Another checkout is a peer: a program of its own that has this package from there.
+func TestAgainst(t *testing.T) {
+	o := options{settings: settings{1, time.Millisecond}, only: []string{"plain"}, peers: []string{againstName}, against: checkout{dir: "../.."}}
+	if err := o.check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.against.build(t.Context(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := buildinfo.ReadFile(o.against.program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == ownModule && m.Replace.Path == root }) {
+		t.Errorf("the program is not built with the package in %s", root)
+	}
+	d := newDatabases(t.TempDir())
+	process, err := start(o.against.contestant(), "plain", "", d.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.stop()
+	if program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", process.process.Process.Pid)); err != nil || program != o.against.program {
+		t.Errorf("the process runs %s instead of %s (%v)", program, o.against.program, err)
+	}
+	results := measureAll(t.Context(), d, o)
+	if len(results) != 1 || results[0].Peer != againstName || results[0].Invalid != "" || results[0].Ratio <= 0 {
+		t.Errorf("the results are %+v", results)
+	}
+}
+
+// A checkout that this program cannot be built with says what the compiler says.
+func TestAgainstTooOld(t *testing.T) {
+	old := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module " + ownModule + "\n\ngo 1.26\n", "backend.go": "package backend\n", "sqlite/sqlite.go": "package sqlite\n",
+	} {
+		path := filepath.Join(old, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := checkout{dir: old}
+	err := c.build(t.Context(), t.TempDir())
+	for _, want := range []string{old, "too old", "undefined: backend.DB"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not have %q: %v", want, err)
+		}
+	}
+}
+
 // A name that nothing has would measure nothing.
 func TestNames(t *testing.T) {
 	for _, o := range []options{{only: []string{"row", "plain", "size"}, peers: []string{"gin", "express", "fiber-tuned"}}, {}} {
@@ -204,7 +264,7 @@ func TestNames(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, o := range []options{{only: []string{"ro"}}, {peers: []string{"gin", "backend"}}} {
+	for _, o := range []options{{only: []string{"ro"}}, {peers: []string{"gin", "backend"}}, {peers: []string{againstName}}, {peers: []string{"gin"}, against: checkout{dir: "."}}} {
 		if o.check() == nil {
 			t.Errorf("%v is not refused", o)
 		}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
 )
 
 const (
@@ -29,9 +27,9 @@ func overload(ctx context.Context, d *databases, o options, report reportFunc) e
 	if err != nil {
 		return err
 	}
-	for i, c := range contestants.All {
-		short := o.quick && !slices.Contains([]string{"backend", "floor", "gin-tuned", "fiber-tuned"}, c.String())
-		if short || i > 0 && !chosen(o.peers, c.String()) || ctx.Err() != nil {
+	for _, c := range o.contestants() {
+		short := o.quick && !slices.Contains([]string{"backend", "floor", "gin-tuned", "fiber-tuned", againstName}, c.String())
+		if short || ctx.Err() != nil {
 			continue
 		}
 		r, err := newRunner(ctx, d, c, w, "a")

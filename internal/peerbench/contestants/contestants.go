@@ -19,6 +19,9 @@ type Contestant struct {
 	Serve func(env Env) error
 	// Works lists the only work that the contestant does; nil is all.
 	Works []string
+	// Program is another build of this program, which serves as this package; empty is
+	// this one.
+	Program string
 }
 
 // String returns the name with the variant.
