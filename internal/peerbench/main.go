@@ -1,7 +1,7 @@
 // Command peerbench compares this package with its peers, over sockets:
 //
 //	go run . -quick            # everything within 6 minutes
-//	go run . -full             # more pairs, for the numbers in README
+//	go run . -full             # more pairs, within 40 minutes
 //	go run . -only row,plain -peers floor,gin
 //	go run . -against ../../../old -peers against -only row,plain
 //
@@ -61,9 +61,17 @@ type options struct {
 	out, svg    string
 }
 
+// quick takes about 6 minutes with all peers. full takes about 35, most of them for 156
+// results of 11 s: longer blocks would take too long, and more pairs make the interval
+// narrower.
+var (
+	quick = settings{10, 15 * time.Millisecond}
+	full  = settings{30, 60 * time.Millisecond}
+)
+
 func parse() (o options) {
 	flag.BoolVar(&o.quick, "quick", false, "measure everything within 6 minutes")
-	full := flag.Bool("full", false, "measure with more pairs")
+	isFull := flag.Bool("full", false, "measure with more pairs, within 40 minutes")
 	only := flag.String("only", "", "the work to measure, with commas between: names or their beginnings, such as row or row-pg")
 	peers := flag.String("peers", "", "the peers to measure, with commas between: names or their beginnings, such as gin or gin-tuned")
 	flag.StringVar(&o.against.dir, "against", "", "the folder with another checkout of this package, which is the peer \"against\"")
@@ -75,9 +83,9 @@ func parse() (o options) {
 	flag.Parse()
 	switch {
 	case o.quick:
-		o.settings = settings{10, 15 * time.Millisecond}
-	case *full:
-		o.settings = settings{30, 100 * time.Millisecond}
+		o.settings = quick
+	case *isFull:
+		o.settings = full
 	}
 	o.only, o.peers = split(*only), split(*peers)
 	return o
@@ -193,18 +201,17 @@ func (r Report) write(o options) error {
 
 // measureAll measures what was chosen.
 func measureAll(ctx context.Context, d *databases, o options) (results []Result) {
-	for _, w := range works {
-		if !chosen(o.only, w.name) {
-			continue
-		}
-		if w.engine() == "pg" && d.server == "" {
-			fmt.Printf("%-15s skipped: set TEST_POSTGRES_URL\n", w.name)
-			continue
-		}
+	chosenWorks, total := o.works(d.server != "")
+	if total == 0 {
+		return nil
+	}
+	p := newProgress(os.Stdout, total, o)
+	for _, w := range chosenWorks {
 		m := &meeting{databases: d, work: w, settings: o.settings}
 		for _, peer := range o.contestants()[1:] {
 			if peer.Does(w.name) && ctx.Err() == nil {
 				r := m.compare(ctx, peer)
+				p.next()
 				line(os.Stdout, r)
 				results = append(results, r)
 			}
@@ -212,6 +219,26 @@ func measureAll(ctx context.Context, d *databases, o options) (results []Result)
 		m.close()
 	}
 	return results
+}
+
+// works returns the work that was chosen and can be done, and how many results it has.
+func (o options) works(server bool) (can []work, results int) {
+	for _, w := range works {
+		if !chosen(o.only, w.name) {
+			continue
+		}
+		if w.engine() == "pg" && !server {
+			fmt.Printf("%-15s skipped: set TEST_POSTGRES_URL\n", w.name)
+			continue
+		}
+		can = append(can, w)
+		for _, peer := range o.contestants()[1:] {
+			if peer.Does(w.name) {
+				results++
+			}
+		}
+	}
+	return can, results
 }
 
 // peerNames returns the columns of the tables.

@@ -202,6 +202,16 @@ func TestStats(t *testing.T) {
 	}
 }
 
+// What is said about the time stays true when work and peers are added.
+func TestTime(t *testing.T) {
+	for most, o := range map[time.Duration]options{6 * time.Minute: {settings: quick, quick: true}, 40 * time.Minute: {settings: full}} {
+		_, results := o.works(true)
+		if took := o.time(results); took > most || took < most/2 {
+			t.Errorf("%d results take %v instead of %v", results, took, most)
+		}
+	}
+}
+
 // Another checkout is a peer: a program of its own that has this package from there.
 func TestAgainst(t *testing.T) {
 	o := options{settings: settings{1, time.Millisecond}, only: []string{"plain"}, peers: []string{againstName}, against: checkout{dir: "../.."}}
