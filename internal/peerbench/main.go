@@ -3,6 +3,8 @@
 //	go run . -quick            # everything within 6 minutes
 //	go run . -full             # more pairs, within 40 minutes
 //	go run . -only row,plain -peers floor,gin
+//	go run . -full -readme -out full.json   # and write README's table and chart
+//	go run . -from full.json -readme        # write them again, without measuring
 //	go run . -against ../../../old -peers against -only row,plain
 //
 // Each contestant is a process of its own that does the same work: this package behind
@@ -20,6 +22,10 @@
 // With -against, another checkout of this package is a peer, too: an older commit, say.
 // This program is built with it once more, so it must have what contestants/backend.go
 // uses. The row "routing", which has no processes, is without it.
+//
+// With -readme, the table and the chart of README are written from the same results: all
+// works with all peers in readme.go must have valid ones. With -from, the results are
+// those that -out has written.
 //
 // It needs Linux. The rows on PostgreSQL need a server on which databases may be
 // created, at TEST_POSTGRES_URL.
@@ -58,7 +64,9 @@ type options struct {
 	others      bool
 	only, peers []string
 	against     checkout
+	from        string
 	out, svg    string
+	readme      bool
 }
 
 // quick takes about 6 minutes with all peers. full takes about 35, most of them for 156
@@ -79,6 +87,8 @@ func parse() (o options) {
 	flag.IntVar(&o.pairs, "pairs", 10, "pairs of measurements for each peer")
 	flag.DurationVar(&o.block, "time", 60*time.Millisecond, "about how long one measurement takes")
 	flag.StringVar(&o.out, "out", "", "the file to write the raw data to, as JSON")
+	flag.StringVar(&o.from, "from", "", "the file that -out has written: print its tables instead of measuring")
+	flag.BoolVar(&o.readme, "readme", false, "write the table and the chart of README")
 	flag.StringVar(&o.svg, "svg", "", "the file to write a chart of the ratios to")
 	flag.Parse()
 	switch {
@@ -149,22 +159,51 @@ func run() error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	measure := measureReport
+	if o.from != "" {
+		measure = readReport
+	}
+	report, err := measure(o)
+	if err != nil {
+		return err
+	}
+	peers := report.peers()
+	report.ratios(os.Stdout, peers)
+	report.costs(os.Stdout, peers)
+	report.extras(os.Stdout)
+	return report.write(o)
+}
+
+// readReport reads the file that -out has written.
+func readReport(o options) (report Report, err error) {
+	text, err := os.ReadFile(o.from)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := json.Unmarshal(text, &report); err != nil {
+		return Report{}, fmt.Errorf("-from %s: %w", o.from, err)
+	}
+	return report, nil
+}
+
+// measureReport measures all that was chosen.
+func measureReport(o options) (report Report, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	folder, err := os.MkdirTemp("", "peerbench")
 	if err != nil {
-		return err
+		return Report{}, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	report := Report{Command: os.Args[1:], Machine: machine(), Versions: versions()}
+	report = Report{Command: os.Args[1:], Machine: machine(), Versions: versions()}
 	if o.against.dir != "" {
 		if err := o.against.build(ctx, folder); err != nil {
-			return err
+			return Report{}, err
 		}
 		report.Versions[againstName] = o.against.version(ctx)
 	}
 	if err := pinClient(); err != nil {
-		return err
+		return Report{}, err
 	}
 	d := newDatabases(folder)
 	report.Results = measureAll(ctx, d, o)
@@ -172,20 +211,18 @@ func run() error {
 		report.Results = append(report.Results, measureOthers(ctx, d, o, report.Versions)...)
 	}
 	report.Figures = measureExtras(ctx, d, o)
-	if err := d.close(); err != nil {
-		return err
-	}
-	peers := peerNames(o)
-	report.ratios(os.Stdout, peers)
-	report.costs(os.Stdout, peers)
-	report.extras(os.Stdout)
-	return report.write(o)
+	return report, d.close()
 }
 
 // write writes the files that were asked for.
 func (r Report) write(o options) error {
 	if o.svg != "" {
 		if err := os.WriteFile(o.svg, []byte(r.chart()), 0o644); err != nil {
+			return err
+		}
+	}
+	if o.readme {
+		if err := r.writeReadme("../../"+readmeFile, "../../"+readmeChart); err != nil {
 			return err
 		}
 	}
@@ -239,17 +276,4 @@ func (o options) works(server bool) (can []work, results int) {
 		}
 	}
 	return can, results
-}
-
-// peerNames returns the columns of the tables.
-func peerNames(o options) (names []string) {
-	for _, c := range o.contestants()[1:] {
-		names = append(names, c.String())
-	}
-	for _, one := range others {
-		if o.others && chosen(o.peers, one.name) {
-			names = append(names, one.name)
-		}
-	}
-	return names
 }

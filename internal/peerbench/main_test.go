@@ -17,6 +17,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
 )
@@ -95,6 +96,9 @@ func TestWorks(t *testing.T) {
 	for _, w := range works {
 		if seen[w.name] || len(w.requests) == 0 || w.title == "" {
 			t.Errorf("%s is there twice, or has no requests or no title", w.name)
+		}
+		if utf8.RuneCountInString(w.title) > 36 {
+			t.Errorf("the title %q has no room in the chart", w.title)
 		}
 		seen[w.name] = true
 	}
@@ -176,6 +180,59 @@ func TestChart(t *testing.T) {
 		if strings.Contains(text, want) != found {
 			t.Errorf("%s in the chart: %v", want, !found)
 		}
+	}
+}
+
+// What is in README comes from one report, which must have all of it.
+func TestReadme(t *testing.T) {
+	folder := t.TempDir()
+	out, readme, chart := filepath.Join(folder, "out.json"), filepath.Join(folder, "README.md"), filepath.Join(folder, "chart.svg")
+	if err := os.WriteFile(readme, []byte("before\n"+tableBegin+"\n| old |\n"+tableEnd+"after\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var all Report
+	for i, w := range works {
+		for _, one := range slices.Concat(readmePeers, [][2]string{{againstName, ""}}) {
+			all.Results = append(all.Results, Result{Work: w.name, Peer: one[0], Ratio: 1 + float64(i)/100})
+		}
+	}
+	if err := all.write(options{out: out}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := readReport(options{from: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.writeReadme(readme, chart); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := os.ReadFile(chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, found := range map[string]bool{
+		"before\n" + tableBegin: true, tableEnd + "after\n": true, "\n| 12 bytes of text | 1.00 | 1.00 |": true, "\n| a small object as JSON | 1.01 |": true, "old": false,
+	} {
+		if strings.Contains(string(text), want) != found {
+			t.Errorf("%q in README: %v\n%s", want, !found, text)
+		}
+	}
+	if n := strings.Count(string(drawn), "<title>"); n != len(works)*len(readmePeers) {
+		t.Errorf("the chart has %d marks", n)
+	}
+	report.Results[0].Invalid = "status 500"
+	if report.writeReadme(readme, chart) == nil {
+		t.Error("an invalid result gets into README")
+	}
+	if report.Results = report.Results[1:]; report.writeReadme(readme, chart) == nil {
+		t.Error("a missing result gets into README")
+	}
+	if root, err := os.ReadFile("../../" + readmeFile); err != nil || !strings.Contains(string(root), tableBegin) || !strings.Contains(string(root), tableEnd) || !strings.Contains(string(root), "]("+readmeChart+")") {
+		t.Errorf("README has no place for the table, or does not show %s (%v)", readmeChart, err)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/seed-215b9b7c/backend/internal/peerbench/contestants"
 )
 
 // Report is the raw data.
@@ -18,19 +20,47 @@ type Report struct {
 	Figures  []Figure
 }
 
+// peers returns the columns of the tables: the peers that there are results of.
+func (r Report) peers() (names []string) {
+	known := []string{}
+	for _, c := range contestants.All {
+		known = append(known, c.String())
+	}
+	for _, result := range r.Results {
+		if !slices.Contains(names, result.Peer) {
+			names = append(names, result.Peer)
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return place(known, a) - place(known, b) })
+	return names
+}
+
+// place is the index of a name in a list, or behind it.
+func place(list []string, name string) int {
+	if i := slices.Index(list, name); i >= 0 {
+		return i
+	}
+	return len(list)
+}
+
 // ratios prints the CPU time of this package over each peer's.
 func (r Report) ratios(out io.Writer, peers []string) {
 	if len(r.Results) == 0 {
 		return
 	}
 	header(out, "CPU time of backend over that of", peers)
+	r.rows(out, peers, func(r Result) string { return fmt.Sprintf("%.2f (%.2f–%.2f)", r.Ratio, r.Low, r.High) })
+}
+
+// rows prints a row for each work that there are results of.
+func (r Report) rows(out io.Writer, peers []string, text func(Result) string) {
 	for _, w := range works {
 		if !slices.ContainsFunc(r.Results, func(r Result) bool { return r.Work == w.name }) {
 			continue
 		}
 		fmt.Fprintf(out, "| %s |", w.title)
 		for _, peer := range peers {
-			fmt.Fprintf(out, " %s |", r.cell(w.name, peer, func(r Result) string { return fmt.Sprintf("%.2f (%.2f–%.2f)", r.Ratio, r.Low, r.High) }))
+			fmt.Fprintf(out, " %s |", r.cell(w.name, peer, text))
 		}
 		fmt.Fprintln(out)
 	}

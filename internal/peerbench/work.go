@@ -43,20 +43,20 @@ const (
 var works = slices.Concat([]work{
 	{"plain", "12 bytes of text", get("/plain"), 200, same("text/plain", contestants.Text)},
 	{"json", "a small object as JSON", get("/json"), 200, sameJSON(contestants.Message{Message: contestants.Text})},
-	{"post", "typed POST, 8 fields, validated", post("/orders", validBody), 201, sameJSON(order())},
+	{"post", "typed POST, 8 fields", post("/orders", validBody), 201, sameJSON(order())},
 	{"post-invalid", "the same, one field invalid", post("/orders", wrongBody), 422, namesField("title")},
-	{"errors-sqlite", "a row that does not exist (404), SQLite", get("/items/1000000"), 404, isError},
-	{"equal", "12 bytes of text, equal features", get("/plain"), 200, same("text/plain", contestants.Text)},
+	{"errors-sqlite", "no such row (404), SQLite", get("/items/1000000"), 404, isError},
 },
 	onBoth("row", "one row", each(16, "/items/%d", rowID), 200, func(i int) any { return contestants.SeedItem(rowID(i)) }),
 	onBoth("list", "list of 50 × 7", each(contestants.Owners, "/owners/%d/items", func(i int) int64 { return int64(i + 1) }), 200, ownersItems),
-	onBoth("lookups", "20 lookups, one by one", get("/lookups/20"), 200, seedWorlds),
+	onBoth("lookups", "20 lookups one by one", get("/lookups/20"), 200, seedWorlds),
 	onBoth("batch", "20 lookups, best form", get("/batch/20"), 200, seedWorlds),
 	[]work{
 		{"insert-pg", "insert in a transaction, PostgreSQL", post("/entries", entryBody), 201, isInserted},
 		{"insert-sqlite", "insert in a transaction, SQLite", post("/entries", entryBody), 201, isInserted},
-		{"fortunes-pg", "page of fortunes, PostgreSQL", get("/fortunes"), 200, same("text/html", fortunesPage())},
-		{"updates-pg", "20 updates in a transaction, PostgreSQL", post("/updates/20", "{}"), 200, isUpdated},
+		{"fortunes-pg", "HTML page, PostgreSQL", get("/fortunes"), 200, same("text/html", fortunesPage())},
+		{"updates-pg", "20 updates, PostgreSQL", post("/updates/20", "{}"), 200, isUpdated},
+		{"equal", "text, equal features", get("/plain"), 200, same("text/plain", contestants.Text)},
 	})
 
 // uploadWork is the form of which the memory is measured.
