@@ -34,6 +34,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -126,6 +127,9 @@ func (o options) check() error {
 	for _, one := range others {
 		peers = append(peers, one.name)
 	}
+	if o.readme && o.from == "" && (len(o.only)+len(o.peers) > 0 || os.Getenv("TEST_POSTGRES_URL") == "") {
+		return errors.New("-readme needs all results: leave out -only and -peers, and set TEST_POSTGRES_URL")
+	}
 	if o.against.dir != "" && !chosen(o.peers, againstName) {
 		return fmt.Errorf("-against is not measured: add %s to -peers", againstName)
 	}
@@ -214,26 +218,26 @@ func measureReport(o options) (report Report, err error) {
 	return report, d.close()
 }
 
-// write writes the files that were asked for.
+// write writes the files that were asked for, the raw data first.
 func (r Report) write(o options) error {
+	if o.out != "" {
+		text, err := json.MarshalIndent(r, "", "\t")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(o.out, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
 	if o.svg != "" {
 		if err := os.WriteFile(o.svg, []byte(r.chart()), 0o644); err != nil {
 			return err
 		}
 	}
 	if o.readme {
-		if err := r.writeReadme("../../"+readmeFile, "../../"+readmeChart); err != nil {
-			return err
-		}
+		return r.writeReadme("../../"+readmeFile, "../../"+readmeChart)
 	}
-	if o.out == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(o.out, append(text, '\n'), 0o644)
+	return nil
 }
 
 // measureAll measures what was chosen.

@@ -331,7 +331,7 @@ func TestNames(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, o := range []options{{only: []string{"ro"}}, {peers: []string{"gin", "backend"}}, {peers: []string{againstName}}, {peers: []string{"gin"}, against: checkout{dir: "."}}} {
+	for _, o := range []options{{only: []string{"ro"}}, {peers: []string{"gin", "backend"}}, {peers: []string{againstName}}, {peers: []string{"gin"}, against: checkout{dir: "."}}, {readme: true, only: []string{"plain"}}} {
 		if o.check() == nil {
 			t.Errorf("%v is not refused", o)
 		}
