@@ -236,6 +236,20 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// The load of the row "overload" opens connections only if all are in use.
+func TestIdleConns(t *testing.T) {
+	var idle idleConns
+	first, second := &conn{}, &conn{}
+	idle.put(first)
+	idle.put(nil)
+	idle.put(second)
+	for i, want := range []*conn{second, first, nil} {
+		if got := idle.take(); got != want {
+			t.Errorf("connection %d is %p instead of %p", i, got, want)
+		}
+	}
+}
+
 func TestParseStat(t *testing.T) {
 	pid, parent, ticks, err := parseStat("12 (a) b) S 7 12 12 0 -1 4194304 1 0 0 0 30 4 0 0 20 0 1 0 5 6 7\n")
 	if pid != 12 || parent != 7 || ticks != 34 || err != nil {
