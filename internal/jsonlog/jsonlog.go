@@ -4,6 +4,7 @@ package jsonlog
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"strconv"
@@ -134,8 +135,25 @@ func appendAttr(line []byte, attr *slog.Attr) (_ []byte, ok bool) {
 		return strconv.AppendInt(line, int64(v.Duration()), 10), true
 	case slog.KindTime:
 		return appendTime(line, v.Time())
+	case slog.KindAny:
+		return appendError(line, v.Any())
 	}
 	return line, false
+}
+
+// appendError appends the text of an error. What is no error, or has JSON of its own, is
+// slog's, and so is an error that panics.
+func appendError(line []byte, value any) (_ []byte, ok bool) {
+	err, isError := value.(error)
+	if _, encodes := value.(json.Marshaler); !isError || encodes {
+		return line, false
+	}
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	return appendText(line, err.Error())
 }
 
 func appendTime(line []byte, at time.Time) (_ []byte, ok bool) {
@@ -146,13 +164,18 @@ func appendTime(line []byte, at time.Time) (_ []byte, ok bool) {
 	return append(line, '"'), true
 }
 
-// appendText appends a text in quotes if nothing of it needs escaping.
+// appendText appends a text of visible ASCII and spaces in quotes.
 func appendText(line []byte, text string) (_ []byte, ok bool) {
+	line = append(line, '"')
+	begun := 0 // of what is not appended yet
 	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+		switch c := text[i]; {
+		case c < ' ' || c > '~':
 			return line, false
+		case c == '"' || c == '\\':
+			line = append(append(line, text[begun:i]...), '\\')
+			begun = i
 		}
 	}
-	line = append(append(line, '"'), text...)
-	return append(line, '"'), true
+	return append(append(line, text[begun:]...), '"'), true
 }

@@ -236,6 +236,42 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
+// marshaled is an error with JSON of its own.
+type marshaled struct{ error }
+
+func (marshaled) MarshalJSON() ([]byte, error) { return []byte(`{"own":true}`), nil }
+
+// valued is an error with a value for logs.
+type valued struct{ error }
+
+func (valued) LogValue() slog.Value { return slog.IntValue(7) }
+
+// fragile is an error that panics.
+type fragile struct{ text *string }
+
+func (f *fragile) Error() string { return *f.text }
+
+// The text of an error is that of slog, whatever is in it.
+func TestErrorsAreThoseOfSlog(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]any{
+		"plain": errors.New("invalid: /title: must not be empty"), "empty": errors.New(""),
+		"quotes": errors.New(`"begins, \ within, ends"`), "control": errors.New("two\nlines\x7f"), "not ASCII": errors.New("é <&> \xff"),
+		"JSON": marshaled{io.EOF}, "value": valued{io.EOF}, "panics": &fragile{}, "nil pointer": (*fragile)(nil), "no error": 7.5, "nil": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got, want bytes.Buffer
+			h := jsonlog.New(&got, nil)
+			h.Later(t.Context(), noTime, slog.LevelInfo, "request", []slog.Attr{slog.Any("error", value)})
+			require.NoError(t, h.Flush())
+			record := slog.NewRecord(noTime, slog.LevelInfo, "request", 0)
+			record.AddAttrs(slog.Any("error", value))
+			require.NoError(t, slog.NewJSONHandler(&want, nil).Handle(t.Context(), record))
+			require.Equal(t, want.String(), got.String())
+		})
+	}
+}
+
 func TestLevels(t *testing.T) {
 	t.Parallel()
 	h := jsonlog.New(io.Discard, nil)
@@ -251,7 +287,7 @@ func TestLaterAllocatesNothing(t *testing.T) { // not parallel: it counts alloca
 		t.Skip("under the race detector sync.Pool forgets on purpose")
 	}
 	h := jsonlog.New(io.Discard, nil)
-	all := attrs("text", 7)[:6]
+	all := append(attrs("text", 7)[:6], slog.Any("error", io.ErrUnexpectedEOF))
 	for range 2000 {
 		h.Later(t.Context(), time.Now(), slog.LevelInfo, "request", all)
 	}
