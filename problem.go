@@ -199,6 +199,9 @@ func (a *answer) write(contentType, policy []string, body []byte) {
 		head["Content-Security-Policy"] = policy
 	}
 	head["Content-Type"] = contentType
+	if rw := response.Of(a.w); rw != nil {
+		rw.IsShort(len(body))
+	}
 	a.w.WriteHeader(a.status)
 	a.w.Write(body)
 }

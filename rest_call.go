@@ -15,6 +15,7 @@ import (
 	"github.com/seed-215b9b7c/backend/internal/form"
 	"github.com/seed-215b9b7c/backend/internal/header"
 	"github.com/seed-215b9b7c/backend/internal/render"
+	"github.com/seed-215b9b7c/backend/internal/response"
 	"github.com/seed-215b9b7c/backend/internal/route"
 )
 
@@ -263,8 +264,10 @@ func (c *restCall) respond(result callResult) error {
 		return c.content.send(c.w, c.req.WithContext(WithCaller(c.req.Context(), c.caller)), status)
 	}
 	head["Content-Type"] = jsonType
-	c.length[0] = strconv.Itoa(len(c.text))
-	head["Content-Length"] = c.length[:]
+	if rw := response.Of(c.w); rw == nil || !rw.IsShort(len(c.text)) {
+		c.length[0] = strconv.Itoa(len(c.text))
+		head["Content-Length"] = c.length[:]
+	}
 	c.w.WriteHeader(status)
 	if _, err := c.w.Write(c.text); err != nil { // the client has gone away, or does not read
 		return (&Error{Code: Canceled}).Wrap(err)

@@ -20,6 +20,14 @@ import (
 // one usually fits into the packet of the header.
 const minCompress = 1024
 
+// IsShort tells the length of the body that the handler will write, and reports whether
+// that is too short to be compressed. Such a response needs no Content-Length: the server
+// sets that of a short body itself.
+func (w *Writer) IsShort(length int) bool {
+	w.short = length < minCompress
+	return w.short
+}
+
 // Compress makes w compress the response to r, under the rules that Compress of the
 // root package documents. If it was called before, it changes nothing and reports
 // false.
@@ -137,7 +145,7 @@ func (w *Writer) releaseCompressor() {
 // holds returns the coding that the response will have if its body is long enough,
 // which is not known yet. If the header need not wait for that, it returns identity.
 func (w *Writer) holds() coding {
-	if w.coding == nil || len(w.accept) == 0 || w.isHead || !bodyAllowed(w.status) {
+	if w.coding == nil || len(w.accept) == 0 || w.isHead || w.short || !bodyAllowed(w.status) {
 		return identity
 	}
 	head := w.under.Header()
@@ -201,7 +209,7 @@ func (w *Writer) encode(head http.Header, long bool) {
 	if w.status == http.StatusNotModified { // it must have the Vary of the 200 response (RFC 9110, section 15.4.5)
 		header.AddVary(head, varyEncoding)
 	}
-	if !long || !bodyAllowed(w.status) || !compressible(head, w.ranged) {
+	if !long || w.short || !bodyAllowed(w.status) || !compressible(head, w.ranged) {
 		return
 	}
 	header.AddVary(head, varyEncoding)

@@ -45,6 +45,7 @@ type Writer struct {
 	promised   int64        // its length by the handler's Content-Length, or 0
 	taken      int64        // how much of it was written
 	strongTags bool         // see KeepStrongTags
+	short      bool         // see IsShort
 }
 
 // A Hook runs once for a response, right before its header is sent.
@@ -208,7 +209,7 @@ func (w *Writer) Drop() {
 }
 
 func (w *Writer) drop() {
-	w.status = 0
+	w.status, w.short = 0, false
 	w.releaseCompressor()
 }
 
