@@ -29,7 +29,7 @@ import (
 // Recover does not recover from [http.ErrAbortHandler]: net/http aborts the
 // connection then. It cannot recover from a panic on another goroutine.
 func Recover() Middleware {
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		x.log.recovers = true
 		done := false
 		defer func() {
@@ -37,7 +37,7 @@ func Recover() Middleware {
 				x.recovered(w, r, recover())
 			}
 		}()
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 		done = true
 	})
 }
@@ -74,7 +74,7 @@ func (x *exchange) recovered(w http.ResponseWriter, r *http.Request, value any) 
 // RequestID also hands the trace id of a valid traceparent header (W3C Trace
 // Context) to the access log.
 func RequestID() Middleware {
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		if x.name.id == "" {
 			x.name.id = requestID(r.Header["X-Request-Id"])
 			x.name.trace = header.TraceID(r.Header["Traceparent"])
@@ -84,7 +84,7 @@ func RequestID() Middleware {
 			x.response.Before(idHeader{x})
 		}
 		setDefault(w.Header(), "X-Request-Id", x.name.header[:])
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 	})
 }
 
@@ -148,12 +148,12 @@ func requestID(sent []string) string {
 // access log. Other code that logs waits as long as the log does.
 func AccessLog(logger *slog.Logger) Middleware {
 	logger = guarded(logger)
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		if x.log.pending { // another AccessLog is outside: one record for each request
-			next.ServeHTTP(w, r)
+			next.serve(x, w, r)
 			return
 		}
-		x.log.pending, x.log.logger, x.log.start = true, logger, time.Now()
+		x.log.pending, x.log.logger, x.log.start = true, logger, x.started()
 		done := false
 		defer func() {
 			x.log.aborted = !done
@@ -161,7 +161,7 @@ func AccessLog(logger *slog.Logger) Middleware {
 				x.record(r)
 			}
 		}()
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 		x.response.End() // before the record: a hook may fail
 		done = true
 	})

@@ -39,9 +39,9 @@ import (
 // others, set Cache-Control: no-transform.
 func Compress() Middleware {
 	c := response.NewCompression()
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		if !x.response.Compress(c, r) { // another Compress is outside
-			next.ServeHTTP(w, r)
+			next.serve(x, w, r)
 			return
 		}
 		done := false
@@ -50,7 +50,7 @@ func Compress() Middleware {
 				x.response.Abandon()
 			}
 		}()
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 		if x.response.Short() {
 			panic(http.ErrAbortHandler)
 		}

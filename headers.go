@@ -257,7 +257,7 @@ func checkValue(what, value string) error {
 	return nil
 }
 
-func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 	if x.page.set == nil {
 		x.response.DetectType()
 		x.response.Before(pageHeaders{x})
@@ -267,7 +267,7 @@ func (s *headerSet) serve(x *exchange, w http.ResponseWriter, r *http.Request, n
 	}
 	s.begin(x, w.Header())
 	x.page.set = s
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
 	x.response.Finish()
 }
 

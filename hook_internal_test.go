@@ -59,10 +59,10 @@ func TestErrorsOfHooksAreAnswered(t *testing.T) {
 				var log strings.Builder
 				calls := 0
 				h := Stack(StackConfig{Logger: slog.New(slog.NewJSONHandler(&log, nil)), CORS: CORSConfig{Origins: []string{"https://a.example"}}})(
-					layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+					layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 						calls++
 						x.response.Before(failingHook{errors.New(secret)})
-						next.ServeHTTP(w, r)
+						next.serve(x, w, r)
 					})(handler))
 				r := httptest.NewRequest("GET", "/", nil)
 				r.Header.Set("Accept", accept)
@@ -99,9 +99,9 @@ func TestErrorsOfHooksWithoutAStack(t *testing.T) {
 	t.Parallel()
 	for _, returns := range []bool{false, true} {
 		calls := 0
-		h := layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+		h := layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 			x.response.Before(failingHook{Errorf(Unavailable, "The sessions are not there.")})
-			next.ServeHTTP(w, r)
+			next.serve(x, w, r)
 		})(Handler(func(w http.ResponseWriter, r *http.Request) error {
 			calls++
 			_, err := io.WriteString(w, "not this")

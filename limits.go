@@ -44,10 +44,10 @@ import (
 // A limit of 0 allows no body. BodyLimit panics if the limit is negative.
 func BodyLimit(limit int64) Middleware {
 	must("BodyLimit", checkBody(limit))
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		x.body.SetLimit(limit)
 		x.beginBody(r)
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 	})
 }
 
@@ -132,7 +132,7 @@ func bodyError(err error) error {
 // TimeLimit panics if d is not positive.
 func TimeLimit(d time.Duration) Middleware {
 	must("TimeLimit", checkTime("time limit", d))
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		ctx, cancel := x.limit(r.Context(), d)
 		defer cancel()
 		outer, outside := x.time.limited, x.time.unlimited
@@ -141,7 +141,7 @@ func TimeLimit(d time.Duration) Middleware {
 			x.time.unlimited = r.Context()
 		}
 		defer func() { x.time.limited, x.time.unlimited = outer, outside }()
-		serveWithin(d, w, r.WithContext(ctx), next)
+		serveWithin(d, x, w, r.WithContext(ctx), next)
 	})
 }
 
@@ -199,14 +199,16 @@ const (
 )
 
 // serveWithin runs a handler whose context ends after d.
-func serveWithin(d time.Duration, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	x := exchangeFrom(r.Context())
+func serveWithin(d time.Duration, x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 	if stream := x.limitWaits(d, w, r); stream != nil {
 		defer stream.End()
 	}
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
+	if x.response.Status() != 0 || x.response.Begun() {
+		return
+	}
 	ended := r.Context().Err() // a late body cancels the context of the server
-	if x.response.Status() == 0 && !x.response.Begun() && ended != nil && (errors.Is(ended, context.DeadlineExceeded) || x.body.Late()) {
+	if ended != nil && (errors.Is(ended, context.DeadlineExceeded) || x.body.Late()) {
 		WriteError(w, r, x.whoseTimeout(ended))
 	}
 }
@@ -298,7 +300,7 @@ type admitter struct {
 	retry     time.Duration
 }
 
-func (a *admitter) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (a *admitter) serve(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 	a.processor.Request(x.started())
 	outer := x.load.innermost.Load()
 	place := &x.load.place
@@ -325,7 +327,7 @@ func (a *admitter) serve(x *exchange, w http.ResponseWriter, r *http.Request, ne
 		x.response.Watch(network{x})
 		x.response.Before(network{x})
 	}
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
 }
 
 // refusal returns the error for a request that did not get a place.
@@ -403,13 +405,13 @@ func (x *exchange) started() time.Time {
 func RateLimit(requests int, period time.Duration) Middleware {
 	must("RateLimit", checkRate(requests, period))
 	limiter := gcra.New(period/time.Duration(requests), requests)
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		key := clientKey(x.client.addr)
 		if wait, ok := limiter.Allow(key[:], time.Now()); !ok {
 			WriteError(w, r, &Error{Code: RateLimited, RetryAfter: wait})
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 	})
 }
 

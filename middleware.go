@@ -268,15 +268,36 @@ func ensureExchange(w http.ResponseWriter, r *http.Request) (x *exchange, _ http
 
 // layer makes a Middleware of a step that works on the exchange.
 func layer(step layerStep) Middleware {
-	return func(next http.Handler) http.Handler { return &layered{step: step, next: next} }
+	return func(next http.Handler) http.Handler { return &layered{step: step, next: stepOf(next)} }
 }
 
-type layerStep = func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler)
+type layerStep = func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep)
+
+// nextStep is the handler that a step is around. A step passes its own response on, and a
+// request with its exchange, so that a further step need not look for them.
+type nextStep struct {
+	handler http.Handler
+	layer   *layered // handler if it is one, or nil
+}
+
+func stepOf(next http.Handler) nextStep {
+	layer, _ := next.(*layered)
+	return nextStep{next, layer}
+}
+
+// serve calls the handler. x is the exchange of w and r.
+func (n nextStep) serve(x *exchange, w http.ResponseWriter, r *http.Request) {
+	if n.layer != nil {
+		n.layer.step(x, w, r, n.layer.next)
+		return
+	}
+	n.handler.ServeHTTP(w, r)
+}
 
 // layered is a handler with a step around it.
 type layered struct {
 	step       layerStep
-	next       http.Handler
+	next       nextStep
 	preflights bool // the step answers preflight requests
 }
 
@@ -289,9 +310,9 @@ func (l *layered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (l *layered) inner() http.Handler { return l.next }
+func (l *layered) inner() http.Handler { return l.next.handler }
 
-func (l *layered) answersPreflights() bool { return l.preflights || answersPreflights(l.next) }
+func (l *layered) answersPreflights() bool { return l.preflights || answersPreflights(l.next.handler) }
 
 // answersPreflights reports whether h has a [CORS] around it, with nothing but
 // middleware of this package around that: it answers preflight requests itself.

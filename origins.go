@@ -69,7 +69,7 @@ func CORS(config CORSConfig) Middleware {
 }
 
 func (c *cors) middleware(next http.Handler) http.Handler {
-	return &layered{step: c.serve, next: next, preflights: true}
+	return &layered{step: c.serve, next: stepOf(next), preflights: true}
 }
 
 func newCORS(config CORSConfig) (*cors, error) {
@@ -130,7 +130,7 @@ func checkTokens(what string, names []string) error {
 	return errors.Join(errs...)
 }
 
-func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 	head := w.Header()
 	origin := r.Header.Get("Origin")
 	preflight := isPreflight(r)
@@ -156,7 +156,7 @@ func (c *cors) serve(x *exchange, w http.ResponseWriter, r *http.Request, next h
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
 }
 
 // allow sets the headers that allow an origin to read a response, unless the handler has
@@ -272,13 +272,13 @@ func newCrossOrigin(trusted []string, allowed *cors) (*crossOrigin, error) {
 	return c, errors.Join(errs...)
 }
 
-func (c *crossOrigin) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (c *crossOrigin) serve(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 	if err := c.check(r); err != nil {
 		WriteError(w, r, foreignSite(err))
 		return
 	}
 	x.sameOrigin = true
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
 }
 
 func foreignSite(cause error) error {

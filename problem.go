@@ -137,9 +137,9 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, e *Error, status int, i
 // panics if ContentType is not a media type, or is set without Body.
 func Errors(config ErrorsConfig) Middleware {
 	must("Errors", config.check())
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		x.errors = &config
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 	})
 }
 

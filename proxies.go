@@ -70,10 +70,14 @@ func newProxies(trusted []string) (*proxies, error) {
 	return p, errors.Join(errs...)
 }
 
-func (p *proxies) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (p *proxies) serve(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
+	if len(p.ranges) == 0 && !p.unix {
+		next.serve(x, w, r)
+		return
+	}
 	peer := peerAddr(r.RemoteAddr)
 	if !p.trusts(peer) {
-		next.ServeHTTP(w, r)
+		next.serve(x, w, r)
 		return
 	}
 	x.client.addr = p.client(peer, r.Header["X-Forwarded-For"])
@@ -88,7 +92,7 @@ func (p *proxies) serve(x *exchange, w http.ResponseWriter, r *http.Request, nex
 			r.Host = host // r is the exchange's own copy or one made after it
 		}
 	}
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
 }
 
 // trusts reports whether addr is the address of a trusted proxy. A peer without an
@@ -187,10 +191,10 @@ func newHosts(names []string) (*hosts, error) {
 	return h, errors.Join(errs...)
 }
 
-func (h *hosts) serve(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (h *hosts) serve(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 	if r.Host == "" && !r.ProtoAtLeast(1, 1) { // as load balancers check health
 		if len(h.names)+len(h.wildcards) == 0 {
-			next.ServeHTTP(w, r)
+			next.serve(x, w, r)
 			return
 		}
 		WriteError(w, r, &Error{Code: Malformed, Message: "The Host header is missing. Send a Host header with a name of this server."})
@@ -205,7 +209,7 @@ func (h *hosts) serve(x *exchange, w http.ResponseWriter, r *http.Request, next 
 		WriteError(w, r, &Error{Code: Misdirected})
 		return
 	}
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
 }
 
 func (h *hosts) serves(host, port string) bool {

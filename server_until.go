@@ -26,10 +26,10 @@ import (
 // If the handler has written nothing when it returns because of the stop, the response
 // is 503 with Retry-After. UntilStop does nothing in a server that Serve does not run.
 func UntilStop() Middleware {
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		stops, _ := r.Context().Value(stopsKey{}).(*stops)
 		if stops == nil {
-			next.ServeHTTP(w, r)
+			next.serve(x, w, r)
 			return
 		}
 		stop := stops.next()
@@ -45,7 +45,7 @@ func UntilStop() Middleware {
 			x.time.limited, x.time.unlimited = ctx, unlimited // a TimeLimit inside may still be longer
 			defer func() { x.time.limited, x.time.unlimited = outside, outer }()
 		}
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.serve(x, w, r.WithContext(ctx))
 		if context.Cause(ctx) == ErrStopping && x.response.Status() == 0 && !x.response.Begun() {
 			WriteError(w, r, ErrStopping)
 		}

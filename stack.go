@@ -86,13 +86,14 @@ func Stack(config StackConfig) Middleware {
 		for i := len(steps) - 1; i >= 0; i-- {
 			next = steps[i](next)
 		}
+		first := stepOf(next)
 		return stacked{next, func(w http.ResponseWriter, r *http.Request) {
 			x, w, r, made := ensureExchange(w, r)
 			if made {
 				timeout.start(x)
 				defer x.time.stack.End()
 			}
-			next.ServeHTTP(w, r)
+			first.serve(x, w, r)
 			if made {
 				x.response.End()
 			}
@@ -164,7 +165,7 @@ func checkPerMinute(n int) error {
 // refuse answers 501 to TRACE, which would show scripts the headers of a request [ASVS
 // 5.0 13.4.4], and to CONNECT, which is for proxies. A ServeMux would call handlers for
 // them. It answers 400 to requests that say two things.
-func refuse(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+func refuse(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 	err := checkAmbiguous(r.Header)
 	x.checked = r.Header
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
@@ -174,7 +175,7 @@ func refuse(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handl
 		WriteError(w, r, err)
 		return
 	}
-	next.ServeHTTP(w, r)
+	next.serve(x, w, r)
 }
 
 // stackTimeout is the time limit of a Stack. It is set when the exchange is made, so
@@ -185,7 +186,8 @@ type stackTimeout struct{ d time.Duration }
 func (s *stackTimeout) start(x *exchange) {
 	outside := x.request.Context()
 	x.time.setBy = &s.d
-	x.time.stack.Begin(outside, time.Now().Add(s.d), x.clock())
+	x.log.start = time.Now()
+	x.time.stack.Begin(outside, x.log.start.Add(s.d), x.clock())
 	x.Context = &x.time.stack
 	x.time.limited, x.time.unlimited = x, outside
 }
@@ -194,11 +196,11 @@ func (s *stackTimeout) start(x *exchange) {
 // Stack, start has not set the limit, and middleware does.
 func (s *stackTimeout) middleware(next http.Handler) http.Handler {
 	otherwise := TimeLimit(s.d)(next)
-	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
 		if x.time.setBy != &s.d {
 			otherwise.ServeHTTP(w, r)
 			return
 		}
-		serveWithin(s.d, w, r, next)
+		serveWithin(s.d, x, w, r, next)
 	})(next)
 }
