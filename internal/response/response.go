@@ -95,6 +95,9 @@ func (v view) Write(p []byte) (int, error) {
 func (v view) WriteString(s string) (int, error) {
 	w := v.w
 	if !w.passesOn() {
+		w.start()
+	}
+	if !w.passesOn() {
 		return v.Write([]byte(s))
 	}
 	if w.waits(len(s)) {

@@ -239,6 +239,16 @@ func (w *Writer) finish() {
 	}
 }
 
+// start sends the header for a handler that writes without WriteHeader, unless the header
+// must wait for the first bytes.
+func (w *Writer) start() {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if w.failure == nil && w.status == 0 && !w.Begun() {
+		w.writeHeader(http.StatusOK)
+	}
+}
+
 func (w *Writer) writeHeader(status int) {
 	if w.Begun() {
 		w.under.WriteHeader(status) // superfluous: the server logs that
