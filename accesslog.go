@@ -219,7 +219,7 @@ func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took ti
 		slog.String("method", cut(r.Method, 32)), slog.String("route", route), slog.String("path", logPath(r.URL)),
 		slog.Int("status", status), slog.Int64("bytes", x.response.Bytes()), slog.Duration("duration", took))
 	if x.client.addr.IsValid() {
-		attrs = append(attrs, slog.String("client_ip", x.client.addr.String()))
+		attrs = append(attrs, slog.String("client_ip", x.clientText()))
 	}
 	if x.name.id != "" {
 		attrs = append(attrs, slog.String("request_id", x.name.id))
@@ -234,6 +234,17 @@ func (x *exchange) attrs(attrs []slog.Attr, r *http.Request, status int, took ti
 		attrs = append(attrs, slog.Any("error", fmt.Errorf("the response was cut: %w", cut)))
 	}
 	return attrs
+}
+
+// clientText returns the text of the client's address. That of a peer is mostly a part of
+// what net/http has already.
+func (x *exchange) clientText() string {
+	var space [64]byte
+	text := x.client.addr.AppendTo(space[:0])
+	if peer := x.request.RemoteAddr; len(peer) > len(text) && peer[:len(text)] == string(text) {
+		return peer[:len(text)]
+	}
+	return string(text)
 }
 
 // failed reports whether the error is internal, or made the handler cut its
