@@ -33,7 +33,7 @@ func explained(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	var read limitedbody.Progress
 	if x != nil {
-		read = x.body.Progress()
+		read = x.bodyProgress()
 	}
 	fault := requestFault(err)
 	if fault == nil && (r.Form != nil || r.MultipartForm != nil) {
@@ -127,7 +127,7 @@ func hasNoBody(r *http.Request) bool {
 // whoseTimeout returns err, which is that of a context, or that the client was late if
 // the body has not arrived.
 func (x *exchange) whoseTimeout(err error) error {
-	if x.body.Late() {
+	if x.bodyIsLate() {
 		return lateBody.Wrap(err)
 	}
 	return err

@@ -131,12 +131,14 @@ func Nonce(ctx context.Context) string {
 }
 
 func (x *exchange) cspNonce() string {
-	x.page.nonceOnce.Do(func() {
-		var b [16]byte
-		rand.Read(b[:])
-		x.page.nonce = base64.StdEncoding.EncodeToString(b[:])
-	})
-	return x.page.nonce
+	if nonce := x.page.nonce.Load(); nonce != nil {
+		return *nonce
+	}
+	var b [16]byte
+	rand.Read(b[:])
+	nonce := base64.StdEncoding.EncodeToString(b[:])
+	x.page.nonce.CompareAndSwap(nil, &nonce) // the first one counts
+	return *x.page.nonce.Load()
 }
 
 var (

@@ -45,21 +45,31 @@ import (
 func BodyLimit(limit int64) Middleware {
 	must("BodyLimit", checkBody(limit))
 	return layer(func(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
-		x.body.SetLimit(limit)
 		x.beginBody(r)
+		x.limitBody(limit)
 		next.serve(x, w, r)
 	})
 }
 
 // beginBody makes x.body the body of r, unless it is already or r has none.
 func (x *exchange) beginBody(r *http.Request) (begun bool) {
-	begun = x.body.Begin(r, bodyError)
+	if x.body == nil && hasBody(r) { // the request has arrived without
+		x.body = new(requestBody)
+	}
+	begun = x.body != nil && x.body.Begin(r, bodyError)
 	if begun {
-		x.body.Pause(&x.time.clock)
+		x.body.Pause(&x.body.clock)
 		x.response.Before(closesAfterTooMuch{x})
-		r.Body = &x.body // r is the exchange's own copy or one made after it
+		r.Body = x.body // r is the exchange's own copy or one made after it
 	}
 	return begun
+}
+
+// limitBody sets the limit of the body, if there is one.
+func (x *exchange) limitBody(limit int64) {
+	if x.body != nil {
+		x.body.SetLimit(limit)
+	}
 }
 
 func checkBody(limit int64) error {
@@ -73,7 +83,7 @@ func checkBody(limit int64) error {
 // others does. Without a BodyLimit around it does nothing.
 func limitBody(w http.ResponseWriter, r *http.Request, limit int64) {
 	if x := exchangeOf(r.Context(), w); x != nil {
-		x.body.SetLimit(limit)
+		x.limitBody(limit)
 	}
 }
 
@@ -179,10 +189,10 @@ func (x *exchange) timeout(ctx context.Context, d time.Duration) (context.Contex
 // clock returns the clock of the request's time limits. It is nil if the request has no
 // body: nothing stops the clock then.
 func (x *exchange) clock() *lazyctx.Clock {
-	if body := x.request.Body; body == nil || body == http.NoBody {
+	if x.body == nil {
 		return nil
 	}
-	return &x.time.clock
+	return &x.body.clock
 }
 
 // clockOf returns the clock of the request of ctx, or nil.
@@ -208,7 +218,7 @@ func serveWithin(d time.Duration, x *exchange, w http.ResponseWriter, r *http.Re
 		return
 	}
 	ended := r.Context().Err() // a late body cancels the context of the server
-	if ended != nil && (errors.Is(ended, context.DeadlineExceeded) || x.body.Late()) {
+	if ended != nil && (errors.Is(ended, context.DeadlineExceeded) || x.bodyIsLate()) {
 		WriteError(w, r, x.whoseTimeout(ended))
 	}
 }
@@ -220,18 +230,18 @@ func (x *exchange) limitWaits(d time.Duration, w http.ResponseWriter, r *http.Re
 	if server == nil {
 		return nil
 	}
-	hasBody := r.Body != nil && r.Body != http.NoBody
-	if hasBody && x.beginBody(r) { // to tell a late body from a late handler
+	waits := hasBody(r)
+	if waits && x.beginBody(r) { // to tell a late body from a late handler
 		x.body.SetLimit(math.MaxInt64)
 	}
 	limiter, served := drain.LimiterOf(r.Context())
 	if stream := pace.Of(w); stream != nil {
 		limiter = stream
 	} else if !served {
-		made = x.paced(server, hasBody)
+		made = x.paced(server, waits)
 		limiter = made
 	}
-	if hasBody && limiter != nil {
+	if waits && limiter != nil {
 		limiter.LimitBody(d + bodyGrace)
 	}
 	return made
@@ -323,7 +333,9 @@ func (a *admitter) serve(x *exchange, w http.ResponseWriter, r *http.Request, ne
 		if x.beginBody(r) {
 			x.body.SetLimit(math.MaxInt64)
 		}
-		x.body.Watch(network{x})
+		if x.body != nil {
+			x.body.Watch(network{x})
+		}
 		x.response.Watch(network{x})
 		x.response.Before(network{x})
 	}

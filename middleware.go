@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,7 +72,7 @@ func ClientIP(ctx context.Context) netip.Addr {
 // exchange is what the package knows about one request and its response. The first
 // middleware puts it into the request's context; all others share it, so that a
 // full stack copies the request once and not once for each middleware. It is one
-// allocation, belongs to one request and is never reused.
+// allocation, also with a body, belongs to one request and is never reused.
 //
 // Unless a field says otherwise, only the goroutine that serves the request
 // writes it.
@@ -84,7 +83,7 @@ type exchange struct {
 	client          client
 	log             accessRecord
 	response        response.Writer
-	body            limitedbody.Body // used by BodyLimit
+	body            *requestBody // nil if the request has none
 	time            timeLimits
 	load            load
 	page            pagePolicy
@@ -128,9 +127,12 @@ type timeLimits struct {
 	// limited is the context of the innermost TimeLimit, and unlimited the context
 	// outside of it.
 	limited, unlimited context.Context
+}
 
-	// clock stands still while the request's body is waited for.
-	clock lazyctx.Clock
+// requestBody is the body of a request, once BodyLimit or another step has begun it.
+type requestBody struct {
+	limitedbody.Body
+	clock lazyctx.Clock // of the time limits; it stands still while the body is waited for
 }
 
 // load says how far the work of the request is, which may have to wait for that of others.
@@ -143,10 +145,9 @@ type load struct {
 
 // pagePolicy has what the headers of an HTML response need. SecureHeaders sets it.
 type pagePolicy struct {
-	set       *headerSet // nil without SecureHeaders
-	nonceOnce sync.Once  // Nonce is safe for concurrent use
-	nonce     string
-	strict    bool // the response has Strict-Transport-Security
+	set    *headerSet             // nil without SecureHeaders
+	nonce  atomic.Pointer[string] // nil until it is needed; Nonce is safe for concurrent use
+	strict bool                   // the response has Strict-Transport-Security
 }
 
 type exchangeKey struct{}
@@ -239,11 +240,36 @@ func (h replyHeaders) BeforeHeader(head http.Header) error {
 }
 
 func newExchange(r *http.Request) *exchange {
-	return &exchange{
-		Context: r.Context(),
-		request: r,
-		client:  client{addr: peerAddr(r.RemoteAddr), https: r.TLS != nil, http1: r.ProtoMajor == 1},
+	x := allocate(r)
+	x.Context, x.request = r.Context(), r
+	x.client = client{addr: peerAddr(r.RemoteAddr), https: r.TLS != nil, http1: r.ProtoMajor == 1}
+	return x
+}
+
+// allocate returns an exchange with the memory for the body that r has.
+func allocate(r *http.Request) *exchange {
+	if !hasBody(r) {
+		return new(exchange)
 	}
+	both := new(struct {
+		exchange
+		body requestBody
+	})
+	both.exchange.body = &both.body
+	return &both.exchange
+}
+
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
+
+// bodyIsLate reports whether reading the body has met the connection's deadline.
+func (x *exchange) bodyIsLate() bool { return x.body != nil && x.body.Late() }
+
+// bodyProgress returns what was read of the body.
+func (x *exchange) bodyProgress() limitedbody.Progress {
+	if x.body == nil {
+		return limitedbody.Progress{Blank: true}
+	}
+	return x.body.Progress()
 }
 
 // ensureExchange returns the exchange that w and r share, and the response and the

@@ -111,7 +111,7 @@ func TestRequestCostsLittleMoreThanNetHTTP(t *testing.T) { // not parallel: it c
 	ourAllocs, ourSize := mine.cost(t)
 	what := fmt.Sprintf("net/http %.1f allocations, %.0f bytes; with everything %.1f, %.0f", allocs, size, ourAllocs, ourSize)
 	t.Log(what)
-	require.LessOrEqual(t, ourAllocs-allocs, 7.0, what)
-	require.LessOrEqual(t, ourSize-size, 1700.0, what)
+	require.LessOrEqual(t, ourAllocs-allocs, 4.0, what)
+	require.LessOrEqual(t, ourSize-size, 1400.0, what)
 	require.LessOrEqual(t, runtime.NumGoroutine(), goroutines+10, "3,000 requests leave no goroutine behind; a few may be ending")
 }

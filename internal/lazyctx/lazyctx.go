@@ -65,7 +65,6 @@ type Context struct {
 	ready  atomic.Bool     // ctx is there
 	cancel context.CancelFunc
 	ended  atomic.Bool
-	source source
 }
 
 // Begin gives the context its parent, its deadline and its clock, which may be nil.
@@ -147,10 +146,10 @@ func (c *Context) make() {
 	if c.clock == nil {
 		c.ctx, c.cancel = context.WithDeadline(c.parent, c.at)
 	} else {
-		c.source.of = c
-		ctx, cancel := context.WithCancel(&c.source)
-		c.source.start()
-		c.ctx, c.cancel = ctx, func() { cancel(); c.source.stop() }
+		s := &source{of: c}
+		ctx, cancel := context.WithCancel(s)
+		s.start()
+		c.ctx, c.cancel = ctx, func() { cancel(); s.stop() }
 	}
 	if c.ended.Load() {
 		c.cancel()
