@@ -226,15 +226,18 @@ func serveWithin(d time.Duration, x *exchange, w http.ResponseWriter, r *http.Re
 // limitWaits limits the waits for the client to the time d of the handler. It returns
 // the Stream that does so in a server that Serve does not run, unless there is one.
 func (x *exchange) limitWaits(d time.Duration, w http.ResponseWriter, r *http.Request) (made *pace.Stream) {
+	waits := hasBody(r)
+	limiter, served := drain.LimiterOf(r.Context())
+	if served && !waits {
+		return nil
+	}
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server == nil {
 		return nil
 	}
-	waits := hasBody(r)
 	if waits && x.beginBody(r) { // to tell a late body from a late handler
 		x.body.SetLimit(math.MaxInt64)
 	}
-	limiter, served := drain.LimiterOf(r.Context())
 	if stream := pace.Of(w); stream != nil {
 		limiter = stream
 	} else if !served {

@@ -411,8 +411,12 @@ func (c *connection) applyFor(now time.Time) {
 }
 
 // early reports whether a Read that has run into its deadline has done so before the time.
+// The deadline by which net/http ends the read beside a handler is long ago.
 func (c *connection) early() bool {
-	return !c.dismissed && (c.deadline.IsZero() || time.Now().Before(c.deadline))
+	if c.dismissed || !c.deadline.IsZero() && c.deadline.Before(c.last) {
+		return false
+	}
+	return c.deadline.IsZero() || time.Now().Before(c.deadline)
 }
 
 // SetDeadline sets both deadlines.
