@@ -315,25 +315,19 @@ func (p pageHeaders) BeforeHeader(head http.Header) error {
 		x.page.set.begin(x, head)
 	}
 	x.page.set.yield(head)
-	if same(head["Cross-Origin-Resource-Policy"], corpSameOrigin) {
-		head["Cross-Origin-Resource-Policy"] = x.page.set.resourcePolicy(x.cors)
-	}
+	replace(head, "Cross-Origin-Resource-Policy", corpSameOrigin, x.page.set.resourcePolicy(x.cors))
 	kind := typeText(head)
 	switch {
 	case x.response.Status() == http.StatusNotModified: // a cache would change the stored response
 		deleteSame(head, "Content-Security-Policy", closedPolicy)
 		deleteSame(head, "Referrer-Policy", apiReferrer)
 	case kind != htmlKind:
-		if same(head["Content-Security-Policy"], closedPolicy) {
-			head["Content-Security-Policy"] = x.page.set.policies[kind]
-		}
+		replace(head, "Content-Security-Policy", closedPolicy, x.page.set.policies[kind])
 	default:
 		if same(head["Content-Security-Policy"], closedPolicy) {
 			head["Content-Security-Policy"] = []string{strings.Join(x.page.set.policy, x.cspNonce())}
 		}
-		if same(head["Referrer-Policy"], apiReferrer) {
-			head["Referrer-Policy"] = htmlReferrer
-		}
+		replace(head, "Referrer-Policy", apiReferrer, htmlReferrer)
 		setDefault(head, "Cross-Origin-Opener-Policy", coopSameOrigin)
 		setDefault(head, "Permissions-Policy", x.page.set.permissions)
 	}
@@ -388,6 +382,14 @@ func typeText(head http.Header) contentKind {
 func deleteSame(head http.Header, name string, value []string) {
 	if same(head[name], value) {
 		delete(head, name)
+	}
+}
+
+// replace replaces a value that is one and the same slice as ours. A map that is full becomes
+// a larger one also if the key is there, so nothing is set that stays as it is.
+func replace(head http.Header, name string, ours, value []string) {
+	if !same(value, ours) && same(head[name], ours) {
+		head[name] = value
 	}
 }
 
