@@ -357,8 +357,7 @@ type orders struct {
 func obey(ctx context.Context) (_ orders, release func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	broken := make(chan os.Signal, 1) // a log whose reader has gone is an error of writing, and not the end of the process
-	signal.Notify(broken, syscall.SIGPIPE)
+	brokenPipes.survive()
 	detached := context.WithoutCancel(ctx)
 	stop, sayStop := context.WithCancel(ctx)
 	hurry, sayHurry := context.WithCancel(detached)
@@ -384,12 +383,41 @@ func obey(ctx context.Context) (_ orders, release func()) {
 	})
 	return orders{stop, hurry, give}, func() {
 		signal.Stop(signals)
-		signal.Stop(broken)
+		brokenPipes.release()
 		close(released)
 		listening.Wait()
 		sayStop()
 		sayHurry()
 		sayGive(nil)
+	}
+}
+
+// brokenPipes makes SIGPIPE harmless for the process while any Serve runs: a log whose reader
+// has gone is an error of writing, and not the end of the process. The channel is one for
+// all, since such a signal comes at any time, also from another goroutine, and one that was
+// made in a bubble of testing/synctest must not be sent to from outside.
+var brokenPipes = pipeSignals{signals: make(chan os.Signal, 1)}
+
+type pipeSignals struct {
+	signals chan os.Signal // nobody receives them
+
+	mu   sync.Mutex
+	uses int
+}
+
+func (p *pipeSignals) survive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.uses++; p.uses == 1 {
+		signal.Notify(p.signals, syscall.SIGPIPE)
+	}
+}
+
+func (p *pipeSignals) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.uses--; p.uses == 0 {
+		signal.Stop(p.signals)
 	}
 }
 

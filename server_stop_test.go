@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -386,4 +388,23 @@ func TestServeTakesATLSListener(t *testing.T) {
 	require.Equal(t, 2, response.ProtoMajor)
 	s.stop()
 	require.NoError(t, s.ended(t))
+}
+
+// TestServeInBubbles: a SIGPIPE, which a write of any other test may cause, does not end the
+// tests of a program that runs Serve in a bubble.
+func TestServeInBubbles(t *testing.T) {
+	t.Parallel()
+	delivered := make(chan os.Signal, 1)
+	signal.Notify(delivered, syscall.SIGPIPE)
+	defer signal.Stop(delivered)
+	inBubble(t, func(t *testing.T) {
+		s := serveOn(t, newPipeListener(), sayHello, backend.ServerConfig{})
+		synctest.Wait()
+		for range 2 { // the first one has reached everybody when the second one comes
+			require.NoError(t, syscall.Kill(syscall.Getpid(), syscall.SIGPIPE))
+			<-delivered
+		}
+		s.stop()
+		require.NoError(t, s.ended(t))
+	})
 }
