@@ -141,7 +141,7 @@ func TestDBAllocations(t *testing.T) { // not parallel: it counts allocations
 		t.Skip("the race detector allocates, too")
 	}
 	for engine, bound := range map[backend.Engine]struct{ one, all, tx float64 }{
-		backend.SQLite:   {6, 107, 12},
+		backend.SQLite:   {5, 105, 7},
 		backend.Postgres: {8, 109, 9},
 		backend.MySQL:    {20, 268, 18},
 	} {

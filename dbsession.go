@@ -38,8 +38,7 @@ func (db *DB) inFile(ctx context.Context, conn dbconn.Conn, s *statement.Stateme
 }
 
 // intact returns an error if SQLite's file, or its WAL, was removed or replaced. The check
-// is two calls of stat, which take about 5 µs. used says that the connection has just read
-// or written.
+// is two calls of stat. used says that the connection has just read or written.
 func (db *DB) intact(conn dbconn.Conn, used bool) error {
 	if db.file == nil {
 		return nil

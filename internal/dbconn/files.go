@@ -31,13 +31,13 @@ func (c completeConn) Unwrap() driver.Conn { return c.complete }
 // files are the files of a connection to an embedded engine, see Options.Files.
 type files struct {
 	paths []string
-	infos []os.FileInfo // what they were when the connection was made
+	open  []fileID // what the paths led to when the files were opened; none for one that may not be open yet
 }
 
 func openFiles(paths []string) *files {
-	f := &files{paths, make([]os.FileInfo, len(paths))}
+	f := &files{paths, make([]fileID, len(paths))}
 	if len(paths) > 0 {
-		f.infos[0], _ = os.Stat(paths[0])
+		f.open[0], _ = identify(paths[0])
 	}
 	return f
 }
@@ -58,7 +58,7 @@ func Opened(raw Conn, first os.FileInfo) error {
 }
 
 func (f *files) opened(first os.FileInfo) error {
-	if len(f.infos) > 0 && (f.infos[0] == nil || !os.SameFile(f.infos[0], first)) {
+	if len(f.open) > 0 && !f.open[0].same(idOfInfo(first)) {
 		return errors.New(f.paths[0] + " was not the file that was opened first; restart the program")
 	}
 	return nil
@@ -76,15 +76,16 @@ func Intact(raw Conn, used bool) error {
 
 func (f *files) intact(used bool) error {
 	for i, path := range f.paths {
-		if f.infos[i] == nil && !used {
+		unknown := f.open[i] == fileID{}
+		if unknown && !used {
 			continue
 		}
-		now, err := os.Stat(path)
+		now, err := identify(path)
 		switch {
-		case f.infos[i] == nil: // SQLite opens its WAL late, and has none on some file systems
-			f.infos[i] = now
+		case unknown: // SQLite opens its WAL late, and has none on some file systems
+			f.open[i] = now
 			continue
-		case err == nil && !os.SameFile(f.infos[i], now):
+		case err == nil && !f.open[i].same(now):
 			err = errors.New(path + " is not the file that was opened")
 		}
 		if err != nil {
