@@ -165,6 +165,9 @@ func (x *exchange) Value(key any) any {
 	return x.Context.Value(key)
 }
 
+// Lazy returns the context that the exchange ends with, if that is one of lazyctx.
+func (x *exchange) Lazy() *lazyctx.Context { return lazyctx.Of(x.Context) }
+
 // describe sets the ids of the request in an event outside of operations.
 func (x *exchange) describe(e *Event) { e.RequestID, e.TraceID = x.name.id, x.name.trace }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/dbconn"
 	"github.com/seed-215b9b7c/backend/internal/dberr"
+	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/migration"
 	"github.com/seed-215b9b7c/backend/internal/pgconn"
 	"github.com/seed-215b9b7c/backend/internal/sqltext"
@@ -177,6 +178,9 @@ func (s *txScope) Value(key any) any {
 	}
 	return s.Context.Value(key)
 }
+
+// Lazy returns the context that the scope ends with, if that is one of lazyctx.
+func (s *txScope) Lazy() *lazyctx.Context { return lazyctx.Of(s.Context) }
 
 // start makes s a scope of tx in ctx.
 func (s *txScope) start(ctx context.Context, tx *dbTx) {

@@ -65,6 +65,8 @@ type Context struct {
 	ready  atomic.Bool     // ctx is there
 	cancel context.CancelFunc
 	ended  atomic.Bool
+
+	watchers watchers
 }
 
 // Begin gives the context its parent, its deadline and its clock, which may be nil.
@@ -76,6 +78,13 @@ func (c *Context) Begin(parent context.Context, deadline time.Time, clock *Clock
 
 // End is the cancel function of the context.
 func (c *Context) End() {
+	c.end()
+	if tells := c.watchers.end(); tells {
+		c.watchers.leaveParent()
+	}
+}
+
+func (c *Context) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended.Store(true)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-215b9b7c/backend/internal/column"
 	"github.com/seed-215b9b7c/backend/internal/english"
+	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -72,10 +73,10 @@ type Conn struct {
 
 	// The running operation: see arm.
 	ctx     context.Context
-	stop    func() bool // takes interrupt back from the context
-	onDone  func()      // interrupt, bound once
-	ask     bool        // interrupt asks the server to cancel
-	pending int         // callbacks that may have started: each sends to settled
+	watch   *lazyctx.Watch // calls interrupt
+	watched bool           // ctx can end
+	ask     bool           // interrupt asks the server to cancel
+	pending int            // callbacks that may have started: each sends to settled
 	settled chan bool
 	fired   atomic.Bool // an interruption has begun
 }

@@ -16,9 +16,8 @@ import (
 // until ctx ends.
 func (c *Conn) arm(ctx context.Context, ask bool) {
 	c.ctx, c.ask = ctx, ask
-	if ctx.Done() != nil {
+	if c.watched = c.watch.Start(ctx); c.watched {
 		c.pending++
-		c.stop = context.AfterFunc(ctx, c.onDone)
 	}
 }
 
@@ -46,13 +45,13 @@ func (c *Conn) interruptNow(ask bool) {
 // statement of the connection.
 func (c *Conn) disarm() (interrupted, settled bool) {
 	settled = true
-	if c.stop != nil && c.stop() {
+	if c.watched && c.watch.Stop() {
 		c.pending--
 	}
 	if c.pending > 0 {
 		settled = c.awaitSettled()
 	}
-	c.ctx, c.stop, c.pending = nil, nil, 0
+	c.ctx, c.watched, c.pending = nil, false, 0
 	interrupted = c.fired.Load()
 	if interrupted && settled {
 		c.fired.Store(false)

@@ -48,6 +48,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/seed-215b9b7c/backend/internal/lazyctx"
 	"github.com/seed-215b9b7c/backend/internal/stmtcache"
 )
 
@@ -213,7 +214,7 @@ func (k *Connector) newConn(w *wire, given handover, generation uint64) *Conn {
 		location:   given.location,
 		settled:    make(chan bool, 2),
 	}
-	c.onDone = c.interrupt
+	c.watch = lazyctx.NewWatch(c.interrupt)
 	if !k.pooler {
 		c.cache = stmtcache.New[*prepared](k.cacheSize)
 	}
