@@ -125,9 +125,10 @@ func (batchNone) takes(int) bool                         { return false }
 // On MySQL each takes a round trip, and SQLite needs none.
 //
 // If a statement writes, they are a transaction together, see [DB.Tx]: all take effect or
-// none. If all of them only read, each sees what was committed before it; for one state of
-// the database, call Batch in a transaction with [ReadOnly]. In a transaction of ctx, they
-// are part of it.
+// none. BEGIN travels with them, and COMMIT takes a round trip of its own. If all of them only
+// read, each sees what was committed before it, except on SQLite, where all see one state of
+// the database; for that on every engine, call Batch in a transaction with [ReadOnly]. In a
+// transaction of ctx, they are part of it.
 //
 // The first error ends the batch, and is returned. What was stored by then is not of use.
 // Statements that begin or end a transaction, or change the session, are errors.
@@ -137,8 +138,11 @@ func (db *DB) Batch(ctx context.Context, queries ...BatchQuery) error {
 	switch {
 	case err != nil || len(queries) == 0:
 		return err
-	case writes && db.scope(ctx) == nil:
+	case db.scope(ctx) != nil:
+	case writes:
 		return db.Tx(ctx, b.run)
+	case db.engine == SQLite && len(queries) > 1: // so that it takes and gives back its locks once
+		return db.Tx(ctx, b.run, ReadOnly)
 	}
 	return b.run(ctx)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -211,3 +212,36 @@ type batchObserver struct{ ended []string }
 
 func (o *batchObserver) Begin(ctx context.Context, _ *backend.Event) context.Context { return ctx }
 func (o *batchObserver) End(_ context.Context, e *backend.Event)                     { o.ended = append(o.ended, e.Query) }
+
+// inserter inserts a row into the file whose URL it is scanned from.
+type inserter struct{}
+
+func (*inserter) Scan(url any) error {
+	ctx := context.Background()
+	db, err := backend.Open(ctx, url.(string))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(ctx, "INSERT INTO t VALUES (1)")
+	return err
+}
+
+// On SQLite, the statements of a batch that only reads take the locks of the file once, and so
+// see one state of it.
+func TestBatchOfSQLiteSeesOneState(t *testing.T) {
+	t.Parallel()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	db, err := backend.Open(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec(t.Context(), "CREATE TABLE t (id INTEGER NOT NULL)")
+	require.NoError(t, err)
+	var first inserter
+	count := -1
+	require.NoError(t, db.Batch(t.Context(), backend.BatchOne(&first, "SELECT ? FROM (SELECT count(*) FROM t)", url), backend.BatchOne(&count, "SELECT count(*) FROM t")))
+	require.Zero(t, count, "what was committed after the batch had begun")
+	count, err = backend.One[int](t.Context(), db, "SELECT count(*) FROM t")
+	require.NoError(t, err)
+	require.Equal(t, 1, count)
+}

@@ -63,6 +63,12 @@ func TestRoundTrips(t *testing.T) {
 			p.Trips()
 			require.NoError(t, db.Batch(t.Context(), lookups...))
 			require.Equal(t, map[backend.Engine]int{backend.Postgres: 1, backend.MySQL: 20}[engine], p.Trips(), "20 lookups in a batch")
+
+			writes := []backend.BatchQuery{backend.BatchExec("DELETE FROM t WHERE id = ?", 1), backend.BatchExec("DELETE FROM t WHERE id < ?", 3)}
+			require.NoError(t, db.Batch(t.Context(), writes...))
+			p.Trips()
+			require.NoError(t, db.Batch(t.Context(), writes...))
+			require.Equal(t, map[backend.Engine]int{backend.Postgres: 2, backend.MySQL: 4}[engine], p.Trips(), "begin, two that write, commit")
 		})
 	}
 }
