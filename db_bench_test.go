@@ -142,7 +142,7 @@ func TestDBAllocations(t *testing.T) { // not parallel: it counts allocations
 	}
 	for engine, bound := range map[backend.Engine]struct{ one, all, tx float64 }{
 		backend.SQLite:   {5, 105, 7},
-		backend.Postgres: {8, 109, 9},
+		backend.Postgres: {7, 107, 8},
 		backend.MySQL:    {20, 268, 18},
 	} {
 		t.Run(string(engine), func(t *testing.T) {
