@@ -136,6 +136,10 @@ func appendList(q *sqltext.Query, values []driver.NamedValue, list reflect.Value
 
 // listItem returns item i of a list as a value.
 func listItem(q *sqltext.Query, list reflect.Value, i int) (driver.Value, error) {
+	switch list.Type().Elem() { // the usual lists, with one box for each item
+	case intType, int64Type:
+		return list.Index(i).Int(), nil
+	}
 	item := list.Index(i).Interface()
 	if inner := asList(item); inner.IsValid() {
 		return nil, fmt.Errorf("item %d: %w", i, noList(inner))

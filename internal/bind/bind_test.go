@@ -297,3 +297,19 @@ func TestArgs(t *testing.T) {
 	require.ErrorIs(t, err, ErrText)
 	require.ErrorContains(t, err, "argument 2: item 1")
 }
+
+// Every number of a list has one box.
+func TestListOfNumbersAllocations(t *testing.T) { // not parallel: it counts allocations
+	q, err := sqltext.Parse(sqltext.SQLite, "SELECT 1 WHERE 1 IN (?)")
+	require.NoError(t, err)
+	ids := make([]int, 16)
+	for i := range ids {
+		ids[i] = 1000 * i
+	}
+	args := []any{ids}
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		if _, values, err := Args(q, args, nil); err != nil || len(values) != 16 || values[1].Value != int64(1000) {
+			t.Error(values, err)
+		}
+	}), float64(len(ids)+8), "one for each, and a few for all")
+}
