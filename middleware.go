@@ -87,7 +87,6 @@ type exchange struct {
 	time            timeLimits
 	load            load
 	page            pagePolicy
-	sameOrigin      bool          // CrossOrigin lets the request pass
 	checked         http.Header   // by [Stack]: it does not say two things
 	errors          *ErrorsConfig // of the innermost Errors, or nil
 	said            atomic.Pointer[reply]
@@ -106,6 +105,8 @@ type client struct {
 	addr  netip.Addr // invalid if the peer has no IP address
 	https bool       // the client speaks TLS, to the server or to a trusted proxy
 	http1 bool
+
+	sameOrigin bool // CrossOrigin lets the request pass
 }
 
 // accessRecord has the values that the access log's record of the request needs.

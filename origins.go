@@ -277,7 +277,7 @@ func (c *crossOrigin) serve(x *exchange, w http.ResponseWriter, r *http.Request,
 		WriteError(w, r, foreignSite(err))
 		return
 	}
-	x.sameOrigin = true
+	x.client.sameOrigin = true
 	next.serve(x, w, r)
 }
 

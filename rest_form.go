@@ -64,7 +64,7 @@ func (f *formReader) typeOf(head http.Header) (mediaType, boundary string) {
 // check refuses a form that a page of another site may have sent. [CrossOrigin] does so for
 // all requests; this is for programs without it. Without forms, browsers ask first.
 func (f *formReader) check(r *http.Request) error {
-	if x := exchangeFrom(r.Context()); x != nil && x.sameOrigin {
+	if x := exchangeFrom(r.Context()); x != nil && x.client.sameOrigin {
 		return nil
 	}
 	if err := new(crossOrigin).check(r); err != nil {

@@ -66,7 +66,7 @@ type Context struct {
 	cancel context.CancelFunc
 	ended  atomic.Bool
 
-	watchers watchers
+	watchers atomic.Pointer[watchers] // nil until there is one
 }
 
 // Begin gives the context its parent, its deadline and its clock, which may be nil.
@@ -79,8 +79,8 @@ func (c *Context) Begin(parent context.Context, deadline time.Time, clock *Clock
 // End is the cancel function of the context.
 func (c *Context) End() {
 	c.end()
-	if tells := c.watchers.end(); tells {
-		c.watchers.leaveParent()
+	if all := c.watchers.Load(); all != nil {
+		c.endWatchers(all)
 	}
 }
 

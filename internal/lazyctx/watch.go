@@ -149,7 +149,11 @@ type watcher struct {
 
 // watch makes c tell w when it ends, or now if it has.
 func (c *Context) watch(w *watcher) {
-	all := &c.watchers
+	all := c.watchers.Load()
+	if all == nil {
+		c.watchers.CompareAndSwap(nil, new(watchers))
+		all = c.watchers.Load()
+	}
 	all.mu.Lock()
 	w.in = all
 	if all.ended {
@@ -166,7 +170,10 @@ func (c *Context) watch(w *watcher) {
 	all.asked = true
 	all.mu.Unlock()
 	if !asked {
-		c.watchParent()
+		c.watchParent(all)
+	}
+	if c.ended.Load() { // End may have found no watchers
+		c.endWatchers(all)
 	}
 }
 
@@ -196,8 +203,7 @@ func (w *watcher) unlink() {
 }
 
 // watchParent makes the parent of c tell when it ends, until c ends.
-func (c *Context) watchParent() {
-	all := &c.watchers
+func (c *Context) watchParent(all *watchers) {
 	if parent := Of(c.parent); parent != nil {
 		all.above.of = c
 		parent.watch(&all.above)
@@ -221,7 +227,14 @@ func (all *watchers) leaveParent() {
 }
 
 // notify tells the watchers that c has ended.
-func (c *Context) notify() { c.watchers.end() }
+func (c *Context) notify() { c.watchers.Load().end() }
+
+// endWatchers tells them, and no parent tells c any more.
+func (c *Context) endWatchers(all *watchers) {
+	if tells := all.end(); tells {
+		all.leaveParent()
+	}
+}
 
 // end reports whether the parent still tells.
 func (all *watchers) end() (tells bool) {

@@ -29,6 +29,7 @@ type Writer struct {
 	late      bool // Finish found nothing to end, and what is written now must still be ended
 	isHead    bool // the response to a HEAD request: its body is never sent
 	detects   bool // the content type is detected before the hooks run
+	ranged    bool // the request has a Range
 
 	hooks    []Hook // run from the last one to the first
 	inline   [4]Hook
@@ -39,11 +40,10 @@ type Writer struct {
 
 	coding     *Compression // nil: no compression
 	accept     []string     // the request's Accept-Encoding
-	ranged     bool         // the request has a Range
 	compress   *compressor  // while this response is compressed or held back
-	encoded    bool         // the body is compressed
-	promised   int64        // its length by the handler's Content-Length, or 0
+	promised   int64        // the length of a compressed body by the handler's Content-Length, or 0
 	taken      int64        // how much of it was written
+	encoded    bool         // the body is compressed
 	strongTags bool         // see KeepStrongTags
 	short      bool         // see IsShort
 }
