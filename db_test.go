@@ -504,7 +504,8 @@ func TestLostTransactionsRunAgain(t *testing.T) {
 				})
 			}
 			wait.Wait()
-			require.Equal(t, 3, runs[0]+runs[1], "one of them ran twice")
+			// The one that lost may lock its row again before the other one wakes, and lose again.
+			require.GreaterOrEqual(t, runs[0]+runs[1], 3, "one of them ran twice")
 			require.Equal(t, [2]int{1, 1}, commits)
 			n, err := backend.All[int](t.Context(), db, "SELECT n FROM t")
 			require.NoError(t, err)

@@ -263,7 +263,7 @@ func TestMigrateTakesLinearTime(t *testing.T) {
 		return took
 	}
 	few, many := run(150), run(1200)
-	for range 2 { // other tests take time, too
+	for tries := 0; many >= 16*few && tries < 20; tries++ { // other tests take time, too
 		few, many = min(few, run(150)), min(many, run(1200))
 	}
 	require.Less(t, many, 16*few, "eight times the statements; 64 is the square")
