@@ -85,6 +85,8 @@
 //     program. [Access] rules say who may call; an [Authenticator] finds out who
 //     calls, and as a [SecurityDescriber] names the schemes of that. [Logic.Door] is for protocols that this package does not know.
 //   - [Error] is the error type that clients see. [WriteError] and [Handler] write it.
+//   - [Sessions] keep values for browsers, each under a [SessionKey], and are an
+//     [Authenticator] of the accounts that they have signed in.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All], [Each]
 //     and [DB.Exec] run SQL, which cannot be made from input. [DB.Tx] and [AfterCommit]
 //     are for transactions, and [DB.Migrate] migrates the schema.
@@ -197,7 +199,7 @@
 // the engine, such as count and lower. A function of the schema may have an effect, so
 // the error is [Unavailable] then.
 //
-// # Sessions
+// # Sessions of the database
 //
 // Statements do not change the session that other statements run in. A connection is
 // closed after a statement that may have changed its session, or after the transaction

@@ -87,6 +87,7 @@ type exchange struct {
 	time            timeLimits
 	load            load
 	page            pagePolicy
+	session         any           // the *session of the innermost Sessions.Middleware, or nil
 	checked         http.Header   // by [Stack]: it does not say two things
 	errors          *ErrorsConfig // of the innermost Errors, or nil
 	said            atomic.Pointer[reply]
@@ -189,10 +190,27 @@ func exchangeOf(ctx context.Context, w http.ResponseWriter) *exchange {
 	return nil
 }
 
-// isLocal reports whether a request came over plain HTTP to localhost.
+// isLocal reports whether a request came over plain HTTP to localhost, and through no proxy.
 func isLocal(r *http.Request) bool {
-	if x := exchangeFrom(r.Context()); r.TLS != nil || x != nil && x.client.https {
+	if x := exchangeFrom(r.Context()); x != nil {
+		return x.isLocal()
+	}
+	return comesToLocalhost(r)
+}
+
+func (x *exchange) isLocal() bool { return !x.client.https && comesToLocalhost(x.request) }
+
+// proxyHeaders are those of requests that a proxy has sent on.
+var proxyHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Via"}
+
+func comesToLocalhost(r *http.Request) bool {
+	if r.TLS != nil {
 		return false
+	}
+	for _, name := range proxyHeaders { // browsers speak to the proxy, which may have TLS
+		if r.Header[name] != nil {
+			return false
+		}
 	}
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -239,7 +257,7 @@ func (h replyHeaders) BeforeHeader(head http.Header) error {
 	if said.wrong != nil {
 		return said.wrong
 	}
-	said.apply(head, isLocal(h.x.request))
+	said.apply(head, h.x.isLocal())
 	return nil
 }
 
@@ -282,7 +300,7 @@ func (x *exchange) bodyProgress() limitedbody.Progress {
 // If the exchange in the context has another response than w, it belongs to an outer
 // request, or w is wrapped by a type that cannot be unwrapped and that may run the
 // handler on another goroutine, as [http.TimeoutHandler] does. Then this request gets
-// its own exchange, with the same id and client.
+// its own exchange, with the same id, client and session.
 func ensureExchange(w http.ResponseWriter, r *http.Request) (x *exchange, _ http.ResponseWriter, _ *http.Request, made bool) {
 	outer := exchangeFrom(r.Context())
 	if outer != nil && response.Of(w) == &outer.response {
@@ -291,7 +309,8 @@ func ensureExchange(w http.ResponseWriter, r *http.Request) (x *exchange, _ http
 	x = newExchange(r)
 	if outer != nil {
 		x.name.id, x.name.trace = outer.name.id, outer.name.trace
-		x.client.addr, x.client.https = outer.client.addr, outer.client.https
+		x.client.addr, x.client.https, x.client.sameOrigin = outer.client.addr, outer.client.https, outer.client.sameOrigin
+		x.session = outer.session
 	}
 	return x, x.response.Begin(w, r, x), r.WithContext(x), true
 }

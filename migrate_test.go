@@ -468,7 +468,7 @@ func TestMigrateItsOwnTablesAgain(t *testing.T) {
 func indexOfExpiry(t *testing.T, db *backend.DB) string {
 	q := map[backend.Engine]string{
 		backend.SQLite:   "SELECT name FROM pragma_index_list('backend_idempotency_keys') WHERE origin = 'c'",
-		backend.Postgres: "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexdef LIKE '%(expires_at)'",
+		backend.Postgres: "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'backend_idempotency_keys' AND indexdef LIKE '%(expires_at)'",
 		backend.MySQL: "SELECT index_name FROM information_schema.statistics WHERE table_schema = DATABASE()" +
 			" AND table_name = 'backend_idempotency_keys' AND column_name = 'expires_at'",
 	}[db.Engine()]

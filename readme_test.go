@@ -3,6 +3,7 @@ package backend_test
 import (
 	"context"
 	"crypto/sha256"
+	"log/slog"
 	"net/http"
 	"os"
 	"regexp"
@@ -102,6 +103,43 @@ func (a *Users) SecuritySchemes() []backend.SecurityScheme { // for the descript
 	return []backend.SecurityScheme{{Name: "token", HTTP: "bearer"}}
 }
 
+// cart is the key of a value in sessions.
+var cart = backend.NewSessionKey[[]string]("cart")
+
+type AddItem struct {
+	Item string `json:"item" validate:"required,max=50"`
+}
+
+func (s *Shop) AddItem(ctx context.Context, in AddItem) (backend.None, error) {
+	return backend.None{}, cart.Update(ctx, func(items *[]string) error { // of updates at the same time none is lost
+		*items = append(*items, in.Item)
+		return nil
+	})
+}
+
+func (s *Shop) SignIn(ctx context.Context, in Credentials) (backend.None, error) {
+	id, err := s.checkPassword(ctx, in)
+	if err == nil {
+		err = s.sessions.SignIn(ctx, id, backend.SignInConfig{Remember: in.Remember})
+	}
+	return backend.None{}, err
+}
+
+func (s *Shop) SignOut(ctx context.Context, _ backend.None) (backend.None, error) {
+	return backend.None{}, s.sessions.SignOut(ctx)
+}
+
+type Shop struct{ sessions *backend.Sessions }
+
+type Credentials struct {
+	Name     string `json:"name"`
+	Remember bool   `json:"remember,omitempty"`
+}
+
+func (*Shop) checkPassword(_ context.Context, in Credentials) (backend.AccountID, error) {
+	return backend.AccountID(in.Name), nil
+}
+
 var tasksTable = fstest.MapFS{"0001_tasks.sql": {Data: []byte("-- +goose Up\n" +
 	"CREATE TABLE tasks (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL UNIQUE, note TEXT);\n")}}
 
@@ -168,6 +206,34 @@ func TestWhatTheREADMESaysOfCallers(t *testing.T) {
 	})
 }
 
+// What the section says about sessions.
+func TestWhatTheREADMESaysOfSessions(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
+		require.NoError(t, db.Migrate(t.Context(), nil))
+		shop := &Shop{backend.NewSessions(db, backend.SessionConfig{})}
+		logic := backend.NewLogic(db, shop.sessions, backend.LogicConfig{})
+		logic.Add(
+			backend.Mutation("addItem", backend.Public, shop.AddItem, backend.Route("POST /cart")),
+			backend.Query("cart", backend.Public, func(ctx context.Context, _ backend.None) ([]string, error) { return cart.Get(ctx) }, backend.Route("GET /cart")),
+			backend.Mutation("signIn", backend.Public, shop.SignIn, backend.Route("POST /sign-in")),
+			backend.Mutation("signOut", backend.SignedIn, shop.SignOut, backend.Route("POST /sign-out")),
+		)
+		r := backend.NewRouter()
+		r.Use(backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler)}), shop.sessions.Middleware)
+		r.Mount("/", logic.REST())
+		client := backendtest.NewClient(t, r)
+		client.Post("/cart", AddItem{"tea"}).Expect(204)
+		client.Post("/sign-out", nil).Expect(401)
+		client.Post("/sign-in", Credentials{Name: "ann"}).Expect(204)
+		client.Post("/cart", AddItem{"milk"}).Expect(204)
+		require.Equal(t, `["tea","milk"]`, string(client.Get("/cart").Expect(200).Body))
+		client.Post("/sign-out", nil).Expect(204)
+		require.Equal(t, `[]`, string(client.Get("/cart").Expect(200).Body))
+		client.Post("/sign-out", nil).Expect(401)
+	})
+}
+
 func TestREADMEHasThisCode(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
@@ -178,7 +244,7 @@ func TestREADMEHasThisCode(t *testing.T) {
 	require.True(t, found)
 	section, _, _ = strings.Cut(section, "\n## ")
 	blocks := strings.Split(section, "```go\n")[1:]
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	for _, block := range blocks {
 		code, _, _ := strings.Cut(block, "```")
 		require.Contains(t, string(here), code)

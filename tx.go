@@ -274,6 +274,16 @@ func (s *txScope) endLocked() error {
 	return s.failed
 }
 
+// isUndone reports whether what was done in the scope is undone, or may be.
+func (s *txScope) isUndone() bool {
+	s.tx.mu.Lock()
+	defer s.tx.mu.Unlock()
+	for s.released {
+		s = s.parent
+	}
+	return s.undone || s.failed != nil
+}
+
 // over reports whether the scope or an outer one has ended.
 func (s *txScope) over() bool {
 	for ; s != nil; s = s.parent {

@@ -175,7 +175,10 @@ func (v hijackView) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, w.failure
 	}
 	w.writing.Lock()
-	err := w.stream()
+	err := w.askHooks()
+	if err == nil {
+		err = w.stream()
+	}
 	w.writing.Unlock()
 	if err != nil {
 		return nil, nil, err

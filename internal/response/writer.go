@@ -45,6 +45,7 @@ type Writer struct {
 	taken      int64        // how much of it was written
 	encoded    bool         // the body is compressed
 	strongTags bool         // see KeepStrongTags
+	ended      bool         // the handler has returned without writing, and the hooks have run
 	short      bool         // see IsShort
 }
 
@@ -68,6 +69,12 @@ type Writer struct {
 // ReadFrom, Flush and Hijack return the error.
 type Hook interface {
 	BeforeHeader(head http.Header) error
+}
+
+// A HijackHook is a [Hook] that is asked before the connection is hijacked: no header will
+// be sent. If it returns an error, that is the error of Hijack, and nothing has happened.
+type HijackHook interface {
+	BeforeHijack() error
 }
 
 // An Owner answers with the error of a hook.
@@ -95,6 +102,13 @@ func (w *Writer) Join(hook Hook) {
 	w.writing.Lock()
 	defer w.writing.Unlock()
 	w.Before(hook)
+}
+
+// Unsent reports whether hooks can still change the header. Any goroutine may call it.
+func (w *Writer) Unsent() bool {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	return !w.Begun() && !w.ended
 }
 
 // A Network is told when a response may wait for the network because its client is slow.
@@ -192,6 +206,7 @@ func (w *Writer) End() {
 	defer w.writing.Unlock()
 	if w.status == 0 && !w.Begun() {
 		w.runHooks()
+		w.ended = true
 	}
 	if w.late {
 		w.finish()
@@ -370,6 +385,18 @@ func (w *Writer) commit(long bool) error {
 	}
 	w.under.WriteHeader(w.status)
 	w.committed = true
+	return nil
+}
+
+// askHooks asks the hooks whether the connection may be hijacked.
+func (w *Writer) askHooks() error {
+	for _, hook := range w.hooks {
+		if asked, ok := hook.(HijackHook); ok {
+			if err := asked.BeforeHijack(); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
