@@ -34,7 +34,8 @@ func NewSessionKey[T any](name string) SessionKey[T] {
 	return SessionKey[T]{name}
 }
 
-// Get returns the value, or the zero value if there is none.
+// Get returns the value, or the zero value if there is none. A request reads its session
+// once, and does not see what others change afterwards, unless it changes the session itself.
 func (k SessionKey[T]) Get(ctx context.Context) (value T, err error) {
 	c, err := sessionFrom(ctx)
 	if err != nil {
