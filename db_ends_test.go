@@ -96,7 +96,7 @@ func TestAllocationsOfARow(t *testing.T) { // not parallel: it counts allocation
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
 				httptest.NewRecorder()
-				httptest.NewRequest("GET", "/", http.NoBody).WithContext(ctx)
+				_ = httptest.NewRequest("GET", "/", http.NoBody).WithContext(ctx)
 			})
 			require.LessOrEqual(t, fewestAllocs(func() { serve() })-none, bound)
 		})

@@ -112,7 +112,7 @@ func (c SessionConfig) check() error {
 		errs = append(errs, fmt.Errorf("IdleTimeout %v is too short; %v is the least", c.IdleTimeout, minIdle))
 	}
 	if !header.IsToken(c.Cookie) || strings.HasPrefix(c.Cookie, "__") {
-		errs = append(errs, fmt.Errorf("Cookie %q is no name for a cookie; use letters and digits, and leave the prefix out", c.Cookie))
+		errs = append(errs, fmt.Errorf("the Cookie %q is no name for a cookie; use letters and digits, and leave the prefix out", c.Cookie))
 	}
 	return errors.Join(errs...)
 }

@@ -900,7 +900,7 @@ func TestSessionRoundTrips(t *testing.T) {
 
 func TestSessionMistakes(t *testing.T) {
 	t.Parallel()
-	require.PanicsWithValue(t, `backend: NewSessions: Lifetime -1s is not positive; MaxPerAccount -1 is negative; leave it out for the default; Cookie "a b" is no name for a cookie; use letters and digits, and leave the prefix out`,
+	require.PanicsWithValue(t, `backend: NewSessions: Lifetime -1s is not positive; MaxPerAccount -1 is negative; leave it out for the default; the Cookie "a b" is no name for a cookie; use letters and digits, and leave the prefix out`,
 		func() {
 			backend.NewSessions(nil, backend.SessionConfig{Lifetime: -time.Second, MaxPerAccount: -1, Cookie: "a b"})
 		})
