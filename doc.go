@@ -85,6 +85,7 @@
 //     program. [Access] rules say who may call; an [Authenticator] finds out who
 //     calls, and as a [SecurityDescriber] names the schemes of that. [Logic.Door] is for protocols that this package does not know.
 //   - [Error] is the error type that clients see. [WriteError] and [Handler] write it.
+//   - [PasswordHasher] hashes passwords.
 //   - [Sessions] keep values for browsers, each under a [SessionKey], and are an
 //     [Authenticator] of the accounts that they have signed in.
 //   - [Open] opens PostgreSQL, SQLite, MySQL or MariaDB. [One], [Maybe], [All], [Each]

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
 	"strings"
 	"time"
@@ -61,8 +60,12 @@ type Register struct {
 
 // Register stores a new account.
 func (a *App) Register(ctx context.Context, in Register) (UserOutput, error) {
+	hash, err := a.passwords.Hash(ctx, in.User.Password)
+	if err != nil {
+		return UserOutput{}, err
+	}
 	user, err := backend.One[User](ctx, a.db, "INSERT INTO users (username, email, password_hash, updated_at) VALUES (?, ?, ?, ?) RETURNING *",
-		in.User.Username, strings.ToLower(in.User.Email), a.hash(in.User.Password, rand.Text()), time.Now())
+		in.User.Username, strings.ToLower(in.User.Email), hash, time.Now())
 	return a.signedIn(user, err)
 }
 
@@ -81,7 +84,9 @@ func (a *App) Login(ctx context.Context, in Login) (UserOutput, error) {
 	if err != nil && backend.CodeOf(err) != backend.NotFound {
 		return UserOutput{}, err
 	}
-	if !a.isPassword(in.User.Password, user.PasswordHash) {
+	if ok, err := a.passwords.Verify(ctx, user.PasswordHash, in.User.Password); err != nil {
+		return UserOutput{}, err
+	} else if !ok {
 		return UserOutput{}, about(backend.Unauthenticated, "credentials", "invalid")
 	}
 	return a.signedIn(user, nil)
@@ -107,10 +112,12 @@ type UpdateUser struct {
 
 // UpdateUser changes the account of the caller.
 func (a *App) UpdateUser(ctx context.Context, in UpdateUser) (UserOutput, error) {
-	id, user, hash := backend.CallerFrom(ctx).ID, in.User, ""
+	id, user, hash, err := backend.CallerFrom(ctx).ID, in.User, "", error(nil)
 	switch length := utf8.RuneCountInString(user.Password.V); {
 	case length >= 8:
-		hash = a.hash(user.Password.V, rand.Text())
+		if hash, err = a.passwords.Hash(ctx, user.Password.V); err != nil {
+			return UserOutput{}, err
+		}
 	case length > 0:
 		return UserOutput{}, about(backend.Invalid, "password", "must have at least 8 characters")
 	}

@@ -59,15 +59,15 @@ func run(ctx context.Context) error {
 	if err := db.Migrate(ctx, migrations); err != nil {
 		return err
 	}
-	app := &App{db, Tokens(secret), iterations}
+	app := &App{db, Tokens(secret), backend.NewPasswordHasher(backend.PasswordConfig{})}
 	return backend.Serve(ctx, routes(app, strings.Fields(os.Getenv("CORS_ORIGINS"))), backend.ServerConfig{Addr: os.Getenv("ADDR")})
 }
 
 // App is the application.
 type App struct {
-	db         *backend.DB
-	tokens     Tokens
-	iterations int // of the hashes of passwords
+	db        *backend.DB
+	tokens    Tokens
+	passwords *backend.PasswordHasher
 }
 
 // routes returns the whole program as a handler.

@@ -32,7 +32,7 @@ func start(t *testing.T, test func(t *testing.T, c client)) {
 	t.Parallel()
 	backendtest.EachDB(t, func(t *testing.T, db *backend.DB) {
 		require.NoError(t, db.Migrate(t.Context(), migrations))
-		plain := backendtest.NewClient(t, routes(&App{db, Tokens(secret), 1}, []string{"https://front.example"}))
+		plain := backendtest.NewClient(t, routes(&App{db, Tokens(secret), backend.NewPasswordHasher(backend.PasswordConfig{QueueWait: time.Minute})}, []string{"https://front.example"}))
 		c := client{plain, t, &description{}, map[string]bool{}}
 		plain.Get("/openapi.json").Expect(200).JSON(c.api)
 		test(t, c)
@@ -503,17 +503,4 @@ func FuzzTokens(f *testing.F) {
 		require.Equal(t, token == genuine, valid)
 		require.Equal(t, valid, id == "7")
 	})
-}
-
-func TestPasswords(t *testing.T) {
-	t.Parallel()
-	app := &App{iterations: 1}
-	stored := app.hash("password", "salt")
-	require.True(t, app.isPassword("password", stored))
-	require.NotContains(t, stored, "password")
-	for _, wrong := range []string{"", "Password", "password ", "salt"} {
-		require.False(t, app.isPassword(wrong, stored), wrong)
-	}
-	require.False(t, app.isPassword("", ""), "nothing is stored")
-	require.GreaterOrEqual(t, iterations, 600_000, "OWASP's Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256")
 }
