@@ -108,6 +108,7 @@ type client struct {
 	http1 bool
 
 	sameOrigin bool // CrossOrigin lets the request pass
+	onlyCORS   bool // it does so since CORS allows the origin, which has sent no credentials
 }
 
 // accessRecord has the values that the access log's record of the request needs.
@@ -201,10 +202,10 @@ func isLocal(r *http.Request) bool {
 func (x *exchange) isLocal() bool { return !x.client.https && comesToLocalhost(x.request) }
 
 // proxyHeaders are those of requests that a proxy has sent on.
-var proxyHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Via"}
+var proxyHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Via"}
 
 func comesToLocalhost(r *http.Request) bool {
-	if r.TLS != nil {
+	if r.TLS != nil || !r.ProtoAtLeast(1, 1) { // nginx speaks HTTP/1.0 unless it is told otherwise, and no browser does
 		return false
 	}
 	for _, name := range proxyHeaders { // browsers speak to the proxy, which may have TLS
@@ -310,6 +311,7 @@ func ensureExchange(w http.ResponseWriter, r *http.Request) (x *exchange, _ http
 	if outer != nil {
 		x.name.id, x.name.trace = outer.name.id, outer.name.trace
 		x.client.addr, x.client.https, x.client.sameOrigin = outer.client.addr, outer.client.https, outer.client.sameOrigin
+		x.client.onlyCORS = outer.client.onlyCORS
 		x.session = outer.session
 	}
 	return x, x.response.Begin(w, r, x), r.WithContext(x), true

@@ -273,11 +273,12 @@ func newCrossOrigin(trusted []string, allowed *cors) (*crossOrigin, error) {
 }
 
 func (c *crossOrigin) serve(x *exchange, w http.ResponseWriter, r *http.Request, next nextStep) {
-	if err := c.check(r); err != nil {
+	onlyCORS, err := c.check(r)
+	if err != nil {
 		WriteError(w, r, foreignSite(err))
 		return
 	}
-	x.client.sameOrigin = true
+	x.client.sameOrigin, x.client.onlyCORS = true, onlyCORS
 	next.serve(x, w, r)
 }
 
@@ -289,14 +290,16 @@ func foreignSite(cause error) error {
 	return (&Error{Code: Forbidden, Message: message}).Wrap(cause)
 }
 
-func (c *crossOrigin) check(r *http.Request) error {
+// check returns an error for a request that must not pass. onlyCORS says that it passes only
+// because CORS allows its origin.
+func (c *crossOrigin) check(r *http.Request) (onlyCORS bool, err error) {
 	stream := r.Method == http.MethodGet && opensStream(r.Header)
 	if !stream && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
-		return nil
+		return false, nil
 	}
 	cookies := r.Header["Cookie"] != nil
 	if !cookies && explicit(r.Header) {
-		return nil
+		return false, nil
 	}
 	asked := r
 	if stream { // CrossOriginProtection lets GET pass
@@ -304,14 +307,14 @@ func (c *crossOrigin) check(r *http.Request) error {
 		unsafe.Method = http.MethodPost
 		asked = &unsafe
 	}
-	err := c.protection.Check(asked)
+	err = c.protection.Check(asked)
 	switch {
 	case err != nil && c.cors != nil && !ambient(r) && c.cors.allows(r.Header.Get("Origin")):
-		return nil
+		return true, nil
 	case err == nil && cookies && !stream && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "":
-		return errNoOrigin
+		return false, errNoOrigin
 	}
-	return err
+	return false, err
 }
 
 var errNoOrigin = errors.New("a request with cookies has neither Sec-Fetch-Site nor Origin")

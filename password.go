@@ -14,8 +14,9 @@ import (
 
 // PasswordConfig configures [NewPasswordHasher]. Negative values panic.
 type PasswordConfig struct {
-	// Memory bounds the memory in bytes that all hashes take at once. Each takes 19 MiB.
-	// Defaults to 19 MiB for each processor: more at once are not faster.
+	// Memory bounds the memory in bytes that all hashes take at once. Each takes 19 MiB. A hash
+	// of another program that takes more than all of it is verified alone. Defaults to 19 MiB
+	// for each processor: more at once are not faster.
 	Memory int64
 	// QueueWait is how long a hash waits for memory before it is [Unavailable]. Defaults to
 	// 2 seconds.

@@ -67,7 +67,7 @@ func (f *formReader) check(r *http.Request) error {
 	if x := exchangeFrom(r.Context()); x != nil && x.client.sameOrigin {
 		return nil
 	}
-	if err := new(crossOrigin).check(r); err != nil {
+	if _, err := new(crossOrigin).check(r); err != nil {
 		return foreignSite(err)
 	}
 	return nil

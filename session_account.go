@@ -87,13 +87,20 @@ func (s *Sessions) replace(ctx context.Context, old, next *StoredSession) error 
 		return err
 	case last == nil && old.Account == next.Account: // it must not come back under another id
 		return sessionEnded()
+	case last == nil && old.Account == "": // signed in by a request at the same time, with these values
+		next.Values = old.Values
 	case last != nil && (last.Account == "" || last.Account == next.Account):
 		next.Values = last.Values
 	}
 	if err := s.store.Insert(ctx, next); err != nil {
 		return err
 	}
-	_, err = s.store.Delete(ctx, old.ID)
+	deleted, err := s.store.Delete(ctx, old.ID)
+	if err == nil && !deleted && old.Account == next.Account { // ended meanwhile, in a store without transactions
+		if _, err = s.store.Delete(ctx, next.ID); err == nil {
+			err = sessionEnded()
+		}
+	}
 	return err
 }
 

@@ -432,7 +432,7 @@ func TestSessionsAreCleaned(t *testing.T) {
 // that of TLS, and has one name in both directions.
 func TestSessionBehindProxies(t *testing.T) {
 	t.Parallel()
-	for name, value := range map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.9", "Forwarded": "for=192.0.2.9", "Via": "1.1 proxy"} {
+	for name, value := range map[string]string{"HTTP/1.0": "", "X-Real-Ip": "192.0.2.9", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.9", "Forwarded": "for=192.0.2.9", "Via": "1.1 proxy"} {
 		for _, trusted := range []string{"", "192.0.2.1"} {
 			s := backend.NewSessions(nil, backend.SessionConfig{})
 			site := newVisitor(t, s, actions(s))
@@ -441,7 +441,11 @@ func TestSessionBehindProxies(t *testing.T) {
 			}
 			send := func(path string) string {
 				r := httptest.NewRequest("GET", "http://127.0.0.1:8080"+path, nil)
-				r.Header.Set(name, value)
+				if name == "HTTP/1.0" { // as nginx sends it
+					r.Proto, r.ProtoMajor, r.ProtoMinor = name, 1, 0
+				} else {
+					r.Header.Set(name, value)
+				}
 				for name, value := range site.cookies {
 					r.AddCookie(&http.Cookie{Name: name, Value: value})
 				}
@@ -594,4 +598,69 @@ func TestSessionValueOfOtherType(t *testing.T) {
 	site.get("/old")
 	require.Equal(t, http.StatusInternalServerError, site.send(site.request(t.Context(), "GET", "/flash")).Code)
 	require.Empty(t, site.get("/flash"))
+}
+
+// TestSessionAndCORS: a request of another origin that only CORS lets pass cannot sign the
+// browser in: it may be a form of a page there, whose response browsers take cookies from.
+func TestSessionAndCORS(t *testing.T) {
+	t.Parallel()
+	s := backend.NewSessions(nil, backend.SessionConfig{})
+	site := newVisitor(t, s, actions(s))
+	site.handler = backend.Stack(backend.StackConfig{Logger: slog.New(slog.DiscardHandler), CORS: backend.CORSConfig{Origins: []string{"*"}}})(site.handler)
+	for path, want := range map[string]int{"/signin/12": http.StatusForbidden, "/say/hello": http.StatusForbidden, "/nothing": http.StatusOK, "/who": http.StatusOK} {
+		r := httptest.NewRequest("POST", "https://example.com"+path, nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Origin", "https://evil.example")
+		require.Equal(t, want, site.send(r).Code, path)
+		require.Empty(t, site.last.Cookies(), path)
+	}
+	site.get("/signin/12")
+	require.Equal(t, "12 session", site.get("/who"))
+}
+
+// TestSessionAfterCommit: functions of AfterCommit see what the transaction has done, also if
+// they were given before.
+func TestSessionAfterCommit(t *testing.T) {
+	t.Parallel()
+	migrated(t, func(t *testing.T, db *backend.DB, s *backend.Sessions) {
+		for _, had := range []bool{false, true} {
+			site := newVisitor(t, s, instead(s, "/both", func(w http.ResponseWriter, r *http.Request) error {
+				var failure error
+				err := db.Tx(r.Context(), func(ctx context.Context) error {
+					backend.AfterCommit(ctx, func(ctx context.Context) { failure = flashKey.Set(ctx, "Welcome.") })
+					return s.SignIn(ctx, "12", backend.SignInConfig{})
+				})
+				return errors.Join(err, failure)
+			}))
+			if had {
+				site.get("/signin/12")
+			}
+			site.get("/both")
+			require.Len(t, site.last.Cookies(), 1)
+			require.Equal(t, "12 session", site.get("/who"))
+			require.Equal(t, "Welcome.", site.get("/flash"))
+		}
+	})
+}
+
+// TestSessionSignInTwice: a form that was sent twice keeps the values of the anonymous session.
+func TestSessionSignInTwice(t *testing.T) {
+	t.Parallel()
+	eachSessions(t, func(t *testing.T, db *backend.DB, s *backend.Sessions) {
+		var first *visitor
+		first = newVisitor(t, s, instead(s, "/slow", func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := basketKey.Get(r.Context()); err != nil {
+				return err
+			}
+			first.get("/signin/12")
+			return s.SignIn(r.Context(), "12", backend.SignInConfig{})
+		}))
+		first.get("/add/apple")
+		second := first.other()
+		second.get("/slow")
+		for _, browser := range []*visitor{first, second} {
+			require.Equal(t, "12 session", browser.get("/who"))
+			require.Equal(t, "[apple]", browser.get("/basket"))
+		}
+	})
 }

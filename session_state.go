@@ -21,7 +21,8 @@ import (
 // Middleware makes the session of a request available behind it. Put it behind [Stack], so
 // that requests which the Stack refuses do not reach the store; it also works alone, with any
 // router. Without [CrossOrigin] around it, it refuses the requests that CrossOrigin would
-// refuse: one of them could sign a browser in as another account.
+// refuse: one of them could sign a browser in as another account. For that reason a request of
+// another origin that only CORS lets pass cannot begin a session.
 //
 // A response whose handler has read a session gets Vary: Cookie, and Cache-Control: no-store
 // if there was a session and the handler does not set it. The session of another Sessions
@@ -36,13 +37,15 @@ func (s *Sessions) serve(x *exchange, w http.ResponseWriter, r *http.Request, ne
 		next.serve(x, w, r)
 		return
 	}
-	if !x.client.sameOrigin {
-		if err := s.origins.check(r); err != nil {
-			WriteError(w, r, foreignSite(err))
-			return
-		}
+	_, foreign := s.origins.check(r)
+	if foreign != nil && !x.client.sameOrigin {
+		WriteError(w, r, foreignSite(foreign))
+		return
 	}
 	c := &session{sessions: s, x: x, outer: outer, secure: !x.isLocal(), busy: make(chan struct{}, 1)}
+	if x.client.onlyCORS {
+		c.foreign = foreign
+	}
 	if cookies := r.CookiesNamed(c.cookieName()); len(cookies) == 1 { // one of two may be an attacker's
 		c.sent, _ = tokenHash(cookies[0].Value)
 	}
@@ -57,6 +60,7 @@ type session struct {
 	outer    *session      // of another Sessions, or nil
 	secure   bool          // the browser speaks TLS, as far as is known
 	sent     string        // the hash of the token that the request has, or ""
+	foreign  error         // why the request must not begin a session, or nil
 	busy     chan struct{} // holds a value while the session is changed
 	join     sync.Once     // makes it a hook of the response
 
@@ -147,7 +151,7 @@ func (c *session) inMemory(ctx context.Context) (state sessionState, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.read = true
-	c.forgetUndone()
+	c.settle()
 	for p := c.pending; p != nil && scope != nil; p = p.before {
 		if p.scope.tx == scope.tx {
 			return p.sessionState, true
@@ -156,15 +160,24 @@ func (c *session) inMemory(ctx context.Context) (state sessionState, ok bool) {
 	return c.state, c.loaded
 }
 
-// forgetUndone removes the states that were undone. c.mu is held.
-func (c *session) forgetUndone() {
-	for at := &c.pending; *at != nil; {
-		if (*at).scope.isUndone() {
-			*at = (*at).before
-		} else {
-			at = &(*at).before
-		}
+// settle makes the states that have committed the current one, in their order, and forgets
+// those that were undone. c.mu is held.
+func (c *session) settle() { c.pending = c.open(c.pending) }
+
+// open returns those of p and the states before it whose transaction is open.
+func (c *session) open(p *pendingState) *pendingState {
+	if p == nil {
+		return nil
 	}
+	p.before = c.open(p.before)
+	undone, committed := p.scope.outcome()
+	if committed {
+		c.commit(p.sessionState, p.kind)
+	}
+	if undone || committed {
+		return p.before
+	}
+	return p
 }
 
 // scope returns the transaction of ctx that changes are part of, or nil.
@@ -329,6 +342,9 @@ func (s *Sessions) newSession(remember bool) (stored *StoredSession, token strin
 
 // checkUnsent returns an error if it is too late for a cookie.
 func (c *session) checkUnsent() error {
+	if c.foreign != nil {
+		return foreignSite(c.foreign)
+	}
 	if c.x.response.Unsent() {
 		return nil
 	}
@@ -348,23 +364,12 @@ func (c *session) publish(ctx context.Context, state sessionState, kind changeKi
 	scope := c.sessions.scope(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settle()
 	if scope == nil {
 		c.commit(state, kind)
 		return
 	}
-	p := &pendingState{state, kind, scope, c.pending}
-	c.pending = p
-	scope.addHook(func(context.Context) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for at := &c.pending; *at != nil; at = &(*at).before {
-			if *at == p {
-				*at = p.before
-				break
-			}
-		}
-		c.commit(p.sessionState, kind)
-	})
+	c.pending = &pendingState{state, kind, scope, c.pending}
 }
 
 // commit makes a state the current one. A change of values that was made beside another
@@ -389,7 +394,7 @@ func (c *session) commit(next sessionState, kind changeKind) {
 // unsent returns the state that the browser is not told of if the response begins now,
 // because its transaction has not committed. c.mu is held.
 func (c *session) unsent() *pendingState {
-	c.forgetUndone()
+	c.settle()
 	for p := c.pending; p != nil; p = p.before {
 		if p.kind != valuesChange {
 			return p

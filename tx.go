@@ -274,14 +274,15 @@ func (s *txScope) endLocked() error {
 	return s.failed
 }
 
-// isUndone reports whether what was done in the scope is undone, or may be.
-func (s *txScope) isUndone() bool {
+// outcome reports whether what was done in the scope is undone, or may be, and whether it is
+// committed. Neither is so while the transaction is open.
+func (s *txScope) outcome() (undone, committed bool) {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
 	for s.released {
 		s = s.parent
 	}
-	return s.undone || s.failed != nil
+	return s.undone || s.failed != nil, s.committed
 }
 
 // over reports whether the scope or an outer one has ended.

@@ -171,15 +171,15 @@ func (v flushView) Flush() { v.FlushError() }
 // Hijack implements http.Hijacker.
 func (v hijackView) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w := v.w
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	if w.failure != nil {
 		return nil, nil, w.failure
 	}
-	w.writing.Lock()
 	err := w.askHooks()
 	if err == nil {
 		err = w.stream()
 	}
-	w.writing.Unlock()
 	if err != nil {
 		return nil, nil, err
 	}
