@@ -258,7 +258,8 @@ func (t *columnType) decodeText(dest *column.Value, value []byte, location *time
 		}
 		*dest = column.Value{Kind: column.Blob, Bytes: decoded}
 	case oid.T_timestamptz:
-		if text, ok := bytes.CutSuffix(value, []byte("+00")); ok && location == time.UTC && setUsual(dest, text) {
+		text, ok := bytes.CutSuffix(value, []byte("+00"))
+		if ok && location == time.UTC && len(text) > len(time.DateOnly) && setUsual(dest, text) {
 			return nil
 		}
 		return setParsed(dest, string(value), true, location)
