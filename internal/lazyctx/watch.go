@@ -79,33 +79,38 @@ func (w *Watch) Stop() bool {
 		return stopped
 	}
 	w.told.leave()
-	return w.take() != nil
+	return w.take(w.watched())
 }
 
-// take returns what is watched, and ends the watch.
-func (w *Watch) take() *Context {
+// watched returns what is watched, or nil.
+func (w *Watch) watched() *Context {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lazy := w.lazy
-	w.lazy = nil
-	if lazy != nil {
-		w.timer.Stop()
+	return w.lazy
+}
+
+// take ends the watch of lazy. It returns false if that is not watched any more.
+func (w *Watch) take(lazy *Context) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if lazy == nil || w.lazy != lazy {
+		return false
 	}
-	return lazy
+	w.lazy = nil
+	w.timer.Stop()
+	return true
 }
 
 // look calls f if the deadline has passed. It has not if the clock stood still, or if the
 // timer is that of an earlier Start.
 func (w *Watch) look() {
-	w.mu.Lock()
-	lazy := w.lazy
-	w.mu.Unlock()
+	lazy := w.watched()
 	if lazy == nil {
 		return
 	}
 	if lazy.Err() == nil {
 		w.lookLater(lazy)
-	} else if w.take() == lazy {
+	} else if w.take(lazy) {
 		w.f()
 	}
 }
@@ -122,7 +127,7 @@ func (w *Watch) lookLater(lazy *Context) {
 }
 
 func (w *Watch) notify() {
-	if w.take() != nil {
+	if w.take(w.watched()) {
 		go w.f()
 	}
 }

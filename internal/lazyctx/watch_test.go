@@ -199,3 +199,46 @@ func TestWatchAllocatesNothing(t *testing.T) {
 		}
 	}))
 }
+
+// hooked is a parent whose first Done after the hook was set calls it.
+type hooked struct {
+	context.Context
+	hook atomic.Pointer[func()]
+}
+
+func (h *hooked) Done() <-chan struct{} {
+	if hook := h.hook.Swap(nil); hook != nil {
+		(*hook)()
+	}
+	return h.Context.Done()
+}
+
+// TestWatchOfTheNext: a timer that has come for a context does not end the watch of the next
+// one, which begins while the timer looks.
+func TestWatchOfTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		parent := &hooked{Context: base}
+		var first, next lazyctx.Context
+		first.Begin(parent, time.Now().Add(time.Millisecond), nil)
+		defer first.End()
+		next.Begin(base, time.Now().Add(time.Hour), nil)
+		defer next.End()
+		called := 0
+		w := lazyctx.NewWatch(func() { called++ })
+		require.True(t, w.Start(&first))
+		stopped := false
+		hook := func() {
+			stopped = w.Stop()
+			w.Start(&next)
+		}
+		parent.hook.Store(&hook)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.True(t, stopped, "the hook has run")
+		require.Zero(t, called)
+		require.True(t, w.Stop(), "the next one is watched")
+	})
+}
