@@ -63,13 +63,10 @@ func (s *Sessions) holdForToken(ctx context.Context) (c *session, state sessionS
 	if call, ok := ctx.Value(callKey{}).(*callContext); ok && call.op.settings.key != keyIgnored {
 		return nil, state, nil, fmt.Errorf("operation %s has idempotency keys, so it cannot change the token of a session: a replayed response would not have the cookie", call.op.name)
 	}
-	if release, err = c.hold(ctx); err != nil {
+	if state, release, err = c.hold(ctx); err != nil {
 		return nil, state, nil, err
 	}
-	if state, err = c.current(ctx); err == nil {
-		err = c.checkUnsent()
-	}
-	if err != nil {
+	if err = c.checkUnsent(); err != nil {
 		release()
 		return nil, state, nil, err
 	}
@@ -109,10 +106,11 @@ func (s *Sessions) trim(ctx context.Context, account AccountID, keep string) {
 	all, err := s.store.ListAccount(ctx, account)
 	alive, at := 0, now()
 	for _, stored := range all {
-		if s.isAlive(stored, at) {
+		over := !s.isAlive(stored, at)
+		if !over {
 			alive++
 		}
-		if stored.ID != keep && (alive > s.config.MaxPerAccount || !s.isAlive(stored, at)) && err == nil {
+		if stored.ID != keep && (over || alive > s.config.MaxPerAccount) && err == nil {
 			_, err = s.store.Delete(ctx, stored.ID)
 		}
 	}
@@ -171,15 +169,11 @@ func (s *Sessions) SignOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	release, err := c.hold(ctx)
+	state, release, err := c.hold(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	state, err := c.current(ctx)
-	if err != nil {
-		return err
-	}
 	if state.stored != nil {
 		if _, err := s.store.Delete(ctx, state.id()); err != nil {
 			return err

@@ -227,32 +227,34 @@ func now() time.Time { return time.Now().Truncate(time.Microsecond).UTC() }
 // since the other may wait in turn for the transaction of this one.
 const busyTime = 5 * time.Second
 
-// hold waits until no other goroutine of the request changes the session.
-func (c *session) hold(ctx context.Context) (release func(), err error) {
+// hold waits until no other goroutine of the request changes the session, and returns what it
+// is then.
+func (c *session) hold(ctx context.Context) (state sessionState, release func(), err error) {
 	patience := time.NewTimer(busyTime)
 	defer patience.Stop()
 	select {
 	case c.busy <- struct{}{}:
-		return func() { <-c.busy }, nil
 	case <-patience.C:
-		return nil, errors.New("the session is being changed by another goroutine of the request, or by the function of Update, which must not use the session itself")
+		return state, nil, errors.New("the session is being changed by another goroutine of the request, or by the function of Update, which must not use the session itself")
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return state, nil, ctx.Err()
 	}
+	release = func() { <-c.busy }
+	if state, err = c.current(ctx); err != nil {
+		release()
+		return state, nil, err
+	}
+	return state, release, nil
 }
 
 // change changes the values of the session by edit, which may be called again. If there is no
 // session, one begins, unless edit leaves it empty.
 func (c *session) change(ctx context.Context, edit func(*StoredSession) error) error {
-	release, err := c.hold(ctx)
+	state, release, err := c.hold(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	state, err := c.current(ctx)
-	if err != nil {
-		return err
-	}
 	if state.stored == nil {
 		return c.begin(ctx, state, edit)
 	}
