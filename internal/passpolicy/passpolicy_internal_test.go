@@ -92,3 +92,34 @@ func TestWorth(t *testing.T) {
 		})
 	}
 }
+
+// Signs stand for letters in words that are on the list only with letters.
+func TestLetters(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ typed, word string }{
+		{"computer", "computer"},
+		{"br0thers", "brothers"},
+		{"comput3r", "computer"},
+		{"compu7er", "computer"},
+		{"compu+er", "computer"},
+		{"jenn!fer", "jennifer"},
+		{"jenn|fer", "jennifer"},
+		{"mi1itary", "military"},
+		{"mi!itary", "military"},
+		{"milit4ry", "military"},
+		{"milit@ry", "military"},
+		{"prince5s", "princess"},
+		{"princes$", "princess"},
+		{"foot8all", "football"},
+		{"desi9ner", "designer"},
+		{"compu#er", ""},
+		{"computär", ""},
+	} {
+		t.Run(test.typed, func(t *testing.T) {
+			t.Parallel()
+			plain := isCommon([]byte(test.typed))
+			require.Equal(t, test.typed == test.word, plain, "on the list as it is")
+			require.Equal(t, test.word != "", newReader([]rune(test.typed)).isCommon(0, 8))
+		})
+	}
+}
