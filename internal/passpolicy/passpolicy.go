@@ -60,8 +60,8 @@ var (
 //     and in parts. Words and parts of less than 4 characters are not looked for, and case is
 //     ignored.
 //
-// Check allows four and more unrelated words in a row, whatever the words, and it needs no
-// network.
+// So four ordinary words in a row may be chosen, even if each one is a common password. Check
+// needs no network.
 func (p Policy) Check(password string, words ...string) error {
 	if len(password) > maxBytes {
 		return errLong
