@@ -20,10 +20,10 @@ const (
 )
 
 const (
-	minAuthData     = sha256.Size + 1 + 4      // the hash of the RP's ID, flags, counter
+	minAuthData     = sha256.Size + 1 + 4 // the hash of the RP's ID, flags, counter
 	maxAuthData     = 16 << 10            // an ID and a key of the longest have 3 KiB; extensions follow
 	maxAttestation  = 64 << 10            // statements have chains of certificates
-	maxCredentialID = 1023                     // section 4, credential ID
+	maxCredentialID = 1023                // section 4, credential ID
 	aaguidLen       = 16
 )
 

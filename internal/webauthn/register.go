@@ -35,9 +35,9 @@ type RegistrationResponse struct {
 // An AttestationResponse is an AuthenticatorAttestationResponseJSON.
 type AttestationResponse struct {
 	ClientDataJSON     Base64URL `json:"clientDataJSON"`
-	AuthenticatorData  Base64URL `json:"authenticatorData,omitempty"` // is not read: it is in AttestationObject
+	AuthenticatorData  string    `json:"authenticatorData,omitempty"` // is not read: it is in AttestationObject
 	Transports         []string  `json:"transports,omitempty"`
-	PublicKey          Base64URL `json:"publicKey,omitempty"`          // is not read
+	PublicKey          string    `json:"publicKey,omitempty"`          // is not read
 	PublicKeyAlgorithm int64     `json:"publicKeyAlgorithm,omitempty"` // is not read
 	AttestationObject  Base64URL `json:"attestationObject"`
 }

@@ -33,7 +33,8 @@ type RP struct {
 	ID string
 
 	// Origins are the origins of the pages that may ask for credentials, such as
-	// https://login.example.com. The browser's is compared with them exactly, byte for byte.
+	// https://login.example.com, as browsers write them: in small letters, without a
+	// default port and without a slash at the end. They are compared byte by byte.
 	Origins []string
 }
 
