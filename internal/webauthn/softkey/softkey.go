@@ -51,12 +51,23 @@ type Key struct {
 // New makes a key of the algorithm -8 (EdDSA with Ed25519), -7 (ES256) or -257 (RS256,
 // of 2,048 bits), and returns an error for any other.
 func New(alg int) (*Key, error) {
-	private, public, err := generate(alg)
+	private, err := generate(alg)
 	if err != nil {
 		return nil, err
 	}
 	id := make([]byte, 32)
 	rand.Read(id)
+	return NewFrom(id, private)
+}
+
+// NewFrom makes a key of an [ed25519.PrivateKey], an [*ecdsa.PrivateKey] of P-256 or an
+// [*rsa.PrivateKey] with the exponent 65537, and returns an error for any other. All that
+// such a Key does follows from id and private: its signatures are deterministic.
+func NewFrom(id []byte, private crypto.Signer) (*Key, error) {
+	alg, public, err := coseKey(private.Public())
+	if err != nil {
+		return nil, err
+	}
 	return &Key{ID: id, Transports: []string{"internal", "hybrid"}, UV: true, alg: alg, private: private, public: public}, nil
 }
 
@@ -221,38 +232,46 @@ func appendBytes(data, text []byte) []byte {
 	return append(data, text...)
 }
 
-// generate returns a private key, and its COSE_Key.
-func generate(alg int) (crypto.Signer, []byte, error) {
+func generate(alg int) (crypto.Signer, error) {
 	switch alg {
 	case -8:
-		public, private, err := ed25519.GenerateKey(rand.Reader)
-		return private, appendBytes([]byte{0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21}, public), err
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		return private, err
 	case -7:
-		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return nil, nil, err
-		}
-		point, err := private.PublicKey.Bytes()
-		if err != nil {
-			return nil, nil, err
-		}
-		public := appendBytes([]byte{0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21}, point[1:33])
-		return private, appendBytes(append(public, 0x22), point[33:]), nil
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case -257:
-		private, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			return nil, nil, err
-		}
-		public := appendBytes([]byte{0xa4, 0x01, 0x03, 0x03, 0x39, 0x01, 0x00, 0x20}, private.N.Bytes())
-		return private, append(public, 0x21, 0x43, 0x01, 0x00, 0x01), nil
+		return rsa.GenerateKey(rand.Reader, 2048)
 	}
-	return nil, nil, fmt.Errorf("the algorithm %d is unknown", alg)
+	return nil, fmt.Errorf("the algorithm %d is unknown", alg)
 }
 
+// coseKey returns the algorithm of a public key, and the key as a COSE_Key.
+func coseKey(public crypto.PublicKey) (alg int, encoded []byte, err error) {
+	switch public := public.(type) {
+	case ed25519.PublicKey:
+		return -8, appendBytes([]byte{0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21}, public), nil
+	case *ecdsa.PublicKey:
+		point, err := public.Bytes()
+		if err != nil || public.Curve != elliptic.P256() {
+			return 0, nil, errors.New("the key is not of P-256")
+		}
+		encoded = appendBytes([]byte{0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21}, point[1:33])
+		return -7, appendBytes(append(encoded, 0x22), point[33:]), nil
+	case *rsa.PublicKey:
+		if public.E != 65537 {
+			return 0, nil, errors.New("the exponent is not 65537")
+		}
+		encoded = appendBytes([]byte{0xa4, 0x01, 0x03, 0x03, 0x39, 0x01, 0x00, 0x20}, public.N.Bytes())
+		return -257, append(encoded, 0x21, 0x43, 0x01, 0x00, 0x01), nil
+	}
+	return 0, nil, fmt.Errorf("keys of the type %T are unknown", public)
+}
+
+// sign passes no randomness, which makes ECDSA deterministic (RFC 6979).
 func (k *Key) sign(message []byte) ([]byte, error) {
 	if k.alg == -8 {
 		return k.private.Sign(nil, message, crypto.Hash(0))
 	}
 	sum := sha256.Sum256(message)
-	return k.private.Sign(rand.Reader, sum[:], crypto.SHA256)
+	return k.private.Sign(nil, sum[:], crypto.SHA256)
 }
