@@ -172,21 +172,39 @@ func FuzzClientData(f *testing.F) {
 }
 
 // exampleAuthData is the authenticator data of a registration with all that it can have.
-func exampleAuthData(t testing.TB) []byte {
-	key := encodeCBOR([]pair{{labelType, typeEC2}, {labelAlgorithm, int64(ES256)}, {labelCurve, curveP256},
-		{labelX, unhex(t, generatorX)}, {labelY, unhex(t, generatorY)}})
+// more is added to the key.
+func exampleAuthData(t testing.TB, extension any, more ...pair) []byte {
+	key := encodeCBOR(append([]pair{{labelType, typeEC2}, {labelAlgorithm, int64(ES256)}, {labelCurve, curveP256},
+		{labelX, unhex(t, generatorX)}, {labelY, unhex(t, generatorY)}}, more...))
 	head := append(make([]byte, 32), flagUserPresent|flagAttested|flagExtensions, 0, 0, 0, 9)
 	credential := append(append(bytes.Repeat([]byte{0xaa}, 16), 0, 3), "abc"...)
-	return slices.Concat(head, credential, key, encodeCBOR([]pair{{"credProtect", int64(2)}}))
+	return slices.Concat(head, credential, key, encodeCBOR([]pair{{"credProtect", extension}}))
 }
 
-func exampleAttestation(t testing.TB) []byte {
-	return encodeCBOR([]pair{{"fmt", "none"}, {"attStmt", []pair{}}, {"authData", exampleAuthData(t)}})
+func exampleAttestation(t testing.TB, statement ...pair) []byte {
+	return encodeCBOR([]pair{{"fmt", "packed"}, {"attStmt", statement}, {"authData", exampleAuthData(t, int64(2))}})
+}
+
+// What is well-formed is refused beyond the bounds, and accepted within.
+func TestLengthsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, err := parseAuthData(exampleAuthData(t, make([]byte, 15<<10)))
+	require.NoError(t, err)
+	_, err = parseAuthData(exampleAuthData(t, make([]byte, 16<<10)))
+	require.ErrorContains(t, err, "16384")
+	_, err = parseAuthData(exampleAuthData(t, true, pair{"x", make([]byte, 1900)}))
+	require.NoError(t, err)
+	_, err = parseAuthData(exampleAuthData(t, true, pair{"x", make([]byte, 2048)}))
+	require.ErrorContains(t, err, "2048")
+	_, err = parseAttestation(exampleAttestation(t, pair{"x5c", make([]byte, 63<<10)}))
+	require.NoError(t, err)
+	_, err = parseAttestation(exampleAttestation(t, pair{"x5c", make([]byte, 64<<10)}))
+	require.ErrorContains(t, err, "65536")
 }
 
 func TestAuthenticatorDataIsParsed(t *testing.T) {
 	t.Parallel()
-	data := exampleAuthData(t)
+	data := exampleAuthData(t, int64(2))
 	parsed, err := parseAuthData(data)
 	require.NoError(t, err)
 	require.Equal(t, uint32(9), parsed.signCount)
@@ -208,7 +226,7 @@ func TestAuthenticatorDataIsParsed(t *testing.T) {
 }
 
 func FuzzAuthenticatorData(f *testing.F) {
-	f.Add(exampleAuthData(f))
+	f.Add(exampleAuthData(f, int64(2)))
 	f.Add(append(make([]byte, 32), 1, 0, 0, 0, 0))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parsed, err := parseAuthData(data)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-215b9b7c/backend/internal/webauthn"
@@ -477,6 +478,29 @@ func TestSoftKeyKeepsToTheOptions(t *testing.T) {
 	require.ErrorContains(t, err, "not offered")
 	_, err = softkey.New(-35)
 	require.ErrorContains(t, err, "unknown")
+}
+
+// A decoder that refuses unknown members takes what browsers send: all members of
+// section 5.1's dictionaries, and null where there is nothing.
+func TestResponsesAreDecodedStrictly(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"registration": `{"id":"AQ","rawId":"AQ","type":"public-key","authenticatorAttachment":null,"clientExtensionResults":{"credProps":{"rk":true}},
+			"response":{"clientDataJSON":"AQ","authenticatorData":"AQ","transports":["usb"],"publicKey":null,"publicKeyAlgorithm":-7,"attestationObject":"AQ"}}`,
+		"authentication": `{"id":"AQ","rawId":"AQ","type":"public-key","authenticatorAttachment":"platform","clientExtensionResults":{},
+			"response":{"clientDataJSON":"AQ","authenticatorData":"AQ","signature":"AQ","userHandle":null}}`,
+	} {
+		var registration webauthn.RegistrationResponse
+		var authentication webauthn.AuthenticationResponse
+		target := map[string]any{"registration": &registration, "authentication": &authentication}[name]
+		require.NoError(t, jsonv2.Unmarshal([]byte(text), target, jsonv2.RejectUnknownMembers(true)), name)
+		for _, id := range []webauthn.Base64URL{registration.RawID, authentication.RawID} {
+			require.True(t, id == nil || bytes.Equal(id, []byte{1}), name)
+		}
+		data, err := jsonv2.Marshal(target)
+		require.NoError(t, err)
+		require.Contains(t, string(data), `"rawId":"AQ"`)
+	}
 }
 
 // FuzzResponses decodes and verifies what no browser would send.
